@@ -1,0 +1,114 @@
+/**
+ * The line under the header when something stands between the page and the server: no connection,
+ * a refusal for good, or a change that was not accepted.
+ */
+import type { CowriteProvider } from '@cowrite/client';
+import { h } from '../dom.js';
+import { type IconName, icon } from '../icons.js';
+
+/** A server that restarts is back sooner; a banner for that would only startle. */
+const PATIENCE = 700;
+
+interface Notice {
+  readonly kind: 'offline' | 'closed' | 'refused';
+  readonly icon: IconName;
+  readonly text: string;
+}
+
+export function banner(provider: CowriteProvider): HTMLElement {
+  const element = h('div', { class: 'banner' });
+  element.hidden = true;
+  let lastKind: Notice['kind'] | undefined;
+  let opened = provider.synced;
+  let impatient = false;
+  let patience: number | undefined;
+  let ticks: number | undefined;
+
+  const next = h('span', { class: 'banner-next' });
+  const tryNow = h('button', { type: 'button', class: 'button' }, 'Try now');
+  tryNow.addEventListener('click', () => provider.connect());
+  const reload = h('button', { type: 'button', class: 'button' }, 'Reload the page');
+  reload.addEventListener('click', () => location.reload());
+
+  const countDown = () => {
+    const { nextRetryAt, status } = provider;
+    const seconds = nextRetryAt ? Math.ceil((nextRetryAt.getTime() - Date.now()) / 1000) : 0;
+    next.textContent =
+      status === 'connecting' || status === 'syncing' || seconds < 1
+        ? 'Trying now…'
+        : `Next try in ${seconds} s`;
+    tryNow.disabled = status === 'connecting' || status === 'syncing';
+  };
+
+  const show = () => {
+    opened ||= provider.synced;
+    if (provider.status === 'online') {
+      clearTimeout(patience);
+      patience = undefined;
+      impatient = false;
+    } else if (provider.status === 'retrying' || provider.status === 'offline') {
+      patience ??= window.setTimeout(() => {
+        impatient = true;
+        show();
+      }, PATIENCE);
+    }
+
+    const notice = noticeFor(provider, opened, impatient);
+    if (notice?.kind !== lastKind) {
+      lastKind = notice?.kind;
+      element.hidden = !notice;
+      clearInterval(ticks);
+      if (notice) fill(notice);
+      if (notice?.kind === 'offline') ticks = window.setInterval(countDown, 500);
+    }
+    if (notice?.kind === 'offline') countDown();
+  };
+
+  const fill = (notice: Notice) => {
+    element.dataset.kind = notice.kind;
+    element.dataset.testid = `${notice.kind}-banner`;
+    const text = h('p', { role: notice.kind === 'offline' ? 'status' : 'alert' }, notice.text);
+    element.replaceChildren(icon(notice.icon), text);
+    if (notice.kind === 'offline') element.append(next, tryNow);
+    if (notice.kind === 'closed') element.append(reload);
+  };
+
+  provider.on('status', show);
+  provider.on('rejected', show);
+  provider.on('unsaved', show);
+  show();
+  return element;
+}
+
+function noticeFor(
+  provider: CowriteProvider,
+  opened: boolean,
+  impatient: boolean,
+): Notice | undefined {
+  if (provider.closeReason) {
+    const kept = provider.unsaved
+      ? ' What you wrote last is not saved: copy it before you leave this page.'
+      : '';
+    const text = CLOSED[provider.closeReason.code] ?? 'The server has ended this connection.';
+    return { kind: 'closed', icon: 'stop', text: text + kept };
+  }
+  if (impatient) {
+    const text = opened
+      ? 'Offline. Your changes are kept here and will be saved when the connection is back.'
+      : 'The server cannot be reached. The document opens as soon as the connection is there.';
+    return { kind: 'offline', icon: 'offline', text };
+  }
+  if (provider.refused) {
+    const text = 'You can read this document but not change it. Your last change was not saved.';
+    return { kind: 'refused', icon: 'lock', text };
+  }
+  return undefined;
+}
+
+const CLOSED: Readonly<Record<number, string>> = {
+  4400: 'This page and the server do not understand each other. Reloading usually helps.',
+  4401: 'Your access has expired.',
+  4403: 'You do not have access to this document.',
+  4404: 'This document was deleted.',
+  4413: 'This document has reached its largest size and takes no more changes.',
+};

@@ -1,0 +1,93 @@
+/** The rich-text editor on one Yjs document: what it can hold and how it is bound. */
+import { Editor, Extension } from '@tiptap/core';
+import { Collaboration } from '@tiptap/extension-collaboration';
+import { CollaborationCaret } from '@tiptap/extension-collaboration-caret';
+import { Placeholder, Selection } from '@tiptap/extensions';
+import type { Node } from '@tiptap/pm/model';
+import { StarterKit } from '@tiptap/starter-kit';
+import type { Awareness } from 'y-protocols/awareness';
+import type { Doc } from 'yjs';
+import type { Carets } from './carets.js';
+
+export interface EditorParts {
+  readonly element: HTMLElement;
+  readonly doc: Doc;
+  readonly awareness: Awareness;
+  readonly carets: Carets;
+  readonly onLink: () => void;
+  readonly onToolbar: () => void;
+}
+
+export function createEditor(parts: EditorParts): Editor {
+  return new Editor({
+    element: parts.element,
+    // The styles are in prose.css, so that no Content-Security-Policy has to allow inline ones.
+    injectCSS: false,
+    editorProps: {
+      attributes: {
+        id: 'editor',
+        class: 'prose',
+        'data-testid': 'editor',
+        role: 'textbox',
+        'aria-multiline': 'true',
+        'aria-label': 'Document',
+        spellcheck: 'true',
+      },
+      handleClickOn(_view, _position, _node, _nodePosition, event) {
+        const link = event.target instanceof Element ? event.target.closest('a[href]') : null;
+        if (!link || !(event.metaKey || event.ctrlKey)) return false;
+        window.open(link.getAttribute('href') ?? '', '_blank', 'noopener,noreferrer');
+        return true;
+      },
+    },
+    extensions: [
+      StarterKit.configure({
+        // Undo belongs to the collaboration extension: it takes back only one's own changes.
+        undoRedo: false,
+        // Every client would add the empty line at the end, each its own.
+        trailingNode: false,
+        heading: { levels: [1, 2, 3] },
+        link: { openOnClick: false, defaultProtocol: 'https' },
+        dropcursor: { color: false, width: 2, class: 'drop-cursor' },
+      }),
+      Collaboration.configure({ document: parts.doc }),
+      CollaborationCaret.configure({
+        provider: { awareness: parts.awareness },
+        user: parts.awareness.getLocalState()?.user,
+        render: (user) => parts.carets.render(user),
+        selectionRender: (user) => parts.carets.selection(user),
+      }),
+      Placeholder.configure({
+        placeholder: ({ editor, node }) => {
+          if (editor.isEmpty) return 'Start with a title, or just write';
+          return node.type.name === 'heading' ? 'Heading' : '';
+        },
+      }),
+      Selection.configure({ className: 'kept-selection' }),
+      Extension.create({
+        name: 'demoKeys',
+        addKeyboardShortcuts: () => ({
+          'Mod-k': () => {
+            parts.onLink();
+            return true;
+          },
+          'Alt-F10': () => {
+            parts.onToolbar();
+            return true;
+          },
+        }),
+      }),
+    ],
+  });
+}
+
+/** @returns the first line that says something; empty if none does. */
+export function titleOf(document: Node): string {
+  let title = '';
+  document.descendants((node) => {
+    if (title) return false;
+    if (node.isTextblock) title = node.textContent.replace(/\s+/g, ' ').trim().slice(0, 120);
+    return !node.isTextblock;
+  });
+  return title;
+}

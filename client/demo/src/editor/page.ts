@@ -1,0 +1,134 @@
+/**
+ * The page of one document: makes the document and its provider, and puts the parts together.
+ * The editor comes only once the document is there, so an empty page is never shown for a full one.
+ */
+import { CowriteProvider } from '@cowrite/client';
+import type { Editor } from '@tiptap/core';
+import { Doc } from 'yjs';
+import { h } from '../dom.js';
+import { mark } from '../icons.js';
+import { Me } from '../people.js';
+import { rememberDocument } from '../recent.js';
+import { linkTo } from '../rooms.js';
+import { themeButton } from '../theme.js';
+import { banner } from './banner.js';
+import { peerCarets } from './carets.js';
+import { copyLink } from './copy-link.js';
+import { createEditor, titleOf } from './editor.js';
+import { linkPopover } from './link-popover.js';
+import { presence } from './presence.js';
+import { saveStatus } from './save-status.js';
+import { nothingHere, skeleton } from './skeleton.js';
+import { toolbar } from './toolbar.js';
+import '../styles/document.css';
+import '../styles/toolbar.css';
+import '../styles/people.css';
+import '../styles/prose.css';
+
+export function documentPage(root: HTMLElement, room: string): void {
+  const doc = new Doc();
+  const provider = new CowriteProvider({ url: '/ws', room, doc });
+  const me = Me.load(location.search);
+  const carets = peerCarets(provider.awareness);
+  const tools = toolbar();
+  const title = h('span', { class: 'doc-title' }, room);
+  const sheet = h('div', { class: 'sheet' }, skeleton());
+  document.title = `${room} · Cowrite`;
+
+  root.replaceChildren(
+    h('a', { class: 'skip-link', href: '#editor' }, 'Skip to the document'),
+    h(
+      'header',
+      { class: 'doc-header' },
+      h(
+        'div',
+        { class: 'doc-bar' },
+        h(
+          'a',
+          {
+            class: 'home',
+            href: '/',
+            'aria-label': 'Your documents',
+            'data-tip': 'Your documents',
+          },
+          mark(),
+        ),
+        title,
+        saveStatus(provider),
+        h('span', { class: 'spring' }),
+        presence(provider.awareness, me, (clientId) => carets.goTo(clientId)),
+        themeButton(),
+        copyLink(linkTo(room)),
+      ),
+      h('div', { class: 'tool-row' }, tools.element),
+      banner(provider),
+    ),
+    h('main', { class: 'desk' }, sheet),
+  );
+
+  const open = () => {
+    provider.off('synced', open);
+    const surface = h('div', { class: 'surface' });
+    sheet.replaceChildren(surface);
+    const editor = createEditor({
+      element: surface,
+      doc,
+      awareness: provider.awareness,
+      carets,
+      onLink: () => link.open(),
+      onToolbar: () => tools.focus(),
+    });
+    const link = linkPopover(editor);
+    sheet.append(link.element);
+    tools.attach(editor, () => link.open());
+    followTitle(editor, room, title);
+    followCarets(editor, () => carets.keepNamesInside(sheet));
+    const showEditable = () => {
+      const editable = provider.status !== 'closed' && provider.refused === null;
+      if (editor.isEditable !== editable) editor.setEditable(editable);
+    };
+    provider.on('status', showEditable);
+    provider.on('rejected', showEditable);
+    showEditable();
+    // Whoever is doing something else already is not to be interrupted.
+    if (editor.isEmpty && document.activeElement === document.body) editor.commands.focus();
+  };
+  provider.on('synced', open);
+  provider.on('closed', () => {
+    if (sheet.querySelector('.skeleton')) sheet.replaceChildren(nothingHere());
+  });
+
+  window.addEventListener('beforeunload', (event) => {
+    if (provider.unsaved) event.preventDefault();
+  });
+}
+
+/** The first line names the document: in the header, the window and the list of recent ones. */
+function followTitle(editor: Editor, room: string, shown: HTMLElement): void {
+  let remembering: number | undefined;
+  let last: string | undefined;
+  const show = () => {
+    const title = titleOf(editor.state.doc);
+    if (title === last) return;
+    last = title;
+    shown.textContent = title || room;
+    document.title = `${title || room} · Cowrite`;
+    clearTimeout(remembering);
+    remembering = window.setTimeout(() => rememberDocument(room, title), 400);
+  };
+  editor.on('update', show);
+  show();
+  rememberDocument(room, last ?? '');
+}
+
+function followCarets(editor: Editor, place: () => void): void {
+  let waiting = false;
+  editor.on('transaction', () => {
+    if (waiting) return;
+    waiting = true;
+    requestAnimationFrame(() => {
+      waiting = false;
+      place();
+    });
+  });
+}

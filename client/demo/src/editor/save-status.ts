@@ -1,0 +1,42 @@
+/** Says whether everything written here is on disk. It knows only what the provider reports. */
+import type { CowriteProvider } from '@cowrite/client';
+import { h } from '../dom.js';
+import { icon } from '../icons.js';
+
+/**
+ * Milliseconds without a new change before “Saved” is shown again. A server that saves within a few
+ * milliseconds would otherwise make the text flicker with every key.
+ */
+const SETTLED = 400;
+
+export function saveStatus(provider: CowriteProvider): HTMLElement {
+  const text = h('span', { class: 'save-text' });
+  const element = h('span', { class: 'save-status', 'data-testid': 'save-status' });
+  let timer: number | undefined;
+
+  const show = () => {
+    const { unsaved, lastSavedAt } = provider;
+    const state = unsaved ? 'saving' : 'saved';
+    text.textContent = unsaved ? 'Saving…' : 'Saved';
+    element.dataset.tip = unsaved
+      ? 'Your latest changes are not on disk yet'
+      : lastSavedAt
+        ? `On disk since ${lastSavedAt.toLocaleTimeString([], { timeStyle: 'short' })}`
+        : 'Everything is on disk';
+    if (element.dataset.state === state) return;
+    element.dataset.state = state;
+    element.replaceChildren(icon(state), text);
+  };
+  // Nothing is saved or not before there is a document.
+  element.hidden = !provider.synced;
+  provider.on('synced', () => {
+    element.hidden = false;
+  });
+  provider.on('unsaved', (unsaved) => {
+    clearTimeout(timer);
+    if (unsaved) show();
+    else timer = window.setTimeout(show, SETTLED);
+  });
+  show();
+  return element;
+}

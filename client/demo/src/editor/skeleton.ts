@@ -1,0 +1,28 @@
+/** What stands on the page until the document is there, or because it never will be. */
+import { h } from '../dom.js';
+import { icon } from '../icons.js';
+
+export function skeleton(): HTMLElement {
+  const line = (kind: string) => h('span', { class: kind });
+  return h(
+    'div',
+    { class: 'skeleton', role: 'status', 'aria-label': 'Opening the document' },
+    line('title'),
+    line('full'),
+    line('full'),
+    line('half'),
+    line('gap'),
+    line('full'),
+    line('most'),
+  );
+}
+
+export function nothingHere(): HTMLElement {
+  return h(
+    'div',
+    { class: 'nothing-here' },
+    icon('page'),
+    h('p', {}, 'This document cannot be shown.'),
+    h('a', { class: 'button', href: '/' }, 'Go to your documents'),
+  );
+}

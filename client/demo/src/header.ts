@@ -1,0 +1,13 @@
+/** The header of the pages without a document. */
+import { h } from './dom.js';
+import { mark } from './icons.js';
+import { themeButton } from './theme.js';
+
+export function siteHeader(): HTMLElement {
+  return h(
+    'header',
+    { class: 'site-header' },
+    h('a', { class: 'wordmark', href: '/' }, mark(), 'Cowrite'),
+    themeButton(),
+  );
+}

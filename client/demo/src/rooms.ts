@@ -1,0 +1,51 @@
+/** Documents' names: which are valid, where they live, and how what somebody types becomes one. */
+
+/** ASCII only, so that two names that look the same are the same. */
+const ROOM_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
+const DOCUMENT_PATH = /^\/d\/([^/]*)\/?$/;
+
+export type Place =
+  | { readonly page: 'landing' }
+  | { readonly page: 'document'; readonly room: string }
+  | { readonly page: 'invalid-room'; readonly name: string }
+  | { readonly page: 'not-found' };
+
+export function placeOf(pathname: string): Place {
+  if (pathname === '/' || pathname === '/index.html') return { page: 'landing' };
+  const encoded = DOCUMENT_PATH.exec(pathname)?.[1];
+  if (encoded === undefined) return { page: 'not-found' };
+  const name = decode(encoded);
+  return ROOM_NAME.test(name) ? { page: 'document', room: name } : { page: 'invalid-room', name };
+}
+
+export function pathOf(room: string): string {
+  return `/d/${encodeURIComponent(room)}`;
+}
+
+export function linkTo(room: string): string {
+  return new URL(pathOf(room), location.origin).href;
+}
+
+/** @returns the document meant by a name or a link to it, undefined if it can be neither. */
+export function roomFromInput(text: string): string | undefined {
+  const trimmed = text.trim();
+  if (!trimmed.includes('/')) {
+    const name = trimmed.replace(/\s+/g, '-');
+    return ROOM_NAME.test(name) ? name : undefined;
+  }
+  const address = /^[a-z][a-z0-9+.-]*:\/\//i.test(trimmed)
+    ? trimmed
+    : `https://${trimmed.replace(/^\/+/, 'host/')}`;
+  if (!URL.canParse(address)) return undefined;
+  const place = placeOf(new URL(address).pathname);
+  return place.page === 'document' ? place.room : undefined;
+}
+
+function decode(encoded: string): string {
+  try {
+    return decodeURIComponent(encoded);
+  } catch {
+    // Not percent-encoding: shown to the reader as it stands.
+    return encoded;
+  }
+}

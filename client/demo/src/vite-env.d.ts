@@ -1,0 +1,2 @@
+// What imports of styles and assets mean to TypeScript.
+/// <reference types="vite/client" />

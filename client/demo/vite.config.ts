@@ -1,0 +1,25 @@
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vite';
+
+const server = `ws://127.0.0.1:${process.env.COWRITE_PORT ?? 8080}`;
+
+export default defineConfig({
+  root: fileURLToPath(new URL('.', import.meta.url)),
+  base: '/',
+  resolve: {
+    // The demo is built against what other applications import, not against the client's sources.
+    alias: {
+      '@cowrite/client': fileURLToPath(new URL('../dist/index.js', import.meta.url)),
+    },
+    // Yjs compares constructors: a second copy in the bundle silently loses edits.
+    dedupe: ['yjs', 'y-protocols', 'lib0', '@tiptap/core', '@tiptap/pm', '@tiptap/y-tiptap'],
+  },
+  build: {
+    // Tiptap, ProseMirror and Yjs make up nearly all of the editor's chunk; there is nothing to split.
+    chunkSizeWarningLimit: 600,
+    // The first versions with both `light-dark()` and popovers, which the styles are written for.
+    target: ['chrome125', 'edge125', 'firefox128', 'safari17.5'],
+  },
+  server: { proxy: { '/ws': { target: server, ws: true } } },
+  preview: { proxy: { '/ws': { target: server, ws: true } } },
+});

@@ -1,0 +1,25 @@
+/**
+ * Time, as the provider sees it; passed in, so that a test moves it by hand.
+ *
+ * `now` and `date` are two because a wall clock is set back now and then, and a
+ * deadline must not move with it.
+ */
+
+export type TimerHandle = unknown;
+
+export interface Clock {
+  /** Milliseconds since some fixed moment; never goes back. */
+  now(): number;
+  /** The date and time to show to people. */
+  date(): Date;
+  /** Calls `callback` once, `delay` milliseconds from now. */
+  setTimeout(callback: () => void, delay: number): TimerHandle;
+  clearTimeout(handle: TimerHandle): void;
+}
+
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  date: () => new Date(),
+  setTimeout: (callback, delay) => setTimeout(callback, delay),
+  clearTimeout: (handle) => clearTimeout(handle as ReturnType<typeof setTimeout>),
+};

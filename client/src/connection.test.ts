@@ -1,0 +1,303 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { BACKOFF_CAP } from './backoff.js';
+import {
+  CONNECT_TIMEOUT,
+  type ConnectionEvent,
+  type ConnectionState,
+  deadlineOf,
+  type Effect,
+  GAVE_UP,
+  isOpen,
+  OFFLINE,
+  PROBE_TIMEOUT,
+  SILENCE_TIMEOUT,
+  transition,
+} from './connection.js';
+
+type Kind = ConnectionState['kind'];
+
+const NOW = 1000;
+const DEADLINE = 5000;
+
+const STATES: { readonly [K in Kind]: Extract<ConnectionState, { kind: K }> } = {
+  offline: { kind: 'offline' },
+  connecting: { kind: 'connecting', attempt: 2, deadline: DEADLINE },
+  syncing: { kind: 'syncing', attempt: 2, deadline: DEADLINE },
+  online: { kind: 'online', deadline: DEADLINE },
+  retrying: { kind: 'retrying', attempt: 2, deadline: DEADLINE },
+  closed: { kind: 'closed', code: 4403, reason: 'no' },
+  destroyed: { kind: 'destroyed' },
+};
+
+/** `lost` and `due` stand twice, for the two things that they can mean. */
+const EVENTS = {
+  connect: { type: 'connect' },
+  disconnect: { type: 'disconnect' },
+  destroy: { type: 'destroy' },
+  opened: { type: 'opened' },
+  frame: { type: 'frame' },
+  synced: { type: 'synced' },
+  lost: { type: 'lost', code: 1006, reason: '' },
+  lostForGood: { type: 'lost', code: 4404, reason: 'gone' },
+  broken: { type: 'broken', reason: 'nonsense' },
+  early: { type: 'due' },
+  due: { type: 'due' },
+  networkUp: { type: 'networkUp' },
+  networkDown: { type: 'networkDown' },
+} as const satisfies Record<string, ConnectionEvent>;
+
+type EventName = keyof typeof EVENTS;
+
+/** The next state and the effects, in order; a dot is the same state and none. */
+const MATRIX: Record<Kind, Record<EventName, string>> = {
+  offline: {
+    connect: 'connecting open',
+    disconnect: '.',
+    destroy: 'destroyed',
+    opened: '.',
+    frame: '.',
+    synced: '.',
+    lost: '.',
+    lostForGood: '.',
+    broken: '.',
+    early: '.',
+    due: '.',
+    networkUp: '.',
+    networkDown: '.',
+  },
+  connecting: {
+    connect: '.',
+    disconnect: 'offline close',
+    destroy: 'destroyed close',
+    opened: 'syncing handshake',
+    frame: '.',
+    synced: '.',
+    lost: 'retrying',
+    lostForGood: 'closed',
+    broken: 'retrying close',
+    early: '.',
+    due: 'retrying close',
+    networkUp: '.',
+    networkDown: '.',
+  },
+  syncing: {
+    connect: '.',
+    disconnect: 'offline farewell close',
+    destroy: 'destroyed farewell close',
+    opened: '.',
+    frame: 'syncing',
+    synced: 'online',
+    lost: 'retrying',
+    lostForGood: 'closed',
+    broken: 'retrying close',
+    early: '.',
+    due: 'retrying close',
+    networkUp: 'syncing probe',
+    networkDown: 'syncing probe',
+  },
+  online: {
+    connect: '.',
+    disconnect: 'offline farewell close',
+    destroy: 'destroyed farewell close',
+    opened: '.',
+    frame: 'online',
+    synced: '.',
+    lost: 'retrying',
+    lostForGood: 'closed',
+    broken: 'retrying close',
+    early: '.',
+    due: 'retrying close',
+    networkUp: 'online probe',
+    networkDown: 'online probe',
+  },
+  retrying: {
+    connect: 'connecting open',
+    disconnect: 'offline',
+    destroy: 'destroyed',
+    opened: '.',
+    frame: '.',
+    synced: '.',
+    lost: '.',
+    lostForGood: '.',
+    broken: '.',
+    early: '.',
+    due: 'connecting open',
+    networkUp: 'connecting open',
+    networkDown: '.',
+  },
+  closed: {
+    connect: 'connecting open',
+    disconnect: '.',
+    destroy: 'destroyed',
+    opened: '.',
+    frame: '.',
+    synced: '.',
+    lost: '.',
+    lostForGood: '.',
+    broken: '.',
+    early: '.',
+    due: '.',
+    networkUp: '.',
+    networkDown: '.',
+  },
+  destroyed: {
+    connect: '.',
+    disconnect: '.',
+    destroy: '.',
+    opened: '.',
+    frame: '.',
+    synced: '.',
+    lost: '.',
+    lostForGood: '.',
+    broken: '.',
+    early: '.',
+    due: '.',
+    networkUp: '.',
+    networkDown: '.',
+  },
+};
+
+const cells = Object.entries(MATRIX).flatMap(([kind, row]) =>
+  Object.entries(row).map(([name, expected]) => [kind, name, expected] as const),
+);
+
+describe('[CLI-1] every state × every event', () => {
+  test.each(cells)('%s + %s: %s', (kind, name, expected) => {
+    const state = STATES[kind as Kind];
+    const now = name === 'due' ? DEADLINE : NOW;
+    const step = transition(state, EVENTS[name as EventName], { now, random: 0.5 });
+    if (expected === '.') {
+      expect(step).toEqual({ state, effects: [] });
+      expect(step.state).toBe(state);
+    } else {
+      const words = [step.state.kind, ...step.effects.map(({ type }) => type)];
+      expect(words.join(' ')).toBe(expected);
+    }
+  });
+});
+
+const run = (state: ConnectionState, event: ConnectionEvent, now = NOW, random = 0.5) =>
+  transition(state, event, { now, random }).state;
+
+describe('[CLI-2] deadlines', () => {
+  test('an attempt has its timeout', () => {
+    expect(deadlineOf(run(OFFLINE, EVENTS.connect))).toBe(NOW + CONNECT_TIMEOUT);
+  });
+
+  test('every frame puts off the silence', () => {
+    expect(deadlineOf(run(STATES.connecting, EVENTS.opened))).toBe(NOW + SILENCE_TIMEOUT);
+    expect(deadlineOf(run(STATES.syncing, EVENTS.frame))).toBe(NOW + SILENCE_TIMEOUT);
+    expect(deadlineOf(run(STATES.online, EVENTS.frame))).toBe(NOW + SILENCE_TIMEOUT);
+  });
+
+  test('a probe brings the silence nearer, and never puts it off', () => {
+    const far: ConnectionState = { kind: 'online', deadline: NOW + SILENCE_TIMEOUT };
+    expect(deadlineOf(run(far, EVENTS.networkUp))).toBe(NOW + PROBE_TIMEOUT);
+    expect(deadlineOf(run(STATES.online, EVENTS.networkUp))).toBe(DEADLINE);
+  });
+
+  test.each(['offline', 'closed', 'destroyed'] as const)('%s has none', (kind) => {
+    expect(deadlineOf(STATES[kind])).toBeNull();
+  });
+});
+
+describe('[CLI-3] the wait before a retry', () => {
+  const waitAfter = (state: ConnectionState, event: ConnectionEvent, random = 0.5) => {
+    const next = run(state, event, NOW, random);
+    if (next.kind !== 'retrying') throw new Error(`not retrying: ${next.kind}`);
+    return { wait: next.deadline - NOW, attempt: next.attempt };
+  };
+
+  test('grows with each attempt that does not sync', () => {
+    expect(waitAfter(STATES.connecting, EVENTS.lost)).toEqual({ wait: 600, attempt: 3 });
+    expect(waitAfter(STATES.syncing, EVENTS.lost)).toEqual({ wait: 600, attempt: 3 });
+    expect(waitAfter(STATES.syncing, EVENTS.broken)).toEqual({ wait: 600, attempt: 3 });
+  });
+
+  test('starts again after a sync', () => {
+    expect(waitAfter(STATES.online, EVENTS.lost)).toEqual({ wait: 150, attempt: 1 });
+  });
+
+  test('is kept up by a server that accepts and then closes', () => {
+    let state = run(OFFLINE, EVENTS.connect);
+    const waits: number[] = [];
+    for (let round = 0; round < 9; round++) {
+      state = run(run(state, EVENTS.opened), EVENTS.lost);
+      waits.push((deadlineOf(state) ?? 0) - NOW);
+      state = run(state, EVENTS.due, deadlineOf(state) ?? 0);
+    }
+    expect(waits.at(-1)).toBe(BACKOFF_CAP / 2);
+    expect([...waits].sort((a, b) => a - b)).toEqual(waits);
+  });
+
+  test.each([
+    [1012, 2400],
+    [1013, 9600],
+  ])('is spread wider after %i: up to %i ms', (code, range) => {
+    const { wait, attempt } = waitAfter(STATES.online, { type: 'lost', code, reason: '' });
+    expect(wait).toBe(range / 2);
+    expect(attempt).toBe(1);
+  });
+});
+
+describe('[CLI-4] close codes', () => {
+  const lost = (code: number) => run(STATES.online, { type: 'lost', code, reason: 'why' });
+
+  test.each([4400, 4401, 4403, 4404, 4413, 4499])('%i is final', (code) => {
+    expect(lost(code)).toEqual({ kind: 'closed', code, reason: 'why' });
+  });
+
+  test.each([1000, 1001, 1005, 1006, 1009, 1011, 1012, 1013, 4399, 4500])(
+    '%i is retried',
+    (code) => {
+      expect(lost(code).kind).toBe('retrying');
+    },
+  );
+
+  test('the code this side closes with is not final for anyone who sees it', () => {
+    expect(lost(GAVE_UP).kind).toBe('retrying');
+  });
+});
+
+/** Carries out effects on a socket that is only a flag. */
+function applyEffects(effects: readonly Effect[], isLive: boolean): boolean {
+  let live = isLive;
+  for (const { type } of effects) {
+    if (type === 'open') {
+      expect(live).toBe(false);
+      live = true;
+    } else {
+      expect(live).toBe(true);
+      if (type === 'close') live = false;
+    }
+  }
+  return live;
+}
+
+test('in any sequence at most one socket is live, exactly in the states that have one', () => {
+  const event = fc.constantFrom(...Object.values(EVENTS));
+  const step = fc.record({
+    event,
+    wait: fc.nat({ max: 60_000 }),
+    random: fc.double({ min: 0, max: 0.99, noNaN: true }),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      let state = OFFLINE;
+      let isLive = false;
+      let now = 0;
+      for (const { event, wait, random } of steps) {
+        now += wait;
+        // A socket that is not there cannot be lost; `socket.ts` sees to that.
+        if (event.type === 'lost' && !isLive) continue;
+        const next = transition(state, event, { now, random });
+        if (event.type === 'lost') isLive = false;
+        isLive = applyEffects(next.effects, isLive);
+        state = next.state;
+        expect(isLive).toBe(isOpen(state) || state.kind === 'connecting');
+      }
+    }),
+    { numRuns: 1000 },
+  );
+});

@@ -1,0 +1,267 @@
+/**
+ * The life of a connection, as a pure state machine.
+ *
+ *                    connect                opened              synced
+ *        offline ──────────────▶ connecting ───────▶ syncing ──────────▶ online
+ *                                 ▲      │              │                   │
+ *         due, connect, networkUp │      │ lost, broken, due (attempt timed out, or silent)
+ *                                 │      ▼              ▼                   ▼
+ *                                 └── retrying ◀────────┴───────────────────┘
+ *
+ *        lost with a final code:  connecting, syncing, online ──▶ closed ── connect ──▶ connecting
+ *        disconnect:              all but closed and destroyed ─▶ offline
+ *        destroy:                 all ──▶ destroyed, for good
+ *
+ * Owns the decisions: when to open, to give up on a socket, and to try again.
+ * Carries out nothing; effects are returned as data. A state's `deadline` is
+ * when it wants the event `due`, so leaving a state cancels its timer.
+ *
+ * Invariant: an `open` is returned only on entering `connecting`, and every way
+ * out of a state with a socket either was caused by the loss of that socket or
+ * returns a `close`.
+ */
+import { delay } from './backoff.js';
+import { CLOSE, isFinal } from './protocol/index.js';
+
+/** Milliseconds that an attempt to connect may take. */
+export const CONNECT_TIMEOUT = 10_000;
+
+/** Milliseconds without a frame after which a socket is taken for dead; a server sends one every 20 s. */
+export const SILENCE_TIMEOUT = 45_000;
+
+/** Milliseconds within which a probe must be answered. */
+export const PROBE_TIMEOUT = 10_000;
+
+/** The close code of a socket that this side gave up on; private, and not a final one. */
+export const GAVE_UP = 4000;
+
+/** A server that restarts or is overloaded lets many clients go at once: they come back over seconds. */
+const SPREAD_ATTEMPT: ReadonlyMap<number, number> = new Map([
+  [CLOSE.restarting, 3],
+  [CLOSE.tryAgainLater, 5],
+]);
+
+export interface CloseReason {
+  readonly code: number;
+  readonly reason: string;
+}
+
+/** `attempt` counts the waits since the last sync; `deadline` is in the clock's milliseconds. */
+export type ConnectionState =
+  | { readonly kind: 'offline' }
+  | { readonly kind: 'connecting'; readonly attempt: number; readonly deadline: number }
+  | { readonly kind: 'syncing'; readonly attempt: number; readonly deadline: number }
+  | { readonly kind: 'online'; readonly deadline: number }
+  | { readonly kind: 'retrying'; readonly attempt: number; readonly deadline: number }
+  | ({ readonly kind: 'closed' } & CloseReason)
+  | { readonly kind: 'destroyed' };
+
+export type ConnectionEvent =
+  | { readonly type: 'connect' }
+  | { readonly type: 'disconnect' }
+  | { readonly type: 'destroy' }
+  | { readonly type: 'opened' }
+  /** Any frame, and before it is understood. */
+  | { readonly type: 'frame' }
+  /** The server's first step 2 has been applied. */
+  | { readonly type: 'synced' }
+  /** The socket is gone. */
+  | ({ readonly type: 'lost' } & CloseReason)
+  /** The socket is there and of no use, for instance because it sent nonsense. */
+  | { readonly type: 'broken'; readonly reason: string }
+  | { readonly type: 'due' }
+  | { readonly type: 'networkUp' }
+  | { readonly type: 'networkDown' };
+
+export type Effect =
+  | { readonly type: 'open' }
+  | { readonly type: 'handshake' }
+  /** Ask for something that every server answers. */
+  | { readonly type: 'probe' }
+  /** Tell the others that this client leaves; always followed by a close. */
+  | { readonly type: 'farewell' }
+  | ({ readonly type: 'close' } & CloseReason);
+
+export interface Step {
+  readonly state: ConnectionState;
+  readonly effects: readonly Effect[];
+}
+
+/** `now` in milliseconds; `random` from 0 up to, not including, 1. */
+export interface Chance {
+  readonly now: number;
+  readonly random: number;
+}
+
+type Kind = ConnectionState['kind'];
+type State<K extends Kind> = Extract<ConnectionState, { kind: K }>;
+type Event<T extends ConnectionEvent['type']> = Extract<ConnectionEvent, { type: T }>;
+type Rule<K extends Kind, T extends ConnectionEvent['type']> = (
+  state: State<K>,
+  event: Event<T>,
+  chance: Chance,
+) => Step;
+
+/** Every state × every event: a hole does not compile. */
+type Table = { readonly [K in Kind]: { readonly [T in ConnectionEvent['type']]: Rule<K, T> } };
+
+const stay = (state: ConnectionState): Step => ({ state, effects: [] });
+
+const leave: Effect = { type: 'close', code: 1000, reason: '' };
+
+function connectNow(attempt: number, { now }: Chance): Step {
+  return {
+    state: { kind: 'connecting', attempt, deadline: now + CONNECT_TIMEOUT },
+    effects: [{ type: 'open' }],
+  };
+}
+
+function retry(attempt: number, chance: Chance, effects: readonly Effect[] = [], code = 0): Step {
+  const wait = delay(Math.max(attempt, SPREAD_ATTEMPT.get(code) ?? 0), chance.random);
+  return {
+    state: { kind: 'retrying', attempt: attempt + 1, deadline: chance.now + wait },
+    effects,
+  };
+}
+
+function giveUp(attempt: number, reason: string, chance: Chance): Step {
+  return retry(attempt, chance, [{ type: 'close', code: GAVE_UP, reason }]);
+}
+
+function afterLoss(attempt: number, { code, reason }: CloseReason, chance: Chance): Step {
+  if (isFinal(code)) return stay({ kind: 'closed', code, reason });
+  return retry(attempt, chance, [], code);
+}
+
+function heard<S extends State<'syncing' | 'online'>>(state: S, _: unknown, { now }: Chance): Step {
+  return stay({ ...state, deadline: now + SILENCE_TIMEOUT });
+}
+
+/** The network changed under an open socket, which may be dead without knowing. */
+function probe<S extends State<'syncing' | 'online'>>(state: S, _: unknown, { now }: Chance): Step {
+  const deadline = Math.min(state.deadline, now + PROBE_TIMEOUT);
+  return { state: { ...state, deadline }, effects: [{ type: 'probe' }] };
+}
+
+const TABLE: Table = {
+  offline: {
+    connect: (_state, _event, chance) => connectNow(0, chance),
+    disconnect: stay,
+    destroy: () => stay({ kind: 'destroyed' }),
+    opened: stay,
+    frame: stay,
+    synced: stay,
+    lost: stay,
+    broken: stay,
+    due: stay,
+    networkUp: stay,
+    networkDown: stay,
+  },
+  connecting: {
+    connect: stay,
+    disconnect: () => ({ state: { kind: 'offline' }, effects: [leave] }),
+    destroy: () => ({ state: { kind: 'destroyed' }, effects: [leave] }),
+    opened: ({ attempt }, _event, { now }) => ({
+      state: { kind: 'syncing', attempt, deadline: now + SILENCE_TIMEOUT },
+      effects: [{ type: 'handshake' }],
+    }),
+    frame: stay,
+    synced: stay,
+    lost: ({ attempt }, event, chance) => afterLoss(attempt, event, chance),
+    broken: ({ attempt }, { reason }, chance) => giveUp(attempt, reason, chance),
+    due: (state, _event, chance) =>
+      chance.now < state.deadline ? stay(state) : giveUp(state.attempt, 'timed out', chance),
+    networkUp: stay,
+    networkDown: stay,
+  },
+  syncing: {
+    connect: stay,
+    disconnect: () => ({ state: { kind: 'offline' }, effects: [{ type: 'farewell' }, leave] }),
+    destroy: () => ({ state: { kind: 'destroyed' }, effects: [{ type: 'farewell' }, leave] }),
+    opened: stay,
+    frame: heard,
+    synced: ({ deadline }) => stay({ kind: 'online', deadline }),
+    lost: ({ attempt }, event, chance) => afterLoss(attempt, event, chance),
+    broken: ({ attempt }, { reason }, chance) => giveUp(attempt, reason, chance),
+    due: (state, _event, chance) =>
+      chance.now < state.deadline ? stay(state) : giveUp(state.attempt, 'silent', chance),
+    networkUp: probe,
+    networkDown: probe,
+  },
+  online: {
+    connect: stay,
+    disconnect: () => ({ state: { kind: 'offline' }, effects: [{ type: 'farewell' }, leave] }),
+    destroy: () => ({ state: { kind: 'destroyed' }, effects: [{ type: 'farewell' }, leave] }),
+    opened: stay,
+    frame: heard,
+    synced: stay,
+    lost: (_state, event, chance) => afterLoss(0, event, chance),
+    broken: (_state, { reason }, chance) => giveUp(0, reason, chance),
+    due: (state, _event, chance) =>
+      chance.now < state.deadline ? stay(state) : giveUp(0, 'silent', chance),
+    networkUp: probe,
+    networkDown: probe,
+  },
+  retrying: {
+    connect: ({ attempt }, _event, chance) => connectNow(attempt, chance),
+    disconnect: () => stay({ kind: 'offline' }),
+    destroy: () => stay({ kind: 'destroyed' }),
+    opened: stay,
+    frame: stay,
+    synced: stay,
+    lost: stay,
+    broken: stay,
+    due: (state, _event, chance) =>
+      chance.now < state.deadline ? stay(state) : connectNow(state.attempt, chance),
+    networkUp: ({ attempt }, _event, chance) => connectNow(attempt, chance),
+    networkDown: stay,
+  },
+  closed: {
+    connect: (_state, _event, chance) => connectNow(0, chance),
+    disconnect: stay,
+    destroy: () => stay({ kind: 'destroyed' }),
+    opened: stay,
+    frame: stay,
+    synced: stay,
+    lost: stay,
+    broken: stay,
+    due: stay,
+    networkUp: stay,
+    networkDown: stay,
+  },
+  destroyed: {
+    connect: stay,
+    disconnect: stay,
+    destroy: stay,
+    opened: stay,
+    frame: stay,
+    synced: stay,
+    lost: stay,
+    broken: stay,
+    due: stay,
+    networkUp: stay,
+    networkDown: stay,
+  },
+};
+
+export const OFFLINE: ConnectionState = { kind: 'offline' };
+
+/** @returns the next state, the same object if nothing changes, and what to do, in order. */
+export function transition(state: ConnectionState, event: ConnectionEvent, chance: Chance): Step {
+  const rule = TABLE[state.kind][event.type] as (
+    state: ConnectionState,
+    event: ConnectionEvent,
+    chance: Chance,
+  ) => Step;
+  return rule(state, event, chance);
+}
+
+/** When the state wants the event `due`, in the clock's milliseconds; null if never. */
+export function deadlineOf(state: ConnectionState): number | null {
+  return 'deadline' in state ? state.deadline : null;
+}
+
+/** Whether messages can be exchanged. */
+export function isOpen(state: ConnectionState): boolean {
+  return state.kind === 'syncing' || state.kind === 'online';
+}

@@ -1,0 +1,39 @@
+/**
+ * What the provider needs to know of a Yjs document beyond Yjs's own functions.
+ */
+import * as Y from 'yjs';
+import { reportUncaught } from './uncaught.js';
+
+/** Whether anything was ever put in. Pending structs count: they came from somewhere, maybe only to here. */
+export function hasContent(doc: Y.Doc): boolean {
+  const { clients, pendingStructs, pendingDs } = doc.store;
+  return clients.size > 0 || pendingStructs !== null || pendingDs !== null;
+}
+
+/**
+ * Applies an update of the server. Applying calls the application's observers,
+ * and one of them that throws is no reason to drop the connection; so after an
+ * exception the bytes are tried once more where nobody listens.
+ *
+ * @throws when the update is malformed.
+ */
+export function applyReceived(doc: Y.Doc, update: Uint8Array, origin: unknown): void {
+  try {
+    Y.applyUpdate(doc, update, origin);
+  } catch (error) {
+    revive(doc);
+    Y.applyUpdate(new Y.Doc(), update);
+    reportUncaught(error);
+  }
+}
+
+/**
+ * There are crafted items on which Yjs throws while it collects garbage, after
+ * all is applied. It then takes the transaction for one that is still being
+ * cleaned up, and never again reports a change: what is typed would look saved
+ * and go nowhere. (`_transactionCleanups` is Yjs's own; its `cleanupTransactions`
+ * empties it in the same way.)
+ */
+function revive(doc: Y.Doc): void {
+  if (doc._transaction === null) doc._transactionCleanups = [];
+}

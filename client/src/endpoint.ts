@@ -1,0 +1,76 @@
+/**
+ * From what an application passes to the address that a socket opens.
+ *
+ * Pure but for the page's own address. Whatever no socket could open is refused
+ * here, when the provider is made, and not by a socket that fails later.
+ */
+
+export type Params = Readonly<Record<string, string>>;
+
+const SOCKET_SCHEMES: ReadonlyMap<string, string> = new Map([
+  ['ws:', 'ws:'],
+  ['wss:', 'wss:'],
+  ['http:', 'ws:'],
+  ['https:', 'wss:'],
+]);
+
+/** What RFC 6455 allows as the name of a subprotocol. */
+const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+
+/**
+ * @param url absolute with ws, wss, http or https; or, in a browser, a path that starts with `/`.
+ * @returns an absolute ws or wss address without a slash at its end.
+ * @throws {TypeError} when it is neither.
+ */
+export function resolveUrl(url: string): string {
+  const page = (globalThis as { location?: { href: string } }).location?.href;
+  if (url.startsWith('/') && page === undefined) {
+    throw new TypeError(`"${url}" needs a page to be relative to: pass an absolute url`);
+  }
+  let resolved: URL;
+  try {
+    resolved = new URL(url, url.startsWith('/') ? page : undefined);
+  } catch (cause) {
+    throw new TypeError(`"${url}" is not a url such as ws://host/ws`, { cause });
+  }
+  const scheme = SOCKET_SCHEMES.get(resolved.protocol);
+  if (scheme === undefined) {
+    throw new TypeError(`"${url}" is of none of the schemes ws, wss, http, https`);
+  }
+  if (resolved.search !== '' || resolved.hash !== '') {
+    throw new TypeError(`"${url}" may have neither a query (pass params) nor a fragment`);
+  }
+  const origin = resolved.href.slice(resolved.protocol.length, -resolved.pathname.length);
+  return scheme + origin + resolved.pathname.replace(/\/+$/, '');
+}
+
+/** @throws {TypeError} when no address can name this room. */
+export function checkRoom(room: string): void {
+  if (room === '') throw new TypeError('a room needs a name');
+  if (room === '.' || room === '..') {
+    throw new TypeError(`a room cannot be named "${room}": an address has another meaning for it`);
+  }
+  try {
+    encodeURIComponent(room);
+  } catch (cause) {
+    throw new TypeError('the name of the room is not well-formed Unicode', { cause });
+  }
+}
+
+/** @throws {TypeError} when one of them cannot be sent. */
+export function checkProtocols(protocols: readonly string[]): void {
+  for (const protocol of protocols) {
+    if (!TOKEN.test(protocol)) {
+      throw new TypeError(`"${protocol}" cannot be a subprotocol: it has a character not allowed`);
+    }
+  }
+  if (new Set(protocols).size < protocols.length) {
+    throw new TypeError('a subprotocol is listed twice');
+  }
+}
+
+/** @param url as {@link resolveUrl} returns it. */
+export function roomAddress(url: string, room: string, params: Params): string {
+  const query = new URLSearchParams(params).toString();
+  return `${url}/${encodeURIComponent(room)}${query === '' ? '' : `?${query}`}`;
+}

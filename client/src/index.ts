@@ -1,0 +1,12 @@
+export type { Clock, TimerHandle } from './clock.js';
+export type { CloseReason } from './connection.js';
+export type { Params } from './endpoint.js';
+export type {
+  CowriteProviderEvents,
+  CowriteProviderOptions,
+  CowriteStatus,
+  StatusChange,
+} from './options.js';
+export { CLOSE, type RejectReason } from './protocol/index.js';
+export { CowriteProvider } from './provider.js';
+export type { SocketConstructor, SocketLike } from './socket.js';

@@ -1,0 +1,110 @@
+/**
+ * What an application passes to the provider, and what it hears from it.
+ *
+ * Owns the checks: an option that could never work is refused when the provider
+ * is made, with a message that says what to do.
+ */
+import type { Awareness } from 'y-protocols/awareness';
+import type * as Y from 'yjs';
+import { type Clock, systemClock } from './clock.js';
+import type { CloseReason } from './connection.js';
+import { checkProtocols, checkRoom, type Params, resolveUrl } from './endpoint.js';
+import { COWRITE_SUBPROTOCOL, type RejectReason } from './protocol/index.js';
+import type { SocketConstructor } from './socket.js';
+
+/**
+ * - `offline`: not connected and not trying, until `connect()`.
+ * - `connecting`: an attempt is under way.
+ * - `syncing`: connected; the document does not hold all of the room yet.
+ * - `online`: connected and synced.
+ * - `retrying`: the connection was lost or refused; the next attempt is at `nextRetryAt`.
+ * - `closed`: the server does not want another attempt as things are (a close
+ *   code from 4400 to 4499), or the provider is destroyed; see `closeReason`.
+ */
+export type CowriteStatus = 'offline' | 'connecting' | 'syncing' | 'online' | 'retrying' | 'closed';
+
+export interface StatusChange {
+  readonly status: CowriteStatus;
+  readonly nextRetryAt: Date | null;
+  readonly closeReason: CloseReason | null;
+}
+
+export interface CowriteProviderEvents {
+  status: StatusChange;
+  /** `synced` has changed. */
+  synced: boolean;
+  /** The same as `synced`, under the name that y-websocket gives it. */
+  sync: boolean;
+  /** `unsaved` has changed. */
+  unsaved: boolean;
+  /** Every local change is on disk. */
+  saved: { readonly at: Date };
+  /** The server refused a change; it stays in the local document, unsaved. */
+  rejected: { readonly reason: RejectReason };
+  /** The server closed the connection for good; not sent for `destroy()`. */
+  closed: CloseReason;
+  /** An attempt failed, or the server sent something of no use. Retried where that can help. */
+  'connection-error': { readonly error: Error };
+}
+
+export interface CowriteProviderOptions {
+  /** The server, such as `wss://host/ws`; http and https work as well, and in browsers a path such as `/ws`. */
+  readonly url: string;
+  /** The room's name: any text but `.` and `..`. */
+  readonly room: string;
+  /** Stays the caller's. Without it the awareness's document is used, or a new one made. */
+  readonly doc?: Y.Doc;
+  /** Stays the caller's. Without it one is made, and destroyed together with the provider. */
+  readonly awareness?: Awareness;
+  /** Whether to connect at once; true if left out. */
+  readonly connect?: boolean;
+  /** Subprotocols offered besides `cowrite.v1`; a function is called before each attempt. */
+  readonly protocols?: readonly string[] | (() => readonly string[]);
+  /** The address's query; a function is called before each attempt, so that it can hold a fresh token. */
+  readonly params?: Params | (() => Params);
+  /** The constructor to use; needed in Node 20, which has none of its own: pass that of `ws`. */
+  readonly WebSocket?: SocketConstructor;
+  /** Milliseconds between two sends of the own awareness state, from 0 to 10,000; 50 if left out. */
+  readonly awarenessInterval?: number;
+  /** For tests. */
+  readonly clock?: Clock;
+  /** For tests; returns numbers from 0 up to, not including, 1. */
+  readonly random?: () => number;
+}
+
+export interface Settings {
+  readonly url: string;
+  readonly room: string;
+  readonly protocols: () => readonly string[];
+  readonly params: () => Params;
+  readonly WebSocket: SocketConstructor;
+  readonly awarenessInterval: number;
+  readonly clock: Clock;
+  readonly random: () => number;
+}
+
+/** @throws {TypeError} when an option cannot work. @throws {RangeError} when the interval is out of range. */
+export function settingsOf(options: CowriteProviderOptions): Settings {
+  const { room, protocols = [], params = {}, awarenessInterval = 50 } = options;
+  const WebSocket = options.WebSocket ?? globalThis.WebSocket;
+  if (typeof options.url !== 'string') throw new TypeError('url is not a string');
+  if (typeof room !== 'string') throw new TypeError('room is not a string');
+  if (typeof WebSocket !== 'function') {
+    throw new TypeError('there is no global WebSocket here: pass one as the option WebSocket');
+  }
+  if (!(awarenessInterval >= 0 && awarenessInterval <= 10_000)) {
+    throw new RangeError('awarenessInterval is not between 0 and 10,000 milliseconds');
+  }
+  checkRoom(room);
+  if (typeof protocols !== 'function') checkProtocols([COWRITE_SUBPROTOCOL, ...protocols]);
+  return {
+    url: resolveUrl(options.url),
+    room,
+    protocols: typeof protocols === 'function' ? protocols : () => protocols,
+    params: typeof params === 'function' ? params : () => params,
+    WebSocket,
+    awarenessInterval,
+    clock: options.clock ?? systemClock,
+    random: options.random ?? Math.random,
+  };
+}

@@ -1,0 +1,256 @@
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { Awareness, applyAwarenessUpdate, encodeAwarenessUpdate } from 'y-protocols/awareness';
+import * as Y from 'yjs';
+import { ManualClock } from '../test/manual-clock.js';
+import { Presence } from './presence.js';
+
+const INTERVAL = 50;
+
+const awarenesses: Awareness[] = [];
+
+function newAwareness(): Awareness {
+  const awareness = new Awareness(new Y.Doc());
+  awarenesses.push(awareness);
+  return awareness;
+}
+
+afterEach(() => {
+  for (const awareness of awarenesses.splice(0)) awareness.destroy();
+  vi.restoreAllMocks();
+});
+
+/** A presence, and someone else who applies all that it sends. */
+function setUp() {
+  const clock = new ManualClock();
+  const awareness = newAwareness();
+  const other = newAwareness();
+  const sent: Uint8Array[] = [];
+  const presence = new Presence(awareness, INTERVAL, clock);
+  const send = (update: Uint8Array) => {
+    sent.push(update);
+    applyAwarenessUpdate(other, update, 'network');
+  };
+  const seen = () => other.getStates().get(awareness.clientID);
+  return { clock, awareness, other, sent, presence, send, seen };
+}
+
+function throwOnce(awareness: Awareness, event: string): void {
+  awareness.once(event, () => {
+    throw new Error('of the application');
+  });
+}
+
+describe('[CLI-7] the own state', () => {
+  test('is not sent without a socket', () => {
+    const { awareness, clock, presence, send, sent } = setUp();
+    awareness.setLocalState({ x: 1 });
+    presence.opened(send);
+    presence.lost('test');
+    sent.length = 0;
+    awareness.setLocalState({ x: 2 });
+    clock.advance(1000);
+    expect(sent).toEqual([]);
+    expect(clock.pending).toBe(0);
+  });
+
+  test('is shown at once on a new socket', () => {
+    const { presence, send, seen } = setUp();
+    presence.opened(send);
+    expect(seen()).toEqual({});
+  });
+
+  test('is not shown when there is none', () => {
+    const { awareness, presence, send, sent } = setUp();
+    awareness.setLocalState(null);
+    presence.opened(send);
+    expect(sent).toEqual([]);
+  });
+
+  test('is shown again on the next socket to who has seen it, and saw it go', () => {
+    const { awareness, other, presence, send, seen } = setUp();
+    awareness.setLocalState({ name: 'Ada' });
+    presence.opened(send);
+    presence.lost('test');
+    // As a server does for a socket that is gone: null with the clock it had.
+    const update = encodeAwarenessUpdate(awareness, [awareness.clientID], new Map());
+    applyAwarenessUpdate(other, update, 'server');
+    expect(seen()).toBeUndefined();
+    presence.opened(send);
+    expect(seen()).toEqual({ name: 'Ada' });
+  });
+
+  test('is shown again after a farewell, which has a clock of its own', () => {
+    const { awareness, other, presence, send, seen } = setUp();
+    const clock = () => other.meta.get(awareness.clientID)?.clock ?? 0;
+    presence.opened(send);
+    const before = clock();
+    presence.farewell();
+    expect(seen()).toBeUndefined();
+    expect(clock()).toBe(before + 1);
+    presence.lost('test');
+    presence.opened(send);
+    expect(seen()).toEqual({});
+  });
+
+  test('is shown although a listener of the application throws', () => {
+    const { awareness, presence, send, seen } = setUp();
+    presence.destroy();
+    throwOnce(awareness, 'update');
+    const later = new Presence(awareness, INTERVAL, new ManualClock());
+    const uncaught = vi.spyOn(globalThis, 'queueMicrotask').mockReturnValue(undefined);
+    later.opened(send);
+    expect(seen()).toEqual({});
+    expect(uncaught).toHaveBeenCalledOnce();
+    later.destroy();
+  });
+
+  test('is all that is sent, whatever arrives of the others', () => {
+    const { awareness, clock, presence, send, sent } = setUp();
+    presence.opened(send);
+    sent.length = 0;
+    const third = newAwareness();
+    third.setLocalState({ name: 'Bob' });
+    presence.receive(encodeAwarenessUpdate(third, [third.clientID]), 'server');
+    clock.advance(1000);
+    expect(awareness.getStates().get(third.clientID)).toEqual({ name: 'Bob' });
+    expect(sent).toEqual([]);
+  });
+
+  test('is shown again when somebody says that it is gone', () => {
+    const { awareness, clock, other, presence, send, seen } = setUp();
+    presence.opened(send);
+    clock.advance(INTERVAL);
+    const gone = encodeAwarenessUpdate(awareness, [awareness.clientID], new Map());
+    applyAwarenessUpdate(other, gone, 'server');
+    presence.receive(gone, 'server');
+    expect(seen()).toEqual({});
+  });
+});
+
+describe('[CLI-7] throttling', () => {
+  test('sends the first change at once, then the last one of each interval', () => {
+    const { awareness, clock, presence, send, sent, seen } = setUp();
+    presence.opened(send);
+    clock.advance(INTERVAL);
+    sent.length = 0;
+    awareness.setLocalState({ x: 0 });
+    expect(seen()).toEqual({ x: 0 });
+    for (let x = 1; x <= 9; x++) awareness.setLocalState({ x });
+    clock.advance(INTERVAL - 1);
+    expect(sent.length).toBe(1);
+    clock.advance(1);
+    expect(sent.length).toBe(2);
+    expect(seen()).toEqual({ x: 9 });
+    expect(clock.pending).toBe(0);
+  });
+
+  test('sends at most once an interval, and the last state always', () => {
+    const { awareness, clock, presence, send, sent, seen } = setUp();
+    presence.opened(send);
+    sent.length = 0;
+    for (let x = 1; x <= 1000; x++) {
+      awareness.setLocalState({ x });
+      clock.advance(1);
+    }
+    expect(sent.length).toBeLessThanOrEqual(1000 / INTERVAL);
+    clock.advance(INTERVAL);
+    expect(seen()).toEqual({ x: 1000 });
+  });
+
+  test('does not hold back a new socket', () => {
+    const { awareness, clock, presence, send, seen } = setUp();
+    presence.opened(send);
+    awareness.setLocalState({ x: 1 });
+    presence.lost('test');
+    expect(clock.pending).toBe(0);
+    presence.opened(send);
+    expect(seen()).toEqual({ x: 1 });
+  });
+});
+
+describe('[CLI-7] the others', () => {
+  const state = (awareness: Awareness, id: number) => awareness.getStates().get(id);
+
+  test('are gone with the socket, and shown again with the clocks they had', () => {
+    const { awareness, other, presence, send } = setUp();
+    other.setLocalState({ name: 'Bob' });
+    const update = encodeAwarenessUpdate(other, [other.clientID]);
+    presence.opened(send);
+    presence.receive(update, 'server');
+    const removed = vi.fn();
+    awareness.on('change', removed);
+    presence.lost('test');
+    expect(removed).toHaveBeenCalledWith(
+      { added: [], updated: [], removed: [other.clientID] },
+      'test',
+    );
+    expect(state(awareness, other.clientID)).toBeUndefined();
+    presence.opened(send);
+    presence.receive(update, 'server');
+    expect(state(awareness, other.clientID)).toEqual({ name: 'Bob' });
+  });
+
+  test('who had left before are forgotten too', () => {
+    const { awareness, other, presence, send } = setUp();
+    other.setLocalState({ name: 'Bob' });
+    const update = encodeAwarenessUpdate(other, [other.clientID]);
+    presence.opened(send);
+    presence.receive(update, 'server');
+    presence.receive(encodeAwarenessUpdate(other, [other.clientID], new Map()), 'server');
+    presence.lost('test');
+    presence.receive(update, 'server');
+    expect(state(awareness, other.clientID)).toEqual({ name: 'Bob' });
+  });
+
+  test('may be looked up by those who hear that they are gone', () => {
+    const { awareness, other, presence, send } = setUp();
+    other.setLocalState({ name: 'Bob' });
+    presence.opened(send);
+    presence.receive(encodeAwarenessUpdate(other, [other.clientID]), 'server');
+    const relayed = vi.fn();
+    awareness.on('update', ({ removed }: { removed: number[] }) => {
+      relayed(encodeAwarenessUpdate(awareness, removed));
+    });
+    presence.lost('test');
+    expect(relayed).toHaveBeenCalledOnce();
+  });
+});
+
+describe('[CLI-7] what arrives', () => {
+  test('is refused when it is malformed', () => {
+    const { presence } = setUp();
+    expect(() => presence.receive(Uint8Array.of(5), 'server')).toThrow();
+    expect(() => presence.receive(Uint8Array.of(1, 7, 1, 1, 0x7b), 'server')).toThrow();
+  });
+
+  test('is not refused because a listener of the application throws', () => {
+    const { awareness, other, presence } = setUp();
+    const uncaught = vi.spyOn(globalThis, 'queueMicrotask').mockReturnValue(undefined);
+    throwOnce(awareness, 'change');
+    other.setLocalState({ name: 'Bob' });
+    presence.receive(encodeAwarenessUpdate(other, [other.clientID]), 'server');
+    expect(uncaught.mock.calls[0]?.[0]).toThrow('of the application');
+  });
+});
+
+test('a query is answered with the own state, or with none', () => {
+  const { awareness, presence, send, sent } = setUp();
+  presence.opened(send);
+  presence.answer();
+  expect(sent.at(-1)).toEqual(encodeAwarenessUpdate(awareness, [awareness.clientID]));
+  awareness.setLocalState(null);
+  presence.answer();
+  expect(sent.at(-1)).toEqual(Uint8Array.of(0));
+});
+
+test('destroy leaves no listener and no timer', () => {
+  const { awareness, clock, presence, send, sent } = setUp();
+  presence.opened(send);
+  awareness.setLocalState({ x: 1 });
+  presence.destroy();
+  expect(clock.pending).toBe(0);
+  sent.length = 0;
+  awareness.setLocalState({ x: 2 });
+  clock.advance(1000);
+  expect(sent).toEqual([]);
+});

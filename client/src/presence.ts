@@ -1,0 +1,145 @@
+/**
+ * Awareness between this client and a socket.
+ *
+ * Owns what is sent of this client's own state, and what is kept of the others.
+ * Invariants: only the own client id is ever sent; two sends are at least
+ * `interval` apart, and the last state always is sent; without a socket no other
+ * client is shown.
+ */
+import {
+  Awareness,
+  applyAwarenessUpdate,
+  encodeAwarenessUpdate,
+  removeAwarenessStates,
+} from 'y-protocols/awareness';
+import * as Y from 'yjs';
+import type { Clock, TimerHandle } from './clock.js';
+import { reportUncaught, shielded } from './uncaught.js';
+
+interface Changes {
+  readonly added: readonly number[];
+  readonly updated: readonly number[];
+  readonly removed: readonly number[];
+}
+
+export class Presence {
+  readonly #awareness: Awareness;
+  readonly #interval: number;
+  readonly #clock: Clock;
+  /** Sends an awareness update; null without an open socket. */
+  #send: ((update: Uint8Array) => void) | null = null;
+  #sentAt = Number.NEGATIVE_INFINITY;
+  #timer: TimerHandle | null = null;
+
+  /** @param interval milliseconds. */
+  constructor(awareness: Awareness, interval: number, clock: Clock) {
+    this.#awareness = awareness;
+    this.#interval = interval;
+    this.#clock = clock;
+    awareness.on('update', this.#onUpdate);
+  }
+
+  /** A new socket is open; shows the own state on it. */
+  opened(send: (update: Uint8Array) => void): void {
+    this.#send = send;
+    this.show();
+  }
+
+  /**
+   * Shows the own state now, whatever was shown before: those who have seen its
+   * clock would ignore it, so it gets a new one.
+   */
+  show(): void {
+    const state = this.#awareness.getLocalState();
+    if (this.#send === null || state === null) return;
+    this.#sentAt = Number.NEGATIVE_INFINITY;
+    shielded(() => this.#awareness.setLocalState(state));
+    // A listener that threw kept the change from the ones after it, maybe from ours.
+    if (this.#sentAt === Number.NEGATIVE_INFINITY) shielded(() => this.#sendOwn());
+  }
+
+  /**
+   * Applies what the server sent. A listener of the application that throws is
+   * no reason to drop the connection; so after an exception the bytes are tried
+   * once more where nobody listens.
+   *
+   * @throws when the update is malformed.
+   */
+  receive(update: Uint8Array, origin: unknown): void {
+    try {
+      applyAwarenessUpdate(this.#awareness, update, origin);
+    } catch (error) {
+      const scratch = new Awareness(new Y.Doc());
+      try {
+        applyAwarenessUpdate(scratch, update, origin);
+      } finally {
+        scratch.destroy();
+      }
+      reportUncaught(error);
+    }
+  }
+
+  /** Answers a query; with an empty update if there is no own state. */
+  answer(): void {
+    const { clientID } = this.#awareness;
+    const isShown = this.#awareness.getLocalState() !== null;
+    this.#send?.(encodeAwarenessUpdate(this.#awareness, isShown ? [clientID] : []));
+  }
+
+  /**
+   * Tells the others that this client is gone. The own state stays as it is, for
+   * other providers of the same awareness and for the next socket; its clock
+   * moves on, so that the next socket's state counts as newer than this one.
+   */
+  farewell(): void {
+    const { clientID, meta } = this.#awareness;
+    const known = meta.get(clientID);
+    if (this.#send === null || known === undefined) return;
+    this.#clearTimer();
+    meta.set(clientID, { clock: known.clock + 1, lastUpdated: known.lastUpdated });
+    this.#send(encodeAwarenessUpdate(this.#awareness, [clientID], new Map()));
+  }
+
+  /**
+   * Forgets the others, with their clocks: the next socket may show them with
+   * clocks that were seen on this one.
+   */
+  lost(origin: unknown): void {
+    this.#send = null;
+    this.#clearTimer();
+    const { clientID, states, meta } = this.#awareness;
+    const others = [...states.keys()].filter((id) => id !== clientID);
+    shielded(() => removeAwarenessStates(this.#awareness, others, origin));
+    // Only now: those who are told of the removal look the clocks up.
+    for (const id of meta.keys()) {
+      if (id !== clientID && !states.has(id)) meta.delete(id);
+    }
+  }
+
+  destroy(): void {
+    this.#send = null;
+    this.#clearTimer();
+    this.#awareness.off('update', this.#onUpdate);
+  }
+
+  /** Not only local changes: who is told that it has gone, and has not, says so with a new clock. */
+  readonly #onUpdate = ({ added, updated, removed }: Changes): void => {
+    const { clientID } = this.#awareness;
+    const isOwn = [added, updated, removed].some((ids) => ids.includes(clientID));
+    if (!isOwn || this.#send === null || this.#timer !== null) return;
+    const wait = this.#sentAt + this.#interval - this.#clock.now();
+    if (wait <= 0) this.#sendOwn();
+    else this.#timer = this.#clock.setTimeout(() => this.#sendOwn(), wait);
+  };
+
+  #sendOwn(): void {
+    this.#clearTimer();
+    this.#sentAt = this.#clock.now();
+    this.#send?.(encodeAwarenessUpdate(this.#awareness, [this.#awareness.clientID]));
+  }
+
+  #clearTimer(): void {
+    if (this.#timer !== null) this.#clock.clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+}

@@ -1,0 +1,27 @@
+/**
+ * The close codes that a Cowrite server sends, and what a client does about each.
+ *
+ * y-websocket 3.1 treats 4400 to 4499 as final, so a code in that range means
+ * "act first, then connect again" for every client. All others are retried.
+ */
+export const CLOSE = {
+  /** The client sent what no client may send: a malformed frame, a V2 update, a text frame. */
+  malformed: 4400,
+  /** The room or its document may not be used by this session (any more). */
+  forbidden: 4403,
+  /** Internal error, or the room could not be loaded. */
+  internal: 1011,
+  /** This instance is restarting. */
+  restarting: 1012,
+  /** Overloaded, or this socket stayed behind for too long. */
+  tryAgainLater: 1013,
+  /** A single message was larger than the server accepts (sent by `ws` itself). */
+  messageTooBig: 1009,
+} as const;
+
+export type CloseCode = (typeof CLOSE)[keyof typeof CLOSE];
+
+/** Whether a client must not connect again by itself after this code. */
+export function isFinal(code: number): boolean {
+  return code >= 4400 && code <= 4499;
+}

@@ -1,0 +1,167 @@
+/**
+ * Bytes to messages and back, for the two dialects of a Cowrite socket.
+ *
+ * Owns the framing only: what a message means is decided by the session that
+ * receives it. Every frame holds exactly one message; y-websocket 3.x reads no
+ * second one, so nothing may be appended.
+ *
+ * The first five types are those of y-protocols and y-websocket
+ * (https://github.com/yjs/y-protocols, PROTOCOL.md). Types from 100 up exist
+ * only on a socket that negotiated the subprotocol {@link COWRITE_SUBPROTOCOL}.
+ */
+import * as decoding from 'lib0/decoding';
+import * as encoding from 'lib0/encoding';
+
+/** The WebSocket subprotocol that adds `saved` and `rejected` to the y-websocket messages. */
+export const COWRITE_SUBPROTOCOL = 'cowrite.v1';
+
+export const MESSAGE_SYNC = 0;
+export const MESSAGE_AWARENESS = 1;
+export const MESSAGE_AUTH = 2;
+export const MESSAGE_QUERY_AWARENESS = 3;
+export const MESSAGE_SAVED = 100;
+export const MESSAGE_REJECTED = 101;
+
+export const SYNC_STEP_1 = 0;
+export const SYNC_STEP_2 = 1;
+export const SYNC_UPDATE = 2;
+
+/** Why the server refused a change; a session that gets one of these lives on. */
+export const REJECT_REASONS = ['read-only'] as const;
+export type RejectReason = (typeof REJECT_REASONS)[number];
+
+/**
+ * One message. Byte arrays are views into the frame they were decoded from:
+ * copy them to keep them beyond the frame.
+ *
+ * `saved` and `rejected` count *document messages*: the sync step 2 and update
+ * messages that this client sent on this socket, the first one being 1.
+ * `saved n` says that all of the first n are on disk. `rejected n` says that
+ * message n never will be; later `saved` counts pass over it.
+ */
+export type Message =
+  | { readonly type: 'step1'; readonly stateVector: Uint8Array }
+  | { readonly type: 'step2'; readonly update: Uint8Array }
+  | { readonly type: 'update'; readonly update: Uint8Array }
+  | { readonly type: 'awareness'; readonly update: Uint8Array }
+  | { readonly type: 'auth'; readonly reason: string }
+  | { readonly type: 'queryAwareness' }
+  | { readonly type: 'saved'; readonly count: number }
+  | { readonly type: 'rejected'; readonly count: number; readonly reason: RejectReason };
+
+/** The frame is not one whole message of a known type. */
+export class MalformedMessage extends Error {
+  override readonly name = 'MalformedMessage';
+}
+
+/**
+ * @throws {MalformedMessage} when the frame is cut short, has bytes after its
+ *   message, or is of a type that this protocol does not have.
+ */
+export function decodeMessage(frame: Uint8Array): Message {
+  const decoder = decoding.createDecoder(frame);
+  let message: Message;
+  try {
+    message = readMessage(decoder);
+  } catch (cause) {
+    if (cause instanceof MalformedMessage) throw cause;
+    throw new MalformedMessage('the frame ends before its message does', { cause });
+  }
+  if (decoder.pos !== frame.length) {
+    throw new MalformedMessage(`${frame.length - decoder.pos} bytes after the message`);
+  }
+  return message;
+}
+
+function readMessage(decoder: decoding.Decoder): Message {
+  const type = decoding.readVarUint(decoder);
+  switch (type) {
+    case MESSAGE_SYNC:
+      return readSync(decoder);
+    case MESSAGE_AWARENESS:
+      return { type: 'awareness', update: readBytes(decoder) };
+    case MESSAGE_AUTH:
+      if (decoding.readVarUint(decoder) !== 0) throw new MalformedMessage('unknown auth message');
+      return { type: 'auth', reason: decoding.readVarString(decoder) };
+    case MESSAGE_QUERY_AWARENESS:
+      return { type: 'queryAwareness' };
+    case MESSAGE_SAVED:
+      return { type: 'saved', count: decoding.readVarUint(decoder) };
+    case MESSAGE_REJECTED: {
+      const count = decoding.readVarUint(decoder);
+      const reason = decoding.readVarString(decoder) as RejectReason;
+      if (!REJECT_REASONS.includes(reason)) {
+        throw new MalformedMessage(`unknown reason of a rejection: ${reason}`);
+      }
+      return { type: 'rejected', count, reason };
+    }
+    default:
+      throw new MalformedMessage(`unknown message type ${type}`);
+  }
+}
+
+function readSync(decoder: decoding.Decoder): Message {
+  const step = decoding.readVarUint(decoder);
+  switch (step) {
+    case SYNC_STEP_1:
+      return { type: 'step1', stateVector: readBytes(decoder) };
+    case SYNC_STEP_2:
+      return { type: 'step2', update: readBytes(decoder) };
+    case SYNC_UPDATE:
+      return { type: 'update', update: readBytes(decoder) };
+    default:
+      throw new MalformedMessage(`unknown sync message ${step}`);
+  }
+}
+
+/** lib0 clips a payload that is cut short instead of refusing it, so the length is checked here. */
+function readBytes(decoder: decoding.Decoder): Uint8Array {
+  const length = decoding.readVarUint(decoder);
+  if (length > decoder.arr.length - decoder.pos) {
+    throw new MalformedMessage('the frame ends before its payload does');
+  }
+  return decoding.readUint8Array(decoder, length);
+}
+
+/** @returns a new array that the caller owns. */
+export function encodeMessage(message: Message): Uint8Array {
+  const encoder = encoding.createEncoder();
+  switch (message.type) {
+    case 'step1':
+      writeHead(encoder, MESSAGE_SYNC, SYNC_STEP_1);
+      encoding.writeVarUint8Array(encoder, message.stateVector);
+      break;
+    case 'step2':
+      writeHead(encoder, MESSAGE_SYNC, SYNC_STEP_2);
+      encoding.writeVarUint8Array(encoder, message.update);
+      break;
+    case 'update':
+      writeHead(encoder, MESSAGE_SYNC, SYNC_UPDATE);
+      encoding.writeVarUint8Array(encoder, message.update);
+      break;
+    case 'awareness':
+      encoding.writeVarUint(encoder, MESSAGE_AWARENESS);
+      encoding.writeVarUint8Array(encoder, message.update);
+      break;
+    case 'auth':
+      writeHead(encoder, MESSAGE_AUTH, 0);
+      encoding.writeVarString(encoder, message.reason);
+      break;
+    case 'queryAwareness':
+      encoding.writeVarUint(encoder, MESSAGE_QUERY_AWARENESS);
+      break;
+    case 'saved':
+      writeHead(encoder, MESSAGE_SAVED, message.count);
+      break;
+    case 'rejected':
+      writeHead(encoder, MESSAGE_REJECTED, message.count);
+      encoding.writeVarString(encoder, message.reason);
+      break;
+  }
+  return encoding.toUint8Array(encoder);
+}
+
+function writeHead(encoder: encoding.Encoder, type: number, subtype: number): void {
+  encoding.writeVarUint(encoder, type);
+  encoding.writeVarUint(encoder, subtype);
+}

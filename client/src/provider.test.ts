@@ -1,0 +1,708 @@
+import fc from 'fast-check';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { Awareness, applyAwarenessUpdate, encodeAwarenessUpdate } from 'y-protocols/awareness';
+import * as Y from 'yjs';
+import { FakeNetwork, type FakeSocket } from '../test/fake-socket.js';
+import { ManualClock } from '../test/manual-clock.js';
+import { CONNECT_TIMEOUT, PROBE_TIMEOUT, SILENCE_TIMEOUT } from './connection.js';
+import type { CowriteProviderOptions } from './options.js';
+import { CowriteProvider } from './provider.js';
+
+const providers: CowriteProvider[] = [];
+
+afterEach(() => {
+  for (const provider of providers.splice(0)) provider.destroy();
+  vi.unstubAllGlobals();
+  vi.restoreAllMocks();
+});
+
+function setUp(options: Partial<CowriteProviderOptions> = {}) {
+  const clock = new ManualClock();
+  const network = new FakeNetwork();
+  const provider = new CowriteProvider({
+    url: 'ws://host/ws',
+    room: 'room',
+    clock,
+    random: () => 0.5,
+    WebSocket: network.WebSocket,
+    ...options,
+  });
+  providers.push(provider);
+  const edit = (text = 'x') => provider.doc.getText('t').insert(0, text);
+  return { clock, network, provider, edit };
+}
+
+const EMPTY = Uint8Array.of(0);
+const NOTHING = Uint8Array.of(0, 0);
+const KEEP_ALIVE = Uint8Array.of(1, 1, 0);
+
+/** The server's part of a handshake with an empty room. */
+function sync(socket: FakeSocket): void {
+  socket.accept();
+  socket.say({ type: 'step1', stateVector: EMPTY });
+  socket.say({ type: 'step2', update: NOTHING });
+}
+
+const typesOf = (socket: FakeSocket) => socket.sent.map(({ type }) => type);
+
+/** What the others see of this client, after all that was sent on these sockets. */
+function seenBy(other: Awareness, sockets: readonly FakeSocket[], { awareness }: CowriteProvider) {
+  for (const message of sockets.flatMap(({ sent }) => sent)) {
+    if (message.type === 'awareness') applyAwarenessUpdate(other, message.update, 'server');
+  }
+  return other.getStates().get(awareness.clientID);
+}
+
+const stateOf = (awareness: Awareness) => encodeAwarenessUpdate(awareness, [awareness.clientID]);
+
+describe('[CLI-8] options', () => {
+  const make = (options: object) => () =>
+    new CowriteProvider({
+      url: 'ws://host/ws',
+      room: 'room',
+      WebSocket: new FakeNetwork().WebSocket,
+      ...options,
+    });
+
+  test.each([
+    [{ url: 'nowhere' }, 'not a url'],
+    [{ url: 7 }, 'url is not a string'],
+    [{ room: '' }, 'needs a name'],
+    [{ room: undefined }, 'room is not a string'],
+    [{ protocols: ['a b'] }, 'subprotocol'],
+    [{ protocols: ['cowrite.v1'] }, 'twice'],
+    [{ awarenessInterval: -1 }, 'awarenessInterval'],
+    [{ awarenessInterval: Number.NaN }, 'awarenessInterval'],
+    [{ WebSocket: 'ws' }, 'pass one as the option WebSocket'],
+  ])('%j is refused at once', (options, message) => {
+    expect(make(options)).toThrow(message);
+  });
+
+  test('a missing WebSocket is told at once', () => {
+    vi.stubGlobal('WebSocket', undefined);
+    expect(make({ WebSocket: undefined })).toThrow('pass one as the option WebSocket');
+  });
+
+  test('params and protocols may be functions, called before each attempt', () => {
+    let token = 0;
+    const { clock, network } = setUp({
+      params: () => ({ token: String(++token) }),
+      protocols: () => [`token.${token}`],
+    });
+    expect(network.last.url).toBe('ws://host/ws/room?token=1');
+    expect(network.last.protocols).toEqual(['cowrite.v1', 'token.1']);
+    network.last.drop();
+    clock.advance(1000);
+    expect(network.last.url).toBe('ws://host/ws/room?token=2');
+  });
+
+  test('the document is the one given, that of the awareness, or a new one', () => {
+    const doc = new Y.Doc();
+    const awareness = new Awareness(new Y.Doc());
+    expect(setUp({ doc }).provider.doc).toBe(doc);
+    const { provider } = setUp({ awareness });
+    expect(provider.doc).toBe(awareness.doc);
+    expect(provider.awareness).toBe(awareness);
+    expect(setUp().provider.doc).toBeInstanceOf(Y.Doc);
+    awareness.destroy();
+  });
+});
+
+describe('[CLI-10] status', () => {
+  test('goes through the states of a connection, with events in that order', () => {
+    const { clock, network, provider } = setUp({ connect: false });
+    const heard: unknown[] = [];
+    provider.on('status', ({ status }) => heard.push(status));
+    provider.on('synced', (synced) => heard.push(synced));
+    expect(provider.status).toBe('offline');
+    provider.connect();
+    sync(network.last);
+    network.last.drop();
+    clock.advance(150);
+    network.last.accept();
+    network.last.drop(4403, 'no');
+    provider.destroy();
+    expect(heard).toEqual([
+      ...['connecting', 'syncing', 'online', true, 'retrying', false],
+      ...['connecting', 'syncing', 'closed', 'closed'],
+    ]);
+  });
+
+  test('sync is heard as y-websocket has it', () => {
+    const { network, provider } = setUp();
+    const heard: boolean[] = [];
+    provider.on('sync', (isSynced) => heard.push(isSynced));
+    sync(network.last);
+    network.last.say({ type: 'step2', update: NOTHING });
+    network.last.drop();
+    expect(heard).toEqual([true, false]);
+  });
+
+  test('tells when the next attempt is due', () => {
+    const { clock, network, provider } = setUp();
+    network.last.drop();
+    const due = new Date(clock.date().getTime() + 150);
+    expect(provider.nextRetryAt).toEqual(due);
+    clock.advance(149);
+    expect(network.sockets.length).toBe(1);
+    clock.advance(1);
+    expect(network.sockets.length).toBe(2);
+    expect(provider.nextRetryAt).toBeNull();
+  });
+
+  test('closed is final until connect()', () => {
+    const { clock, network, provider } = setUp();
+    const closed = vi.fn();
+    provider.on('closed', closed);
+    sync(network.last);
+    network.last.drop(4401, 'expired');
+    expect(closed).toHaveBeenCalledExactlyOnceWith({ code: 4401, reason: 'expired' });
+    expect(provider.closeReason).toEqual({ code: 4401, reason: 'expired' });
+    expect(clock.pending).toBe(0);
+    provider.connect();
+    expect(provider.closeReason).toBeNull();
+    sync(network.last);
+    expect(provider.status).toBe('online');
+  });
+
+  test('a listener that changes the course is not heard out of order by the others', () => {
+    const { network, provider } = setUp();
+    const heard: string[] = [];
+    provider.on('status', ({ status }) => {
+      if (status === 'online') provider.disconnect();
+    });
+    provider.on('status', ({ status }) => heard.push(status));
+    sync(network.last);
+    expect(heard).toEqual(['syncing', 'online', 'offline']);
+    expect(network.live).toEqual([]);
+  });
+});
+
+describe('[CLI-10] whenSynced', () => {
+  test('resolves with the sync, and when it has been', async () => {
+    const { network, provider } = setUp();
+    const waiting = provider.whenSynced();
+    sync(network.last);
+    await waiting;
+    await provider.whenSynced();
+  });
+
+  test.each([
+    ['closed for good', (_: CowriteProvider, socket: FakeSocket) => socket.drop(4404)],
+    ['destroyed', (provider: CowriteProvider) => provider.destroy()],
+  ])('rejects when %s, before and after', async (_, end) => {
+    const { network, provider } = setUp();
+    const waiting = provider.whenSynced();
+    end(provider, network.last);
+    await expect(waiting).rejects.toThrow('closed');
+    await expect(provider.whenSynced()).rejects.toThrow('closed');
+  });
+});
+
+describe('[CLI-9] the handshake', () => {
+  test('sends step 1, then the own awareness', () => {
+    const { network, edit } = setUp();
+    network.last.accept();
+    edit();
+    expect(typesOf(network.last)).toEqual(['step1', 'awareness', 'update']);
+  });
+
+  test('answers every step 1, even with nothing to say', () => {
+    const { network } = setUp();
+    sync(network.last);
+    network.last.say({ type: 'step1', stateVector: EMPTY });
+    expect(typesOf(network.last).filter((type) => type === 'step2').length).toBe(2);
+    expect(network.last.sent.at(-1)).toEqual({ type: 'step2', update: NOTHING });
+  });
+
+  test('does not send back what it receives', () => {
+    const { network, provider } = setUp();
+    sync(network.last);
+    const before = network.last.sent.length;
+    const other = new Y.Doc();
+    other.getText('t').insert(0, 'hello');
+    network.last.say({ type: 'update', update: Y.encodeStateAsUpdate(other) });
+    expect(provider.doc.getText('t').toString()).toBe('hello');
+    expect(network.last.sent.length).toBe(before);
+    expect(provider.unsaved).toBe(false);
+  });
+
+  test('sends what an observer changes in answer to what is received', () => {
+    const { network, provider } = setUp();
+    sync(network.last);
+    provider.doc.getText('t').observe(({ transaction }) => {
+      if (transaction.origin === provider) provider.doc.getMap('m').set('seen', true);
+    });
+    const other = new Y.Doc();
+    other.getText('t').insert(0, 'hello');
+    network.last.say({ type: 'update', update: Y.encodeStateAsUpdate(other) });
+    expect(network.last.sent.at(-1)?.type).toBe('update');
+    expect(provider.unsaved).toBe(true);
+  });
+
+  test('sends a local change even if it names the provider as its origin', () => {
+    const { network, provider, edit } = setUp();
+    sync(network.last);
+    provider.doc.transact(() => edit(), provider);
+    expect(network.last.sent.at(-1)?.type).toBe('update');
+    expect(provider.unsaved).toBe(true);
+  });
+});
+
+describe('[CLI-6] unsaved', () => {
+  test('is false for a fresh document, and stays so through a handshake', () => {
+    const { network, provider } = setUp();
+    const heard = vi.fn();
+    provider.on('unsaved', heard);
+    sync(network.last);
+    expect(provider.unsaved).toBe(false);
+    expect(heard).not.toHaveBeenCalled();
+  });
+
+  test('is true for a document that has content, until its step 2 is saved', () => {
+    const doc = new Y.Doc();
+    doc.getText('t').insert(0, 'old');
+    const { clock, network, provider } = setUp({ doc });
+    const saved = vi.fn();
+    provider.on('saved', saved);
+    expect(provider.unsaved).toBe(true);
+    sync(network.last);
+    expect(provider.unsaved).toBe(true);
+    clock.advance(5);
+    network.last.say({ type: 'saved', count: 1 });
+    expect(provider.unsaved).toBe(false);
+    expect(saved).toHaveBeenCalledExactlyOnceWith({ at: clock.date() });
+    expect(provider.lastSavedAt).toEqual(clock.date());
+  });
+
+  test('is true for a document with nothing but pending structs', () => {
+    const source = new Y.Doc();
+    source.getText('t').insert(0, 'a');
+    const before = Y.encodeStateVector(source);
+    source.getText('t').insert(1, 'b');
+    const doc = new Y.Doc();
+    Y.applyUpdate(doc, Y.encodeStateAsUpdate(source, before));
+    expect(setUp({ doc }).provider.unsaved).toBe(true);
+  });
+
+  test('follows edits and reports', () => {
+    const { network, provider, edit } = setUp();
+    sync(network.last);
+    const heard: boolean[] = [];
+    provider.on('unsaved', (unsaved) => heard.push(unsaved));
+    edit();
+    edit();
+    network.last.say({ type: 'saved', count: 2 });
+    expect(provider.unsaved).toBe(true);
+    network.last.say({ type: 'saved', count: 3 });
+    expect(heard).toEqual([true, false]);
+  });
+
+  test('stays true when the socket is lost before the report', () => {
+    const { clock, network, provider, edit } = setUp();
+    sync(network.last);
+    edit();
+    network.last.drop();
+    expect(provider.unsaved).toBe(true);
+    clock.advance(1000);
+    sync(network.last);
+    expect(provider.unsaved).toBe(true);
+    network.last.say({ type: 'saved', count: 1 });
+    expect(provider.unsaved).toBe(false);
+  });
+
+  test('is never cleared by a server of another protocol', () => {
+    const { network, provider, edit } = setUp({ protocols: ['other'] });
+    network.last.accept('other');
+    network.last.say({ type: 'step1', stateVector: EMPTY });
+    network.last.say({ type: 'step2', update: NOTHING });
+    expect(provider.status).toBe('online');
+    edit();
+    network.last.say({ type: 'saved', count: 2 });
+    expect(provider.unsaved).toBe(true);
+  });
+
+  test('does not trust a report on what was never sent', () => {
+    const { network, provider, edit } = setUp();
+    sync(network.last);
+    edit();
+    network.last.say({ type: 'saved', count: 3 });
+    expect(provider.unsaved).toBe(true);
+    expect(provider.status).toBe('retrying');
+  });
+
+  test('whenSaved resolves with the report, and when there is nothing to save', async () => {
+    const { network, provider, edit } = setUp();
+    await provider.whenSaved();
+    sync(network.last);
+    edit();
+    const waiting = provider.whenSaved();
+    network.last.say({ type: 'saved', count: 2 });
+    await waiting;
+  });
+
+  test('whenSaved rejects when the change is refused, before and after', async () => {
+    const { network, provider, edit } = setUp();
+    const rejected = vi.fn();
+    provider.on('rejected', rejected);
+    sync(network.last);
+    edit();
+    const waiting = provider.whenSaved();
+    network.last.say({ type: 'rejected', count: 2, reason: 'read-only' });
+    expect(rejected).toHaveBeenCalledExactlyOnceWith({ reason: 'read-only' });
+    expect(provider.unsaved).toBe(true);
+    expect(provider.refused).toBe('read-only');
+    await expect(waiting).rejects.toThrow('read-only');
+    await expect(provider.whenSaved()).rejects.toThrow('read-only');
+  });
+
+  test('whenSaved rejects when destroyed', async () => {
+    const { provider, edit } = setUp();
+    edit();
+    const waiting = provider.whenSaved();
+    provider.destroy();
+    await expect(waiting).rejects.toThrow('closed');
+  });
+});
+
+describe('[CLI-5] a socket', () => {
+  test('that does not open in time is given up', () => {
+    const { clock, network, provider } = setUp();
+    clock.advance(CONNECT_TIMEOUT);
+    expect(network.last.closedWith?.code).toBe(4000);
+    expect(provider.status).toBe('retrying');
+  });
+
+  test('that is silent is given up, counted from its last frame', () => {
+    const { clock, network, provider } = setUp();
+    sync(network.last);
+    for (let second = 0; second < 600; second += 20) {
+      clock.advance(20_000);
+      network.last.sayBytes(KEEP_ALIVE);
+    }
+    expect(provider.status).toBe('online');
+    clock.advance(SILENCE_TIMEOUT - 1);
+    expect(provider.status).toBe('online');
+    clock.advance(1);
+    expect(provider.status).toBe('retrying');
+    expect(network.live).toEqual([]);
+  });
+
+  test('that was given up is not heard any more', () => {
+    const { clock, network, provider } = setUp();
+    const orphan = network.last;
+    clock.advance(CONNECT_TIMEOUT + 1000);
+    sync(network.last);
+    sync(orphan);
+    orphan.drop(4403);
+    expect(provider.status).toBe('online');
+    expect(orphan.sent).toEqual([]);
+  });
+
+  test('that cannot be made is retried', () => {
+    const failing = class {
+      constructor() {
+        throw new Error('insecure');
+      }
+    };
+    const { clock, provider } = setUp({ WebSocket: failing as never, connect: false });
+    const failed = vi.fn();
+    provider.on('connection-error', ({ error }) => failed((error.cause as Error).message));
+    provider.connect();
+    expect(failed).toHaveBeenCalledExactlyOnceWith('insecure');
+    expect(provider.status).toBe('retrying');
+    clock.advance(1000);
+    expect(failed.mock.calls.length).toBeGreaterThan(1);
+  });
+
+  test.each([
+    ['a text frame', (socket: FakeSocket) => socket.sayText('hello')],
+    ['an empty frame', (socket: FakeSocket) => socket.sayBytes(Uint8Array.of())],
+    ['an unknown message', (socket: FakeSocket) => socket.sayBytes(Uint8Array.of(99))],
+    [
+      'a malformed update',
+      (socket: FakeSocket) => socket.say({ type: 'update', update: Uint8Array.of(9, 9, 9) }),
+    ],
+    [
+      'a malformed state vector',
+      (socket: FakeSocket) => socket.say({ type: 'step1', stateVector: Uint8Array.of(9) }),
+    ],
+    [
+      'malformed awareness',
+      (socket: FakeSocket) => socket.say({ type: 'awareness', update: Uint8Array.of(9) }),
+    ],
+  ])('that says %s is given up, with an error event', (_, misbehave) => {
+    const { network, provider } = setUp();
+    const failed = vi.fn();
+    provider.on('connection-error', failed);
+    sync(network.last);
+    misbehave(network.last);
+    expect(failed).toHaveBeenCalledOnce();
+    expect(provider.status).toBe('retrying');
+    expect(network.last.closedWith?.code).toBe(4000);
+  });
+
+  test('is kept when an observer of the application throws', () => {
+    const uncaught = vi.spyOn(globalThis, 'queueMicrotask').mockReturnValue(undefined);
+    const { network, provider } = setUp();
+    sync(network.last);
+    provider.doc.getText('t').observe(() => {
+      throw new Error('of the application');
+    });
+    const other = new Y.Doc();
+    other.getText('t').insert(0, 'hello');
+    network.last.say({ type: 'update', update: Y.encodeStateAsUpdate(other) });
+    expect(provider.status).toBe('online');
+    expect(provider.doc.getText('t').toString()).toBe('hello');
+    expect(uncaught.mock.calls[0]?.[0]).toThrow('of the application');
+  });
+
+  test('that reports a refusal is kept', () => {
+    const { network, provider } = setUp();
+    const failed = vi.fn();
+    provider.on('connection-error', ({ error }) => failed(error.message));
+    sync(network.last);
+    network.last.say({ type: 'auth', reason: 'no' });
+    expect(failed).toHaveBeenCalledExactlyOnceWith('permission denied: no');
+    expect(provider.status).toBe('online');
+  });
+});
+
+describe('[CLI-7] presence', () => {
+  test('of this client ends with disconnect, and is back with the next connection', () => {
+    const { network, provider } = setUp();
+    const other = new Awareness(new Y.Doc());
+    provider.awareness.setLocalState({ name: 'Ada' });
+    sync(network.last);
+    expect(seenBy(other, network.sockets, provider)).toEqual({ name: 'Ada' });
+    provider.disconnect();
+    expect(seenBy(other, network.sockets, provider)).toBeUndefined();
+    provider.connect();
+    sync(network.last);
+    expect(seenBy(other, network.sockets, provider)).toEqual({ name: 'Ada' });
+    other.destroy();
+  });
+
+  test('of others arrives with the provider as its origin, and ends with the socket', () => {
+    const { network, provider } = setUp();
+    sync(network.last);
+    const other = new Awareness(new Y.Doc());
+    other.setLocalState({ name: 'Bob' });
+    const origins: unknown[] = [];
+    provider.awareness.on('change', (_: object, origin: unknown) => origins.push(origin));
+    network.last.say({ type: 'awareness', update: stateOf(other) });
+    expect(provider.awareness.getStates().get(other.clientID)).toEqual({ name: 'Bob' });
+    network.last.drop();
+    expect(provider.awareness.getStates().has(other.clientID)).toBe(false);
+    expect(origins).toEqual([provider, provider]);
+    other.destroy();
+  });
+
+  test('is told when it is asked for', () => {
+    const { network, provider } = setUp();
+    sync(network.last);
+    network.last.say({ type: 'queryAwareness' });
+    const update = stateOf(provider.awareness);
+    expect(network.last.sent.at(-1)).toEqual({ type: 'awareness', update });
+  });
+});
+
+describe('[CLI-12] in a browser', () => {
+  /** A page that knows how many listeners it has. */
+  class Page extends EventTarget {
+    readonly listeners = new Set<unknown>();
+
+    override addEventListener(name: string, listener: () => void): void {
+      this.listeners.add(listener);
+      super.addEventListener(name, listener);
+    }
+
+    override removeEventListener(name: string, listener: () => void): void {
+      this.listeners.delete(listener);
+      super.removeEventListener(name, listener);
+    }
+  }
+
+  function stubPage(): Page {
+    const page = new Page();
+    vi.stubGlobal('addEventListener', page.addEventListener.bind(page));
+    vi.stubGlobal('removeEventListener', page.removeEventListener.bind(page));
+    return page;
+  }
+
+  test('the network coming back ends a wait', () => {
+    const page = stubPage();
+    const { network, provider } = setUp();
+    network.last.drop();
+    page.dispatchEvent(new Event('online'));
+    expect(provider.status).toBe('connecting');
+    expect(network.sockets.length).toBe(2);
+  });
+
+  test('a change of the network makes the socket prove that it is alive', () => {
+    const page = stubPage();
+    const { clock, network, provider } = setUp();
+    sync(network.last);
+    page.dispatchEvent(new Event('offline'));
+    expect(network.last.sent.at(-1)?.type).toBe('step1');
+    clock.advance(PROBE_TIMEOUT - 1);
+    network.last.say({ type: 'step2', update: NOTHING });
+    clock.advance(PROBE_TIMEOUT);
+    expect(provider.status).toBe('online');
+    page.dispatchEvent(new Event('online'));
+    clock.advance(PROBE_TIMEOUT);
+    expect(provider.status).toBe('retrying');
+  });
+
+  test('a page that is left says goodbye, and is shown again if it comes back', () => {
+    const page = stubPage();
+    const { network, provider } = setUp();
+    const other = new Awareness(new Y.Doc());
+    sync(network.last);
+    page.dispatchEvent(new Event('pagehide'));
+    expect(seenBy(other, network.sockets, provider)).toBeUndefined();
+    page.dispatchEvent(new Event('pageshow'));
+    expect(seenBy(other, network.sockets, provider)).toEqual({});
+    other.destroy();
+  });
+
+  test('destroy leaves no listener on the page', () => {
+    const page = stubPage();
+    const { provider } = setUp();
+    expect(page.listeners.size).toBe(4);
+    provider.destroy();
+    expect(page.listeners.size).toBe(0);
+  });
+});
+
+describe('[CLI-11] destroy', () => {
+  /** How many listeners there are, by event. */
+  const listenersOf = (subject: { _observers: Map<string, Set<unknown>> }) =>
+    Object.fromEntries([...subject._observers].map(([name, set]) => [name, set.size]));
+
+  test('leaves no listener and no timer, and closes the socket', () => {
+    const doc = new Y.Doc();
+    const awareness = new Awareness(doc);
+    const docListeners = listenersOf(doc);
+    const awarenessListeners = listenersOf(awareness as never);
+    const { clock, network, provider } = setUp({ doc, awareness });
+    sync(network.last);
+    awareness.setLocalState({ x: 1 });
+    awareness.setLocalState({ x: 2 });
+    provider.destroy();
+    expect(listenersOf(doc)).toEqual(docListeners);
+    expect(listenersOf(awareness as never)).toEqual(awarenessListeners);
+    expect(clock.pending).toBe(0);
+    expect(network.live).toEqual([]);
+    expect(network.last.closedWith?.code).toBe(1000);
+    awareness.destroy();
+  });
+
+  test('says goodbye, and leaves an awareness that was given as it is', () => {
+    const awareness = new Awareness(new Y.Doc());
+    const { network, provider } = setUp({ awareness });
+    awareness.setLocalState({ name: 'Ada' });
+    sync(network.last);
+    provider.destroy();
+    const gone = encodeAwarenessUpdate(awareness, [awareness.clientID], new Map());
+    expect(network.last.sent.at(-1)).toEqual({ type: 'awareness', update: gone });
+    expect(awareness.getLocalState()).toEqual({ name: 'Ada' });
+    awareness.destroy();
+  });
+
+  test('destroys an awareness of its own, and never the document', () => {
+    const { provider, edit } = setUp();
+    const destroyed = vi.fn();
+    provider.awareness.on('destroy', destroyed);
+    provider.doc.on('destroy', destroyed);
+    provider.destroy();
+    expect(destroyed).toHaveBeenCalledOnce();
+    expect(provider.awareness.getLocalState()).toBeNull();
+    edit();
+  });
+
+  test('happens by itself with that of the document', () => {
+    const { clock, network, provider } = setUp();
+    sync(network.last);
+    provider.doc.destroy();
+    expect(provider.status).toBe('closed');
+    expect(network.live).toEqual([]);
+    expect(clock.pending).toBe(0);
+  });
+
+  test('may be called again, and from within a listener; nothing works afterwards', () => {
+    const { network, provider } = setUp();
+    const heard: string[] = [];
+    provider.on('status', ({ status }) => {
+      heard.push(status);
+      provider.destroy();
+      provider.connect();
+    });
+    network.last.accept();
+    provider.destroy();
+    provider.disconnect();
+    provider.connect();
+    expect(heard).toEqual(['syncing', 'closed']);
+    expect(network.sockets.length).toBe(1);
+    expect(provider.closeReason).toEqual({ code: 1000, reason: 'destroyed' });
+  });
+});
+
+describe('[CLI-5] whatever happens, in whatever order', () => {
+  type World = ReturnType<typeof setUp>;
+  type Action = (world: World) => void;
+
+  const onSomeSocket = (act: (socket: FakeSocket) => void): fc.Arbitrary<Action> =>
+    fc.nat().map((index) => ({ network: { sockets } }) => {
+      const socket = sockets[index % Math.max(1, sockets.length)];
+      if (socket !== undefined) act(socket);
+    });
+
+  const action: fc.Arbitrary<Action> = fc.oneof(
+    fc.constant<Action>(({ provider }) => provider.connect()),
+    fc.constant<Action>(({ provider }) => provider.disconnect()),
+    fc.constant<Action>(({ edit }) => edit()),
+    fc.constantFrom(0, 1, 100, 1000, 10_000, 60_000).map<Action>(
+      (milliseconds) =>
+        ({ clock }) =>
+          clock.advance(milliseconds),
+    ),
+    onSomeSocket((socket) => socket.accept()),
+    onSomeSocket(sync),
+    onSomeSocket((socket) => socket.sayText('nonsense')),
+    onSomeSocket((socket) => socket.fail()),
+    fc
+      .constantFrom(1000, 1006, 1012, 4403)
+      .chain((code) => onSomeSocket((socket) => socket.drop(code))),
+    // The next change of the status is answered from within its listener.
+    fc.constantFrom<Action>(
+      ({ provider }) => provider.once('status', () => provider.connect()),
+      ({ provider }) => provider.once('status', () => provider.disconnect()),
+      ({ provider }) =>
+        provider.once('status', () => {
+          provider.disconnect();
+          provider.connect();
+        }),
+    ),
+  );
+
+  test('at most one socket is live, and none after destroy', () => {
+    fc.assert(
+      fc.property(fc.array(action, { maxLength: 30 }), (actions) => {
+        const world = setUp();
+        const { clock, network, provider } = world;
+        for (const act of actions) {
+          act(world);
+          expect(network.live.length).toBeLessThanOrEqual(1);
+          const { status } = provider;
+          if (['offline', 'retrying', 'closed'].includes(status)) expect(network.live).toEqual([]);
+        }
+        provider.destroy();
+        expect(network.live).toEqual([]);
+        expect(clock.pending).toBe(0);
+        providers.length = 0;
+      }),
+      { numRuns: 300 },
+    );
+  });
+});

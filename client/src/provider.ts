@@ -1,0 +1,339 @@
+/**
+ * The public class: keeps a Yjs document and its awareness in step with a room.
+ *
+ * Puts the parts together and decides nothing that one of them decides:
+ * `connection.ts` when to connect, `socket.ts` which socket is heard,
+ * `unsaved.ts` what is saved, `presence.ts` what is shown of whom.
+ *
+ * Invariant: what came from the server is applied with this provider as its
+ * origin and is never sent back; every other change of the document is sent, or
+ * counted as unsaved until a step 2 has carried it.
+ */
+import { Awareness } from 'y-protocols/awareness';
+import * as Y from 'yjs';
+import { Alarm } from './alarm.js';
+import type { Clock } from './clock.js';
+import * as connection from './connection.js';
+import { applyReceived, hasContent } from './document.js';
+import { Emitter } from './emitter.js';
+import { roomAddress } from './endpoint.js';
+import {
+  type CowriteProviderEvents,
+  type CowriteProviderOptions,
+  type CowriteStatus,
+  type Settings,
+  settingsOf,
+} from './options.js';
+import { listenToPage } from './page.js';
+import { Presence } from './presence.js';
+import {
+  COWRITE_SUBPROTOCOL,
+  decodeMessage,
+  encodeMessage,
+  MalformedMessage,
+  type Message,
+  type RejectReason,
+} from './protocol/index.js';
+import { Socket } from './socket.js';
+import { shielded } from './uncaught.js';
+import * as unsaved from './unsaved.js';
+
+export class CowriteProvider extends Emitter<CowriteProviderEvents> {
+  readonly doc: Y.Doc;
+  readonly awareness: Awareness;
+  readonly room: string;
+  /** The server's address, absolute, without room and query. */
+  readonly url: string;
+
+  readonly #settings: Settings;
+  readonly #ownsAwareness: boolean;
+  readonly #clock: Clock;
+  readonly #socket: Socket;
+  readonly #presence: Presence;
+  readonly #alarm: Alarm;
+  readonly #stopListening: () => void;
+  #state: connection.ConnectionState = connection.OFFLINE;
+  #unsaved: unsaved.Unsaved;
+  #lastSavedAt: Date | null = null;
+  #nextRetryAt: Date | null = null;
+
+  /** @throws {TypeError} when an option cannot work; see {@link CowriteProviderOptions}. */
+  constructor(options: CowriteProviderOptions) {
+    super();
+    this.#settings = settingsOf(options);
+    this.url = this.#settings.url;
+    this.room = this.#settings.room;
+    this.#clock = this.#settings.clock;
+    this.doc = options.doc ?? options.awareness?.doc ?? new Y.Doc();
+    this.awareness = options.awareness ?? new Awareness(this.doc);
+    this.#ownsAwareness = options.awareness === undefined;
+    this.#unsaved = unsaved.initial(hasContent(this.doc));
+    this.#presence = new Presence(this.awareness, this.#settings.awarenessInterval, this.#clock);
+    this.#socket = new Socket(this.#settings.WebSocket, {
+      opened: (protocol) => this.#onOpened(protocol),
+      frame: (frame) => this.#onFrame(frame),
+      failed: (error) => this.emit('connection-error', { error }),
+      closed: (code, reason) => this.#dispatch({ type: 'lost', code, reason }),
+    });
+    this.#alarm = new Alarm(this.#clock, () => this.#dispatch({ type: 'due' }));
+    this.doc.on('update', this.#onDocUpdate);
+    this.doc.on('destroy', this.#onDocDestroy);
+    this.#stopListening = listenToPage({
+      online: () => this.#dispatch({ type: 'networkUp' }),
+      offline: () => this.#dispatch({ type: 'networkDown' }),
+      pagehide: () => this.#presence.farewell(),
+      // The page may come back from the browser's cache with its socket alive.
+      pageshow: () => this.#presence.show(),
+    });
+    if (options.connect !== false) this.connect();
+  }
+
+  get status(): CowriteStatus {
+    return this.#state.kind === 'destroyed' ? 'closed' : this.#state.kind;
+  }
+
+  /** Whether the document holds all that the server held when this socket was opened, and since. */
+  get synced(): boolean {
+    return this.#state.kind === 'online';
+  }
+
+  /**
+   * Whether there is any local change that the server has not reported to be on
+   * disk, whether or not there is a connection. Errs towards true: content that
+   * the document had before this provider, or that another provider loaded into
+   * it, is unsaved until the server says otherwise. A change that the server
+   * refused stays unsaved, unless a later connection gets it accepted. With a
+   * server that does not speak `cowrite.v1` it stays true after the first edit.
+   * Changes made after {@link destroy} are not watched.
+   */
+  get unsaved(): boolean {
+    return unsaved.isUnsaved(this.#unsaved);
+  }
+
+  /** Why the server refused a local change on the last connection; null if it did not. */
+  get refused(): RejectReason | null {
+    return this.#unsaved.refused;
+  }
+
+  /** When {@link unsaved} last turned false. */
+  get lastSavedAt(): Date | null {
+    return this.#lastSavedAt;
+  }
+
+  /** When the next attempt is due; null unless {@link status} is `retrying`. */
+  get nextRetryAt(): Date | null {
+    return this.#nextRetryAt;
+  }
+
+  /** Why {@link status} is `closed`; code 1000 after {@link destroy}. Null in every other status. */
+  get closeReason(): connection.CloseReason | null {
+    if (this.#state.kind === 'destroyed') return { code: 1000, reason: 'destroyed' };
+    if (this.#state.kind !== 'closed') return null;
+    return { code: this.#state.code, reason: this.#state.reason };
+  }
+
+  /** Connects now: at first, after {@link disconnect}, instead of a wait, or once the cause of `closed` is removed. */
+  connect(): void {
+    this.#dispatch({ type: 'connect' });
+  }
+
+  /** Closes the socket and stays offline until {@link connect}. Changes made meanwhile are not lost. */
+  disconnect(): void {
+    this.#dispatch({ type: 'disconnect' });
+  }
+
+  /**
+   * Ends this provider for good: closes the socket, stops every timer, removes
+   * every listener, its own and those added to it. Destroys the awareness if
+   * this provider made it, never the document. Any later call does nothing.
+   */
+  destroy(): void {
+    if (this.#state.kind === 'destroyed') return;
+    this.#dispatch({ type: 'destroy' });
+    this.doc.off('update', this.#onDocUpdate);
+    this.doc.off('destroy', this.#onDocDestroy);
+    this.#stopListening();
+    this.#presence.destroy();
+    if (this.#ownsAwareness) shielded(() => this.awareness.destroy());
+    this.closeEmitter();
+  }
+
+  /** Rejects when the server has closed for good, or this provider is destroyed. */
+  whenSynced(): Promise<void> {
+    return this.until(
+      ['status', 'synced'],
+      () => this.synced,
+      () => this.#ended(),
+    );
+  }
+
+  /** Resolves once nothing is unsaved. Rejects as {@link whenSynced} does, and when a change was refused. */
+  whenSaved(): Promise<void> {
+    return this.until(
+      ['status', 'unsaved', 'rejected'],
+      () => !this.unsaved,
+      () => {
+        const { refused } = this;
+        return refused === null ? this.#ended() : new Error(`the server refused: ${refused}`);
+      },
+    );
+  }
+
+  #ended(): Error | null {
+    const why = this.closeReason;
+    return why === null ? null : new Error(`the connection is closed: ${why.code} ${why.reason}`);
+  }
+
+  #dispatch(event: connection.ConnectionEvent): void {
+    this.hold(() => {
+      const before = this.#state;
+      const chance = { now: this.#clock.now(), random: this.#settings.random() };
+      const { state, effects } = connection.transition(before, event, chance);
+      this.#state = state;
+      this.#alarm.set(connection.deadlineOf(state));
+      if (before.kind !== state.kind) this.#announce(before, state, chance.now);
+      for (const effect of effects) this.#perform(effect);
+      if (connection.isOpen(before) && !connection.isOpen(state)) this.#presence.lost(this);
+    });
+  }
+
+  #announce(
+    before: connection.ConnectionState,
+    state: connection.ConnectionState,
+    now: number,
+  ): void {
+    this.#nextRetryAt =
+      state.kind === 'retrying'
+        ? new Date(this.#clock.date().getTime() + state.deadline - now)
+        : null;
+    const { status, nextRetryAt, closeReason } = this;
+    this.emit('status', { status, nextRetryAt, closeReason });
+    if ((before.kind === 'online') !== (state.kind === 'online')) {
+      this.emit('synced', this.synced);
+      this.emit('sync', this.synced);
+    }
+    if (state.kind === 'closed') this.emit('closed', { code: state.code, reason: state.reason });
+  }
+
+  #perform(effect: connection.Effect): void {
+    switch (effect.type) {
+      case 'open':
+        this.#open();
+        break;
+      case 'handshake':
+        this.#sendStep1();
+        this.#presence.opened((update) => this.#send({ type: 'awareness', update }));
+        break;
+      case 'probe':
+        this.#sendStep1();
+        break;
+      case 'farewell':
+        this.#presence.farewell();
+        break;
+      case 'close':
+        this.#socket.close(effect.code, effect.reason);
+        break;
+    }
+  }
+
+  #open(): void {
+    const { params, protocols } = this.#settings;
+    try {
+      const address = roomAddress(this.url, this.room, params());
+      this.#socket.open(address, [COWRITE_SUBPROTOCOL, ...protocols()]);
+    } catch (cause) {
+      const error = new Error('no socket could be opened', { cause });
+      this.emit('connection-error', { error });
+      this.#dispatch({ type: 'lost', code: 1006, reason: error.message });
+    }
+  }
+
+  #send(message: Message): boolean {
+    return this.#socket.send(encodeMessage(message));
+  }
+
+  #sendStep1(): void {
+    this.#send({ type: 'step1', stateVector: Y.encodeStateVector(this.doc) });
+  }
+
+  #track(next: unsaved.Unsaved): void {
+    const before = this.unsaved;
+    this.#unsaved = next;
+    if (this.unsaved === before) return;
+    if (this.unsaved) {
+      this.emit('unsaved', true);
+    } else {
+      const at = this.#clock.date();
+      this.#lastSavedAt = at;
+      this.emit('unsaved', false);
+      this.emit('saved', { at });
+    }
+  }
+
+  #onOpened(protocol: string): void {
+    this.#track(unsaved.opened(this.#unsaved, protocol === COWRITE_SUBPROTOCOL));
+    this.#dispatch({ type: 'opened' });
+  }
+
+  #onFrame(frame: Uint8Array | null): void {
+    this.#dispatch({ type: 'frame' });
+    try {
+      if (frame === null) throw new MalformedMessage('a text frame');
+      this.#receive(decodeMessage(frame));
+    } catch (cause) {
+      this.emit('connection-error', {
+        error: new Error('the server sent a frame of no use', { cause }),
+      });
+      this.#dispatch({ type: 'broken', reason: 'malformed frame' });
+    }
+  }
+
+  #receive(message: Message): void {
+    switch (message.type) {
+      case 'step1': {
+        const update = Y.encodeStateAsUpdate(this.doc, message.stateVector);
+        if (this.#send({ type: 'step2', update })) this.#track(unsaved.sentStep2(this.#unsaved));
+        break;
+      }
+      case 'step2':
+        applyReceived(this.doc, message.update, this);
+        this.#dispatch({ type: 'synced' });
+        break;
+      case 'update':
+        applyReceived(this.doc, message.update, this);
+        break;
+      case 'awareness':
+        this.#presence.receive(message.update, this);
+        break;
+      case 'queryAwareness':
+        this.#presence.answer();
+        break;
+      case 'auth':
+        this.emit('connection-error', {
+          error: new Error(`permission denied: ${message.reason}`),
+        });
+        break;
+      case 'saved':
+        this.#track(unsaved.reportedSaved(this.#unsaved, message.count));
+        break;
+      case 'rejected':
+        this.#track(unsaved.reportedRejected(this.#unsaved, message.count, message.reason));
+        this.emit('rejected', { reason: message.reason });
+        break;
+    }
+  }
+
+  /** A local transaction counts as local even if the application gives this provider as its origin. */
+  readonly #onDocUpdate = (
+    update: Uint8Array,
+    origin: unknown,
+    _doc: Y.Doc,
+    transaction: Y.Transaction,
+  ): void => {
+    if (origin === this && !transaction.local) return;
+    const wasSent = this.#send({ type: 'update', update });
+    this.#track(wasSent ? unsaved.sentUpdate(this.#unsaved) : unsaved.changed(this.#unsaved));
+  };
+
+  readonly #onDocDestroy = (): void => this.destroy();
+}

@@ -1,0 +1,401 @@
+/**
+ * What the browser tests share: one Chromium a file, the real command as a server of its own for each
+ * test, and tabs.
+ *
+ * Nothing here waits for time to pass, only for something to become true, and not for ever. A test
+ * that fails leaves a picture of each of its tabs. A script of a page that throws fails its test.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect, createServer, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Browser, type BrowserContext, chromium, type Locator, type Page } from 'playwright';
+import { afterAll, expect, onTestFinished } from 'vitest';
+
+const CLI = fileURLToPath(new URL('../server/dist/cli.js', import.meta.url));
+const DEMO = fileURLToPath(new URL('../client/demo/dist', import.meta.url));
+
+/** Milliseconds for a click, a locator or a text; a slow machine needs a part of it. */
+const PATIENCE = 15_000;
+
+let launching: Promise<Browser> | undefined;
+
+afterAll(async () => {
+  await (await launching)?.close();
+});
+
+async function launch(): Promise<Browser> {
+  return await chromium.launch({
+    executablePath: process.env.CHROMIUM_PATH || (await findChromium()),
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      '--no-first-run',
+    ],
+  });
+}
+
+/** `npm test` has found one already, and says so in CHROMIUM_PATH. */
+async function findChromium(): Promise<string> {
+  const script = new URL('../scripts/chromium.mjs', import.meta.url).href;
+  const found: { chromium(): Promise<string> } = await import(/* @vite-ignore */ script);
+  return await found.chromium();
+}
+
+/** A folder of its own for the running test, removed when it ends. */
+export function temporaryFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'cowrite-e2e-'));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** Looks again and again until `read` returns something that passes the matcher. */
+export const eventually = <T>(read: () => T | Promise<T>) =>
+  expect.poll(read, { timeout: PATIENCE, interval: 25 });
+
+/** The real command on a folder and a port that stay the same when it is started again. */
+export class Server {
+  readonly #environment: Readonly<Record<string, string>>;
+  #port = 0;
+  #child: ChildProcess | undefined;
+
+  private constructor(environment: Readonly<Record<string, string>>) {
+    this.#environment = environment;
+  }
+
+  static async start(staticDir = DEMO): Promise<Server> {
+    const folder = temporaryFolder();
+    const server = new Server({ STORAGE_URL: `lmdb:${folder}`, STATIC_DIR: staticDir });
+    onTestFinished(() => server.kill());
+    await server.start();
+    return server;
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  async start(): Promise<void> {
+    const child = spawn(process.execPath, [CLI], {
+      env: {
+        PATH: process.env.PATH,
+        LOG_LEVEL: 'warn',
+        PORT: String(this.#port),
+        ...this.#environment,
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#child = child;
+    let errors = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      errors += text;
+    });
+    this.#port = await new Promise<number>((resolve, reject) => {
+      let output = '';
+      child.stdout.setEncoding('utf8').on('data', (text: string) => {
+        output += text;
+        const ready = /ready: http:\/\/127\.0\.0\.1:(\d+)\n/.exec(output);
+        if (ready !== null) resolve(Number(ready[1]));
+      });
+      child.once('error', reject);
+      child.once('exit', (code) => reject(new Error(`the server ended with ${code}: ${errors}`)));
+    });
+  }
+
+  /** SIGKILL; resolves once it is gone. */
+  async kill(): Promise<void> {
+    const child = this.#child;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, 'exit');
+    child.kill('SIGKILL');
+    await exited;
+  }
+}
+
+/** A TCP proxy in front of a server: shows how many WebSockets are open there, and cuts them. */
+export class Wire {
+  readonly url: string;
+  readonly #webSockets: Set<Socket>;
+
+  private constructor(port: number, webSockets: Set<Socket>) {
+    this.url = `http://127.0.0.1:${port}`;
+    this.#webSockets = webSockets;
+  }
+
+  static async before(server: Server): Promise<Wire> {
+    const webSockets = new Set<Socket>();
+    const sockets = new Set<Socket>();
+    const proxy = createServer((near) => {
+      const far = connect(server.port, '127.0.0.1');
+      const drop = () => {
+        near.destroy();
+        far.destroy();
+        sockets.delete(near);
+        webSockets.delete(near);
+      };
+      sockets.add(near);
+      near.once('data', (head) => {
+        if (head.toString('latin1').startsWith('GET /ws/')) webSockets.add(near);
+      });
+      for (const socket of [near, far]) socket.on('error', drop).on('close', drop);
+      near.pipe(far).pipe(near);
+    });
+    proxy.listen(0, '127.0.0.1');
+    await once(proxy, 'listening');
+    onTestFinished(async () => {
+      for (const socket of sockets) socket.destroy();
+      proxy.close();
+      await once(proxy, 'close');
+    });
+    return new Wire((proxy.address() as { port: number }).port, webSockets);
+  }
+
+  get openWebSockets(): number {
+    return this.#webSockets.size;
+  }
+
+  /** As when a cable is pulled: no close frame reaches anybody. */
+  cutWebSockets(): void {
+    for (const socket of this.#webSockets) socket.destroy();
+  }
+}
+
+/** A browser of its own, with its own storage, so that only the server connects it to others. */
+export async function openBrowser(
+  options: Parameters<Browser['newContext']>[0] = {},
+): Promise<BrowserContext> {
+  launching ??= launch();
+  const context = await (await launching).newContext({
+    viewport: { width: 800, height: 600 },
+    reducedMotion: 'reduce',
+    ...options,
+  });
+  context.setDefaultTimeout(PATIENCE);
+  const thrown: Error[] = [];
+  context.on('weberror', (error) => thrown.push(error.error()));
+  onTestFinished(async ({ task }) => {
+    if (task.result?.state === 'fail') await photograph(context, task.name);
+    await context.close();
+    expect(thrown, 'exceptions that nothing caught in the pages').toEqual([]);
+  });
+  return context;
+}
+
+let pictures = 0;
+
+async function photograph(context: BrowserContext, name: string): Promise<void> {
+  for (const page of context.pages()) {
+    const subject = name.replace(/[^A-Za-z0-9]+/g, '-').slice(0, 60);
+    const path = join(tmpdir(), `cowrite-e2e-${subject}-${process.pid}-${++pictures}.png`);
+    // A picture is a help; a page that cannot give one must not hide why the test failed.
+    const failure = await page.screenshot({ path, timeout: 5_000 }).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    console.error(failure === undefined ? `The tab ${page.url()}: ${path}` : String(failure));
+  }
+}
+
+export interface TabOptions {
+  /** What the person is called in this tab. */
+  readonly name?: string;
+  readonly room?: string;
+  /** Another tab's browser; without it the tab gets one of its own. */
+  readonly browser?: BrowserContext;
+  /** Called before the address is opened. */
+  readonly prepare?: (page: Page) => Promise<void>;
+}
+
+/** A document open in the demo. */
+export class Tab {
+  readonly page: Page;
+  readonly name: string;
+  readonly editor: Locator;
+  readonly status: Locator;
+  readonly offlineBanner: Locator;
+
+  private constructor(page: Page, name: string) {
+    this.page = page;
+    this.name = name;
+    this.editor = page.getByTestId('editor');
+    this.status = page.getByTestId('save-status');
+    this.offlineBanner = page.getByTestId('offline-banner');
+  }
+
+  /** Resolves once the document is there. */
+  static async open(
+    server: { readonly url: string },
+    { name = 'Ada', room = 'minutes', browser, prepare }: TabOptions = {},
+  ): Promise<Tab> {
+    const page = await (browser ?? (await openBrowser())).newPage();
+    await prepare?.(page);
+    await page.goto(`${server.url}/d/${room}?name=${encodeURIComponent(name)}`);
+    const tab = new Tab(page, name);
+    await tab.editor.waitFor();
+    return tab;
+  }
+
+  /** Puts the caret at the document's end and types there; a `\n` is the Enter key. */
+  async write(text: string): Promise<void> {
+    await this.moveTo('end');
+    await this.page.keyboard.type(text);
+  }
+
+  async moveTo(place: keyof typeof WAYS): Promise<void> {
+    const { keys, isThere } = WAYS[place];
+    await this.#pressUntil(keys, isThere);
+  }
+
+  /** Selects from the caret to where the key leads, which is a text the test knows. */
+  async select(key: string, text: string): Promise<void> {
+    await this.#pressUntil([key], ({ selected }) => selected === text);
+  }
+
+  /**
+   * ProseMirror hears of a moved caret a moment later, and puts the caret back when somebody else's
+   * change comes first. So this looks where it is after that moment, and may have to try again.
+   */
+  async #pressUntil(keys: readonly string[], holds: (at: Selected) => boolean): Promise<void> {
+    await eventually(async () => {
+      await this.editor.focus();
+      for (const key of keys) await this.page.keyboard.press(key);
+      return holds(await this.editor.evaluate(selectionIn));
+    }).toBe(true);
+  }
+
+  /** The document as HTML, without what only this tab shows: carets, selections, placeholders. */
+  async html(): Promise<string> {
+    return await this.editor.evaluate(plainHtml);
+  }
+
+  /** The document's words in order. */
+  async words(): Promise<string[]> {
+    const text = (await this.html())
+      .replace(/<\/(p|h\d|li|pre)>|<br>|&nbsp;/g, ' ')
+      .replace(/<[^>]*>/g, '');
+    return text.split(/\s+/).filter((word) => word !== '');
+  }
+
+  /** The carets of others by name, each with the text of its block that comes before it. */
+  async carets(): Promise<Record<string, string>> {
+    return await this.editor.evaluate(caretsIn);
+  }
+
+  /** Who is shown to be here, oneself first. */
+  async people(): Promise<(string | null)[]> {
+    const shown = this.page.getByTestId('people').getByTestId('person');
+    return await shown.evaluateAll((avatars) =>
+      avatars.map((avatar) => avatar.dataset.name ?? null),
+    );
+  }
+}
+
+/** Resolves once the tabs show the same. What that is, is for the test to say first. */
+export async function converged(...tabs: readonly Tab[]): Promise<void> {
+  await eventually(async () => {
+    const [first, ...others] = await Promise.all(tabs.map((tab) => tab.html()));
+    return others.filter((html) => html !== first);
+  }).toEqual([]);
+}
+
+interface Selected {
+  /** Which of the blocks of text the caret is in, counted from 0. */
+  readonly block: number;
+  readonly blocks: number;
+  readonly before: string;
+  readonly after: string;
+  readonly selected: string;
+}
+
+const WAYS = {
+  start: {
+    keys: ['ControlOrMeta+Home'],
+    isThere: ({ block, before }: Selected) => block === 0 && before === '',
+  },
+  'end of the first line': {
+    keys: ['ControlOrMeta+Home', 'End'],
+    isThere: ({ block, after }: Selected) => block === 0 && after === '',
+  },
+  end: {
+    keys: ['ControlOrMeta+End'],
+    isThere: ({ block, blocks, after }: Selected) => block === blocks - 1 && after === '',
+  },
+};
+
+/** Runs in the page, so it can use nothing from here. */
+async function selectionIn(editor: HTMLElement | SVGElement): Promise<Selected> {
+  for (let frames = 0; frames < 2; frames++) await new Promise(requestAnimationFrame);
+  const selection = getSelection();
+  const blocks = [...editor.querySelectorAll('p, h1, h2, h3, pre')];
+  const block = blocks.findIndex((element) => element.contains(selection?.focusNode ?? null));
+  // The text without carets, and without the characters of no width that stand beside them.
+  const textOf = (range: Range) => {
+    const content = range.cloneContents();
+    for (const caret of content.querySelectorAll('.collaboration-carets__caret')) caret.remove();
+    return (content.textContent ?? '').replace(/[\u200b\u2060\ufeff]/g, '');
+  };
+  const element = blocks[block];
+  const [before, after] = [document.createRange(), document.createRange()];
+  if (selection?.focusNode && element) {
+    for (const range of [before, after]) range.selectNodeContents(element);
+    before.setEnd(selection.focusNode, selection.focusOffset);
+    after.setStart(selection.focusNode, selection.focusOffset);
+  }
+  return {
+    block,
+    blocks: blocks.length,
+    before: textOf(before),
+    after: textOf(after),
+    selected: selection?.rangeCount ? textOf(selection.getRangeAt(0)) : '',
+  };
+}
+
+/** Runs in the page, so it can use nothing from here. */
+function plainHtml(editor: HTMLElement | SVGElement): string {
+  const copy = editor.cloneNode(true) as HTMLElement;
+  const decorations =
+    '.collaboration-carets__caret, .ProseMirror-trailingBreak, .ProseMirror-separator';
+  for (const element of copy.querySelectorAll(decorations)) element.remove();
+  // Marks have tags of their own; a span is a selection.
+  for (const span of copy.querySelectorAll('span')) span.replaceWith(...span.childNodes);
+  for (const element of copy.querySelectorAll('*')) {
+    for (const name of ['class', 'data-placeholder']) element.removeAttribute(name);
+  }
+  // Somebody's caret in a mark splits its element in two.
+  for (const mark of copy.querySelectorAll('strong, em, u, s, code, a')) {
+    const previous = mark.previousSibling;
+    if (!(previous instanceof Element)) continue;
+    if (!previous.cloneNode(false).isEqualNode(mark.cloneNode(false))) continue;
+    mark.prepend(...previous.childNodes);
+    previous.remove();
+  }
+  return copy.innerHTML;
+}
+
+/** Runs in the page, so it can use nothing from here. */
+function caretsIn(editor: HTMLElement | SVGElement): Record<string, string> {
+  const carets: Record<string, string> = {};
+  for (const caret of editor.querySelectorAll('.collaboration-carets__caret')) {
+    const range = document.createRange();
+    range.setStart(caret.parentElement?.closest('p, h1, h2, h3, li') ?? editor, 0);
+    range.setEndBefore(caret);
+    const before = range.cloneContents();
+    for (const other of before.querySelectorAll('.collaboration-carets__caret')) other.remove();
+    // ProseMirror keeps the browser's caret beside a widget with characters of no width.
+    carets[caret.textContent ?? ''] = (before.textContent ?? '').replace(
+      /[\u200b\u2060\ufeff]/g,
+      '',
+    );
+  }
+  return carets;
+}

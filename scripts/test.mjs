@@ -1,0 +1,63 @@
+// `npm test`: set-up, a Chromium for the browser tests, then Vitest with the arguments given.
+// Owns the verdict. The last line is `N passed, N failed`; besides failed tests, these count as
+// failed: a file or suite that did not load, an unhandled error, an unfinished test, a test skipped
+// without a reason.
+import { existsSync } from 'node:fs';
+import { join, relative, resolve } from 'node:path';
+import { chromium } from './chromium.mjs';
+import { main, root, setup } from './setup.mjs';
+
+main(async () => {
+  process.chdir(root);
+  await setup();
+  process.env.COWRITE_BUILT = '1';
+  const args = process.argv.slice(2);
+  if (mayNeedBrowser(args)) process.env.CHROMIUM_PATH = await chromium();
+
+  const { parseCLI, startVitest } = await import('vitest/node');
+  const { filter, options } = parseCLI(['vitest', 'run', ...args]);
+  const vitest = await startVitest('test', filter, options);
+
+  const { passed, failed } = count(vitest, options.testNamePattern !== undefined);
+  console.log(`${passed} passed, ${failed} failed`);
+  process.exit(failed > 0 || passed === 0 || process.exitCode ? 1 : 0);
+});
+
+/** False when the arguments name paths, none of them among the browser tests. */
+function mayNeedBrowser(args) {
+  const paths = args.map((arg) => arg.replace(/:\d+$/, '')).filter((arg) => existsSync(arg));
+  const browserTests = join(root, 'e2e');
+  return (
+    paths.length === 0 ||
+    paths.some((path) => !relative(browserTests, resolve(path)).startsWith('..'))
+  );
+}
+
+/** Under a name filter the tests it leaves out count as neither passed nor skipped. */
+function count(vitest, filtered) {
+  let passed = 0;
+  let failed = vitest.state.getUnhandledErrors().length;
+  const skipped = new Map();
+  for (const module of vitest.state.getTestModules()) {
+    for (const suite of [module, ...module.children.allSuites()]) {
+      if (suite.errors().length > 0) failed += 1;
+    }
+    for (const test of module.children.allTests()) {
+      const { state, note } = test.result();
+      const reason = note ?? (inBrokenSuite(test) ? 'the set-up of their suite failed' : undefined);
+      if (state === 'passed') passed += 1;
+      else if (state !== 'skipped') failed += 1;
+      else if (reason) skipped.set(reason, (skipped.get(reason) ?? 0) + 1);
+      else if (!filtered) {
+        failed += 1;
+        console.log(`Skipped without a reason: ${module.relativeModuleId} > ${test.fullName}`);
+      }
+    }
+  }
+  for (const [reason, tests] of skipped) console.log(`${tests} skipped: ${reason}`);
+  return { passed, failed };
+}
+
+function inBrokenSuite({ parent }) {
+  return parent.errors().length > 0 || (parent.type === 'suite' && inBrokenSuite(parent));
+}

@@ -1,0 +1,111 @@
+import { describe, expect, it } from 'vitest';
+import * as protocol from 'y-protocols/awareness';
+import * as Y from 'yjs';
+import { Awareness, encodeAwareness, readAwareness } from './awareness.js';
+
+const limits = { maxStateBytes: 1_000, maxClients: 3 };
+const entry = (client: number, clock: number, state: unknown) => ({
+  client,
+  clock,
+  state: new TextEncoder().encode(JSON.stringify(state)),
+});
+
+function shown(bytes: Uint8Array): protocol.Awareness {
+  const awareness = new protocol.Awareness(new Y.Doc());
+  awareness.setLocalState(null);
+  protocol.applyAwarenessUpdate(awareness, bytes, 'test');
+  awareness.destroy();
+  return awareness;
+}
+
+describe('[AWR] awareness', () => {
+  it('[AWR-1] reads what y-protocols writes, and writes what it reads', () => {
+    const awareness = new protocol.Awareness(new Y.Doc());
+    awareness.setLocalState({ name: 'Ada 😀' });
+    const bytes = protocol.encodeAwarenessUpdate(awareness, [awareness.clientID]);
+    awareness.destroy();
+    expect(encodeAwareness(readAwareness(bytes))).toEqual(bytes);
+    expect([...shown(bytes).getStates().values()]).toEqual([{ name: 'Ada 😀' }]);
+  });
+
+  it('[AWR-2] keeps the newest state of each client between two flushes', () => {
+    const room = new Awareness<object>(limits);
+    const ada = {};
+    for (let clock = 1; clock <= 5; clock++) room.apply(ada, [entry(1, clock, { at: clock })]);
+    expect(room.takeChanges().map(({ client, clock }) => [client, clock])).toEqual([[1, 5]]);
+    expect(room.takeChanges()).toEqual([]);
+  });
+
+  it('[AWR-3] drops foreign and unchanged entries, and names the newer foreign ones', () => {
+    const room = new Awareness<object>(limits);
+    const [ada, bob] = [{}, {}];
+    room.apply(ada, [entry(1, 3, { name: 'Ada' })]);
+    room.takeChanges();
+    expect(room.apply(bob, [entry(1, 3, { name: 'Ada' })])).toEqual([]);
+    expect(room.apply(bob, [entry(1, 9, null)])).toEqual([]);
+    expect(room.apply(bob, [entry(1, 4, { name: 'Bob' })]).map(({ client }) => client)).toEqual([
+      1,
+    ]);
+    room.apply(ada, [entry(1, 2, { name: 'older' }), entry(1, 3, { name: 'equal' })]);
+    expect(room.hasChanges).toBe(false);
+  });
+
+  it('[AWR-4] who leaves is removed at the clock it had, which y-protocols takes as a removal', () => {
+    const room = new Awareness<object>(limits);
+    const ada = {};
+    room.apply(ada, [entry(1, 7, { name: 'Ada' })]);
+    const watcher = new protocol.Awareness(new Y.Doc());
+    protocol.applyAwarenessUpdate(watcher, encodeAwareness(room.takeChanges()), 'x');
+    expect(watcher.getStates().has(1)).toBe(true);
+    room.leave(ada);
+    protocol.applyAwarenessUpdate(watcher, encodeAwareness(room.takeChanges()), 'x');
+    expect(watcher.getStates().has(1)).toBe(false);
+    watcher.destroy();
+    expect(room.size).toBe(0);
+    const bob = {};
+    room.apply(bob, [entry(1, 1, { name: 'free again' })]);
+    expect(room.ownerOf(1)).toBe(bob);
+  });
+
+  it('[AWR-5] a state of null is gone, and its id is free', () => {
+    const room = new Awareness<object>(limits);
+    const ada = {};
+    room.apply(ada, [entry(1, 1, { name: 'Ada' })]);
+    room.apply(ada, [entry(1, 1, null)]);
+    expect(room.present()).toEqual([]);
+    expect(room.ownerOf(1)).toBeUndefined();
+    room.apply(ada, [entry(1, 2, { name: 'back' })]);
+    expect(room.present().length).toBe(1);
+  });
+
+  it('[AWR-3] an echo of somebody who has left does not bring them back, nor take their id', () => {
+    const room = new Awareness<object>(limits);
+    const [ada, bob, again] = [{}, {}, {}];
+    room.apply(ada, [entry(1, 7, { name: 'Ada' })]);
+    room.apply(bob, [entry(2, 1, { name: 'Bob' })]);
+    room.leave(ada);
+    room.apply(bob, [entry(1, 7, { name: 'Ada' })]);
+    expect(room.ownerOf(1)).toBeUndefined();
+    // She herself comes back with the clock she had.
+    room.apply(again, [entry(1, 7, { name: 'Ada' })]);
+    expect(room.ownerOf(1)).toBe(again);
+  });
+
+  it('[AWR-6] bounds states, ids and clocks', () => {
+    const room = new Awareness<object>(limits);
+    const ada = {};
+    room.apply(ada, [entry(1, 1, 'x'.repeat(2_000)), entry(2, 2 ** 33, {})]);
+    expect(room.size).toBe(0);
+    for (let client = 0; client < 10; client++) room.apply(ada, [entry(client, 1, {})]);
+    expect(room.size).toBe(3);
+  });
+
+  it('[AWR-7] refuses what is cut short, over-declared or has bytes behind it', () => {
+    const bytes = encodeAwareness([entry(1, 1, {}), entry(2, 1, {})]);
+    for (let length = 0; length < bytes.length; length++) {
+      expect(() => readAwareness(bytes.subarray(0, length))).toThrow();
+    }
+    expect(() => readAwareness(Uint8Array.of(...bytes, 0))).toThrow();
+    expect(() => readAwareness(Uint8Array.of(0xff, 0xff, 0x7f))).toThrow();
+  });
+});

@@ -1,0 +1,217 @@
+/**
+ * Who is here: the awareness states of one room, and who may write which.
+ *
+ * Invariants: a client id belongs to the session that introduced it until that
+ * session leaves; foreign and unchanged entries are dropped in silence, because
+ * y-websocket clients send back what they were sent; a state is relayed as the
+ * bytes it came in, once they are known to be JSON.
+ *
+ * Format: y-protocols `awareness.js`: count, then (client id, clock, JSON).
+ */
+import { Reader, uintSize, Writer } from './update/bytes.js';
+import { UpdateRefused } from './update/refused.js';
+import { checkJsonNesting, MAX_CLOCK } from './update/struct.js';
+
+export interface AwarenessLimits {
+  /** Bytes of one state as JSON. */
+  readonly maxStateBytes: number;
+  /** Client ids that one session may introduce. */
+  readonly maxClients: number;
+}
+
+export interface AwarenessEntry {
+  readonly client: number;
+  readonly clock: number;
+  /** JSON as bytes: a view into the message. */
+  readonly state: Uint8Array;
+}
+
+interface Known<Owner> {
+  readonly clock: number;
+  readonly state: Uint8Array;
+  readonly owner: Owner;
+}
+
+const NULL_STATE = new TextEncoder().encode('null');
+const decoder = new TextDecoder('utf-8', { fatal: true });
+
+/** More than any room has people. */
+const MAX_ENTRIES = 100_000;
+
+/** @throws {UpdateRefused} when it is cut short, over-declared or has bytes behind it. */
+export function readAwareness(bytes: Uint8Array): AwarenessEntry[] {
+  const reader = new Reader(bytes);
+  const count = reader.uint();
+  if (count * 3 > reader.left) throw new UpdateRefused('more states declared than sent');
+  if (count > MAX_ENTRIES) throw new UpdateRefused('too many states in one message');
+  const entries: AwarenessEntry[] = [];
+  for (let i = 0; i < count; i++) {
+    const client = reader.uint();
+    const clock = reader.uint();
+    const length = reader.uint();
+    const start = reader.pos;
+    reader.skip(length);
+    entries.push({ client, clock, state: bytes.subarray(start, reader.pos) });
+  }
+  if (reader.left > 0) throw new UpdateRefused('bytes after the awareness states');
+  return entries;
+}
+
+export function encodeAwareness(entries: readonly AwarenessEntry[]): Uint8Array {
+  let size = uintSize(entries.length);
+  for (const { client, clock, state } of entries) {
+    size += uintSize(client) + uintSize(clock) + uintSize(state.length) + state.length;
+  }
+  const writer = new Writer(size);
+  writer.uint(entries.length);
+  for (const { client, clock, state } of entries) {
+    writer.uint(client);
+    writer.uint(clock);
+    writer.uint(state.length);
+    writer.raw(state);
+  }
+  return writer.bytes;
+}
+
+export class Awareness<Owner extends object> {
+  readonly #limits: AwarenessLimits;
+  readonly #clients = new Map<number, Known<Owner>>();
+  readonly #owned = new Map<Owner, Set<number>>();
+  /** Clients whose state has changed since {@link takeChanges}. */
+  readonly #changed = new Set<number>();
+  /** The last clock of those that are gone, for whoever was not told yet; bounded. */
+  readonly #gone = new Map<number, number>();
+
+  constructor(limits: AwarenessLimits) {
+    this.#limits = limits;
+  }
+
+  ownerOf(client: number): Owner | undefined {
+    return this.#clients.get(client)?.owner;
+  }
+
+  get size(): number {
+    return this.#clients.size;
+  }
+
+  /**
+   * Takes over what the owner may say.
+   *
+   * @returns the states that are newer than known, of client ids that belong to somebody else
+   */
+  apply(owner: Owner, entries: readonly AwarenessEntry[]): AwarenessEntry[] {
+    const foreign: AwarenessEntry[] = [];
+    for (const entry of entries) {
+      const known = this.#clients.get(entry.client);
+      if (known !== undefined && known.owner !== owner) {
+        const isNewer = entry.clock > known.clock && !isNull(entry.state);
+        if (isNewer && entry.state.length <= this.#limits.maxStateBytes) foreign.push(entry);
+      } else {
+        this.#applyOwn(owner, entry, known);
+      }
+    }
+    return foreign;
+  }
+
+  #applyOwn(owner: Owner, entry: AwarenessEntry, known: Known<Owner> | undefined): void {
+    const { client, clock } = entry;
+    if (isNull(entry.state)) {
+      if (known !== undefined && clock >= known.clock) this.#forget(client, clock, known);
+      return;
+    }
+    if (clock > MAX_CLOCK || (known !== undefined && clock <= known.clock)) return;
+    const owned = this.#owned.get(owner) ?? new Set();
+    if (known === undefined && !this.#mayIntroduce(owned, entry)) return;
+    if (!this.#isFit(entry.state)) return;
+    const state = entry.state.slice();
+    this.#owned.set(owner, owned.add(client));
+    this.#clients.set(client, { clock, state, owner });
+    this.#gone.delete(client);
+    this.#changed.add(client);
+  }
+
+  /**
+   * A client that comes back introduces itself first, perhaps at the clock it had.
+   * A session with an id of its own that brings a state no newer than a removal
+   * is echoing what it was sent before that.
+   */
+  #mayIntroduce(owned: ReadonlySet<number>, { client, clock }: AwarenessEntry): boolean {
+    if (owned.size >= this.#limits.maxClients) return false;
+    return owned.size === 0 || clock > (this.#gone.get(client) ?? -1);
+  }
+
+  /** The client is gone, and its id is free. */
+  #forget(client: number, clock: number, { owner }: Known<Owner>): void {
+    this.#clients.delete(client);
+    this.#owned.get(owner)?.delete(client);
+    this.#changed.add(client);
+    this.#gone.delete(client);
+    this.#gone.set(client, clock);
+    if (this.#gone.size > MAX_GONE) {
+      const [oldest] = this.#gone.keys();
+      this.#gone.delete(oldest!);
+    }
+  }
+
+  #isFit(state: Uint8Array): boolean {
+    if (state.length === 0 || state.length > this.#limits.maxStateBytes) return false;
+    try {
+      const text = decoder.decode(state);
+      checkJsonNesting(text);
+      JSON.parse(text);
+      return true;
+    } catch {
+      // Every receiver would throw as this did.
+      return false;
+    }
+  }
+
+  /** The owner has left: its clients are gone, and their ids are free. */
+  leave(owner: Owner): void {
+    for (const client of [...(this.#owned.get(owner) ?? [])]) {
+      const known = this.#clients.get(client)!;
+      // The same clock with a null state is a removal to y-protocols, so a client
+      // that returns need not count past a clock that it never used.
+      this.#forget(client, known.clock, known);
+    }
+    this.#owned.delete(owner);
+  }
+
+  get hasChanges(): boolean {
+    return this.#changed.size > 0;
+  }
+
+  /** The newest state of every client that has changed since the last call. */
+  takeChanges(): AwarenessEntry[] {
+    const entries = [...this.#changed].map((client) => this.#entry(client));
+    this.#changed.clear();
+    return entries.filter((entry) => entry !== undefined);
+  }
+
+  #entry(client: number): AwarenessEntry | undefined {
+    const known = this.#clients.get(client);
+    if (known !== undefined) return { client, clock: known.clock, state: known.state };
+    const clock = this.#gone.get(client);
+    return clock === undefined ? undefined : { client, clock, state: NULL_STATE };
+  }
+
+  /** Everyone who is here. */
+  present(): AwarenessEntry[] {
+    const entries: AwarenessEntry[] = [];
+    for (const [client, { clock, state }] of this.#clients) entries.push({ client, clock, state });
+    return entries;
+  }
+
+  /** Everyone who is here, and those who left of late: for a reader that missed some changes. */
+  presentAndGone(): AwarenessEntry[] {
+    const gone = [...this.#gone].map(([client, clock]) => ({ client, clock, state: NULL_STATE }));
+    return [...this.present(), ...gone];
+  }
+}
+
+/** Kept for readers that were behind when somebody left; those who miss it wait for the 30 s of y-protocols. */
+const MAX_GONE = 1_000;
+
+function isNull(state: Uint8Array): boolean {
+  return state.length === NULL_STATE.length && NULL_STATE.every((byte, i) => state[i] === byte);
+}

@@ -1,0 +1,55 @@
+#!/usr/bin/env node
+/** The command: settings from the environment, one line when ready, a clean end on SIGINT and SIGTERM. */
+import { pino } from 'pino';
+import { ConfigError, readConfig } from './config.js';
+import { createServer } from './server.js';
+import { StorageInUse } from './storage/lock.js';
+
+const EXIT_FAILURE = 1;
+const EXIT_USAGE = 2;
+
+async function main(): Promise<void> {
+  const config = readConfig();
+  // stderr, so that stdout has the ready line alone.
+  const logger = pino({ level: config.logLevel }, pino.destination(2));
+  const server = await createServer({
+    port: config.port,
+    host: config.host,
+    storage: config.storageUrl,
+    logger,
+    ...(config.staticDir !== undefined && { staticDir: config.staticDir }),
+  });
+  const stop = (signal: NodeJS.Signals): void => {
+    logger.info({ signal }, 'closing');
+    server.close().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        logger.fatal({ err: error }, 'closed without saving everything');
+        process.exit(EXIT_FAILURE);
+      },
+    );
+  };
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
+  process.stdout.write(`Cowrite is ready: ${server.url}\n`);
+}
+
+/** What the person at the terminal can mend, as one line; everything else with its stack. */
+function explain(error: unknown): { line: string; code: number } {
+  if (error instanceof ConfigError) return { line: error.message, code: EXIT_USAGE };
+  if (error instanceof StorageInUse) return { line: error.message, code: EXIT_FAILURE };
+  const { code, message, stack } = error as NodeJS.ErrnoException;
+  if (code === 'EADDRINUSE') {
+    return { line: `${message}: choose another PORT`, code: EXIT_FAILURE };
+  }
+  if (code === 'EACCES' || code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
+    return { line: `${message}: choose another PORT, HOST or STORAGE_URL`, code: EXIT_FAILURE };
+  }
+  return { line: stack ?? String(error), code: EXIT_FAILURE };
+}
+
+main().catch((error: unknown) => {
+  const { line, code } = explain(error);
+  process.stderr.write(`cowrite: ${line}\n`);
+  process.exit(code);
+});

@@ -1,0 +1,52 @@
+/** One compaction of one room: read, merge in a worker, check, write. */
+import type { Snapshots } from '../snapshots.js';
+import type { Quarantined, SnapshotMeta, Storage } from '../storage/storage.js';
+import type { Workers } from './workers.js';
+
+export interface CompactionInput {
+  readonly storage: Storage;
+  readonly workers: Workers;
+  readonly snapshots: Snapshots;
+  readonly room: string;
+  readonly base: SnapshotMeta | undefined;
+  /** The seq that the new snapshot reaches; all up to it is on disk. */
+  readonly upTo: number;
+  /** Entries that loading could not use: they go to the quarantine. */
+  readonly unusable: readonly Quarantined[];
+}
+
+export interface CompactionOutput {
+  readonly snapshot: SnapshotMeta;
+  /** What the worker set aside. */
+  readonly poisoned: readonly Quarantined[];
+  /** Whether the snapshot reads as the log did; where not, the whole log was kept in the quarantine. */
+  readonly isFaithful: boolean;
+}
+
+const UNFAITHFUL = 'the document read differently once it was reloaded';
+
+export async function compactRoom(input: CompactionInput): Promise<CompactionOutput> {
+  const { storage, workers, snapshots, room, base, upTo, unusable } = input;
+  const snapshot = base && (await snapshots.bytes(room, base));
+  if (base !== undefined && snapshot === undefined) {
+    throw new Error('the snapshot is not the one that this room was loaded from');
+  }
+  const bad = new Set(unusable.map(({ seq }) => seq));
+  const entries = (await storage.since(room, base?.seq ?? 0)).filter(
+    ({ seq }) => seq <= upTo && !bad.has(seq),
+  );
+  const result = await workers.compact({ snapshot, updates: entries.map(({ update }) => update) });
+  const poisoned = result.poisoned.map(({ index, reason }) => ({ ...entries[index]!, reason }));
+  const { update, stateVector, deletes, isFaithful } = result;
+  // A snapshot that reads differently from its log takes its place, but not the log's last copy.
+  const kept = isFaithful ? [] : entries.map((entry) => ({ ...entry, reason: UNFAITHFUL }));
+  const written = await storage.compact(room, {
+    base: base?.seq ?? 0,
+    snapshot: { seq: upTo, update, stateVector, deletes },
+    quarantined: [...kept, ...unusable.filter(({ seq }) => seq <= upTo), ...poisoned],
+  });
+  if (!written) throw new Error('another snapshot has taken the place of the base');
+  const meta = { seq: upTo, size: update.length, stateVector, deletes };
+  snapshots.put(room, meta, update);
+  return { snapshot: meta, poisoned, isFaithful };
+}

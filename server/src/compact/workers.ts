@@ -1,0 +1,105 @@
+/**
+ * Runs jobs on documents beside the event loop, within a budget of time and memory.
+ * A job over its budget is killed with its worker; the next one gets a new worker.
+ */
+import { Piscina } from 'piscina';
+import type { CompactResult, CompactTask, DiffTask, Task } from './job.js';
+
+export interface WorkerOptions {
+  /** Worker threads at most. */
+  readonly threads: number;
+  /** Milliseconds from a job's start until it is killed. */
+  readonly budget: number;
+  /** MB of JavaScript heap for one worker. */
+  readonly heap: number;
+}
+
+/** The job used more time than it may. */
+export class OverBudget extends Error {
+  override readonly name = 'OverBudget';
+}
+
+/** A diff that would wait behind more than these is answered with the whole snapshot instead. */
+const MAX_WAITING_DIFFS = 8;
+/** So is one that no thread is free for in this many milliseconds. */
+const DIFF_PATIENCE_MS = 500;
+
+export class Workers {
+  readonly #options: WorkerOptions;
+  readonly #pool: Piscina;
+  #free: number;
+  /** Jobs that wait for a thread. Somebody waits for a diff, nobody for a compaction. */
+  readonly #waiting: Record<Task['kind'], (() => void)[]> = { diff: [], compact: [] };
+
+  constructor(options: WorkerOptions) {
+    this.#options = options;
+    this.#free = options.threads;
+    this.#pool = new Piscina({
+      // The worker is a compiled file, also when this module is run from its source.
+      filename: new URL('../../dist/compact/worker.js', import.meta.url).href,
+      minThreads: 0,
+      maxThreads: options.threads,
+      idleTimeout: 30_000,
+      resourceLimits: { maxOldGenerationSizeMb: options.heap },
+    });
+  }
+
+  /** @throws {OverBudget} or whatever the job throws, such as an unreadable snapshot */
+  async compact(task: Omit<CompactTask, 'kind'>): Promise<CompactResult> {
+    const result = await this.#run<CompactResult>(
+      { kind: 'compact', ...task },
+      Number.POSITIVE_INFINITY,
+    );
+    return result!;
+  }
+
+  /** @returns undefined when it would have to wait for longer than its answer is worth */
+  async diff(task: Omit<DiffTask, 'kind'>): Promise<Uint8Array | undefined> {
+    if (this.#waiting.diff.length >= MAX_WAITING_DIFFS) return undefined;
+    return await this.#run({ kind: 'diff', ...task }, DIFF_PATIENCE_MS);
+  }
+
+  /** Kills what runs: its result would be thrown away. */
+  async close(): Promise<void> {
+    await this.#pool.destroy();
+  }
+
+  async #run<T>(task: Task, patience: number): Promise<T | undefined> {
+    if (!(await this.#takeThread(task.kind, patience))) return undefined;
+    // The budget is for the work: it starts when the thread does.
+    const abort = new AbortController();
+    const timer = setTimeout(() => abort.abort(), this.#options.budget);
+    try {
+      return await this.#pool.run(task, { signal: abort.signal });
+    } catch (error) {
+      if (!abort.signal.aborted) throw error;
+      throw new OverBudget(`a ${task.kind} took longer than ${this.#options.budget} ms`);
+    } finally {
+      clearTimeout(timer);
+      const next = this.#waiting.diff.shift() ?? this.#waiting.compact.shift();
+      if (next === undefined) this.#free++;
+      else next();
+    }
+  }
+
+  /** @returns false when none was free within `patience` milliseconds */
+  async #takeThread(kind: Task['kind'], patience: number): Promise<boolean> {
+    if (this.#free > 0) {
+      this.#free--;
+      return true;
+    }
+    const line = this.#waiting[kind];
+    return await new Promise((resolve) => {
+      const turn = (): void => {
+        clearTimeout(timer);
+        resolve(true);
+      };
+      const leave = (): void => {
+        line.splice(line.indexOf(turn), 1);
+        resolve(false);
+      };
+      const timer = patience === Number.POSITIVE_INFINITY ? undefined : setTimeout(leave, patience);
+      line.push(turn);
+    });
+  }
+}

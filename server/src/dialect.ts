@@ -1,0 +1,41 @@
+/**
+ * The wire protocols that a socket may speak. A room does not know them: it
+ * hands over messages, and a dialect says which of them a session can be sent.
+ */
+import { COWRITE_SUBPROTOCOL, decodeMessage, type Message } from '@cowrite/client/protocol';
+import { encodeFrame, type Frame } from './frame.js';
+
+export interface Dialect {
+  readonly name: 'y-websocket' | 'cowrite.v1';
+  /** Dialects with the same codec share the frames of a flush. */
+  readonly codec: Codec;
+  /** Whether clients are told when their changes are saved or rejected. */
+  readonly acknowledges: boolean;
+}
+
+export interface Codec {
+  /** @throws {MalformedMessage} */
+  decode(frame: Uint8Array): Message;
+  encode(message: Message): Frame;
+}
+
+const codec: Codec = { decode: decodeMessage, encode: encodeFrame };
+
+const yWebsocket: Dialect = { name: 'y-websocket', codec, acknowledges: false };
+const cowrite: Dialect = { name: 'cowrite.v1', codec, acknowledges: true };
+
+/**
+ * @param offered the client's subprotocols, in its order
+ * @returns the dialect, and the subprotocol to answer with: browsers refuse a
+ *   handshake that answers an offer with none, and y-websocket clients may offer
+ *   tokens as subprotocols
+ */
+export function chooseDialect(offered: ReadonlySet<string>): {
+  dialect: Dialect;
+  subprotocol: string | undefined;
+} {
+  if (offered.has(COWRITE_SUBPROTOCOL))
+    return { dialect: cowrite, subprotocol: COWRITE_SUBPROTOCOL };
+  const [first] = offered;
+  return { dialect: yWebsocket, subprotocol: first };
+}

@@ -1,0 +1,239 @@
+/**
+ * What leaves a room, when, and to whom.
+ *
+ * Updates and awareness gather and leave together, encoded once per codec, the
+ * same bytes to every socket. Invariants: one flush takes at most a quarter of
+ * the loop's time; nothing is written to a socket that has more than its high
+ * water waiting: it is *behind*, and is sent what it missed, as one update, when
+ * it has drained. So the memory a reader costs is bounded whatever it does.
+ */
+import { CLOSE } from '@cowrite/client/protocol';
+import { type Awareness, encodeAwareness } from './awareness.js';
+import type { Clock, Timer } from './clock.js';
+import type { Codec, Dialect } from './dialect.js';
+import type { Frame } from './frame.js';
+import type { Tail } from './update/tail.js';
+
+/** Where frames for one peer go. */
+export interface Outlet {
+  /** Bytes that were sent and that the kernel has not taken. */
+  readonly buffered: number;
+  send(frame: Frame): void;
+  close(code: number, reason: string): void;
+}
+
+/** A socket that takes part in a room. */
+export interface Receiver {
+  readonly connection: Outlet;
+  readonly dialect: Dialect;
+}
+
+export interface FanoutOptions {
+  readonly clock: Clock;
+  /** Bytes that may wait for a socket before it counts as behind. */
+  readonly highWater: number;
+  /** Milliseconds that a socket may stay behind, beside the time its backlog takes at {@link SLOWEST}. */
+  readonly patience: number;
+}
+
+interface Frames {
+  readonly update: Frame | undefined;
+  readonly awareness: Frame | undefined;
+}
+
+interface Behind {
+  /** The last seq that was given to the socket. */
+  readonly seq: number;
+  readonly deadline: number;
+}
+
+/** Bytes a millisecond: a phone on a bad line loads a large document at this rate and is not cut off. */
+const SLOWEST = 64;
+
+/** With this many receivers or fewer a flush is so cheap that it need not wait. */
+const SMALL_ROOM = 8;
+/** Milliseconds of one flush in one turn of the loop. */
+const SLICE_MS = 5;
+const DELAY_PER_RECEIVER = 0.25;
+const LONGEST_DELAY = 50;
+
+/**
+ * Milliseconds from the end of one flush to the next, at least. Three times what
+ * the last one took keeps a room's share of the loop at a quarter; in larger
+ * rooms a little waiting puts several edits or cursors into one frame.
+ */
+export function flushDelay(receivers: number, lastCost: number): number {
+  const gather =
+    receivers <= SMALL_ROOM ? 0 : Math.min(LONGEST_DELAY, receivers * DELAY_PER_RECEIVER);
+  return Math.max(3 * lastCost, gather);
+}
+
+export class Fanout<R extends Receiver> {
+  readonly #options: FanoutOptions;
+  readonly #tail: Tail;
+  readonly #awareness: Awareness<R>;
+  readonly #receivers = new Map<R, Behind | undefined>();
+  #flushed: number;
+  /** Who wrote what is not flushed yet; undefined for nobody, or for more than one. */
+  #author: R | undefined;
+  #single: Uint8Array | undefined;
+  #timer: Timer | undefined;
+  #nextFlush = 0;
+
+  constructor(options: FanoutOptions, tail: Tail, awareness: Awareness<R>) {
+    this.#options = options;
+    this.#tail = tail;
+    this.#awareness = awareness;
+    this.#flushed = tail.lastSeq;
+  }
+
+  get receivers(): ReadonlyMap<R, unknown> {
+    return this.#receivers;
+  }
+
+  /** From now on the receiver gets what changes; it has been sent everything up to the tail's end. */
+  add(receiver: R): void {
+    const waiting = receiver.connection.buffered;
+    this.#receivers.set(
+      receiver,
+      waiting > this.#options.highWater ? this.#behind(this.#tail.lastSeq, waiting) : undefined,
+    );
+  }
+
+  has(receiver: R): boolean {
+    return this.#receivers.has(receiver);
+  }
+
+  remove(receiver: R): void {
+    this.#receivers.delete(receiver);
+    if (this.#author === receiver) this.#author = undefined;
+  }
+
+  /** @param update what the tail was just appended, as it stands in the log */
+  updated(author: R | undefined, update: Uint8Array): void {
+    const isFirst = this.#tail.lastSeq === this.#flushed + 1;
+    this.#author = isFirst || this.#author === author ? author : undefined;
+    this.#single = isFirst ? update : undefined;
+    this.schedule();
+  }
+
+  schedule(): void {
+    if (this.#timer !== undefined) return;
+    const { clock } = this.#options;
+    const wait = this.#nextFlush - clock.now();
+    if (wait > 0) {
+      this.#timer = clock.after(wait, () => this.#flush());
+    } else {
+      this.#timer = { cancel: () => undefined };
+      clock.soon(() => this.#flush());
+    }
+  }
+
+  #flush(): void {
+    const from = this.#flushed;
+    const seq = this.#tail.lastSeq;
+    const update = seq > from ? (this.#single ?? this.#tail.since(from)) : undefined;
+    const changes = this.#awareness.takeChanges();
+    const author = this.#author;
+    this.#flushed = seq;
+    this.#author = undefined;
+    this.#single = undefined;
+    const frames = new Map<Codec, Frames>();
+    const framesFor = (codec: Codec): Frames => {
+      let known = frames.get(codec);
+      if (known === undefined) {
+        known = {
+          update: update && codec.encode({ type: 'update', update }),
+          awareness:
+            changes.length === 0
+              ? undefined
+              : codec.encode({ type: 'awareness', update: encodeAwareness(changes) }),
+        };
+        frames.set(codec, known);
+      }
+      return known;
+    };
+    this.#write([...this.#receivers.keys()], 0, 0, (receiver) => {
+      const { buffered } = receiver.connection;
+      if (buffered > this.#options.highWater) {
+        this.#receivers.set(receiver, this.#behind(from, buffered));
+        return;
+      }
+      const frame = framesFor(receiver.dialect.codec);
+      if (frame.update !== undefined && receiver !== author) receiver.connection.send(frame.update);
+      if (frame.awareness !== undefined) receiver.connection.send(frame.awareness);
+    });
+  }
+
+  /**
+   * One flush, in slices of the loop's time: a thousand sockets take longer than
+   * other rooms should wait. What comes meanwhile is the next flush's.
+   */
+  #write(receivers: readonly R[], first: number, spent: number, send: (receiver: R) => void): void {
+    const { clock } = this.#options;
+    const start = clock.now();
+    let next = first;
+    while (next < receivers.length && clock.now() - start <= SLICE_MS) {
+      const receiver = receivers[next++]!;
+      // Not to those who have left meanwhile, nor to those who are behind.
+      if (this.#receivers.has(receiver) && this.#receivers.get(receiver) === undefined) {
+        send(receiver);
+      }
+    }
+    const end = clock.now();
+    const cost = spent + end - start;
+    if (next < receivers.length) {
+      clock.soon(() => this.#write(receivers, next, cost, send));
+      return;
+    }
+    this.#timer = undefined;
+    this.#nextFlush = end + flushDelay(this.#receivers.size, cost);
+    if (this.#tail.lastSeq > this.#flushed || this.#awareness.hasChanges) this.schedule();
+  }
+
+  #behind(seq: number, waiting: number): Behind {
+    const { clock, patience } = this.#options;
+    return { seq, deadline: clock.now() + patience + waiting / SLOWEST };
+  }
+
+  /** The receiver's socket has taken all that waited: sends what it missed meanwhile. */
+  drained(receiver: R): void {
+    const behind = this.#receivers.get(receiver);
+    if (behind === undefined) return;
+    const { connection, dialect } = receiver;
+    this.#receivers.set(receiver, undefined);
+    if (this.#tail.lastSeq > behind.seq) {
+      // Also what waits for the next flush, which may then send it a second time: that is harmless.
+      const update = this.#tail.since(behind.seq);
+      connection.send(dialect.codec.encode({ type: 'update', update }));
+    }
+    const update = encodeAwareness(this.#awareness.presentAndGone());
+    connection.send(dialect.codec.encode({ type: 'awareness', update }));
+    const { buffered } = connection;
+    if (buffered > this.#options.highWater) {
+      this.#receivers.set(receiver, this.#behind(this.#tail.lastSeq, buffered));
+    }
+  }
+
+  /** Closes the receiver when it has been behind for too long. */
+  checkPatience(receiver: R): void {
+    const behind = this.#receivers.get(receiver);
+    if (behind !== undefined && this.#options.clock.now() > behind.deadline) {
+      receiver.connection.close(CLOSE.tryAgainLater, 'too far behind');
+    }
+  }
+
+  /** The tail must keep everything behind this seq: somebody is still to be sent it. */
+  get oldestNeeded(): number {
+    let oldest = this.#flushed;
+    for (const behind of this.#receivers.values()) {
+      if (behind !== undefined) oldest = Math.min(oldest, behind.seq);
+    }
+    return oldest;
+  }
+
+  close(): void {
+    this.#timer?.cancel();
+    this.#receivers.clear();
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * WebSocket frames as bytes that many sockets share.
+ *
+ * A frame is encoded once and the same buffers are written to every socket, so
+ * nobody may write into them. Large messages are cut into fragments (RFC 6455,
+ * section 5.4): control frames may pass between two fragments, and a socket is
+ * handed no more than it can take.
+ */
+import type { Message } from '@cowrite/client/protocol';
+import { encodeMessage, MESSAGE_SYNC, SYNC_STEP_2, SYNC_UPDATE } from '@cowrite/client/protocol';
+import { Sender } from 'ws';
+import { uintSize, Writer } from './update/bytes.js';
+
+/** One message, framed. */
+export interface Frame {
+  /** Each chunk is a whole WebSocket frame, in one part or as header and payload. */
+  readonly chunks: readonly (readonly Uint8Array[])[];
+  /** Bytes of all chunks. */
+  readonly size: number;
+}
+
+const FRAGMENT_BYTES = 128 * 1024;
+const OPCODE_CONTINUATION = 0;
+const OPCODE_BINARY = 2;
+const NOTHING = new Uint8Array(0);
+
+/** @param message its bytes must not change while the frame lives: large ones are not copied */
+export function encodeFrame(message: Message): Frame {
+  switch (message.type) {
+    case 'step2':
+      return frame(syncHead(SYNC_STEP_2, message.update), message.update);
+    case 'update':
+      return frame(syncHead(SYNC_UPDATE, message.update), message.update);
+    default:
+      return frame(NOTHING, encodeMessage(message));
+  }
+}
+
+function syncHead(step: number, payload: Uint8Array): Uint8Array {
+  const writer = new Writer(2 + uintSize(payload.length));
+  writer.uint(MESSAGE_SYNC);
+  writer.uint(step);
+  writer.uint(payload.length);
+  return writer.bytes;
+}
+
+function frame(head: Uint8Array, body: Uint8Array): Frame {
+  if (head.length + body.length <= FRAGMENT_BYTES) {
+    const payload = Buffer.allocUnsafe(head.length + body.length);
+    payload.set(head);
+    payload.set(body, head.length);
+    const bytes = Buffer.concat(fragment(payload, OPCODE_BINARY, true));
+    return { chunks: [[bytes]], size: bytes.length };
+  }
+  const chunks = head.length === 0 ? [] : [fragment(head, OPCODE_BINARY, false)];
+  for (let from = 0; from < body.length; from += FRAGMENT_BYTES) {
+    const to = Math.min(body.length, from + FRAGMENT_BYTES);
+    const opcode = chunks.length === 0 ? OPCODE_BINARY : OPCODE_CONTINUATION;
+    chunks.push(fragment(body.subarray(from, to), opcode, to === body.length));
+  }
+  return { chunks, size: chunks.flat().reduce((sum, part) => sum + part.length, 0) };
+}
+
+function fragment(data: Uint8Array, opcode: number, fin: boolean): Uint8Array[] {
+  const buffer = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  return Sender.frame(buffer, { fin, rsv1: false, opcode, mask: false, readOnly: true });
+}

@@ -1,0 +1,29 @@
+/** What the server answers over plain HTTP: its health, and a folder of static files. */
+import { serveStatic } from '@hono/node-server/serve-static';
+import { Hono } from 'hono';
+import { secureHeaders } from 'hono/secure-headers';
+
+export interface HttpOptions {
+  /** Whether rooms can be opened now. */
+  readonly isReady: () => boolean;
+  /** Folder of a built web app; paths without a file in it get its index.html. */
+  readonly staticDir: string | undefined;
+}
+
+export function httpApp({ isReady, staticDir }: HttpOptions): Hono {
+  const app = new Hono();
+  // Whether all of a host and its subdomains speak TLS is for the proxy in front to say.
+  app.use(secureHeaders({ strictTransportSecurity: false }));
+  app.get('/health', (c) => (isReady() ? c.text('ok\n') : c.text('not ready\n', 503)));
+  if (staticDir !== undefined) {
+    app.use('/assets/*', async (c, next) => {
+      await next();
+      // The build puts a hash of the content into these names.
+      if (c.res.ok) c.header('Cache-Control', 'public, max-age=31536000, immutable');
+    });
+    app.use(serveStatic({ root: staticDir }));
+    app.get('/assets/*', (c) => c.notFound());
+    app.get('*', serveStatic({ root: staticDir, path: 'index.html' }));
+  }
+  return app;
+}

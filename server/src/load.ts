@@ -1,0 +1,65 @@
+/**
+ * A room as the store has it: its frontier, its tail, and what of its log cannot
+ * be used. Reads only. Takes the loop in slices, because a tail may be long.
+ */
+import type { Clock } from './clock.js';
+import type { Quarantined, SnapshotMeta, Storage } from './storage/storage.js';
+import { admit, type Change } from './update/admit.js';
+import { Frontier } from './update/frontier.js';
+import { parseUpdate } from './update/parse.js';
+import { UpdateRefused } from './update/refused.js';
+import { decodeStateVector } from './update/state-vector.js';
+import { Tail } from './update/tail.js';
+
+export interface LoadedRoom {
+  readonly frontier: Frontier;
+  readonly tail: Tail;
+  readonly snapshot: SnapshotMeta | undefined;
+  /** Damaged, missing, refused, or dependent on one of those. */
+  readonly unusable: readonly Quarantined[];
+}
+
+/** Milliseconds of the loop that loading takes at a stretch. */
+const SLICE_MS = 5;
+
+/** @throws whatever the store throws */
+export async function loadRoom(name: string, storage: Storage, clock: Clock): Promise<LoadedRoom> {
+  const { snapshot, tail: entries, damaged, lastSeq } = await storage.load(name);
+  const frontier = new Frontier();
+  if (snapshot !== undefined) {
+    frontier.load(decodeStateVector(snapshot.stateVector), parseUpdate(snapshot.deletes));
+  }
+  const base = snapshot?.seq ?? 0;
+  const tail = new Tail(base);
+  const unusable = [...damaged];
+  const present = new Set([...entries, ...damaged].map(({ seq }) => seq));
+  for (let seq = base + 1; seq < lastSeq; seq++) {
+    if (present.has(seq)) continue;
+    unusable.push({ seq, author: '', reason: 'it is missing', update: new Uint8Array(0) });
+  }
+  let sliceEnd = clock.now() + SLICE_MS;
+  for (const entry of entries) {
+    const result = replay(frontier, entry.update);
+    if (typeof result === 'string') unusable.push({ ...entry, reason: result });
+    else if (result !== undefined) tail.append(entry.seq, result);
+    if (clock.now() > sliceEnd) {
+      await new Promise<void>((resolve) => clock.soon(resolve));
+      sliceEnd = clock.now() + SLICE_MS;
+    }
+  }
+  tail.skipTo(lastSeq);
+  return { frontier, tail, snapshot, unusable };
+}
+
+/** @returns the change, nothing when the entry brings none, or why it cannot be used */
+function replay(frontier: Frontier, update: Uint8Array): Change | string | undefined {
+  try {
+    // An entry is in the document or in the quarantine, never half in each.
+    const { change, missing } = admit(frontier, parseUpdate(update), undefined, 'all or nothing');
+    if (missing === undefined) return change;
+    return `it needs client ${missing.client} at ${missing.clock}, which is not in the log`;
+  } catch (error) {
+    if (error instanceof UpdateRefused) return error.message;
+    throw error;
+  }
+}

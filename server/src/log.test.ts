@@ -1,0 +1,205 @@
+import fc from 'fast-check';
+import { pino } from 'pino';
+import { describe, expect, it } from 'vitest';
+import { ManualClock } from './clock.js';
+import { Log, type LogRoom } from './log.js';
+import { MemoryStorage } from './storage/memory.js';
+import type { Append } from './storage/storage.js';
+import { withSeed } from './update/testing.js';
+
+/** A store whose commits end when and how the test says. */
+class ScriptedStorage extends MemoryStorage {
+  readonly commits: { batch: readonly Append[]; end: (error?: Error) => Promise<void> }[] = [];
+
+  override async append(batch: readonly Append[]): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.commits.push({
+        batch,
+        end: async (error) => {
+          if (error === undefined) await super.append(batch);
+          if (error === undefined) resolve();
+          else reject(error);
+          await settled();
+        },
+      });
+    });
+  }
+}
+
+async function settled(): Promise<void> {
+  await new Promise<void>((resolve) => setImmediate(resolve));
+}
+
+function setUp(maxUnsavedBytes = 1_000_000) {
+  const clock = new ManualClock();
+  const storage = new ScriptedStorage();
+  const logger = pino({ level: 'silent' });
+  const log = new Log({
+    storage,
+    clock,
+    logger,
+    commitInterval: 10,
+    maxUnsavedBytes,
+    random: () => 0,
+  });
+  const room = (name: string) => {
+    const saved: number[] = [];
+    let overflowed = 0;
+    let seq = 0;
+    const port: LogRoom = {
+      name,
+      saved: (upTo) => void saved.push(upTo),
+      overflowed: () => void overflowed++,
+    };
+    return {
+      saved,
+      get overflowed() {
+        return overflowed;
+      },
+      write: (size = 1) =>
+        log.append(port, { seq: ++seq, update: new Uint8Array(size), author: '' }),
+    };
+  };
+  return { clock, storage, log, room };
+}
+
+const seqs = (batch: readonly Append[]) =>
+  batch.map(({ room, entries }) => `${room}:${entries.map(({ seq }) => seq)}`);
+
+describe('[LOG] group commit', () => {
+  it('[LOG-1] what one turn appends to all rooms is one commit, at the end of the turn', () => {
+    const { clock, storage, room } = setUp();
+    const [a, b] = [room('a'), room('b')];
+    a.write();
+    b.write();
+    a.write();
+    expect(storage.commits.length).toBe(0);
+    clock.turn();
+    expect(seqs(storage.commits[0]!.batch)).toEqual(['a:1,2', 'b:1']);
+  });
+
+  it('[LOG-2] one commit is in flight at a time, and the next begins 10 ms after the last began', async () => {
+    const { clock, storage, room } = setUp();
+    const a = room('a');
+    a.write();
+    clock.turn();
+    a.write();
+    clock.advance(50);
+    expect(storage.commits.length).toBe(1);
+    await storage.commits[0]!.end();
+    clock.turn();
+    expect(storage.commits.length).toBe(2);
+    await storage.commits[1]!.end();
+    a.write();
+    clock.advance(9);
+    expect(storage.commits.length).toBe(2);
+    clock.advance(1);
+    expect(storage.commits.length).toBe(3);
+  });
+
+  it('[LOG-3] a room hears "saved" after its commit has ended, never before', async () => {
+    const { clock, storage, room } = setUp();
+    const a = room('a');
+    a.write();
+    a.write();
+    clock.turn();
+    await settled();
+    expect(a.saved).toEqual([]);
+    await storage.commits[0]!.end();
+    expect(a.saved).toEqual([2]);
+  });
+
+  it('[LOG-4] a failed commit is tried again with what came since, at growing intervals', async () => {
+    const { clock, storage, log, room } = setUp();
+    const a = room('a');
+    a.write();
+    clock.turn();
+    a.write();
+    await storage.commits[0]!.end(new Error('disk full'));
+    expect(log.failing).toBe(true);
+    expect(a.saved).toEqual([]);
+    clock.advance(49);
+    expect(storage.commits.length).toBe(1);
+    clock.advance(1);
+    expect(seqs(storage.commits[1]!.batch)).toEqual(['a:1,2']);
+    await storage.commits[1]!.end(new Error('disk full'));
+    clock.advance(99);
+    expect(storage.commits.length).toBe(2);
+    clock.advance(1);
+    await storage.commits[2]!.end();
+    expect(a.saved).toEqual([2]);
+    expect(log.failing).toBe(false);
+    expect(log.unsavedBytes).toBe(0);
+  });
+
+  it('[LOG-5] past its bound a room is told, and the log counts down again once it is saved', async () => {
+    const { clock, storage, log, room } = setUp(2_000);
+    const a = room('a');
+    a.write(1_000);
+    expect(a.overflowed).toBe(0);
+    a.write(1_000);
+    expect([a.overflowed, log.full]).toEqual([1, true]);
+    clock.turn();
+    await storage.commits[0]!.end();
+    expect(log.full).toBe(false);
+  });
+
+  it('[LOG-6] flush waits for everything, through failures', async () => {
+    const { clock, storage, log, room } = setUp();
+    const a = room('a');
+    a.write();
+    let flushed = false;
+    const flush = log.flush().then(() => {
+      flushed = true;
+    });
+    clock.turn();
+    await storage.commits[0]!.end(new Error('no'));
+    clock.advance(1_000);
+    expect(flushed).toBe(false);
+    await storage.commits[1]!.end();
+    await flush;
+    await log.flush();
+  });
+
+  it('[LOG-7] whatever fails and whenever, each room is stored in order and whole', async () => {
+    const step = fc.oneof(
+      fc.record({ kind: fc.constant('write' as const), room: fc.nat(2) }),
+      fc.record({ kind: fc.constant('end' as const), fails: fc.boolean() }),
+      fc.record({ kind: fc.constant('wait' as const), ms: fc.nat(300) }),
+    );
+    await withSeed(
+      fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
+        const { clock, storage, room } = setUp();
+        const rooms = ['a', 'b', 'c'].map(room);
+        const written = [0, 0, 0];
+        let ended = 0;
+        const end = async (fails: boolean) => {
+          const commit = storage.commits[ended];
+          if (commit === undefined) return;
+          ended++;
+          await commit.end(fails ? new Error('no') : undefined);
+        };
+        for (const what of steps) {
+          if (what.kind === 'write') {
+            rooms[what.room]!.write();
+            written[what.room]!++;
+          } else if (what.kind === 'end') await end(what.fails);
+          else clock.advance(what.ms);
+          for (const [i, name] of ['a', 'b', 'c'].entries()) {
+            const stored = (await storage.load(name)).tail.map(({ seq }) => seq);
+            expect(stored).toEqual(Array.from({ length: stored.length }, (_, n) => n + 1));
+            expect(rooms[i]!.saved.at(-1) ?? 0).toBeLessThanOrEqual(stored.length);
+          }
+        }
+        for (let i = 0; i < 6; i++) {
+          clock.advance(10_000);
+          await end(false);
+        }
+        for (const [i, name] of ['a', 'b', 'c'].entries()) {
+          expect((await storage.load(name)).lastSeq).toBe(written[i]);
+          expect(rooms[i]!.saved.at(-1) ?? 0).toBe(written[i]);
+        }
+      }),
+    );
+  });
+});

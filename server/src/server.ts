@@ -1,0 +1,276 @@
+/**
+ * Puts the parts together, and takes them apart in the right order: no new
+ * sockets, everything on disk, "saved" said, sockets closed, store closed.
+ */
+import { randomUUID } from 'node:crypto';
+import { createServer as createHttpServer, type IncomingMessage, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { CLOSE } from '@cowrite/client/protocol';
+import { getRequestListener } from '@hono/node-server';
+import { type Logger, pino } from 'pino';
+import { type Clock, systemClock } from './clock.js';
+import { Workers } from './compact/workers.js';
+import { httpApp } from './http.js';
+import { Log } from './log.js';
+import type { RoomDependencies } from './room.js';
+import { Rooms } from './rooms.js';
+import { type Permission, Session } from './session.js';
+import { Snapshots } from './snapshots.js';
+import { openStorage } from './storage/open.js';
+import type { Quarantined, Storage } from './storage/storage.js';
+import { Transport, UpgradeRefused } from './transport.js';
+
+/** What the server keeps and waits for, at most. Every value has a default. */
+export interface Limits {
+  /** Bytes of one message from a client; beyond it the socket is closed with 1009. Default 32 MiB. */
+  readonly maxMessageBytes: number;
+  /** Bytes that may wait for one socket before it is skipped until it has caught up. Default 1 MiB. */
+  readonly highWaterBytes: number;
+  /** Milliseconds that a socket may stay behind, beside what its backlog takes at 64 KB/s. Default 30 000. */
+  readonly behindMs: number;
+  /** Bytes of all rooms that may wait for a failing store. Default 64 MiB. */
+  readonly maxUnsavedBytes: number;
+  /** Bytes of snapshots kept in memory for those who join. Default 128 MiB. */
+  readonly snapshotCacheBytes: number;
+  /** Bytes of one awareness state. Default 64 KiB. */
+  readonly maxAwarenessBytes: number;
+  /** Awareness client ids that one session may introduce. Default 64. */
+  readonly maxAwarenessClients: number;
+  /** Milliseconds from one look at every socket to the next; a peer silent for two of them is cut off. Default 15 000. */
+  readonly heartbeatMs: number;
+  /** Milliseconds that an empty room stays in memory. Default 10 000. */
+  readonly idleMs: number;
+  /** Milliseconds that loading a room may take. Default 20 000. */
+  readonly loadMs: number;
+  /** Milliseconds that a job on a document may take in a worker. Default 30 000. */
+  readonly workerMs: number;
+  /** MB of heap for one worker. Default 2 048. */
+  readonly workerHeapMb: number;
+  /** Milliseconds that closing may take before the sockets that remain are cut off. Default 10 000. */
+  readonly closeMs: number;
+}
+
+/** Calls into the application that embeds the server. One that throws or rejects closes at most its own session. */
+export interface Hooks {
+  /**
+   * Decides about a socket before its handshake ends. Throw {@link UpgradeRefused}
+   * with 401 or 403 to refuse it. The answer is the session's permission; no
+   * answer means `'write'`.
+   */
+  onConnect?(about: {
+    readonly room: string;
+    readonly request: IncomingMessage;
+  }): Permission | undefined | Promise<Permission | undefined>;
+  /** All entries of the room's log up to `seq` are on disk. Called often: once a commit and room. */
+  onSaved?(about: { readonly room: string; readonly seq: number }): void;
+  /** Entries of the room's log could not be part of the document and were set aside. */
+  onQuarantine?(about: { readonly room: string; readonly entries: readonly Quarantined[] }): void;
+}
+
+export interface ServerOptions {
+  /** 0 takes a free port. Default 8080. */
+  readonly port?: number;
+  /** Default 127.0.0.1: this machine only. */
+  readonly host?: string;
+  /** `lmdb:<folder>`, `memory:`, or an adapter, which the server closes when it closes. Default `lmdb:./data`. */
+  readonly storage?: string | Storage;
+  /** Folder of a built web app to serve at `/`. */
+  readonly staticDir?: string;
+  readonly hooks?: Hooks;
+  readonly limits?: Partial<Limits>;
+  /** A pino logger, or a level for one that writes JSON to stdout. Default `'info'`. */
+  readonly logger?: Logger | string;
+  /** For tests. */
+  readonly clock?: Clock;
+  /** From 0 to below 1, for jitter; for tests. */
+  readonly random?: () => number;
+}
+
+export interface CowriteServer {
+  /** Where it listens, such as `http://127.0.0.1:8080`. */
+  readonly url: string;
+  readonly port: number;
+  /**
+   * Takes no more sockets, waits until everything is on disk, tells the clients
+   * so, closes their sockets with 1012 and the store. Again: the same promise.
+   *
+   * @throws {Error} when the store did not take everything within `closeMs`;
+   *   what was not saved was never reported saved, and clients still have it
+   */
+  close(): Promise<void>;
+}
+
+const DEFAULTS: Limits = {
+  maxMessageBytes: 32 * 1024 * 1024,
+  highWaterBytes: 1024 * 1024,
+  behindMs: 30_000,
+  maxUnsavedBytes: 64 * 1024 * 1024,
+  snapshotCacheBytes: 128 * 1024 * 1024,
+  maxAwarenessBytes: 64 * 1024,
+  maxAwarenessClients: 64,
+  heartbeatMs: 15_000,
+  idleMs: 10_000,
+  loadMs: 20_000,
+  workerMs: 30_000,
+  workerHeapMb: 2_048,
+  closeMs: 10_000,
+};
+
+/** At most one commit in this many milliseconds: rarer ones delay "saved", denser ones cost the disk more. */
+const COMMIT_INTERVAL_MS = 10;
+const WORKER_THREADS = 1;
+
+/**
+ * Opens the store and listens.
+ *
+ * @throws {StorageInUse} when another process has the store open, or whatever
+ *   the store or the port say
+ */
+export async function createServer(options: ServerOptions = {}): Promise<CowriteServer> {
+  const limits: Limits = { ...DEFAULTS, ...options.limits };
+  const { hooks = {}, clock = systemClock, random = Math.random } = options;
+  const logger =
+    typeof options.logger === 'object' ? options.logger : pino({ level: options.logger ?? 'info' });
+  const storage =
+    typeof options.storage === 'object'
+      ? options.storage
+      : await openStorage(options.storage ?? 'lmdb:./data', (salvage) => {
+          logger.error(salvage, 'the store was damaged; what is whole was taken over');
+        });
+
+  const log = new Log({
+    storage,
+    clock,
+    logger,
+    random,
+    commitInterval: COMMIT_INTERVAL_MS,
+    maxUnsavedBytes: limits.maxUnsavedBytes,
+  });
+  const workers = new Workers({
+    threads: WORKER_THREADS,
+    budget: limits.workerMs,
+    heap: limits.workerHeapMb,
+  });
+  const call = <T>(name: keyof Hooks, hook: ((about: T) => void) | undefined, about: T): void => {
+    try {
+      hook?.call(hooks, about);
+    } catch (error) {
+      logger.error({ err: error, hook: name }, 'a hook threw');
+    }
+  };
+  const dependencies: RoomDependencies = {
+    storage,
+    log,
+    workers,
+    clock,
+    logger,
+    snapshots: new Snapshots({ storage, workers, maxBytes: limits.snapshotCacheBytes }),
+    fanout: { clock, highWater: limits.highWaterBytes, patience: limits.behindMs },
+    awareness: {
+      maxStateBytes: limits.maxAwarenessBytes,
+      maxClients: limits.maxAwarenessClients,
+    },
+    onQuarantine: (room, entries) => call('onQuarantine', hooks.onQuarantine, { room, entries }),
+    onSaved: (room, seq) => call('onSaved', hooks.onSaved, { room, seq }),
+  };
+  const rooms = new Rooms({
+    ...dependencies,
+    idle: limits.idleMs,
+    loadTimeout: limits.loadMs,
+  });
+
+  let isReady = false;
+  const listener = getRequestListener(
+    httpApp({ isReady: () => isReady, staticDir: options.staticDir }).fetch,
+  );
+  const http = createHttpServer((request, response) => void listener(request, response));
+  const transport = new Transport(
+    { clock, maxMessageBytes: limits.maxMessageBytes, heartbeat: limits.heartbeatMs },
+    http,
+    async ({ room: name, request }) => {
+      if (log.full) throw new UpgradeRefused(503, 'the store is not taking writes');
+      const permission = (await permissionOf(hooks, name, request, logger)) ?? 'write';
+      return (connection, dialect) => {
+        const author = `${randomUUID()}@${connection.remote}`;
+        const session = new Session({ connection, dialect, permission, author, clock, logger });
+        rooms.open(name).then(
+          (room) => {
+            if (!session.isClosed) session.enter(room);
+          },
+          () => session.close(CLOSE.internal, 'the room could not be loaded'),
+        );
+      };
+    },
+  );
+
+  const close = async (): Promise<void> => {
+    isReady = false;
+    transport.stopReading();
+    const stopped = new Promise<void>((resolve) => http.close(() => resolve()));
+    const isSaved = await within(limits.closeMs, clock, log.flush());
+    await transport.close(Math.min(limits.closeMs, 2_000));
+    http.closeAllConnections();
+    await stopped;
+    rooms.close();
+    await workers.close();
+    const { unsavedBytes } = log;
+    await storage.close();
+    if (!isSaved) throw new Error(`the store did not take the last ${unsavedBytes} bytes`);
+  };
+
+  try {
+    await listen(http, options.port ?? 8080, options.host ?? '127.0.0.1');
+  } catch (error) {
+    await transport.close(0);
+    await workers.close();
+    await storage.close();
+    throw error;
+  }
+  isReady = true;
+  const { address, port, family } = http.address() as AddressInfo;
+  let closing: Promise<void> | undefined;
+  return {
+    url: `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`,
+    port,
+    close: () => {
+      closing ??= close();
+      return closing;
+    },
+  };
+}
+
+async function permissionOf(
+  hooks: Hooks,
+  room: string,
+  request: IncomingMessage,
+  logger: Logger,
+): Promise<Permission | undefined> {
+  try {
+    return await hooks.onConnect?.({ room, request });
+  } catch (error) {
+    if (error instanceof UpgradeRefused) throw error;
+    logger.error({ err: error, hook: 'onConnect' }, 'a hook threw');
+    throw new UpgradeRefused(500, 'internal error');
+  }
+}
+
+async function listen(http: Server, port: number, host: string): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    http.once('error', reject);
+    http.listen(port, host, () => {
+      http.off('error', reject);
+      resolve();
+    });
+  });
+}
+
+/** @returns whether the promise resolved in time */
+async function within(ms: number, clock: Clock, promise: Promise<void>): Promise<boolean> {
+  return await new Promise((resolve, reject) => {
+    const timer = clock.after(ms, () => resolve(false));
+    promise.then(() => {
+      timer.cancel();
+      resolve(true);
+    }, reject);
+  });
+}

@@ -1,0 +1,430 @@
+/**
+ * One socket in one room: what its messages mean, what it may do, what it is told.
+ *
+ * Invariants: a session that may not write changes nothing, whatever it sends; it
+ * is told "saved" for a message only when all that the message brought is on
+ * disk; what is kept for it while something is missing is bounded.
+ */
+import { CLOSE, MalformedMessage, type Message } from '@cowrite/client/protocol';
+import type { Logger } from 'pino';
+import { Acknowledgements } from './acknowledgements.js';
+import { type AwarenessEntry, readAwareness } from './awareness.js';
+import type { Clock, Timer } from './clock.js';
+import type { Dialect } from './dialect.js';
+import { type Member, type Room, StoreFull } from './room.js';
+import type { Connection } from './transport.js';
+import type { Missing } from './update/admit.js';
+import { parseUpdate, UpdateParser } from './update/parse.js';
+import type { Parsed } from './update/parsed.js';
+import { UpdateRefused } from './update/refused.js';
+
+export type Permission = 'write' | 'read';
+
+export interface SessionOptions {
+  readonly connection: Connection;
+  readonly dialect: Dialect;
+  readonly permission: Permission;
+  /** Who writes, as the log keeps it. */
+  readonly author: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+type State =
+  | { readonly kind: 'waiting' }
+  | { readonly kind: 'in'; readonly room: Room }
+  | { readonly kind: 'closed' };
+
+interface Parked {
+  readonly count: number;
+  readonly update: Parsed;
+  missing: Missing;
+}
+
+/** Bytes of a message that are read in one go; it takes some milliseconds. */
+const LARGE_MESSAGE = 128 * 1024;
+const SLICE_MS = 4;
+const SLICE_STRUCTS = 1_000;
+const MAX_AWARENESS_MESSAGE = 1024 * 1024;
+/** A state vector beyond this is not looked at: its sender is sent everything. */
+const MAX_STATE_VECTOR = 1024 * 1024;
+const MAX_SAID = 1024 * 1024;
+/** Messages that may wait for something missing, kept or not, before the session has to start again. */
+const MAX_OPEN = 1_000;
+const MAX_PARKED = 64;
+const MAX_PARKED_BYTES = 256 * 1024;
+/** Client ids that a session is known to write with; a client has one, and a new one now and then. */
+const MAX_WRITTEN = 64;
+const MAX_CLAIMS = 8;
+/** How long a live client may take to answer a ping when another claims its id. */
+const PROBE_MS = 3_000;
+const FIRST_ASK_MS = 500;
+const LAST_ASK_MS = 30_000;
+/** Clients of y-websocket close a socket that brings no data for 30 s; pings do not count. */
+const KEEP_ALIVE_MS = 15_000;
+/** RFC 6455: a control frame has at most 125 bytes, two of them for the code. */
+const MAX_REASON = 123;
+
+export class Session implements Member {
+  readonly connection: Connection;
+  readonly dialect: Dialect;
+  readonly permission: Permission;
+  readonly author: string;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #acknowledgements = new Acknowledgements();
+  #state: State = { kind: 'waiting' };
+  #parked: Parked[] = [];
+  /** Set while the client has been asked for what is missing: when it may be asked again. */
+  #ask: { delay: number; timer: Timer } | undefined;
+  /** The newest states this session sent for client ids that belong to another. */
+  readonly #claims = new Map<number, AwarenessEntry>();
+  #probe: Timer | undefined;
+  /** The newest step 1 that is not answered yet. */
+  #question: Uint8Array | undefined;
+  #isAnswering = false;
+  /** Bytes said to this session alone since its socket was last empty. */
+  #said = 0;
+  /** Messages that arrived while a large one is read in slices. */
+  #inbox: Uint8Array[] | undefined;
+  /** Client ids that this session has written to by updates of its own. */
+  readonly #written = new Set<number>();
+
+  /**
+   * New structs of a client id come from the session that holds the id, once it
+   * has written to it. Whoever has written to an id itself may go on: nobody is
+   * kept from writing by another's claim, only from writing in another's name.
+   */
+  readonly mayWrite = (client: number): boolean => {
+    if (this.#state.kind !== 'in') return false;
+    const owner = this.#state.room.awareness.ownerOf(client);
+    return (
+      owner === undefined ||
+      owner === this ||
+      this.#written.has(client) ||
+      !owner.hasWritten(client)
+    );
+  };
+
+  hasWritten(client: number): boolean {
+    return this.#written.has(client);
+  }
+
+  constructor({ connection, dialect, permission, author, clock, logger }: SessionOptions) {
+    this.connection = connection;
+    this.dialect = dialect;
+    this.permission = permission;
+    this.author = author;
+    this.#clock = clock;
+    this.#logger = logger;
+    connection.pause();
+    connection.events = {
+      onMessage: (bytes) => this.#receive(bytes),
+      onText: () => this.close(CLOSE.malformed, 'text frames mean nothing here'),
+      onDrain: () => this.#drained(),
+      onClose: () => this.#closed(),
+      onHeartbeat: () => this.#heartbeat(),
+    };
+  }
+
+  get #room(): Room | undefined {
+    return this.#state.kind === 'in' ? this.#state.room : undefined;
+  }
+
+  get isClosed(): boolean {
+    return this.#state.kind === 'closed';
+  }
+
+  /** The room is loaded: from now on messages are read. */
+  enter(room: Room): void {
+    this.#state = { kind: 'in', room };
+    room.enter(this);
+    this.connection.resume();
+  }
+
+  /** For what is said to this session alone; a peer that makes it say much and reads nothing is cut off. */
+  send(message: Message): void {
+    const frame = this.dialect.codec.encode(message);
+    this.#said += frame.size;
+    if (this.#said > MAX_SAID && this.connection.buffered > MAX_SAID) this.connection.terminate();
+    else this.connection.send(frame);
+  }
+
+  #drained(): void {
+    this.#said = 0;
+    const room = this.#room;
+    if (room === undefined) return;
+    room.fanout.drained(this);
+    this.#answerNext(room);
+  }
+
+  close(code: number, reason: string): void {
+    this.connection.close(code, shortened(reason));
+    // What still arrives on a socket that is closing is not the room's any more.
+    this.#closed();
+  }
+
+  #closed(): void {
+    const room = this.#room;
+    this.#state = { kind: 'closed' };
+    this.#ask?.timer.cancel();
+    this.#probe?.cancel();
+    this.#parked = [];
+    this.#claims.clear();
+    room?.leave(this);
+  }
+
+  #heartbeat(): void {
+    const room = this.#room;
+    if (room === undefined) return;
+    room.fanout.checkPatience(this);
+    if (this.connection.quiet >= KEEP_ALIVE_MS && this.connection.buffered === 0) {
+      this.send({ type: 'awareness', update: NO_STATES });
+    }
+  }
+
+  #receive(bytes: Uint8Array): void {
+    const room = this.#room;
+    if (room === undefined) return;
+    // While a large message is read, those behind it wait: a socket is paused, but not in the middle of what it just read.
+    if (this.#inbox !== undefined) this.#inbox.push(bytes);
+    else this.guard(() => this.#handle(room, this.dialect.codec.decode(bytes)));
+  }
+
+  /** Runs what a client's bytes ask for; whatever it throws closes this session and no other. */
+  guard(action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      if (error instanceof MalformedMessage || error instanceof UpdateRefused) {
+        this.#logger.info({ author: this.author, reason: error.message }, 'refused');
+        this.close(CLOSE.malformed, error.message);
+      } else if (error instanceof StoreFull) {
+        this.close(CLOSE.tryAgainLater, error.message);
+      } else {
+        this.#logger.error({ err: error, author: this.author }, 'a session failed');
+        this.close(CLOSE.internal, 'internal error');
+      }
+    }
+  }
+
+  #handle(room: Room, message: Message): void {
+    switch (message.type) {
+      case 'step1':
+        // A copy: the answer may have to wait, and the frame lies in a buffer that ws shares.
+        this.#question =
+          message.stateVector.length <= MAX_STATE_VECTOR
+            ? message.stateVector.slice()
+            : NOTHING_KNOWN;
+        this.#answerNext(room);
+        break;
+      case 'step2':
+        this.#write(room, message.update, true);
+        break;
+      case 'update':
+        this.#write(room, message.update, false);
+        break;
+      case 'awareness':
+        // The only honest message of this size is the echo of a very full room, which means nothing.
+        if (message.update.length <= MAX_AWARENESS_MESSAGE) this.#present(room, message.update);
+        break;
+      case 'queryAwareness':
+        if (this.connection.buffered <= MAX_SAID) room.sendAwareness(this);
+        break;
+      case 'auth':
+      case 'saved':
+      case 'rejected':
+        throw new MalformedMessage(`a client does not send ${message.type}`);
+    }
+  }
+
+  /** One answer at a time, and none while the last is not read: who asks faster is answered for its newest question. */
+  #answerNext(room: Room): void {
+    const question = this.#question;
+    if (question === undefined || this.#isAnswering || this.connection.buffered > MAX_SAID) return;
+    this.#question = undefined;
+    this.#isAnswering = true;
+    room.answer(this, question).then(
+      () => {
+        this.#isAnswering = false;
+        if (!this.isClosed) this.#answerNext(room);
+      },
+      (error: unknown) =>
+        this.guard(() => {
+          throw error;
+        }),
+    );
+  }
+
+  #write(room: Room, bytes: Uint8Array, isWhole: boolean): void {
+    const count = this.#acknowledgements.received();
+    if (bytes.length <= LARGE_MESSAGE) this.#take(room, count, parseUpdate(bytes), isWhole);
+    else
+      this.#readInSlices(new UpdateParser(bytes), (update) =>
+        this.#take(room, count, update, isWhole),
+      );
+  }
+
+  /** Other sockets are served in between; this one's next messages wait. */
+  #readInSlices(parser: UpdateParser, then: (update: Parsed) => void): void {
+    this.#inbox = [];
+    this.connection.pause();
+    const slice = (): void => {
+      if (this.isClosed) return;
+      this.guard(() => {
+        const end = this.#clock.now() + SLICE_MS;
+        let isRead = false;
+        while (!isRead && this.#clock.now() <= end) isRead = parser.step(SLICE_STRUCTS);
+        if (!isRead) {
+          this.#clock.soon(slice);
+          return;
+        }
+        then(parser.result());
+        const waiting = this.#inbox ?? [];
+        this.#inbox = undefined;
+        this.connection.resume();
+        for (const bytes of waiting) this.#receive(bytes);
+      });
+    };
+    slice();
+  }
+
+  #take(room: Room, count: number, update: Parsed, isWhole: boolean): void {
+    if (this.permission !== 'write') {
+      if (room.hasNews(update)) this.#reject(count);
+      this.#acknowledgements.settle(count, room.lastSeq);
+      this.saved(room.durableSeq);
+      return;
+    }
+    const missing = room.write(this, update);
+    if (!isWhole) this.#noteWritten(update);
+    if (missing !== undefined) {
+      if (this.#acknowledgements.openCount >= MAX_OPEN) {
+        this.close(CLOSE.tryAgainLater, 'too much waits for what is missing');
+        return;
+      }
+      this.#acknowledgements.open(count);
+      this.#park(room, { count, update, missing });
+      this.#askAgain(room);
+    } else if (isWhole) {
+      this.#parked = [];
+      this.#ask?.timer.cancel();
+      this.#ask = undefined;
+      this.#acknowledgements.settleAllUpTo(count, room.lastSeq);
+    } else {
+      this.#acknowledgements.settle(count, room.lastSeq);
+    }
+    this.saved(room.durableSeq);
+  }
+
+  /** A step 2 holds everybody's structs; an update of a keystroke holds its author's. */
+  #noteWritten({ blocks }: Parsed): void {
+    for (const { client } of blocks) {
+      if (this.#written.size < MAX_WRITTEN && this.mayWrite(client)) this.#written.add(client);
+    }
+  }
+
+  #reject(count: number): void {
+    if (this.dialect.acknowledges) this.send({ type: 'rejected', count, reason: 'read-only' });
+  }
+
+  #park(room: Room, parked: Parked): void {
+    const bytes = this.#parked.reduce((sum, { update }) => sum + update.bytes.length, 0);
+    // What is not kept is not lost: the client's answer to step 1 brings it again.
+    if (this.#parked.length >= MAX_PARKED) return;
+    if (bytes + parked.update.bytes.length > MAX_PARKED_BYTES) return;
+    // A copy: the frame lies in a buffer that ws shares among messages.
+    this.#parked.push({ ...parked, update: parseUpdate(parked.update.bytes.slice()) });
+    room.waiting.add(this);
+  }
+
+  /** Step 1 again, at growing intervals, until a step 2 leaves nothing missing. */
+  #askAgain(room: Room): void {
+    if (this.#ask !== undefined) return;
+    const ask = (delay: number): void => {
+      this.send({ type: 'step1', stateVector: room.stateVector });
+      const timer = this.#clock.after(delay, () => {
+        this.#ask = undefined;
+        if (this.#acknowledgements.openCount > 0) ask(Math.min(LAST_ASK_MS, delay * 2));
+      });
+      this.#ask = { delay, timer };
+    };
+    ask(FIRST_ASK_MS);
+  }
+
+  /**
+   * Tries again what waits for others: what is parked, and states for client ids
+   * that were another's.
+   *
+   * @param isFreed a session has left, so that its client ids are free
+   */
+  retry(room: Room, isFreed: boolean): void {
+    for (const parked of [...this.#parked]) {
+      const { client, clock } = parked.missing;
+      if (!isFreed && room.clock(client) <= clock) continue;
+      const missing = room.write(this, parked.update);
+      if (missing !== undefined) {
+        parked.missing = missing;
+      } else {
+        this.#parked = this.#parked.filter((other) => other !== parked);
+        this.#acknowledgements.settle(parked.count, room.lastSeq);
+      }
+    }
+    if (isFreed && this.#claims.size > 0) {
+      const entries = [...this.#claims.values()];
+      this.#claims.clear();
+      for (const entry of room.present(this, entries)) this.#claims.set(entry.client, entry);
+    }
+    this.saved(room.durableSeq);
+  }
+
+  get isWaiting(): boolean {
+    return this.#parked.length > 0 || this.#claims.size > 0;
+  }
+
+  /** The room's log is on disk up to `durable`. */
+  saved(durable: number): void {
+    // Also for a dialect that says nothing of it: what is settled is forgotten here.
+    const count = this.#acknowledgements.saved(durable);
+    if (count !== undefined && this.dialect.acknowledges) this.send({ type: 'saved', count });
+  }
+
+  /**
+   * A newer state for an id that another session holds comes from somebody who
+   * pretends, or from a client that is back before its old socket is known to be
+   * dead. Whether the old one lives is asked of it.
+   */
+  #present(room: Room, update: Uint8Array): void {
+    for (const entry of room.present(this, readAwareness(update))) {
+      if (this.#claims.size >= MAX_CLAIMS && !this.#claims.has(entry.client)) continue;
+      this.#claims.set(entry.client, { ...entry, state: entry.state.slice() });
+      room.waiting.add(this);
+    }
+  }
+
+  /** Asks the client for a sign of life, and cuts it off when none comes. */
+  probe(): void {
+    if (this.#probe !== undefined) return;
+    const asked = this.#clock.now();
+    this.connection.ping();
+    this.#probe = this.#clock.after(PROBE_MS, () => {
+      this.#probe = undefined;
+      if (this.connection.silence >= this.#clock.now() - asked) this.connection.terminate();
+    });
+  }
+}
+
+/** A reason may quote the client. Cut inside a character it would grow again, and `ws` throws on one too long. */
+function shortened(reason: string): string {
+  const bytes = Buffer.from(reason);
+  if (bytes.length <= MAX_REASON) return reason;
+  let end = MAX_REASON;
+  while ((bytes[end]! & 0xc0) === 0x80) end--;
+  return bytes.subarray(0, end).toString();
+}
+
+/** The state vector of an empty document. */
+const NOTHING_KNOWN = Uint8Array.of(0);
+
+/** An awareness message that fires no event in any client. */
+const NO_STATES = Uint8Array.of(0);

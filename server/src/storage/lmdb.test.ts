@@ -1,0 +1,107 @@
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as framework from 'vitest';
+import { storageContract } from './contract.js';
+import { LmdbStorage, type Salvage } from './lmdb.js';
+import { StorageInUse } from './lock.js';
+
+function temporary() {
+  const folder = mkdtempSync(join(tmpdir(), 'cowrite-lmdb-'));
+  return { folder, dispose: async () => rmSync(folder, { recursive: true, force: true }) };
+}
+
+storageContract(framework, 'lmdb', async () => {
+  const { folder, dispose } = temporary();
+  return { survivesClose: true, open: () => LmdbStorage.open(folder), dispose };
+});
+
+framework.describe('[STO] lmdb', () => {
+  framework.it('[STO-13] a folder is open in one process at a time', async () => {
+    const { folder, dispose } = temporary();
+    const first = await LmdbStorage.open(folder);
+    await framework.expect(LmdbStorage.open(folder)).rejects.toThrow(StorageInUse);
+    await first.close();
+    const second = await LmdbStorage.open(folder);
+    await second.close();
+    await dispose();
+  });
+});
+
+framework.describe('[STO] a damaged data file', () => {
+  const { expect, it } = framework;
+  const entries = (from: number, to: number) =>
+    Array.from({ length: to - from + 1 }, (_, i) => ({
+      seq: from + i,
+      author: 'ada',
+      update: new Uint8Array(700).fill(from + i),
+    }));
+
+  async function filled(folder: string) {
+    const storage = await LmdbStorage.open(folder);
+    const snapshot = {
+      seq: 5,
+      update: new Uint8Array(20_000).fill(9),
+      stateVector: Uint8Array.of(0),
+      deletes: Uint8Array.of(0, 0),
+    };
+    for (let round = 0; round < 20; round++) {
+      await storage.append([
+        { room: 'a', entries: entries(round * 2 + 1, round * 2 + 2) },
+        { room: 'b', entries: entries(round + 1, round + 1) },
+      ]);
+      if (round === 3) await storage.compact('a', { base: 0, snapshot, quarantined: [] });
+    }
+    await storage.close();
+  }
+
+  for (const pages of [1, 3, 8, 20]) {
+    it(`[STO-14] cut short by ${pages} pages: every whole record is kept, the file is kept aside`, async () => {
+      const { folder, dispose } = temporary();
+      await filled(folder);
+      const file = join(folder, 'data.mdb');
+      truncateSync(file, statSync(file).size - pages * 4096);
+      const heard: Salvage[] = [];
+      const storage = await LmdbStorage.open(folder, (salvage) => void heard.push(salvage));
+      expect(heard.length).toBe(1);
+      expect(statSync(heard[0]!.aside).size).toBeGreaterThan(0);
+      let kept = 0;
+      for (const room of ['a', 'b']) {
+        for (const { seq, update, author } of (await storage.load(room)).tail) {
+          expect([author, update.length, update[0]]).toEqual(['ada', 700, seq]);
+          kept++;
+        }
+      }
+      // A page holds five of these records at most.
+      expect(kept).toBeGreaterThanOrEqual(55 - 5 - pages * 5);
+      await storage.append([{ room: 'c', entries: entries(1, 1) }]);
+      await storage.close();
+      const again = await LmdbStorage.open(folder, () => expect.unreachable());
+      expect((await again.load('c')).lastSeq).toBe(1);
+      await again.close();
+      await dispose();
+    });
+  }
+
+  it('[STO-15] whose index is overwritten is salvaged too', async () => {
+    const { folder, dispose } = temporary();
+    await filled(folder);
+    const descriptor = openSync(join(folder, 'data.mdb'), 'r+');
+    writeSync(descriptor, Buffer.alloc(8192, 7), 0, 8192, 0);
+    closeSync(descriptor);
+    const storage = await LmdbStorage.open(folder);
+    const { snapshot, tail, lastSeq } = await storage.load('a');
+    expect([snapshot?.seq, tail.length, lastSeq]).toEqual([5, 35, 40]);
+    expect((await storage.readSnapshot('a', 5))?.length).toBe(20_000);
+    await storage.close();
+    await dispose();
+  });
+});

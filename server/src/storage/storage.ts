@@ -1,0 +1,115 @@
+/**
+ * The storage port: where a room's log and snapshot are kept.
+ *
+ * The law: `append` resolves only when the updates survive the loss of the
+ * process and of the machine's power, as far as the adapter's header promises.
+ * "Saved" is said on its word and on nothing else.
+ *
+ * Rooms are named by any non-empty string up to 256 UTF-8 bytes without control
+ * characters; an adapter encodes names so that no room can reach another.
+ * Byte arrays handed to an adapter are not changed afterwards, and those that it
+ * returns belong to the caller.
+ */
+
+/** One entry of a room's log. */
+export interface LogEntry {
+  /** Its place in the room's log: 1, 2, 3, without holes. */
+  readonly seq: number;
+  /** A V1 update of exactly what was new. */
+  readonly update: Uint8Array;
+  /** Who sent it, at most 256 characters; kept for the quarantine and for audits. */
+  readonly author: string;
+}
+
+/** A room's state up to a seq. */
+export interface Snapshot {
+  readonly seq: number;
+  readonly update: Uint8Array;
+  readonly stateVector: Uint8Array;
+  /** An update without structs that holds the whole delete set. */
+  readonly deletes: Uint8Array;
+}
+
+/** A snapshot without its bytes, which may be large. */
+export interface SnapshotMeta extends Omit<Snapshot, 'update'> {
+  /** Length of the update in bytes. */
+  readonly size: number;
+}
+
+/** An entry that could not be part of the document: set aside, never thrown away. */
+export interface Quarantined {
+  readonly seq: number;
+  readonly reason: string;
+  readonly author: string;
+  /** As it was found; may be damaged. */
+  readonly update: Uint8Array;
+}
+
+export interface StoredRoom {
+  readonly snapshot: SnapshotMeta | undefined;
+  /** The entries behind the snapshot, ascending, as far as they can be read. */
+  readonly tail: readonly LogEntry[];
+  /** Entries behind the snapshot that cannot be read: their seq may lie among the tail's or behind it. */
+  readonly damaged: readonly Quarantined[];
+  /** The highest seq that is taken, readable or not; 0 for a room that was never written. */
+  readonly lastSeq: number;
+}
+
+/** Updates to append to one room. */
+export interface Append {
+  readonly room: string;
+  /** Ascending without holes, the first one behind the room's last seq. */
+  readonly entries: readonly LogEntry[];
+}
+
+export interface Compaction {
+  /** The seq of the snapshot that was merged, 0 for none. */
+  readonly base: number;
+  readonly snapshot: Snapshot;
+  readonly quarantined: readonly Quarantined[];
+}
+
+export interface Storage {
+  /** For logs and metrics: `lmdb`, `memory`. */
+  readonly name: string;
+
+  /** The snapshot's description and the entries behind it. A room that was never written is empty. */
+  load(room: string): Promise<StoredRoom>;
+
+  /**
+   * The bytes of the snapshot at `seq`; `undefined` when another has taken its place.
+   * @throws {DamagedSnapshot} when they are not what was written
+   */
+  readSnapshot(room: string, seq: number): Promise<Uint8Array | undefined>;
+
+  /**
+   * Writes updates of many rooms in one commit: all or none. Writing the same
+   * entries again changes nothing, so a caller that does not know whether an
+   * append arrived may repeat it.
+   */
+  append(batch: readonly Append[]): Promise<void>;
+
+  /** The readable entries with a seq above `seq`, ascending. */
+  since(room: string, seq: number): Promise<readonly LogEntry[]>;
+
+  /**
+   * Puts a snapshot in the place of its base and of every entry up to its seq,
+   * and keeps what was quarantined. Changes nothing and resolves to `false` when
+   * the room's snapshot is not the base any more.
+   */
+  compact(room: string, compaction: Compaction): Promise<boolean>;
+
+  /** What was set aside in this room, ascending. */
+  quarantined(room: string): Promise<readonly Quarantined[]>;
+
+  /** Forgets the room, its log, its snapshot and its quarantine. */
+  remove(room: string): Promise<void>;
+
+  /** Resolves once all that was accepted is on disk. Nothing may be called afterwards. */
+  close(): Promise<void>;
+}
+
+/** A snapshot's bytes are not those that were written. The room cannot be opened until it is restored. */
+export class DamagedSnapshot extends Error {
+  override readonly name = 'DamagedSnapshot';
+}

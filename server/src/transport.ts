@@ -1,0 +1,319 @@
+/**
+ * Sockets: the upgrade, the frames in and out, backpressure, dead peers.
+ *
+ * Invariants: what a connection holds for its peer is the frames it was given
+ * and nothing else, and it tells how much that is; a socket that neither sends
+ * nor answers a ping is closed within two heartbeats.
+ */
+import type { IncomingMessage, Server } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { CLOSE } from '@cowrite/client/protocol';
+import { type WebSocket, WebSocketServer } from 'ws';
+import type { Clock, Timer } from './clock.js';
+import { chooseDialect, type Dialect } from './dialect.js';
+import type { Frame } from './frame.js';
+import { readRoomName } from './room-name.js';
+
+export interface TransportOptions {
+  readonly clock: Clock;
+  /** Bytes of one message from a client, at most; beyond it the socket is closed with 1009. */
+  readonly maxMessageBytes: number;
+  /** Milliseconds between two looks at every socket. */
+  readonly heartbeat: number;
+}
+
+/** An upgrade that is not carried out. */
+export class UpgradeRefused extends Error {
+  override readonly name = 'UpgradeRefused';
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+export interface Upgrade {
+  readonly room: string;
+  readonly request: IncomingMessage;
+}
+
+/** What the owner of a connection hears of it. */
+export interface ConnectionEvents {
+  onMessage(bytes: Uint8Array): void;
+  /** The peer sent something that is not a binary frame. */
+  onText(): void;
+  /** What was waiting has been handed to the kernel. */
+  onDrain(): void;
+  onClose(code: number): void;
+  /** Called at every heartbeat. */
+  onHeartbeat(): void;
+}
+
+/** Bytes that may lie in Node's own queue of a socket; the rest waits as shared frames. */
+const SOCKET_BUFFER = 256 * 1024;
+
+export class Connection {
+  readonly #webSocket: WebSocket;
+  readonly #socket: Duplex;
+  readonly #clock: Clock;
+  readonly remote: string;
+  /** Chunks that the socket has not been given yet, in order. */
+  #queue: Frame['chunks'][number][] = [];
+  #queuedBytes = 0;
+  #lastHeard: number;
+  #lastSent: number;
+  #closing: Timer | undefined;
+  events: ConnectionEvents | undefined;
+
+  constructor(webSocket: WebSocket, socket: Duplex, clock: Clock, remote: string) {
+    this.#webSocket = webSocket;
+    this.#socket = socket;
+    this.#clock = clock;
+    this.remote = remote;
+    this.#lastHeard = clock.now();
+    this.#lastSent = this.#lastHeard;
+    webSocket.on('message', (data, isBinary) => {
+      this.#lastHeard = clock.now();
+      if (isBinary) this.events?.onMessage(data as Buffer);
+      else this.events?.onText();
+    });
+    webSocket.on('ping', () => {
+      this.#lastHeard = clock.now();
+    });
+    webSocket.on('pong', () => {
+      this.#lastHeard = clock.now();
+    });
+    webSocket.on('close', (code) => {
+      this.#closing?.cancel();
+      this.#queue = [];
+      this.#queuedBytes = 0;
+      this.events?.onClose(code);
+    });
+    // ws closes the socket after an error of its own; the close event says the rest.
+    webSocket.on('error', () => this.#webSocket.terminate());
+    socket.on('drain', () => {
+      // A peer that reads is alive, also while a ping waits behind what it still has to read.
+      this.#lastHeard = clock.now();
+      this.#pump();
+      if (this.buffered === 0) this.events?.onDrain();
+    });
+  }
+
+  /** Milliseconds since the peer was last heard of. */
+  get silence(): number {
+    return this.#clock.now() - this.#lastHeard;
+  }
+
+  /** Milliseconds since a data frame was last sent. */
+  get quiet(): number {
+    return this.#clock.now() - this.#lastSent;
+  }
+
+  /** Bytes given to this connection that the kernel has not taken. */
+  get buffered(): number {
+    return this.#queuedBytes + this.#socket.writableLength;
+  }
+
+  get isOpen(): boolean {
+    return this.#webSocket.readyState === this.#webSocket.OPEN;
+  }
+
+  /** The frame's buffers are shared with other connections; nothing is copied. */
+  send(frame: Frame): void {
+    if (!this.isOpen) return;
+    this.#lastSent = this.#clock.now();
+    if (this.#queue.length === 0 && frame.chunks.length === 1) {
+      for (const part of frame.chunks[0]!) this.#socket.write(part);
+      return;
+    }
+    for (const chunk of frame.chunks) this.#queue.push(chunk);
+    this.#queuedBytes += frame.size;
+    this.#pump();
+  }
+
+  #pump(): void {
+    let next = 0;
+    while (next < this.#queue.length && this.#socket.writableLength < SOCKET_BUFFER) {
+      // All parts of a chunk at once: between a header and its payload nothing may pass, not even a ping.
+      for (const part of this.#queue[next++]!) {
+        this.#queuedBytes -= part.length;
+        if (this.isOpen) this.#socket.write(part);
+      }
+    }
+    if (next > 0) this.#queue.splice(0, next);
+  }
+
+  ping(): void {
+    if (this.isOpen) this.#webSocket.ping();
+  }
+
+  /** Stops reading: what the peer sends waits in its and the kernel's buffers. */
+  pause(): void {
+    this.#webSocket.pause();
+  }
+
+  resume(): void {
+    this.#webSocket.resume();
+  }
+
+  /**
+   * Starts the closing handshake behind what the socket was already given, and
+   * drops what still waits. A peer that does not answer within `patience`
+   * milliseconds is cut off.
+   */
+  close(code: number, reason: string, patience = 5_000): void {
+    if (this.#closing !== undefined || !this.isOpen) return;
+    // A message of which fragments are on their way cannot be followed by a close frame that means anything.
+    this.#queue = [];
+    this.#queuedBytes = 0;
+    this.#closing = this.#clock.after(patience, () => this.#webSocket.terminate());
+    this.#webSocket.resume();
+    this.#webSocket.close(code, reason);
+  }
+
+  terminate(): void {
+    this.#webSocket.terminate();
+  }
+}
+
+export class Transport {
+  readonly #options: TransportOptions;
+  readonly #webSockets: WebSocketServer;
+  readonly #connections = new Set<Connection>();
+  readonly #heartbeat: Timer;
+  /** Sockets whose upgrade is not decided yet. */
+  readonly #upgrading = new Set<Duplex>();
+  #accepting = true;
+
+  /**
+   * @param accept decides about an upgrade whose path is right; throws
+   *   {@link UpgradeRefused}, or returns what is done with the open connection
+   */
+  constructor(
+    options: TransportOptions,
+    server: Server,
+    accept: (upgrade: Upgrade) => Promise<(connection: Connection, dialect: Dialect) => void>,
+  ) {
+    this.#options = options;
+    this.#webSockets = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      perMessageDeflate: false,
+      maxPayload: options.maxMessageBytes,
+      handleProtocols: (offered) => chooseDialect(offered).subprotocol ?? false,
+    });
+    server.on('upgrade', (request, socket, head) => {
+      // Until ws takes the socket over nobody else would hear of its errors.
+      const onError = () => socket.destroy();
+      socket.on('error', onError);
+      this.#upgrading.add(socket);
+      socket.once('close', () => this.#upgrading.delete(socket));
+      this.#upgrade(request, accept).then(
+        (opened) => {
+          this.#upgrading.delete(socket);
+          socket.off('error', onError);
+          this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
+            opened(this.#connect(webSocket, socket, request), dialectOf(request));
+          });
+        },
+        (error: unknown) => refuse(socket, error),
+      );
+    });
+    this.#heartbeat = options.clock.every(options.heartbeat, () => this.#beat());
+  }
+
+  get connections(): ReadonlySet<Connection> {
+    return this.#connections;
+  }
+
+  async #upgrade(
+    request: IncomingMessage,
+    accept: (upgrade: Upgrade) => Promise<(connection: Connection, dialect: Dialect) => void>,
+  ): Promise<(connection: Connection, dialect: Dialect) => void> {
+    if (!this.#accepting) throw new UpgradeRefused(503, 'this instance is closing');
+    const room = readRoomName(request.url ?? '');
+    if (room === undefined) throw new UpgradeRefused(404, 'rooms are at /ws/<room>');
+    if (!room.ok) throw new UpgradeRefused(400, room.problem);
+    const opened = await accept({ room: room.name, request });
+    if (!this.#accepting) throw new UpgradeRefused(503, 'this instance is closing');
+    return opened;
+  }
+
+  #connect(webSocket: WebSocket, socket: Duplex, request: IncomingMessage): Connection {
+    const remote = request.socket.remoteAddress ?? 'unknown';
+    const connection = new Connection(webSocket, socket, this.#options.clock, remote);
+    this.#connections.add(connection);
+    webSocket.on('close', () => this.#connections.delete(connection));
+    return connection;
+  }
+
+  #beat(): void {
+    const { heartbeat } = this.#options;
+    for (const connection of this.#connections) {
+      if (connection.silence > 2 * heartbeat) connection.terminate();
+      else {
+        if (connection.silence > heartbeat / 2) connection.ping();
+        connection.events?.onHeartbeat();
+      }
+    }
+  }
+
+  /** From now on upgrades are answered with 503, and nothing more is read from the sockets. */
+  stopReading(): void {
+    this.#accepting = false;
+    for (const connection of this.#connections) connection.pause();
+  }
+
+  /** Closes every socket and waits until they are gone, at most `patience` milliseconds. */
+  async close(patience: number): Promise<void> {
+    this.stopReading();
+    this.#heartbeat.cancel();
+    for (const socket of this.#upgrading) socket.destroy();
+    const gone = [...this.#connections].map((connection) => {
+      const { events } = connection;
+      return new Promise<void>((resolve) => {
+        connection.events = {
+          onMessage: () => undefined,
+          onText: () => undefined,
+          onDrain: () => undefined,
+          onHeartbeat: () => undefined,
+          onClose: (code) => {
+            events?.onClose(code);
+            resolve();
+          },
+        };
+        connection.close(CLOSE.restarting, 'this instance is restarting', patience);
+      });
+    });
+    await Promise.all(gone);
+  }
+}
+
+function dialectOf(request: IncomingMessage): Dialect {
+  const header = request.headers['sec-websocket-protocol'] ?? '';
+  const offered = header.split(',').map((name) => name.trim());
+  return chooseDialect(new Set(offered.filter((name) => name !== ''))).dialect;
+}
+
+const REASONS: Record<number, string> = {
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'Not Found',
+  500: 'Internal Server Error',
+  503: 'Service Unavailable',
+};
+
+function refuse(socket: Duplex, error: unknown): void {
+  const { status, message } =
+    error instanceof UpgradeRefused ? error : { status: 500, message: 'internal error' };
+  const body = `${message}\n`;
+  socket.end(
+    `HTTP/1.1 ${status} ${REASONS[status] ?? 'Refused'}\r\n` +
+      'Connection: close\r\n' +
+      'Content-Type: text/plain; charset=utf-8\r\n' +
+      `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
+  socket.once('finish', () => socket.destroy());
+}

@@ -1,0 +1,218 @@
+/**
+ * Reads a whole V1 update: strictly, once, in linear time, without building an item.
+ *
+ * What comes out is what admission needs: where each client's structs lie, which
+ * ids they refer to beyond their own client's past, and what is deleted.
+ * Nothing is kept of the content; it stays bytes.
+ */
+import { Reader } from './bytes.js';
+import { TypeNesting } from './nesting.js';
+import type { Block, Parsed, Reference, Span } from './parsed.js';
+import { canonicalise, type Ranges } from './ranges.js';
+import { UpdateRefused } from './refused.js';
+import {
+  KIND_DELETED,
+  KIND_GC,
+  KIND_SKIP,
+  KIND_TYPE,
+  MAX_CLOCK,
+  MAX_NESTING,
+  NONE,
+  newStruct,
+  readStruct,
+} from './struct.js';
+
+/** Smallest struct, block and delete section, in bytes: what a declared count is held against before it is believed. */
+const MIN_STRUCT = 2;
+const MIN_BLOCK = 3;
+const MIN_DELETES = 2;
+
+/**
+ * Admission looks at these in one turn of the loop. Documents of tens of megabytes
+ * that many people wrote stay well below.
+ */
+const MAX_REFERENCES = 1_000_000;
+const MAX_RANGES = 1_000_000;
+
+/**
+ * @param bytes a V1 update; kept by reference in the result
+ * @throws {UpdateRefused} when no honest client can have written it
+ */
+export function parseUpdate(bytes: Uint8Array): Parsed {
+  const parser = new UpdateParser(bytes);
+  while (!parser.step(Number.POSITIVE_INFINITY));
+  return parser.result();
+}
+
+/** Reads an update in steps, for one that is too large to be read in a single turn of the loop. */
+export class UpdateParser {
+  readonly #reader: Reader;
+  readonly #blocks: Block[] = [];
+  readonly #references: Reference[] = [];
+  readonly #skips: Span[] = [];
+  readonly #bornDeleted: Span[] = [];
+  readonly #deletes = new Map<number, Ranges>();
+  readonly #struct = newStruct();
+  readonly #seen: Set<number> | undefined;
+  #canonical = true;
+  #ranges = 0;
+  #types = 0;
+  #blocksLeft: number;
+  /** The block that is being read, and how many of its structs are still to come. */
+  #open: { client: number; start: number; count: number; from: number } | undefined;
+  #structsLeft = 0;
+  #clock = 0;
+  #nesting: TypeNesting | undefined;
+
+  /** @throws {UpdateRefused} */
+  constructor(bytes: Uint8Array) {
+    const reader = new Reader(bytes);
+    this.#reader = reader;
+    this.#blocksLeft = reader.uint();
+    if (this.#blocksLeft * MIN_BLOCK > reader.left) {
+      throw new UpdateRefused('more clients declared than sent');
+    }
+    this.#seen = this.#blocksLeft > 1 ? new Set() : undefined;
+  }
+
+  /**
+   * Reads up to `budget` structs; the delete set counts as one.
+   *
+   * @returns whether all is read, so that {@link result} may be called
+   * @throws {UpdateRefused}
+   */
+  step(budget: number): boolean {
+    if (this.#nesting !== undefined) return this.#nesting.step(budget);
+    for (let left = budget; left > 0; ) {
+      if (this.#open !== undefined) {
+        const count = Math.min(this.#structsLeft, left);
+        this.#readStructs(this.#open, count);
+        left -= count;
+      } else if (this.#blocksLeft > 0) {
+        this.#openBlock();
+        left--;
+      } else {
+        this.#readDeletes();
+        if (this.#types <= MAX_NESTING) return true;
+        this.#nesting = new TypeNesting(this.#reader.bytes, this.#blocks);
+        return this.#nesting.step(left);
+      }
+    }
+    return false;
+  }
+
+  result(): Parsed {
+    return {
+      bytes: this.#reader.bytes,
+      blocks: this.#blocks,
+      references: this.#references,
+      skips: this.#skips,
+      bornDeleted: this.#bornDeleted,
+      deletes: this.#deletes,
+      canonical: this.#canonical,
+    };
+  }
+
+  #openBlock(): void {
+    const reader = this.#reader;
+    this.#blocksLeft--;
+    const count = reader.uint();
+    const client = reader.uint();
+    const start = reader.uint();
+    if (count * MIN_STRUCT > reader.left)
+      throw new UpdateRefused('more structs declared than sent');
+    if (this.#seen?.has(client)) throw new UpdateRefused('two blocks of one client');
+    this.#seen?.add(client);
+    if (count === 0) {
+      this.#canonical = false;
+      return;
+    }
+    this.#open = { client, start, count, from: reader.pos };
+    this.#structsLeft = count;
+    this.#clock = start;
+  }
+
+  #readStructs(
+    { client, start, count, from }: { client: number; start: number; count: number; from: number },
+    budget: number,
+  ): void {
+    const reader = this.#reader;
+    const struct = this.#struct;
+    const block = this.#blocks.length;
+    let clock = this.#clock;
+    for (let i = 0; i < budget; i++) {
+      readStruct(reader, struct);
+      const end = clock + struct.length;
+      if (end > MAX_CLOCK) throw new UpdateRefused('a clock passes 2^32');
+      if (struct.kind === KIND_SKIP) {
+        pushJoined(this.#skips, block, clock, end);
+      } else if (struct.kind === KIND_GC) {
+        pushJoined(this.#bornDeleted, block, clock, end);
+      } else {
+        if (struct.kind === KIND_DELETED) pushJoined(this.#bornDeleted, block, clock, end);
+        else if (struct.kind === KIND_TYPE) this.#types++;
+        refer(struct.originClient, struct.originClock, client, block, clock, end, this.#references);
+        refer(struct.rightClient, struct.rightClock, client, block, clock, end, this.#references);
+        refer(struct.parentClient, struct.parentClock, client, block, clock, end, this.#references);
+      }
+      clock = end;
+    }
+    if (this.#references.length > MAX_REFERENCES) throw new UpdateRefused('too many references');
+    this.#clock = clock;
+    this.#structsLeft -= budget;
+    if (this.#structsLeft > 0) return;
+    this.#blocks.push({ client, start, end: clock, count, from, to: reader.pos });
+    this.#open = undefined;
+  }
+
+  #readDeletes(): void {
+    const reader = this.#reader;
+    const clients = reader.uint();
+    if (clients * MIN_DELETES > reader.left) {
+      throw new UpdateRefused('more deletions declared than sent');
+    }
+    for (let d = 0; d < clients; d++) {
+      const client = reader.uint();
+      const count = reader.uint();
+      if (count * MIN_DELETES > reader.left) {
+        throw new UpdateRefused('more deletions declared than sent');
+      }
+      if (this.#deletes.has(client)) throw new UpdateRefused('two delete sets of one client');
+      this.#ranges += count;
+      if (this.#ranges > MAX_RANGES) throw new UpdateRefused('too many deletions');
+      const ranges: Ranges = [];
+      for (let i = 0; i < count; i++) {
+        const start = reader.uint();
+        const length = reader.uint();
+        if (start + length > MAX_CLOCK) throw new UpdateRefused('a clock passes 2^32');
+        if (length > 0) ranges.push(start, start + length);
+        else this.#canonical = false;
+      }
+      if (!canonicalise(ranges)) this.#canonical = false;
+      if (ranges.length > 0) this.#deletes.set(client, ranges);
+      else this.#canonical = false;
+    }
+    if (reader.left > 0) throw new UpdateRefused(`${reader.left} bytes after the update`);
+  }
+}
+
+function pushJoined(spans: Span[], block: number, start: number, end: number): void {
+  const last = spans.at(-1);
+  if (last?.block === block && last.end === start) spans[spans.length - 1] = { ...last, end };
+  else spans.push({ block, start, end });
+}
+
+/** Own references are met by the block's own order, unless they point at the struct itself or ahead of it. */
+function refer(
+  client: number,
+  clock: number,
+  own: number,
+  block: number,
+  start: number,
+  end: number,
+  into: Reference[],
+): void {
+  if (client === NONE) return;
+  if (client !== own) into.push({ block, start, end, client, clock });
+  else if (clock >= start) throw new UpdateRefused('a struct refers to itself or its own future');
+}

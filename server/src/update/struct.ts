@@ -1,0 +1,323 @@
+/**
+ * One struct of the V1 update format: read strictly, without building an item.
+ *
+ * Owns what the format says of a single struct; which structs may stand beside
+ * each other is parse.ts's matter. Source of the format: yjs 13.6,
+ * src/utils/encoding.js, src/structs/*.js (`write` and `read*`).
+ */
+import { Reader, uintSize, Writer } from './bytes.js';
+import { UpdateRefused } from './refused.js';
+
+/** Values and types may be nested this deep. Yjs recurses on both, and runs out of stack at some thousands. */
+export const MAX_NESTING = 100;
+
+/** No client writes more than 2^32 units in a document's life; a larger clock is an attack on that client's id. */
+export const MAX_CLOCK = 2 ** 32;
+
+export const KIND_GC = 0;
+export const KIND_DELETED = 1;
+export const KIND_JSON = 2;
+export const KIND_BINARY = 3;
+export const KIND_STRING = 4;
+export const KIND_EMBED = 5;
+export const KIND_FORMAT = 6;
+export const KIND_TYPE = 7;
+export const KIND_ANY = 8;
+export const KIND_DOC = 9;
+export const KIND_SKIP = 10;
+
+const HAS_ORIGIN = 0x80;
+const HAS_RIGHT_ORIGIN = 0x40;
+const HAS_PARENT_SUB = 0x20;
+/** The bits of a struct's first byte that say what it is; the others say which references follow. */
+export const KIND_BITS = 0x1f;
+
+const XML_ELEMENT = 3;
+const XML_HOOK = 5;
+const LAST_TYPE = 6;
+
+/** No id: the struct has no such reference. */
+export const NONE = -1;
+
+/** What {@link readStruct} found; reused from struct to struct, so copy what must last. */
+export interface Struct {
+  kind: number;
+  /** Units on the client's clock, at least 1. */
+  length: number;
+  originClient: number;
+  originClock: number;
+  rightClient: number;
+  rightClock: number;
+  /** The parent as an id, where it is one; {@link NONE} for a root type or one inherited from a neighbour. */
+  parentClient: number;
+  parentClock: number;
+  /** Where the content begins, after flags, references and parent. */
+  contentStart: number;
+}
+
+export function newStruct(): Struct {
+  return {
+    kind: KIND_GC,
+    length: 0,
+    originClient: NONE,
+    originClock: NONE,
+    rightClient: NONE,
+    rightClock: NONE,
+    parentClient: NONE,
+    parentClock: NONE,
+    contentStart: 0,
+  };
+}
+
+/**
+ * Reads the struct at `reader.pos` into `into`, leaving the reader behind it.
+ * Linear in the struct's bytes.
+ *
+ * @throws {UpdateRefused}
+ */
+export function readStruct(reader: Reader, into: Struct): void {
+  const info = reader.byte();
+  const kind = info & KIND_BITS;
+  into.kind = kind;
+  into.originClient = NONE;
+  into.rightClient = NONE;
+  into.parentClient = NONE;
+  if (kind === KIND_GC || kind === KIND_SKIP) {
+    if (info !== kind) throw new UpdateRefused('unknown flags on a struct');
+    into.contentStart = reader.pos;
+    into.length = reader.uint();
+  } else {
+    if (kind > KIND_DOC) throw new UpdateRefused(`unknown content type ${kind}`);
+    if ((info & HAS_ORIGIN) !== 0) {
+      into.originClient = reader.uint();
+      into.originClock = reader.uint();
+    }
+    if ((info & HAS_RIGHT_ORIGIN) !== 0) {
+      into.rightClient = reader.uint();
+      into.rightClock = reader.uint();
+    }
+    if ((info & (HAS_ORIGIN | HAS_RIGHT_ORIGIN)) === 0) readParent(reader, info, into);
+    into.contentStart = reader.pos;
+    into.length = readContent(reader, kind);
+  }
+  if (into.length === 0) throw new UpdateRefused('a struct has no length');
+}
+
+function readParent(reader: Reader, info: number, into: Struct): void {
+  const isRoot = reader.uint();
+  if (isRoot > 1) throw new UpdateRefused('unknown kind of parent');
+  if (isRoot === 1) {
+    reader.skipString();
+  } else {
+    into.parentClient = reader.uint();
+    into.parentClock = reader.uint();
+  }
+  if ((info & HAS_PARENT_SUB) !== 0) reader.skipString();
+}
+
+/** @returns the content's length in units of the clock. */
+function readContent(reader: Reader, kind: number): number {
+  switch (kind) {
+    case KIND_DELETED:
+      return reader.uint();
+    case KIND_STRING:
+      return reader.skipString();
+    case KIND_JSON:
+      return readMany(reader, (r) => checkJson(r.string(), true));
+    case KIND_ANY:
+      return readMany(reader, (r) => skipAny(r, 0));
+    case KIND_BINARY:
+      reader.skip(reader.uint());
+      return 1;
+    case KIND_EMBED:
+      checkJson(reader.string(), false);
+      return 1;
+    case KIND_FORMAT:
+      reader.skipString();
+      checkJson(reader.string(), false);
+      return 1;
+    case KIND_TYPE: {
+      const type = reader.uint();
+      if (type > LAST_TYPE) throw new UpdateRefused(`unknown shared type ${type}`);
+      if (type === XML_ELEMENT || type === XML_HOOK) reader.skipString();
+      return 1;
+    }
+    default:
+      reader.skipString();
+      // Yjs reads `opts.shouldLoad`, which throws on anything but an object.
+      if (reader.bytes[reader.pos] !== ANY_OBJECT) {
+        throw new UpdateRefused("a subdocument's options are not an object");
+      }
+      skipAny(reader, 0);
+      return 1;
+  }
+}
+
+function readMany(reader: Reader, readOne: (reader: Reader) => void): number {
+  const count = reader.uint();
+  if (count > reader.left) throw new UpdateRefused('more values declared than sent');
+  for (let i = 0; i < count; i++) readOne(reader);
+  return count;
+}
+
+/** Yjs calls JSON.parse on these, and JSON.stringify when it encodes the document again. */
+function checkJson(text: string, mayBeUndefined: boolean): void {
+  if (mayBeUndefined && text === 'undefined') return;
+  checkJsonNesting(text);
+  try {
+    JSON.parse(text);
+  } catch (cause) {
+    throw new UpdateRefused('a value is not JSON', { cause });
+  }
+}
+
+export function checkJsonNesting(text: string): void {
+  let depth = 0;
+  let inString = false;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (inString) {
+      if (unit === 0x5c) i++;
+      else if (unit === 0x22) inString = false;
+    } else if (unit === 0x22) {
+      inString = true;
+    } else if (unit === 0x5b || unit === 0x7b) {
+      if (++depth > MAX_NESTING) throw new UpdateRefused('a value is nested too deep');
+    } else if (unit === 0x5d || unit === 0x7d) {
+      depth--;
+    }
+  }
+}
+
+const ANY_OBJECT = 118;
+
+/** lib0 `readAny`: a tag from 127 (undefined) down to 116 (bytes), then the value. */
+function skipAny(reader: Reader, depth: number): void {
+  if (depth > MAX_NESTING) throw new UpdateRefused('a value is nested too deep');
+  const tag = reader.byte();
+  switch (tag) {
+    case 127:
+    case 126:
+    case 121:
+    case 120:
+      return;
+    case 125:
+      reader.skipInt();
+      return;
+    case 124:
+      reader.skip(4);
+      return;
+    case 123:
+    case 122:
+      reader.skip(8);
+      return;
+    case 119:
+      reader.skipString();
+      return;
+    case ANY_OBJECT: {
+      const count = reader.uint();
+      if (count > reader.left) throw new UpdateRefused('more values declared than sent');
+      for (let i = 0; i < count; i++) {
+        reader.skipString();
+        skipAny(reader, depth + 1);
+      }
+      return;
+    }
+    case 117: {
+      const count = reader.uint();
+      if (count > reader.left) throw new UpdateRefused('more values declared than sent');
+      for (let i = 0; i < count; i++) skipAny(reader, depth + 1);
+      return;
+    }
+    case 116:
+      reader.skip(reader.uint());
+      return;
+    default:
+      throw new UpdateRefused(`unknown kind of value ${tag}`);
+  }
+}
+
+/**
+ * The part of a struct behind its first `offset` units, as Yjs would write it:
+ * its origin becomes the unit before the cut.
+ *
+ * @param start where the struct begins in `bytes`
+ * @param clock the struct's own clock
+ * @param offset from 1 to the struct's length - 1
+ * @returns a new array
+ */
+export function cutStruct(
+  bytes: Uint8Array,
+  start: number,
+  client: number,
+  clock: number,
+  offset: number,
+): Uint8Array {
+  const struct = newStruct();
+  const reader = new Reader(bytes, start);
+  readStruct(reader, struct);
+  const { kind } = struct;
+  const end = reader.pos;
+  reader.pos = struct.contentStart;
+  if (kind === KIND_GC || kind === KIND_SKIP) {
+    const rest = struct.length - offset;
+    const writer = new Writer(1 + uintSize(rest));
+    writer.bytes[writer.pos++] = kind;
+    writer.uint(rest);
+    return writer.bytes;
+  }
+  const content = cutContent(reader, kind, struct.length, offset, end);
+  const hasRight = struct.rightClient !== NONE;
+  const lastClock = clock + offset - 1;
+  const writer = new Writer(
+    1 +
+      uintSize(client) +
+      uintSize(lastClock) +
+      (hasRight ? uintSize(struct.rightClient) + uintSize(struct.rightClock) : 0) +
+      content.length,
+  );
+  writer.bytes[writer.pos++] = bytes[start]! | HAS_ORIGIN;
+  writer.uint(client);
+  writer.uint(lastClock);
+  if (hasRight) {
+    writer.uint(struct.rightClient);
+    writer.uint(struct.rightClock);
+  }
+  writer.raw(content);
+  return writer.bytes;
+}
+
+function cutContent(
+  reader: Reader,
+  kind: number,
+  length: number,
+  offset: number,
+  end: number,
+): Uint8Array {
+  switch (kind) {
+    case KIND_DELETED:
+      return withCount(length - offset, new Uint8Array(0));
+    case KIND_STRING: {
+      // A cut inside a surrogate pair leaves half of it, which encodes to U+FFFD: as in Yjs.
+      const rest = new TextEncoder().encode(reader.string().slice(offset));
+      return withCount(rest.length, rest);
+    }
+    case KIND_JSON:
+    case KIND_ANY:
+      reader.uint();
+      for (let i = 0; i < offset; i++) {
+        if (kind === KIND_JSON) reader.skipString();
+        else skipAny(reader, 0);
+      }
+      return withCount(length - offset, reader.bytes.subarray(reader.pos, end));
+    default:
+      throw new Error(`content of kind ${kind} has one unit and cannot be cut`);
+  }
+}
+
+function withCount(count: number, rest: Uint8Array): Uint8Array {
+  const writer = new Writer(uintSize(count) + rest.length);
+  writer.uint(count);
+  writer.raw(rest);
+  return writer.bytes;
+}

@@ -1,0 +1,242 @@
+/**
+ * The updates behind a room's snapshot, kept per client, so that any stretch of
+ * them leaves as one update by copying bytes.
+ *
+ * Invariant: a client's structs in the tail are contiguous, because the log is
+ * causally closed and holds nothing twice (admit.ts). `Y.mergeUpdates` decodes
+ * every struct and sorts all inputs for each; this costs a `memcpy`.
+ */
+import type { Change } from './admit.js';
+import { assemble, EMPTY_UPDATE, type Part } from './assemble.js';
+import { Reader } from './bytes.js';
+import { canonicalise, type Ranges } from './ranges.js';
+import type { StateVector } from './state-vector.js';
+import { cutStruct, newStruct, readStruct } from './struct.js';
+
+/** Numbers per entry of a client's index: seq, first clock, first byte, structs before it. */
+const ENTRY = 4;
+
+/** One client's structs, grown by doubling. Entry i ends where entry i + 1 begins. */
+interface Column {
+  bytes: Uint8Array;
+  used: number;
+  count: number;
+  end: number;
+  index: number[];
+}
+
+export class Tail {
+  readonly #columns = new Map<number, Column>();
+  /** Flat: seq, client, start, end. Ascending in seq. */
+  #deletes: number[] = [];
+  #first: number;
+  #last: number;
+  #size = 0;
+  #merged = new Map<string, Uint8Array>();
+
+  /** @param seq the seq that the snapshot reaches; the tail begins behind it */
+  constructor(seq: number) {
+    this.#first = seq;
+    this.#last = seq;
+  }
+
+  /** The seq before the first that is kept. */
+  get base(): number {
+    return this.#first;
+  }
+
+  get lastSeq(): number {
+    return this.#last;
+  }
+
+  /** Bytes of structs and deletions, without their index. */
+  get size(): number {
+    return this.#size;
+  }
+
+  get updates(): number {
+    return this.#last - this.#first;
+  }
+
+  /** Copies the change: the frame that it came in can be freed. */
+  append(seq: number, change: Change): void {
+    this.#last = seq;
+    this.#merged.clear();
+    for (const part of change.parts) this.#appendPart(seq, part);
+    for (const [client, ranges] of change.deletes) {
+      for (let i = 0; i < ranges.length; i += 2) {
+        this.#deletes.push(seq, client, ranges[i]!, ranges[i + 1]!);
+        this.#size += ENTRY;
+      }
+    }
+  }
+
+  /** Passes over entries that could not be used. */
+  skipTo(seq: number): void {
+    this.#last = Math.max(this.#last, seq);
+    this.#merged.clear();
+  }
+
+  #appendPart(seq: number, part: Change['parts'][number]): void {
+    let column = this.#columns.get(part.client);
+    if (column === undefined) {
+      column = { bytes: new Uint8Array(0), used: 0, count: 0, end: part.start, index: [] };
+      this.#columns.set(part.client, column);
+    }
+    const size = part.chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+    if (column.used + size > column.bytes.length) {
+      const grown = new Uint8Array(Math.max(64, size, column.bytes.length * 2, column.used + size));
+      grown.set(column.bytes.subarray(0, column.used));
+      column.bytes = grown;
+    }
+    column.index.push(seq, part.start, column.used, column.count);
+    for (const chunk of part.chunks) {
+      column.bytes.set(chunk, column.used);
+      column.used += chunk.length;
+    }
+    column.count += part.count;
+    column.end = part.end;
+    this.#size += size;
+  }
+
+  /**
+   * Everything behind `seq` as one update, without the structs that `vector`
+   * already has. Equal calls between two appends give the same array: do not
+   * write into it.
+   *
+   * @param seq from {@link base} to {@link lastSeq}
+   */
+  since(seq: number, vector?: StateVector): Uint8Array {
+    if (seq < this.#first)
+      throw new RangeError(`the tail begins behind ${this.#first}, not ${seq}`);
+    if (seq >= this.#last) return EMPTY_UPDATE;
+    const key = vector === undefined ? `${seq}` : `${seq};${this.#relevant(vector)}`;
+    const before = this.#merged.get(key);
+    if (before !== undefined) return before;
+    const parts: Part[] = [];
+    for (const [client, column] of this.#columns) {
+      const part = sliceColumn(client, column, seq, vector?.get(client) ?? 0);
+      if (part !== undefined) parts.push(part);
+    }
+    const merged = assemble(parts, this.#deletesSince(seq));
+    if (this.#merged.size >= MAX_MERGED) this.#merged.clear();
+    this.#merged.set(key, merged);
+    return merged;
+  }
+
+  /** The part of a state vector that makes a difference here: equal keys, equal answers. */
+  #relevant(vector: StateVector): string {
+    const known: number[] = [];
+    for (const [client, column] of this.#columns) {
+      const clock = vector.get(client) ?? 0;
+      if (clock > column.index[1]!) known.push(client, Math.min(clock, column.end));
+    }
+    return known.join();
+  }
+
+  #deletesSince(seq: number): Map<number, Ranges> {
+    const deletes = new Map<number, Ranges>();
+    for (let i = firstBehind(this.#deletes, seq); i < this.#deletes.length; i += ENTRY) {
+      const client = this.#deletes[i + 1]!;
+      const ranges = deletes.get(client);
+      if (ranges === undefined) deletes.set(client, [this.#deletes[i + 2]!, this.#deletes[i + 3]!]);
+      else ranges.push(this.#deletes[i + 2]!, this.#deletes[i + 3]!);
+    }
+    for (const ranges of deletes.values()) canonicalise(ranges);
+    return deletes;
+  }
+
+  /** Forgets everything up to and with `seq`. */
+  trim(seq: number): void {
+    if (seq <= this.#first) return;
+    for (const [client, column] of this.#columns) {
+      const entry = firstBehind(column.index, seq);
+      if (entry === column.index.length) {
+        this.#size -= column.used;
+        this.#columns.delete(client);
+      } else if (entry > 0) {
+        const from = column.index[entry + 2]!;
+        const before = column.index[entry + 3]!;
+        column.bytes = column.bytes.slice(from, column.used);
+        column.used -= from;
+        column.count -= before;
+        column.index.splice(0, entry);
+        for (let i = 0; i < column.index.length; i += ENTRY) {
+          column.index[i + 2]! -= from;
+          column.index[i + 3]! -= before;
+        }
+        this.#size -= from;
+      }
+    }
+    const kept = firstBehind(this.#deletes, seq);
+    this.#size -= kept;
+    this.#deletes = this.#deletes.slice(kept);
+    this.#first = Math.min(seq, this.#last);
+    this.#merged.clear();
+  }
+
+  /** Whether `vector` has every struct that the tail has. */
+  isCoveredBy(vector: StateVector): boolean {
+    for (const [client, column] of this.#columns) {
+      if ((vector.get(client) ?? 0) < column.end) return false;
+    }
+    return true;
+  }
+}
+
+/** Merged stretches kept between two appends: what a crowd that reconnects asks for. */
+const MAX_MERGED = 16;
+
+/** First entry of a flat list with four numbers an entry whose seq is behind `seq`. */
+function firstBehind(entries: readonly number[], seq: number): number {
+  let low = 0;
+  let high = entries.length / ENTRY;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (entries[middle * ENTRY]! <= seq) low = middle + 1;
+    else high = middle;
+  }
+  return low * ENTRY;
+}
+
+/** Last entry whose first clock is at or before `clock`; the first entry where none is. */
+function lastStartingAt(entries: readonly number[], clock: number): number {
+  let low = 1;
+  let high = entries.length / ENTRY;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (entries[middle * ENTRY + 1]! <= clock) low = middle + 1;
+    else high = middle;
+  }
+  return (low - 1) * ENTRY;
+}
+
+function sliceColumn(client: number, column: Column, seq: number, known: number): Part | undefined {
+  if (known >= column.end) return undefined;
+  const unseen = firstBehind(column.index, seq);
+  if (unseen === column.index.length) return undefined;
+  const entry = Math.max(unseen, lastStartingAt(column.index, known));
+  let clock = column.index[entry + 1]!;
+  const reader = new Reader(column.bytes.subarray(0, column.used), column.index[entry + 2]!);
+  let count = column.count - column.index[entry + 3]!;
+  const chunks: Uint8Array[] = [];
+  if (known > clock) {
+    const struct = newStruct();
+    for (;;) {
+      const start = reader.pos;
+      readStruct(reader, struct);
+      const end = clock + struct.length;
+      if (end > known) {
+        if (clock < known) {
+          chunks.push(cutStruct(reader.bytes, start, client, clock, known - clock));
+          clock = known;
+        } else reader.pos = start;
+        break;
+      }
+      clock = end;
+      count--;
+    }
+  }
+  chunks.push(reader.bytes.subarray(reader.pos));
+  return { client, start: clock, count, chunks };
+}

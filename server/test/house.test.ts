@@ -1,0 +1,93 @@
+/** The house's own rules, held by looking at its source. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+
+const SOURCE = fileURLToPath(new URL('../src', import.meta.url));
+
+/** From the top of the house down: a file imports only from its own floor or a lower one. */
+const FLOORS = [
+  ['index', 'cli'],
+  ['server'],
+  ['config', 'http', 'rooms', 'session', 'storage/open'],
+  ['transport'],
+  ['room'],
+  ['load', 'fanout', 'log', 'snapshots', 'compact/compaction', 'compact/workers'],
+  ['dialect', 'room-name', 'awareness', 'acknowledgements', 'compact/policy'],
+  ['frame', 'storage/lmdb', 'storage/memory', 'storage/contract', 'compact/worker'],
+  ['storage/storage', 'storage/record', 'storage/salvage', 'storage/lock', 'compact/job', 'clock'],
+  ['update/'],
+];
+
+interface Source {
+  readonly name: string;
+  readonly text: string;
+  readonly imports: readonly { readonly from: string; readonly isType: boolean }[];
+}
+
+const sources: Source[] = (readdirSync(SOURCE, { recursive: true }) as string[])
+  .filter((file) => file.endsWith('.ts') && !/\.test\.ts$|\.d\.ts$|testing\.ts$/.test(file))
+  .map((file) => {
+    const text = readFileSync(join(SOURCE, file), 'utf8');
+    const imports = [...text.matchAll(/^(?:import|export) (type )?[^;]*?from '([^']+)'/gms)].map(
+      ([, isType, from]) => ({ from: from!, isType: isType !== undefined }),
+    );
+    return { name: file.replace(/\.ts$/, ''), text, imports };
+  });
+
+function floorOf(name: string): number {
+  return FLOORS.findIndex((floor) =>
+    floor.some((room) => (room.endsWith('/') ? name.startsWith(room) : name === room)),
+  );
+}
+
+describe('[HOUSE] the house', () => {
+  it('[HOUSE-1] builds documents nowhere but in compact/', () => {
+    const users = sources.filter(({ imports }) => imports.some(({ from }) => from === 'yjs'));
+    expect(users.map(({ name }) => name)).toEqual(['compact/job']);
+    // Whoever imports the job from the loop's side would bring Yjs with it.
+    const importers = sources.filter(({ name, imports }) =>
+      imports.some(
+        ({ from, isType }) =>
+          !isType && resolve(SOURCE, dirname(name), from).endsWith('compact/job.js'),
+      ),
+    );
+    expect(importers.map(({ name }) => name)).toEqual(['compact/worker']);
+  });
+
+  it('[HOUSE-2] imports only downwards', () => {
+    for (const { name, imports } of sources) {
+      expect(floorOf(name), `${name} has no floor`).toBeGreaterThanOrEqual(0);
+      for (const { from, isType } of imports) {
+        if (!from.startsWith('.') || isType) continue;
+        const target = relative(SOURCE, resolve(SOURCE, dirname(name), from)).replace(/\.js$/, '');
+        expect(floorOf(target), `${name} imports ${target}`).toBeGreaterThanOrEqual(floorOf(name));
+      }
+    }
+  });
+
+  it('[HOUSE-3] reads the environment in one place', () => {
+    const readers = sources.filter(({ text }) => text.includes('process.env'));
+    expect(readers.map(({ name }) => name)).toEqual(['config']);
+  });
+
+  it('[HOUSE-4] has a test for every rule of SPEC.md, and a rule for every tagged test', () => {
+    const root = join(SOURCE, '../..');
+    const spec = readFileSync(join(root, 'SPEC.md'), 'utf8');
+    const rules = new Set(
+      [...spec.matchAll(/^- \*\*([A-Z0-9]+-\d+)\*\*/gm)].map(([, rule]) => rule!),
+    );
+    const tested = new Set<string>();
+    for (const folder of ['client/src', 'client/test', 'server/src', 'server/test', 'e2e']) {
+      for (const file of readdirSync(join(root, folder), { recursive: true }) as string[]) {
+        if (!/(\.test|contract)\.ts$/.test(file)) continue;
+        const text = readFileSync(join(root, folder, file), 'utf8');
+        for (const [, rule] of text.matchAll(/\[([A-Z0-9]+-\d+)\]/g)) tested.add(rule!);
+      }
+    }
+    expect(rules.size).toBeGreaterThan(50);
+    expect([...rules].filter((rule) => !tested.has(rule))).toEqual([]);
+    expect([...tested].filter((rule) => !rules.has(rule))).toEqual([]);
+  });
+});

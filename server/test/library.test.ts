@@ -1,0 +1,265 @@
+/** The server as a library and as a command: options, hooks, settings, HTTP. */
+
+import { once } from 'node:events';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createServer, MemoryStorage, type Quarantined, UpgradeRefused } from '@cowrite/server';
+import { describe, expect, it } from 'vitest';
+import * as Y from 'yjs';
+import { ConfigError, readConfig } from '../src/config.js';
+import {
+  RawClient,
+  startProcess,
+  startServer,
+  synced,
+  temporaryFolder,
+  yWebsocket,
+} from './support.js';
+
+function typed(text: string): Uint8Array {
+  const doc = new Y.Doc();
+  doc.getText('t').insert(0, text);
+  return Y.encodeStateAsUpdate(doc);
+}
+
+describe('[LIB] the library', () => {
+  it('[LIB-1] listens on a free port and says where; close() can be called twice', async () => {
+    const server = await startServer();
+    expect(server.url).toBe(`http://127.0.0.1:${server.port}`);
+    expect((await fetch(`${server.url}/health`)).status).toBe(200);
+    await Promise.all([server.close(), server.close()]);
+    await expect(fetch(`${server.url}/health`)).rejects.toThrow();
+  });
+
+  it('[LIB-2] a port that is taken is an error, and nothing stays open', async () => {
+    const server = await startServer();
+    const storage = new MemoryStorage();
+    let closed = false;
+    storage.close = async () => {
+      closed = true;
+    };
+    await expect(createServer({ port: server.port, storage, logger: 'silent' })).rejects.toThrow(
+      'EADDRINUSE',
+    );
+    expect(closed).toBe(true);
+  });
+
+  it('[LIB-3] onConnect refuses before the handshake, or makes a session read-only', async () => {
+    const server = await startServer({
+      hooks: {
+        onConnect: async ({ room, request }) => {
+          if (room === 'closed') throw new UpgradeRefused(403, 'not yours');
+          return request.url?.includes('token=w') ? 'write' : 'read';
+        },
+      },
+    });
+    const refused = await RawClient.connect(server, 'closed');
+    expect(refused.socket.readyState).not.toBe(refused.socket.OPEN);
+
+    const reader = await RawClient.connect(server, 'room');
+    const doc = new Y.Doc();
+    await reader.join(doc);
+    await reader.untilSaved(1);
+    for (const type of ['update', 'step2'] as const) {
+      reader.send({ type, update: typed('graffiti') });
+      expect(await reader.next('rejected')).toEqual({
+        type: 'rejected',
+        count: 2,
+        reason: 'read-only',
+      });
+    }
+    const writer = yWebsocket(server, 'room?token=w');
+    await synced(writer);
+    expect(writer.doc.getText('t').toString()).toBe('');
+    writer.doc.getText('t').insert(0, 'mine');
+    Y.applyUpdate(doc, (await reader.next('update')).update);
+    // What it only repeats is no attempt to write.
+    const rejections = reader.received.filter(({ type }) => type === 'rejected').length;
+    reader.send({ type: 'step2', update: Y.encodeStateAsUpdate(doc) });
+    await reader.untilSaved(4);
+    expect(reader.received.filter(({ type }) => type === 'rejected').length).toBe(rejections);
+  });
+
+  it('[LIB-4] a hook that throws or rejects closes at most its own session', async () => {
+    const server = await startServer({
+      hooks: {
+        onConnect: ({ room }) => {
+          if (room === 'throws') throw new Error('hook');
+          if (room === 'rejects') return Promise.reject(new Error('hook'));
+          return undefined;
+        },
+        onSaved: () => {
+          throw new Error('hook');
+        },
+        onQuarantine: () => {
+          throw new Error('hook');
+        },
+      },
+    });
+    for (const room of ['throws', 'rejects']) {
+      const client = await RawClient.connect(server, room);
+      expect(client.socket.readyState).not.toBe(client.socket.OPEN);
+    }
+    const client = await RawClient.connect(server, 'room');
+    await client.join(new Y.Doc());
+    client.send({ type: 'update', update: typed('x') });
+    await client.untilSaved(2);
+    client.send({ type: 'update', update: typed('y') });
+    await client.untilSaved(3);
+  });
+
+  it('[LIB-5] onSaved names the room and the seq that is on disk', async () => {
+    const saved: { room: string; seq: number }[] = [];
+    const server = await startServer({ hooks: { onSaved: (about) => void saved.push(about) } });
+    const client = await RawClient.connect(server, 'room');
+    await client.join(new Y.Doc());
+    client.send({ type: 'update', update: typed('x') });
+    await client.untilSaved(2);
+    expect(saved).toEqual([{ room: 'room', seq: 1 }]);
+  });
+
+  it('[LIB-6] a room that is empty is compacted, forgotten, and loads again', async () => {
+    const storage = new MemoryStorage();
+    const compacted = new Promise<void>((resolve) => {
+      const compact = storage.compact.bind(storage);
+      storage.compact = async (...args) => {
+        const done = await compact(...args);
+        resolve();
+        return done;
+      };
+    });
+    let loads = 0;
+    const load = storage.load.bind(storage);
+    storage.load = async (room) => {
+      loads++;
+      return await load(room);
+    };
+    const server = await startServer({ storage, limits: { idleMs: 1 } });
+    const client = await RawClient.connect(server, 'room');
+    await client.join(new Y.Doc());
+    client.send({ type: 'update', update: typed('kept') });
+    await client.untilSaved(2);
+    client.socket.close();
+    await compacted;
+    let again: Y.Doc;
+    do {
+      again = new Y.Doc();
+      const reader = await RawClient.connect(server, 'room');
+      await reader.join(again);
+      reader.socket.close();
+      await reader.untilClosed();
+    } while (loads < 2);
+    expect(again.getText('t').toString()).toBe('kept');
+    const { snapshot, tail } = await storage.load('room');
+    expect([snapshot?.seq, tail.length]).toEqual([1, 0]);
+  });
+
+  it('[LIB-7] quarantined entries come with their author', async () => {
+    const storage = new MemoryStorage();
+    const gap = new Y.Doc();
+    gap.getText('t').insert(0, 'a');
+    const vector = Y.encodeStateVector(gap);
+    gap.getText('t').insert(1, 'b');
+    const beyond = Y.encodeStateAsUpdate(gap, vector);
+    await storage.append([
+      {
+        room: 'room',
+        entries: [
+          { seq: 1, update: typed('kept'), author: 'ada' },
+          { seq: 2, update: beyond, author: 'mallory' },
+          { seq: 3, update: Uint8Array.of(1, 2, 3), author: 'eve' },
+          { seq: 4, update: Y.mergeUpdates([typed('half'), beyond]), author: 'mallory' },
+        ],
+      },
+    ]);
+    const found: Quarantined[] = [];
+    const server = await startServer({
+      storage,
+      hooks: { onQuarantine: ({ entries }) => void found.push(...entries) },
+    });
+    const reader = yWebsocket(server, 'room');
+    await synced(reader);
+    expect(reader.doc.getText('t').toString()).toBe('kept');
+    expect(found.map(({ seq, author }) => [seq, author])).toEqual([
+      [2, 'mallory'],
+      [3, 'eve'],
+      [4, 'mallory'],
+    ]);
+  });
+});
+
+describe('[HTTP] plain HTTP', () => {
+  it('[HTTP-1] serves a built app, its index for every path of the app, and 404 for a missing asset', async () => {
+    const folder = temporaryFolder();
+    mkdirSync(join(folder, 'assets'));
+    writeFileSync(join(folder, 'index.html'), '<title>app</title>');
+    writeFileSync(join(folder, 'assets', 'a-1.js'), 'let a;');
+    const server = await startServer({ staticDir: folder });
+    for (const path of ['/', '/d/some-room', '/d/a%2Fb']) {
+      const response = await fetch(server.url + path);
+      expect([response.status, await response.text()]).toEqual([200, '<title>app</title>']);
+    }
+    const asset = await fetch(`${server.url}/assets/a-1.js`);
+    expect(asset.headers.get('cache-control')).toContain('immutable');
+    expect((await fetch(`${server.url}/assets/none.js`)).status).toBe(404);
+    const outside = await fetch(`${server.url}/%2e%2e/%2e%2e/etc/passwd`);
+    expect(await outside.text()).not.toContain('root:');
+  });
+
+  it('[HTTP-2] without an app there is health and nothing else', async () => {
+    const server = await startServer();
+    expect((await fetch(`${server.url}/health`)).status).toBe(200);
+    expect((await fetch(server.url)).status).toBe(404);
+  });
+});
+
+describe('[CFG] settings', () => {
+  it('[CFG-1] have defaults, and an empty value is none', () => {
+    expect(readConfig({ PORT: '', HOME: '/root' })).toEqual({
+      port: 8080,
+      host: '127.0.0.1',
+      storageUrl: 'lmdb:./data',
+      logLevel: 'info',
+      staticDir: undefined,
+    });
+  });
+
+  it('[CFG-2] a wrong one is one line that names it and what it may be', () => {
+    for (const [name, value] of [
+      ['PORT', 'eighty'],
+      ['PORT', '70000'],
+      ['PORT', '1.5'],
+      ['PORT', '-1'],
+      ['STORAGE_URL', 'mysql://x'],
+      ['STORAGE_URL', 'lmdb:'],
+      ['LOG_LEVEL', 'loud'],
+    ] as const) {
+      let message = '';
+      try {
+        readConfig({ [name]: value });
+      } catch (error) {
+        expect(error).toBeInstanceOf(ConfigError);
+        message = (error as Error).message;
+      }
+      expect(message).toMatch(new RegExp(`^${name} must be .+, not "${value}"$`));
+    }
+  });
+
+  it('[CFG-3] ends the command with code 2', async () => {
+    await expect(startProcess({ PORT: 'eighty' })).rejects.toThrow(
+      'ended with 2: cowrite: PORT must be a whole number from 0 to 65535, not "eighty"\n',
+    );
+    await expect(startProcess({ STORAGE_URL: 'mysql://x' })).rejects.toThrow(
+      'ended with 2: cowrite: STORAGE_URL',
+    );
+  });
+
+  it('[CFG-4] the command ends with 0 on SIGTERM and SIGINT', async () => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      const server = await startProcess({ STORAGE_URL: 'memory:' });
+      const exited = once(server.child, 'exit');
+      server.child.kill(signal);
+      expect(await exited).toEqual([0, null]);
+    }
+  });
+});

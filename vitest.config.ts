@@ -1,0 +1,42 @@
+// Where the tests are, and how long one may take.
+import { availableParallelism } from 'node:os';
+import { defineConfig } from 'vitest/config';
+
+// Vitest keeps one core for itself, which on a machine with two leaves one.
+const maxWorkers = Math.max(2, availableParallelism() - 1);
+
+export default defineConfig({
+  test: {
+    globalSetup: './scripts/vitest-setup.mjs',
+    pool: 'forks',
+    projects: [
+      {
+        test: {
+          name: 'client',
+          include: ['client/{src,test}/**/*.test.ts'],
+          maxWorkers,
+        },
+      },
+      {
+        test: {
+          name: 'server',
+          include: ['server/{src,test}/**/*.test.ts'],
+          maxWorkers,
+          testTimeout: 30_000,
+          hookTimeout: 30_000,
+        },
+      },
+      {
+        test: {
+          name: 'e2e',
+          include: ['e2e/**/*.test.ts'],
+          // After the others and one file at a time: a browser takes a machine for itself.
+          sequence: { groupOrder: 1 },
+          maxWorkers: 1,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+});
