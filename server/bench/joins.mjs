@@ -5,36 +5,21 @@
  * Prints the server's CPU time and peak memory as Linux counts them for its
  * process (/proc). The clients share this process, so the wall time is theirs.
  */
-import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { decodeMessage, encodeMessage } from '@cowrite/client/protocol';
 import { WebSocket } from 'ws';
 import * as Y from 'yjs';
+import { startServer } from './process.mjs';
 
 const megabytes = Number(process.argv[2] ?? 4);
 const clients = Number(process.argv[3] ?? 150);
 const EMPTY_STATE_VECTOR = Uint8Array.of(0);
 const EMPTY_UPDATE = Uint8Array.of(0, 0);
-/** Kernel clock ticks a second, as /proc counts CPU time; 100 on every Linux that Node runs on. */
-const TICKS = 100;
 
-const folder = mkdtempSync(join(tmpdir(), 'cowrite-bench-'));
-const server = spawn(
-  process.execPath,
-  [fileURLToPath(new URL('../dist/cli.js', import.meta.url))],
-  {
-    env: { ...process.env, PORT: '0', STORAGE_URL: `lmdb:${folder}`, LOG_LEVEL: 'warn' },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  },
-);
+const server = await startServer();
 try {
-  await run(await readyUrl());
+  await run(`${server.url}/large`);
 } finally {
-  server.kill('SIGKILL');
-  rmSync(folder, { recursive: true, force: true });
+  server.stop();
 }
 process.exit(0);
 
@@ -55,7 +40,7 @@ async function run(url) {
   }
   await writer.saved(1 + edits);
 
-  const cpu = cpuSeconds();
+  const cpu = server.cpuSeconds();
   const start = performance.now();
   const joined = Array.from({ length: clients }, async () => {
     const client = await connect(url);
@@ -69,8 +54,8 @@ async function run(url) {
   const sent = sizes.reduce((sum, each) => sum + each, 0);
   process.stdout.write(
     `${clients} clients open a document of ${mb(size)}, just edited: ` +
-      `server CPU ${(cpuSeconds() - cpu).toFixed(2)} s, wall ${seconds.toFixed(2)} s, ` +
-      `${mb(sent)} sent, peak memory since its start ${peakMegabytes()} MB\n`,
+      `server CPU ${(server.cpuSeconds() - cpu).toFixed(2)} s, wall ${seconds.toFixed(2)} s, ` +
+      `${mb(sent)} sent, peak memory since its start ${server.peakMegabytes()} MB\n`,
   );
 }
 
@@ -130,33 +115,10 @@ async function connect(url) {
 
 /** The compaction that follows the import is not part of what is measured. */
 async function untilQuiet() {
-  for (let before = -1; cpuSeconds() > before; ) {
-    before = cpuSeconds();
+  for (let before = -1; server.cpuSeconds() > before; ) {
+    before = server.cpuSeconds();
     await new Promise((resolve) => setTimeout(resolve, 1_000));
   }
-}
-
-async function readyUrl() {
-  let output = '';
-  for await (const chunk of server.stdout) {
-    output += chunk;
-    const ready = /ready: http(\S+)/.exec(output);
-    if (ready !== null) return `ws${ready[1]}/ws/large`;
-  }
-  throw new Error('the server did not start');
-}
-
-function cpuSeconds() {
-  const [, user, system] = /\) .(?: \S+){10} (\d+) (\d+)/.exec(read('stat'));
-  return (Number(user) + Number(system)) / TICKS;
-}
-
-function peakMegabytes() {
-  return Math.round(Number(/VmHWM:\s+(\d+)/.exec(read('status'))[1]) / 1024);
-}
-
-function read(file) {
-  return readFileSync(`/proc/${server.pid}/${file}`, 'utf8');
 }
 
 function mb(bytes) {

@@ -53,7 +53,7 @@ const SLOWEST = 64;
 /** With this many receivers or fewer a flush is so cheap that it need not wait. */
 const SMALL_ROOM = 8;
 /** Milliseconds of one flush in one turn of the loop. */
-const SLICE_MS = 5;
+const SLICE_MS = 2;
 const DELAY_PER_RECEIVER = 0.25;
 const LONGEST_DELAY = 50;
 

@@ -1,11 +1,11 @@
 import fc from 'fast-check';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
+import { withSeed } from '../test/histories.js';
 import { ManualClock } from './clock.js';
 import { Log, type LogRoom } from './log.js';
 import { MemoryStorage } from './storage/memory.js';
 import type { Append } from './storage/storage.js';
-import { withSeed } from './update/testing.js';
 
 /** A store whose commits end when and how the test says. */
 class ScriptedStorage extends MemoryStorage {

@@ -34,6 +34,7 @@ import type { Parsed } from './update/parsed.js';
 import { RangeSet } from './update/ranges.js';
 import { covers, decodeStateVector, meets, type StateVector } from './update/state-vector.js';
 import type { Tail } from './update/tail.js';
+import { type Waiter, Waiting } from './waiting.js';
 
 /** The store takes no more for now; the client keeps its edits and comes back. */
 export class StoreFull extends Error {
@@ -41,14 +42,12 @@ export class StoreFull extends Error {
 }
 
 /** A session as the room sees it. */
-export interface Member extends Receiver {
+export interface Member extends Receiver, Waiter {
   /** Who writes, as the log keeps it. */
   readonly author: string;
   readonly mayWrite: MayWrite;
   /** Whether it has written new structs of this client by updates of its own. */
   hasWritten(client: number): boolean;
-  /** Whether something of it waits for others' edits or for a client id. */
-  readonly isWaiting: boolean;
   send(message: Message): void;
   close(code: number, reason: string): void;
   /** The room's log is on disk up to `seq`. */
@@ -76,14 +75,12 @@ export interface RoomDependencies {
   readonly onSaved: (room: string, seq: number) => void;
 }
 
-const RETRY_MS = 50;
-
 export class Room implements LogRoom {
   readonly name: string;
   readonly awareness: Awareness<Member>;
   readonly fanout: Fanout<Member>;
   /** Sessions with something that waits for others' edits or for a client id. */
-  readonly waiting = new Set<Member>();
+  readonly waiting: Waiting<Member>;
   readonly #deps: RoomDependencies;
   readonly #frontier: Frontier;
   readonly #tail: Tail;
@@ -98,8 +95,6 @@ export class Room implements LogRoom {
   #isClosed = false;
   /** A compaction that failed is not tried again before the tail has this many bytes. */
   #compactFrom = 0;
-  #retrying = false;
-  #isFreed = false;
   /** Called when nobody is left, and again whenever something has ended that kept the room open. */
   onIdle: (() => void) | undefined;
 
@@ -114,6 +109,9 @@ export class Room implements LogRoom {
     this.#durableSeq = tail.lastSeq;
     this.awareness = new Awareness(deps.awareness);
     this.fanout = new Fanout(deps.fanout, tail, this.awareness);
+    this.waiting = new Waiting(deps.clock, (session, isFreed) =>
+      session.guard(() => session.retry(this, isFreed)),
+    );
   }
 
   /** Reads the room from the store. Writes nothing, whatever it finds. */
@@ -169,10 +167,10 @@ export class Room implements LogRoom {
   leave(session: Member): void {
     if (!this.#sessions.delete(session)) return;
     this.fanout.remove(session);
-    this.waiting.delete(session);
+    this.waiting.remove(session);
     this.awareness.leave(session);
     if (this.awareness.hasChanges) this.fanout.schedule();
-    this.#retryWaiting(true);
+    this.waiting.changed(true);
     if (this.#sessions.size === 0) this.onIdle?.();
   }
 
@@ -286,7 +284,7 @@ export class Room implements LogRoom {
     const bytes = change.update.slice();
     this.#deps.log.append(this, { seq, update: bytes, author: session.author });
     this.fanout.updated(session, bytes);
-    if (this.waiting.size > 0) this.#retryWaiting(false);
+    this.waiting.changed(false);
     return missing;
   }
 
@@ -296,22 +294,6 @@ export class Room implements LogRoom {
     if (this.awareness.hasChanges) this.fanout.schedule();
     for (const { client } of foreign) this.awareness.ownerOf(client)?.probe();
     return foreign;
-  }
-
-  #retryWaiting(isFreed: boolean): void {
-    this.#isFreed ||= isFreed && this.waiting.size > 0;
-    if (this.#retrying || this.waiting.size === 0) return;
-    this.#retrying = true;
-    // What waits may be large and wait for long: it is not looked at on every keystroke.
-    this.#deps.clock.after(RETRY_MS, () => {
-      const freed = this.#isFreed;
-      this.#retrying = false;
-      this.#isFreed = false;
-      for (const session of this.waiting) {
-        session.guard(() => session.retry(this, freed));
-        if (!session.isWaiting) this.waiting.delete(session);
-      }
-    });
   }
 
   saved(seq: number): void {

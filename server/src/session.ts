@@ -11,9 +11,9 @@ import { Acknowledgements } from './acknowledgements.js';
 import { type AwarenessEntry, readAwareness } from './awareness.js';
 import type { Clock, Timer } from './clock.js';
 import type { Dialect } from './dialect.js';
+import { Parking } from './parking.js';
 import { type Member, type Room, StoreFull } from './room.js';
 import type { Connection } from './transport.js';
-import type { Missing } from './update/admit.js';
 import { parseUpdate, UpdateParser } from './update/parse.js';
 import type { Parsed } from './update/parsed.js';
 import { UpdateRefused } from './update/refused.js';
@@ -35,12 +35,6 @@ type State =
   | { readonly kind: 'in'; readonly room: Room }
   | { readonly kind: 'closed' };
 
-interface Parked {
-  readonly count: number;
-  readonly update: Parsed;
-  missing: Missing;
-}
-
 /** Bytes of a message that are read in one go; it takes some milliseconds. */
 const LARGE_MESSAGE = 128 * 1024;
 const SLICE_MS = 4;
@@ -51,8 +45,6 @@ const MAX_STATE_VECTOR = 1024 * 1024;
 const MAX_SAID = 1024 * 1024;
 /** Messages that may wait for something missing, kept or not, before the session has to start again. */
 const MAX_OPEN = 1_000;
-const MAX_PARKED = 64;
-const MAX_PARKED_BYTES = 256 * 1024;
 /** Client ids that a session is known to write with; a client has one, and a new one now and then. */
 const MAX_WRITTEN = 64;
 const MAX_CLAIMS = 8;
@@ -74,7 +66,7 @@ export class Session implements Member {
   readonly #logger: Logger;
   readonly #acknowledgements = new Acknowledgements();
   #state: State = { kind: 'waiting' };
-  #parked: Parked[] = [];
+  readonly #parking = new Parking();
   /** Set while the client has been asked for what is missing: when it may be asked again. */
   #ask: { delay: number; timer: Timer } | undefined;
   /** The newest states this session sent for client ids that belong to another. */
@@ -169,7 +161,7 @@ export class Session implements Member {
     this.#state = { kind: 'closed' };
     this.#ask?.timer.cancel();
     this.#probe?.cancel();
-    this.#parked = [];
+    this.#parking.clear();
     this.#claims.clear();
     room?.leave(this);
   }
@@ -304,10 +296,10 @@ export class Session implements Member {
         return;
       }
       this.#acknowledgements.open(count);
-      this.#park(room, { count, update, missing });
+      if (this.#parking.add(count, update, missing)) room.waiting.add(this);
       this.#askAgain(room);
     } else if (isWhole) {
-      this.#parked = [];
+      this.#parking.clear();
       this.#ask?.timer.cancel();
       this.#ask = undefined;
       this.#acknowledgements.settleAllUpTo(count, room.lastSeq);
@@ -326,16 +318,6 @@ export class Session implements Member {
 
   #reject(count: number): void {
     if (this.dialect.acknowledges) this.send({ type: 'rejected', count, reason: 'read-only' });
-  }
-
-  #park(room: Room, parked: Parked): void {
-    const bytes = this.#parked.reduce((sum, { update }) => sum + update.bytes.length, 0);
-    // What is not kept is not lost: the client's answer to step 1 brings it again.
-    if (this.#parked.length >= MAX_PARKED) return;
-    if (bytes + parked.update.bytes.length > MAX_PARKED_BYTES) return;
-    // A copy: the frame lies in a buffer that ws shares among messages.
-    this.#parked.push({ ...parked, update: parseUpdate(parked.update.bytes.slice()) });
-    room.waiting.add(this);
   }
 
   /** Step 1 again, at growing intervals, until a step 2 leaves nothing missing. */
@@ -359,17 +341,11 @@ export class Session implements Member {
    * @param isFreed a session has left, so that its client ids are free
    */
   retry(room: Room, isFreed: boolean): void {
-    for (const parked of [...this.#parked]) {
-      const { client, clock } = parked.missing;
-      if (!isFreed && room.clock(client) <= clock) continue;
-      const missing = room.write(this, parked.update);
-      if (missing !== undefined) {
-        parked.missing = missing;
-      } else {
-        this.#parked = this.#parked.filter((other) => other !== parked);
-        this.#acknowledgements.settle(parked.count, room.lastSeq);
-      }
-    }
+    this.#parking.retry(
+      ({ client, clock }) => isFreed || room.clock(client) > clock,
+      (update) => room.write(this, update),
+      (count) => this.#acknowledgements.settle(count, room.lastSeq),
+    );
     if (isFreed && this.#claims.size > 0) {
       const entries = [...this.#claims.values()];
       this.#claims.clear();
@@ -379,7 +355,7 @@ export class Session implements Member {
   }
 
   get isWaiting(): boolean {
-    return this.#parked.length > 0 || this.#claims.size > 0;
+    return !this.#parking.isEmpty || this.#claims.size > 0;
   }
 
   /** The room's log is on disk up to `durable`. */

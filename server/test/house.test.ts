@@ -13,7 +13,7 @@ const FLOORS = [
   ['config', 'http', 'rooms', 'session', 'storage/open'],
   ['transport'],
   ['room'],
-  ['load', 'fanout', 'log', 'snapshots', 'compact/compaction', 'compact/workers'],
+  ['load', 'fanout', 'log', 'waiting', 'parking', 'snapshots', 'compact/compaction', 'compact/workers'],
   ['dialect', 'room-name', 'awareness', 'acknowledgements', 'compact/policy'],
   ['frame', 'storage/lmdb', 'storage/memory', 'storage/contract', 'compact/worker'],
   ['storage/storage', 'storage/record', 'storage/salvage', 'storage/lock', 'compact/job', 'clock'],
@@ -27,7 +27,7 @@ interface Source {
 }
 
 const sources: Source[] = (readdirSync(SOURCE, { recursive: true }) as string[])
-  .filter((file) => file.endsWith('.ts') && !/\.test\.ts$|\.d\.ts$|testing\.ts$/.test(file))
+  .filter((file) => file.endsWith('.ts') && !/\.test\.ts$|\.d\.ts$/.test(file))
   .map((file) => {
     const text = readFileSync(join(SOURCE, file), 'utf8');
     const imports = [...text.matchAll(/^(?:import|export) (type )?[^;]*?from '([^']+)'/gms)].map(

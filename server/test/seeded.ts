@@ -1,9 +1,19 @@
 /**
  * Random numbers that a seed repeats.
  *
- * The seed is printed before it is used, so that a failure can be run again with
- * `SEED=<seed>`; a seed that failed once stays as a test of its own.
+ * `npm test` takes the same seed each time, so that it fails for what was changed
+ * and not for luck. `SEED=random` explores; the seed is printed before it is used,
+ * `SEED=<seed>` repeats it, and one that failed once stays as a test of its own.
  */
+
+const USUAL_SEED = 1;
+
+/** The seed that the environment asks for. */
+export function chosenSeed(): number {
+  const { SEED } = process.env;
+  if (SEED === 'random') return Math.floor(Math.random() * 2 ** 31);
+  return SEED === undefined ? USUAL_SEED : Number(SEED);
+}
 
 export class Dice {
   readonly seed: number;
@@ -14,10 +24,9 @@ export class Dice {
     this.#state = seed >>> 0;
   }
 
-  /** From `SEED` or at random, printed. @param what the test's tag */
+  /** @param what the test's tag, printed with the seed */
   static announced(what: string): Dice {
-    const { SEED } = process.env;
-    const seed = SEED === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(SEED);
+    const seed = chosenSeed();
     console.log(`${what} SEED=${seed}`);
     return new Dice(seed);
   }

@@ -2,12 +2,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as Y from 'yjs';
+import { content, type Edit, edits, replay, withSeed } from '../../test/histories.js';
 import { admit, type Change } from './admit.js';
 import { Frontier } from './frontier.js';
 import { parseUpdate } from './parse.js';
 import type { Ranges } from './ranges.js';
 import { Tail } from './tail.js';
-import { content, type Edit, edits, replay, withSeed } from './testing.js';
 
 describe('[ADM] admission against real documents', () => {
   const check = (script: readonly (readonly [number, Edit])[], luck: Iterable<number>) => {

@@ -1,6 +1,7 @@
 /** Random histories of several Yjs clients, for property tests. Not part of the package's exports. */
 import fc from 'fast-check';
 import * as Y from 'yjs';
+import { chosenSeed } from './seeded.js';
 
 export type Edit =
   | { kind: 'insert'; at: number; text: string }
@@ -209,14 +210,12 @@ export function content(doc: Y.Doc) {
   };
 }
 
-/** Runs a property with a seed that is printed on failure; `SEED` repeats it, `RUNS` makes it longer. */
+/** Runs a property with the chosen seed, printed on failure; `RUNS` makes it longer. */
 export function withSeed<T>(property: fc.IProperty<T>): void;
 export function withSeed<T>(property: fc.IAsyncProperty<T>): Promise<void>;
 export function withSeed<T>(property: fc.IProperty<T> | fc.IAsyncProperty<T>): unknown {
-  const seed =
-    process.env.SEED === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(process.env.SEED);
   return fc.assert(property as fc.IProperty<T>, {
-    seed,
+    seed: chosenSeed(),
     numRuns: Number(process.env.RUNS ?? 200),
     verbose: 1,
   });

@@ -1,0 +1,162 @@
+/**
+ * What people in another room notice of a crowd that does not read:
+ * `node server/bench/slow-readers.mjs [readers] [rounds]` after `npm run build`.
+ *
+ * A room has `readers` sockets (1,000) and one writer of 20 KB edits, ten a
+ * second. In another room two people type. Measured is the time of their
+ * keystrokes from one to the other while the crowd is idle, reads, and has
+ * stopped reading. The crowd and the two people are a process each; server and
+ * people have a core to themselves where `taskset` is there and cores suffice.
+ */
+import { spawn } from 'node:child_process';
+import { connect as connectTcp } from 'node:net';
+import { cpus } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { encodeMessage } from '@cowrite/client/protocol';
+import { WebSocket } from 'ws';
+import * as Y from 'yjs';
+import { pinned, startServer } from './process.mjs';
+
+const EDIT_BYTES = 20_000;
+const EDIT_EVERY = 100;
+const KEY_EVERY = 10;
+const PHASE_MS = 10_000;
+
+const [role, ...rest] = process.argv.slice(2);
+if (role === 'crowd') await crowd(...rest);
+else if (role === 'people') await people(...rest);
+else await measure(Number(role ?? 1_000), Number(rest[0] ?? 3));
+
+async function measure(readers, rounds) {
+  const cores = cpus().length;
+  const server = await startServer({ core: cores > 1 ? 0 : undefined });
+  const phases = ['idle', 'reading', 'stopped'];
+  const table = Object.fromEntries(phases.map((phase) => [phase, []]));
+  try {
+    const people = start(cores > 1 ? 1 : undefined, ['people', server.url]);
+    await people.say('warm up');
+    for (let round = 0; round < rounds; round++) {
+      for (const phase of phases) {
+        const others = start(cores > 2 ? 2 : cores - 1 || undefined, [
+          'crowd',
+          `${server.url}/crowd-${round}-${phase}`,
+          String(readers),
+        ]);
+        await others.say(phase);
+        const cpu = server.cpuSeconds();
+        const { median, p99, worst } = await people.say('measure');
+        const resident = server.residentMegabytes();
+        const share = (server.cpuSeconds() - cpu) / (PHASE_MS / 1000);
+        others.child.kill('SIGKILL');
+        table[phase].push(p99);
+        process.stdout.write(
+          `round ${round + 1}, crowd of ${readers} ${phase}: keystroke median ${ms(median)}, ` +
+            `p99 ${ms(p99)}, worst ${ms(worst)}; server at ${Math.round(100 * share)} %, ${resident} MB\n`,
+        );
+      }
+    }
+    people.child.kill('SIGKILL');
+    for (const phase of phases) {
+      const sorted = table[phase].sort((a, b) => a - b);
+      process.stdout.write(
+        `${phase}: p99 median ${ms(at(sorted, 0.5))} (${ms(sorted[0])} to ${ms(sorted.at(-1))})\n`,
+      );
+    }
+  } finally {
+    server.stop();
+  }
+  process.exit(0);
+}
+
+/** A copy of this script in a part of its own; `say` resolves to its answer. */
+function start(core, args) {
+  const [command, all] = pinned(core, process.execPath, [fileURLToPath(import.meta.url), ...args]);
+  const child = spawn(command, all, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const say = (word) =>
+    new Promise((resolve, reject) => {
+      child.once('message', resolve);
+      child.once('exit', (code) => reject(new Error(`${args[0]} ended with ${code}`)));
+      child.send(word);
+    });
+  return { child, say };
+}
+
+/** Joins the room, and then reads or does not; when told to, somebody writes. */
+async function crowd(url, readers) {
+  const sockets = [];
+  for (let i = 0; i < Number(readers); i++) sockets.push(await rawReader(url));
+  const writer = new WebSocket(url, ['cowrite.v1']);
+  await new Promise((resolve) => writer.once('open', resolve));
+  process.on('message', (phase) => {
+    if (phase === 'stopped') for (const socket of sockets) socket.pause();
+    if (phase !== 'idle') {
+      const doc = new Y.Doc();
+      doc.on('update', (update) => writer.send(encodeMessage({ type: 'update', update })));
+      const text = doc.getText('t');
+      setInterval(() => text.insert(text.length, 'y'.repeat(EDIT_BYTES)), EDIT_EVERY);
+    }
+    process.send('ready');
+  });
+}
+
+/** A socket that has joined; what it reads it throws away unparsed, so that a thousand cost little. */
+async function rawReader(url) {
+  const { hostname, port, pathname } = new URL(url);
+  const socket = connectTcp({ host: hostname, port: Number(port) });
+  socket.write(
+    `GET ${pathname} HTTP/1.1\r\nHost: ${hostname}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n` +
+      'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n',
+  );
+  await new Promise((resolve) => socket.once('data', resolve));
+  // A masked step 1 with an empty state vector (mask of zeros).
+  socket.write(Buffer.from([0x82, 0x84, 0, 0, 0, 0, 0, 0, 1, 0]));
+  socket.on('data', () => undefined);
+  return socket;
+}
+
+/** Two people: the time from one's keystroke to the other's screen. */
+async function people(url) {
+  const [typing] = await Promise.all([
+    person(`${url}/people`, () => undefined),
+    person(`${url}/people`, () => seen()),
+  ]);
+  let seen = () => undefined;
+  const doc = new Y.Doc();
+  doc.on('update', (update) => typing.send(encodeMessage({ type: 'update', update })));
+  const text = doc.getText('t');
+  process.on('message', async (word) => {
+    const times = [];
+    const end = performance.now() + (word === 'measure' ? PHASE_MS : 2_000);
+    while (performance.now() < end) {
+      const start = performance.now();
+      const arrived = new Promise((resolve) => {
+        seen = resolve;
+      });
+      text.insert(text.length, 'x');
+      await arrived;
+      times.push(performance.now() - start);
+      await new Promise((resolve) => setTimeout(resolve, KEY_EVERY));
+    }
+    times.sort((a, b) => a - b);
+    process.send({ median: at(times, 0.5), p99: at(times, 0.99), worst: times.at(-1) });
+  });
+}
+
+async function person(url, onUpdate) {
+  const socket = new WebSocket(url, ['cowrite.v1']);
+  await new Promise((resolve) => socket.once('open', resolve));
+  socket.send(encodeMessage({ type: 'step1', stateVector: Uint8Array.of(0) }));
+  // Sync message (0) that is an update (2).
+  socket.on('message', (data) => {
+    if (data[0] === 0 && data[1] === 2) onUpdate();
+  });
+  return socket;
+}
+
+function at(sorted, quantile) {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * quantile))];
+}
+
+function ms(value) {
+  return `${value.toFixed(1)} ms`;
+}
