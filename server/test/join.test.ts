@@ -11,19 +11,14 @@ import {
   startServer,
   synced,
   temporaryFolder,
+  untilCompacted,
   untilDoc,
   yWebsocket,
 } from './support.js';
 
 /** Enough for a compaction, and one edit behind it. */
 async function compactedRoom(storage: Storage) {
-  const compacted = withResolvers();
-  const compact = storage.compact.bind(storage);
-  storage.compact = async (...args) => {
-    const done = await compact(...args);
-    compacted.resolve(undefined);
-    return done;
-  };
+  const compacted = untilCompacted(storage);
   const server = await startServer({ storage });
   const writer = await RawClient.connect(server, 'room');
   const doc = new Y.Doc();
@@ -32,16 +27,8 @@ async function compactedRoom(storage: Storage) {
   doc.getText('t').delete(10, 5);
   writer.send({ type: 'update', update: Y.encodeStateAsUpdate(doc) });
   await writer.untilSaved(2);
-  await compacted.promise;
+  await compacted;
   return { server, writer, doc };
-}
-
-function withResolvers() {
-  let resolve: (value: unknown) => void = () => undefined;
-  const promise = new Promise<unknown>((done) => {
-    resolve = done;
-  });
-  return { promise, resolve };
 }
 
 describe('[JOIN] joining', () => {

@@ -13,17 +13,10 @@
 import { CowriteProvider } from '@cowrite/client';
 import { LmdbStorage } from '@cowrite/server';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { WebSocket } from 'ws';
 import type * as Y from 'yjs';
 import { Address, Ledger, same, tapped, turn, union } from './ledger.js';
 import { Dice } from './seeded.js';
-import {
-  type ServerProcess,
-  socketUrl,
-  startProcess,
-  temporaryFolder,
-  untilDoc,
-} from './support.js';
+import { type ServerProcess, served, startProcess, temporaryFolder, untilDoc } from './support.js';
 
 const KILLS = Number(process.env.KILLS ?? 12);
 const ROOMS = 4;
@@ -188,19 +181,8 @@ async function turnsUntil(holds: () => boolean): Promise<void> {
   throw new Error(`nothing came in ${MAX_TURNS} turns of the loop`);
 }
 
-/** What a client that has nothing is given. */
-async function load(server: ServerProcess, room: string): Promise<Y.Doc> {
-  const reader = new CowriteProvider({ url: socketUrl(server), room, WebSocket });
-  try {
-    await reader.whenSynced();
-  } finally {
-    reader.destroy();
-  }
-  return reader.doc;
-}
-
 async function keptItsPromises(room: Room, server: ServerProcess, when: string): Promise<void> {
-  const loaded = await load(server, room.name);
+  const loaded = await served(server, room.name);
   const all = union(room.writers.map(({ doc }) => doc));
   expect(room.ledger.brokenIn(loaded, all), `${room.name} after ${when}`).toEqual([]);
   expect(loaded.store.pendingStructs).toBeNull();
@@ -211,7 +193,7 @@ async function converged(room: Room, server: ServerProcess): Promise<void> {
   const docs = room.writers.map(({ doc }) => doc);
   const all = union(docs);
   await Promise.all(docs.map((doc) => untilDoc(doc, () => same(doc, all))));
-  const loaded = await load(server, room.name);
+  const loaded = await served(server, room.name);
   expect(same(loaded, all)).toBe(true);
   for (const doc of [...docs, loaded]) {
     expect(doc.getText('text').toString()).toBe(all.getText('text').toString());

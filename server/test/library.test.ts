@@ -5,22 +5,22 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createServer, MemoryStorage, type Quarantined, UpgradeRefused } from '@cowrite/server';
 import { describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
 import * as Y from 'yjs';
 import { ConfigError, readConfig } from '../src/config.js';
+import { turn } from './ledger.js';
 import {
+  gate,
   RawClient,
+  socketUrl,
   startProcess,
   startServer,
   synced,
   temporaryFolder,
+  typed,
+  untilCompacted,
   yWebsocket,
 } from './support.js';
-
-function typed(text: string): Uint8Array {
-  const doc = new Y.Doc();
-  doc.getText('t').insert(0, text);
-  return Y.encodeStateAsUpdate(doc);
-}
 
 describe('[LIB] the library', () => {
   it('[LIB-1] listens on a free port and says where; close() can be called twice', async () => {
@@ -42,6 +42,57 @@ describe('[LIB] the library', () => {
       'EADDRINUSE',
     );
     expect(closed).toBe(true);
+  });
+
+  it('[LIB-1] close() opens no session for a socket that onConnect has not decided about, nor waits for it', async () => {
+    const storage = new MemoryStorage();
+    const [writing, disk] = [gate(), gate()];
+    const append = storage.append.bind(storage);
+    storage.append = async (batch) => {
+      writing.open();
+      await disk.opened;
+      await append(batch);
+    };
+    const loads: string[] = [];
+    const load = storage.load.bind(storage);
+    storage.load = async (room) => {
+      loads.push(room);
+      return await load(room);
+    };
+    const asked = { soon: gate(), never: gate() };
+    const decided = { soon: gate(), never: gate() };
+    const server = await startServer({
+      storage,
+      hooks: {
+        onConnect: async ({ room }) => {
+          if (room === 'soon' || room === 'never') {
+            asked[room].open();
+            await decided[room].opened;
+          }
+          return undefined;
+        },
+      },
+    });
+    const writer = await RawClient.connect(server, 'room');
+    await writer.join(new Y.Doc());
+    writer.send({ type: 'update', update: typed('x') });
+    await writing.opened;
+    const ended = ['soon', 'never'].map((room) =>
+      once(new WebSocket(`${socketUrl(server)}/${room}`), 'error'),
+    );
+    await Promise.all([asked.soon.opened, asked.never.opened]);
+
+    const closed = server.close();
+    decided.soon.open();
+    const [refused] = await ended[0]!;
+    expect(refused.message).toBe('Unexpected server response: 503');
+    disk.open();
+    await closed;
+    const [cutOff] = await ended[1]!;
+    expect(cutOff.code).toBe('ECONNRESET');
+    decided.never.open();
+    await turn();
+    expect(loads).toEqual(['room']);
   });
 
   it('[LIB-3] onConnect refuses before the handshake, or makes a session read-only', async () => {
@@ -120,14 +171,7 @@ describe('[LIB] the library', () => {
 
   it('[LIB-6] a room that is empty is compacted, forgotten, and loads again', async () => {
     const storage = new MemoryStorage();
-    const compacted = new Promise<void>((resolve) => {
-      const compact = storage.compact.bind(storage);
-      storage.compact = async (...args) => {
-        const done = await compact(...args);
-        resolve();
-        return done;
-      };
-    });
+    const compacted = untilCompacted(storage);
     let loads = 0;
     const load = storage.load.bind(storage);
     storage.load = async (room) => {

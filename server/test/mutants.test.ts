@@ -25,12 +25,13 @@ import { Frontier } from '../src/update/frontier.js';
 import { parseUpdate } from '../src/update/parse.js';
 import { UpdateRefused } from '../src/update/refused.js';
 import { Tail } from '../src/update/tail.js';
-import { edits, replay, type World } from '../src/update/testing.js';
+import { edits, replay, type World } from './histories.js';
 import { same, union } from './ledger.js';
 import { anyBytes, mutate, varUint } from './mutate.js';
 import { Dice } from './seeded.js';
 import {
   type ServerProcess,
+  served,
   socketUrl,
   startProcess,
   temporaryFolder,
@@ -86,7 +87,7 @@ describe('[FLT-14] mutants', () => {
     await server.kill();
     const after = await startProcess(environment);
     for (const [room, mark] of marks) {
-      const doc = await load(after, room);
+      const doc = await served(after, room);
       expect(doc.getText('honest').toString(), room).toContain(mark);
     }
     console.log(
@@ -302,16 +303,6 @@ function connect(server: ServerProcess, room: string): CowriteProvider {
   return provider;
 }
 
-async function load(server: ServerProcess, room: string): Promise<Y.Doc> {
-  const reader = new CowriteProvider({ url: socketUrl(server), room, WebSocket });
-  try {
-    await reader.whenSynced();
-  } finally {
-    reader.destroy();
-  }
-  return reader.doc;
-}
-
 /** @returns what an honest client wrote last, after all of it */
 async function attack(
   server: ServerProcess,
@@ -347,7 +338,7 @@ async function attack(
   await honest.whenSaved();
   // The server may still take in what attackers left waiting when their sockets closed.
   for (let attempt = 1; ; attempt++) {
-    const loaded = await load(server, room);
+    const loaded = await served(server, room);
     expect(loaded.store.pendingStructs).toBeNull();
     expect(loaded.store.pendingDs).toBeNull();
     expect(loaded.getText('honest').toString()).toContain(mark);

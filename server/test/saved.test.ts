@@ -3,12 +3,17 @@
 import { type Append, LmdbStorage, MemoryStorage } from '@cowrite/server';
 import { describe, expect, it } from 'vitest';
 import * as Y from 'yjs';
+import { ManualClock } from '../src/clock.js';
+import { turn } from './ledger.js';
 import {
+  gate,
   RawClient,
   startProcess,
   startServer,
   synced,
   temporaryFolder,
+  typed,
+  untilCompacted,
   yWebsocket,
 } from './support.js';
 
@@ -35,12 +40,6 @@ class HeldStorage extends MemoryStorage {
     this.#open = true;
     for (const wake of this.#waiting.splice(0)) wake();
   }
-}
-
-function typed(text: string): Uint8Array {
-  const doc = new Y.Doc();
-  doc.getText('t').insert(0, text);
-  return Y.encodeStateAsUpdate(doc);
 }
 
 describe('[SAVE] saved', () => {
@@ -214,6 +213,55 @@ describe('[SAVE] saved', () => {
     expect((await client.untilClosed()).code).toBe(1011);
   });
 
+  it("[FLT-4] what a load that took too long brings in the end is nobody's room: it writes nothing, and nobody enters it", async () => {
+    const clock = new ManualClock();
+    clock.soon = (call) => void setImmediate(call);
+    const storage = new MemoryStorage();
+    // So much that a room that is loaded with it is compacted at once.
+    const update = typed('x'.repeat(70_000));
+    await storage.append([{ room: 'room', entries: [{ seq: 1, update, author: 'ada' }] }]);
+    const [asked, slow] = [gate(), gate()];
+    let loads = 0;
+    const load = storage.load.bind(storage);
+    storage.load = async (room) => {
+      const stored = await load(room);
+      if (++loads === 1) {
+        asked.open();
+        await slow.opened;
+      }
+      return stored;
+    };
+    let compactions = 0;
+    const since = storage.since.bind(storage);
+    storage.since = async (...args) => {
+      compactions++;
+      return await since(...args);
+    };
+    const compacted = untilCompacted(storage);
+    const server = await startServer({ storage, clock, limits: { loadMs: 10_000 } });
+    const first = await RawClient.connect(server, 'room');
+    await asked.opened;
+    clock.advance(10_000);
+    expect((await first.untilClosed()).code).toBe(1011);
+
+    const second = await RawClient.connect(server, 'room');
+    const doc = new Y.Doc();
+    await second.join(doc);
+    await compacted;
+    doc.getText('t').insert(0, 'second ');
+    second.send({ type: 'update', update: Y.encodeStateAsUpdate(doc) });
+    await second.untilSaved(2);
+
+    slow.open();
+    await turn();
+    expect(compactions).toBe(1);
+    const third = await RawClient.connect(server, 'room');
+    const copy = new Y.Doc();
+    await third.join(copy);
+    expect(copy.getText('t').toString()).toBe(doc.getText('t').toString());
+    expect(loads).toBe(2);
+  });
+
   it('[FLT-6] an edit that arrives while a snapshot is written is in the tail and survives', async () => {
     const storage = new MemoryStorage();
     const compact = storage.compact.bind(storage);
@@ -276,14 +324,7 @@ describe('[SAVE] saved', () => {
     }
     const lost: { seq: number; reason: string }[] = [];
     const damaged = await LmdbStorage.open(folder);
-    const compact = damaged.compact.bind(damaged);
-    const setAside = new Promise<void>((resolve) => {
-      damaged.compact = async (...args) => {
-        const done = await compact(...args);
-        resolve();
-        return done;
-      };
-    });
+    const setAside = untilCompacted(damaged);
     const second = await startServer({
       storage: damaged,
       hooks: {

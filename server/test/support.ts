@@ -5,8 +5,14 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { CowriteProvider } from '@cowrite/client';
 import { decodeMessage, encodeMessage, type Message } from '@cowrite/client/protocol';
-import { type CowriteServer, createServer, type ServerOptions } from '@cowrite/server';
+import {
+  type CowriteServer,
+  createServer,
+  type ServerOptions,
+  type Storage,
+} from '@cowrite/server';
 import { onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 import { WebsocketProvider } from 'y-websocket';
@@ -73,6 +79,27 @@ export async function startProcess(environment: Record<string, string>): Promise
       await exited;
     },
   };
+}
+
+/** Something that waits until the test lets it pass. */
+export function gate(): { readonly opened: Promise<void>; open(): void } {
+  let open: () => void = () => undefined;
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open };
+}
+
+/** Resolves once the store has been given another snapshot. */
+export async function untilCompacted(storage: Storage): Promise<void> {
+  const compact = storage.compact.bind(storage);
+  await new Promise<void>((resolve) => {
+    storage.compact = async (...args) => {
+      const done = await compact(...args);
+      resolve();
+      return done;
+    };
+  });
 }
 
 /** The address of the rooms of a server. */
@@ -184,6 +211,24 @@ export function yWebsocket(
 export async function synced(provider: WebsocketProvider): Promise<void> {
   if (!provider.synced)
     await new Promise<void>((resolve) => provider.once('sync', () => resolve()));
+}
+
+/** What a client that has nothing is given. */
+export async function served(server: { readonly url: string }, room: string): Promise<Y.Doc> {
+  const reader = new CowriteProvider({ url: socketUrl(server), room, WebSocket });
+  try {
+    await reader.whenSynced();
+  } finally {
+    reader.destroy();
+  }
+  return reader.doc;
+}
+
+/** An update by which somebody new types this. */
+export function typed(text: string): Uint8Array {
+  const doc = new Y.Doc();
+  doc.getText('t').insert(0, text);
+  return Y.encodeStateAsUpdate(doc);
 }
 
 /** Resolves once something holds of a document; looks again at each of its updates. */

@@ -22,7 +22,8 @@ export class StorageInUse extends Error {
 export async function lockFolder(folder: string): Promise<Unlock> {
   const address = lockAddress(realpathSync(folder));
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const unlock = (await listen(address)) ?? (await replaceStale(address));
+    // A pipe of Windows goes with its process, and leaves nothing to remove.
+    const unlock = await (process.platform === 'win32' ? listen(address) : listenAlone(address));
     if (unlock !== undefined) return unlock;
     if (await answers(address)) break;
   }
@@ -47,15 +48,16 @@ async function listen(address: string): Promise<Unlock | undefined> {
 }
 
 /**
- * Takes the place of a process that was killed. Of several that find its socket
- * file, one at a time looks, removes and listens, so that none removes another's
- * new one.
+ * Listens, also in the place of a process that was killed. One process at a time
+ * looks, removes and listens: between an owner's `bind` and its `listen` its socket
+ * is there and nobody answers, and another would take it for one left behind.
  */
-async function replaceStale(address: string): Promise<Unlock | undefined> {
+async function listenAlone(address: string): Promise<Unlock | undefined> {
   const turnstile = `${address}.turn`;
   try {
     mkdirSync(turnstile);
-  } catch {
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     // Another is in there. One that was killed in there is not waited for.
     await new Promise((resolve) => setTimeout(resolve, 100 + Math.random() * 200));
     if (isOlderThan(turnstile, 5_000)) rmSync(turnstile, { recursive: true, force: true });

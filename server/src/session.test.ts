@@ -1,0 +1,99 @@
+import { encodeMessage } from '@cowrite/client/protocol';
+import { pino } from 'pino';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { type AwarenessEntry, encodeAwareness } from './awareness.js';
+import { ManualClock } from './clock.js';
+import { Workers } from './compact/workers.js';
+import { chooseDialect } from './dialect.js';
+import { Log } from './log.js';
+import { Room } from './room.js';
+import { Session } from './session.js';
+import { Snapshots } from './snapshots.js';
+import { MemoryStorage } from './storage/memory.js';
+import type { Connection, ConnectionEvents } from './transport.js';
+
+const nothing = () => undefined;
+
+/** A socket on which the test is the peer; what is sent to it is not looked at. */
+class FakeConnection {
+  events!: ConnectionEvents;
+  readonly buffered = 0;
+  readonly quiet = 0;
+  readonly silence = 0;
+  readonly pause = nothing;
+  readonly resume = nothing;
+  readonly ping = nothing;
+  readonly send = nothing;
+  readonly close = nothing;
+  readonly terminate = nothing;
+}
+
+async function setUp() {
+  const clock = new ManualClock();
+  const logger = pino({ level: 'silent' });
+  const storage = new MemoryStorage();
+  const workers = new Workers({ threads: 1, budget: 1_000, heap: 64 });
+  onTestFinished(() => workers.close());
+  const options = { commitInterval: 10, maxUnsavedBytes: 1e6, random: () => 0 };
+  const room = await Room.open('room', {
+    storage,
+    log: new Log({ storage, clock, logger, ...options }),
+    workers,
+    clock,
+    logger,
+    snapshots: new Snapshots({ storage, workers, maxBytes: 1e6 }),
+    fanout: { clock, highWater: 1e6, patience: 1_000 },
+    awareness: { maxStateBytes: 100, maxClients: 64 },
+    onQuarantine: () => undefined,
+    onSaved: () => undefined,
+  });
+  /** Somebody new in the room. */
+  const guest = () => {
+    const connection = new FakeConnection();
+    const session = new Session({
+      connection: connection as unknown as Connection,
+      dialect: chooseDialect(new Set()).dialect,
+      permission: 'write',
+      author: 'guest',
+      clock,
+      logger,
+    });
+    session.enter(room);
+    return { session, events: connection.events };
+  };
+  return { clock, room, guest };
+}
+
+/** Awareness states of the clients 1 to `count`. */
+function states(count: number, clock: number, state: string): AwarenessEntry[] {
+  return Array.from({ length: count }, (_, i) => ({
+    client: i + 1,
+    clock,
+    state: new TextEncoder().encode(state),
+  }));
+}
+
+function message(entries: readonly AwarenessEntry[]): Uint8Array {
+  return encodeMessage({ type: 'awareness', update: encodeAwareness(entries) });
+}
+
+describe('[LIVE] ids that another holds', () => {
+  it("[LIVE-3] a newcomer's states for them wait as copies, at most eight, and count once the holder has left", async () => {
+    const { clock, room, guest } = await setUp();
+    const [holder, newcomer] = [guest(), guest()];
+    holder.events.onMessage(message(states(10, 1, '"holder"')));
+    const claims = message(states(10, 2, '"newcomer"'));
+    newcomer.events.onMessage(claims);
+    // As ws does, which reads the next message into the same buffer.
+    claims.fill(0);
+    clock.advance(1_000);
+    expect(room.awareness.present()).toEqual(states(10, 1, '"holder"'));
+
+    holder.events.onClose(1006);
+    clock.advance(1_000);
+    expect(room.awareness.present()).toEqual(states(8, 2, '"newcomer"'));
+    for (const { client } of room.awareness.present()) {
+      expect(room.awareness.ownerOf(client)).toBe(newcomer.session);
+    }
+  });
+});
