@@ -1,29 +1,20 @@
 /**
- * The only place that builds documents. Runs in a worker that may be killed at
- * any time; nothing it does touches a room before the room takes its result.
+ * What runs in a worker that may be killed at any time; nothing it does touches
+ * a room before the room takes its result. Documents are built here and in
+ * merge.ts, and nowhere else.
  *
  * `compact` merges a snapshot and the entries behind it into a new snapshot,
- * reloads what it encoded and compares, and sets aside every entry that throws,
- * leaves something pending or nests types too deep.
+ * reloads what it encoded and compares.
  */
 import { createHash } from 'node:crypto';
 import * as Y from 'yjs';
 import { admit, cutBlock } from '../update/admit.js';
-import { assemble, EMPTY_UPDATE } from '../update/assemble.js';
-import { Reader, uintSize, Writer } from '../update/bytes.js';
+import { assemble } from '../update/assemble.js';
 import { Frontier } from '../update/frontier.js';
 import { parseUpdate } from '../update/parse.js';
 import { canonicalise, type Ranges } from '../update/ranges.js';
 import { decodeStateVector, encodeStateVector } from '../update/state-vector.js';
-import {
-  KIND_BITS,
-  KIND_DELETED,
-  KIND_GC,
-  KIND_SKIP,
-  MAX_NESTING,
-  newStruct,
-  readStruct,
-} from '../update/struct.js';
+import { merge, type SetAside } from './merge.js';
 
 export interface CompactTask {
   readonly kind: 'compact';
@@ -37,8 +28,10 @@ export interface CompactResult {
   readonly deletes: Uint8Array;
   /** Whether it reads, once loaded, as the log read. Honest clients' documents do. */
   readonly isFaithful: boolean;
-  /** Index of each update that was set aside, and why. */
-  readonly poisoned: readonly { readonly index: number; readonly reason: string }[];
+  /** The updates of which not everything is in the snapshot as they say it: these must be kept. */
+  readonly poisoned: readonly SetAside[];
+  /** How many documents were filled with snapshot and updates: what a hostile log costs. */
+  readonly passes: number;
 }
 
 export interface DiffTask {
@@ -50,17 +43,15 @@ export interface DiffTask {
 export type Task = CompactTask | DiffTask;
 
 export function compact({ snapshot, updates }: Omit<CompactTask, 'kind'>): CompactResult {
-  const poisoned = new Map<number, string>();
-  const merged = encode(loadAll(snapshot, updates) ?? loadOneByOne(snapshot, updates, poisoned));
+  const { merged, poisoned, passes } = mergeAndEncode(snapshot, updates);
   // The merged document is garbage by now: the check loads another of its size.
   const { update, stateVector, deletes, isFaithful } = settle(merged);
-  return {
-    update,
-    stateVector,
-    deletes,
-    isFaithful,
-    poisoned: [...poisoned].map(([index, reason]) => ({ index, reason })),
-  };
+  return { update, stateVector, deletes, isFaithful, poisoned, passes };
+}
+
+function mergeAndEncode(snapshot: Uint8Array | undefined, updates: readonly Uint8Array[]) {
+  const { doc, setAside, passes } = merge(snapshot, updates);
+  return { merged: encode(doc), poisoned: setAside, passes };
 }
 
 /** The structs and deletions of a snapshot that a state vector lacks: by bytes, without a document. */
@@ -73,151 +64,6 @@ export function diff({ snapshot, stateVector }: Omit<DiffTask, 'kind'>): Uint8Ar
     if (known < block.end) parts.push(cutBlock(snapshot, block, known, block.end));
   }
   return assemble(parts, parsed.deletes);
-}
-
-/** @returns undefined when anything is wrong with any of the updates */
-function loadAll(
-  snapshot: Uint8Array | undefined,
-  updates: readonly Uint8Array[],
-): Y.Doc | undefined {
-  const doc = openSnapshot(snapshot);
-  try {
-    // One transaction: Yjs walks over all clients at the end of each.
-    doc.transact(() => {
-      for (const update of updates) Y.applyUpdate(doc, update);
-    });
-  } catch {
-    // What exactly threw is found by loadOneByOne.
-    return undefined;
-  }
-  const all = new Map([...doc.store.clients.keys()].map((client) => [client, 0]));
-  return whatIsWrong(doc, all) === undefined ? doc : undefined;
-}
-
-/** A document whose transaction threw is broken halfway, so it is built anew without what broke it. */
-function loadOneByOne(
-  snapshot: Uint8Array | undefined,
-  updates: readonly Uint8Array[],
-  poisoned: Map<number, string>,
-): Y.Doc {
-  for (;;) {
-    const doc = openSnapshot(snapshot);
-    let isWhole = true;
-    for (const [index, update] of updates.entries()) {
-      const reason = poisoned.has(index)
-        ? applyInert(doc, update)
-        : tryApply(doc, update, before(doc, update));
-      if (reason === undefined) continue;
-      poisoned.set(index, reason);
-      isWhole = false;
-      break;
-    }
-    if (isWhole) return doc;
-  }
-}
-
-/** The clocks of the update's own clients: what it adds lies behind them. */
-function before(doc: Y.Doc, update: Uint8Array): Map<number, number> {
-  return new Map(
-    parseUpdate(update).blocks.map(({ client }) => [client, Y.getState(doc.store, client)]),
-  );
-}
-
-function openSnapshot(snapshot: Uint8Array | undefined): Y.Doc {
-  const doc = new Y.Doc();
-  if (snapshot !== undefined) Y.applyUpdate(doc, snapshot);
-  return doc;
-}
-
-function tryApply(doc: Y.Doc, update: Uint8Array, before: Map<number, number>): string | undefined {
-  try {
-    Y.applyUpdate(doc, update);
-  } catch (error) {
-    return `applying it throws: ${error instanceof Error ? error.message : String(error)}`;
-  }
-  return whatIsWrong(doc, before);
-}
-
-/** @param before the clients to look at, and the clocks from which on */
-function whatIsWrong(doc: Y.Doc, before: ReadonlyMap<number, number>): string | undefined {
-  if (doc.store.pendingStructs !== null) return 'it leaves structs pending';
-  if (doc.store.pendingDs !== null) return 'it leaves deletions pending';
-  for (const [client, from] of before) {
-    const structs = doc.store.clients.get(client) ?? [];
-    for (let i = structs.length - 1; i >= 0; i--) {
-      const struct = structs[i]!;
-      if (struct.id.clock + struct.length <= from) break;
-      if (struct instanceof Y.Item && struct.content instanceof Y.ContentType) {
-        if (depth(struct) > MAX_NESTING) return 'it nests shared types too deep';
-      }
-    }
-  }
-  return undefined;
-}
-
-/** The parser's own limit: a client sends its whole document in one update. */
-function depth(item: Y.Item): number {
-  let levels = 1;
-  let parent = (item.parent as Y.AbstractType<unknown>)._item;
-  while (parent !== null && levels <= MAX_NESTING) {
-    levels++;
-    parent = (parent.parent as Y.AbstractType<unknown>)._item;
-  }
-  return levels;
-}
-
-/**
- * The same items at the same places with nothing in them. A set-aside update
- * leaves no hole: what others wrote beside it stays where it is, later updates of
- * its author still follow, and a client that sends it again is told that it is
- * known. Where even that cannot be applied, its clocks are filled with GC structs.
- *
- * @returns why not even those could be applied: never, in a document that holds together
- */
-function applyInert(doc: Y.Doc, update: Uint8Array): string | undefined {
-  const from = before(doc, update);
-  if (from.size === 0) return undefined;
-  if (tryApply(doc, inertCopy(update), from) === undefined) return undefined;
-  Y.applyUpdate(doc, inertFill(doc, update));
-  return undefined;
-}
-
-function inertCopy(update: Uint8Array): Uint8Array {
-  const struct = newStruct();
-  const parts = parseUpdate(update).blocks.map(({ client, start, count, from }) => {
-    const reader = new Reader(update, from);
-    const chunks = Array.from({ length: count }, () => {
-      const at = reader.pos;
-      readStruct(reader, struct);
-      return struct.kind === KIND_GC || struct.kind === KIND_SKIP
-        ? update.subarray(at, reader.pos)
-        : emptied(update.subarray(at, struct.contentStart), struct.length);
-    });
-    return { client, start, count, chunks };
-  });
-  return assemble(parts, []);
-}
-
-/** An item with its references, and deleted content of its length. */
-function emptied(head: Uint8Array, length: number): Uint8Array {
-  const writer = new Writer(head.length + uintSize(length));
-  writer.raw(head);
-  writer.bytes[0] = (head[0]! & ~KIND_BITS) | KIND_DELETED;
-  writer.uint(length);
-  return writer.bytes;
-}
-
-function inertFill(doc: Y.Doc, update: Uint8Array): Uint8Array {
-  const parts = [];
-  for (const { client, end } of parseUpdate(update).blocks) {
-    const start = Y.getState(doc.store, client);
-    if (start >= end) continue;
-    const writer = new Writer(1 + uintSize(end - start));
-    writer.bytes[writer.pos++] = KIND_GC;
-    writer.uint(end - start);
-    parts.push({ client, start, count: 1, chunks: [writer.bytes] });
-  }
-  return parts.length === 0 ? EMPTY_UPDATE : assemble(parts, []);
 }
 
 /** A document as bytes, and as what those bytes must read like. */
