@@ -1,42 +1,42 @@
 /**
  * Which of a session's document messages are on disk.
  *
- * Messages are counted from 1 as they arrive. Each is settled at a seq of the
- * room's log (its own, or the last before it when it brought nothing new) or
+ * Messages are counted from 1 as they arrive. Each is settled at a position of
+ * the room's tail (its own, or the last before it when it brought nothing new) or
  * stays open while something it needs is missing. `saved n` may be said once the
- * first n are all settled at or below the seq that the store has on disk.
- * Memory: one entry per distinct seq in flight, which the log bounds, and one per
+ * first n are all settled at or below the position up to which all is on disk.
+ * Memory: one entry per distinct position in flight, which the log bounds, and one per
  * open message, which the session does.
  */
 export class Acknowledgements {
   #received = 0;
   #said = 0;
   #open = 0;
-  /** Ascending in `count`; the seq of an open message is undefined. */
-  readonly #waiting: { count: number; seq: number | undefined }[] = [];
+  /** Ascending in `count`; the position of an open message is undefined. */
+  readonly #waiting: { count: number; position: number | undefined }[] = [];
 
   /** @returns the number of the message that has just arrived */
   received(): number {
     return ++this.#received;
   }
 
-  settle(count: number, seq: number): void {
+  settle(count: number, position: number): void {
     if (count <= this.#said) return;
     const last = this.#waiting.at(-1);
     if (last === undefined || last.count < count) {
-      if (last !== undefined && last.seq === seq) last.count = count;
-      else this.#waiting.push({ count, seq });
+      if (last !== undefined && last.position === position) last.count = count;
+      else this.#waiting.push({ count, position });
       return;
     }
     const open = this.#waiting.find((entry) => entry.count === count);
-    if (open === undefined || open.seq !== undefined) return;
-    open.seq = seq;
+    if (open === undefined || open.position !== undefined) return;
+    open.position = position;
     this.#open--;
   }
 
   /** The message waits for something that is not in the log. */
   open(count: number): void {
-    this.#waiting.push({ count, seq: undefined });
+    this.#waiting.push({ count, position: undefined });
     this.#open++;
   }
 
@@ -46,21 +46,21 @@ export class Acknowledgements {
   }
 
   /** A whole step 2 holds all that its client ever sent before it. */
-  settleAllUpTo(count: number, seq: number): void {
-    for (const entry of this.#waiting) entry.seq ??= seq;
+  settleAllUpTo(count: number, position: number): void {
+    for (const entry of this.#waiting) entry.position ??= position;
     this.#open = 0;
-    this.settle(count, seq);
+    this.settle(count, position);
   }
 
   /**
-   * @param durable the seq up to which the room's log is on disk
+   * @param durable the position up to which all is on disk
    * @returns the count to report, or undefined when it is the one reported last
    */
   saved(durable: number): number | undefined {
     let count = this.#said;
     while (this.#waiting.length > 0) {
-      const { count: next, seq } = this.#waiting[0]!;
-      if (seq === undefined || seq > durable) break;
+      const { count: next, position } = this.#waiting[0]!;
+      if (position === undefined || position > durable) break;
       count = next;
       this.#waiting.shift();
     }

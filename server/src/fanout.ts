@@ -42,8 +42,8 @@ interface Frames {
 }
 
 interface Behind {
-  /** The last seq that was given to the socket. */
-  readonly seq: number;
+  /** The last position that was given to the socket. */
+  readonly position: number;
   readonly deadline: number;
 }
 
@@ -84,7 +84,7 @@ export class Fanout<R extends Receiver> {
     this.#options = options;
     this.#tail = tail;
     this.#awareness = awareness;
-    this.#flushed = tail.lastSeq;
+    this.#flushed = tail.last;
   }
 
   get receivers(): ReadonlyMap<R, unknown> {
@@ -96,7 +96,7 @@ export class Fanout<R extends Receiver> {
     const waiting = receiver.connection.buffered;
     this.#receivers.set(
       receiver,
-      waiting > this.#options.highWater ? this.#behind(this.#tail.lastSeq, waiting) : undefined,
+      waiting > this.#options.highWater ? this.#behind(this.#tail.last, waiting) : undefined,
     );
   }
 
@@ -111,7 +111,7 @@ export class Fanout<R extends Receiver> {
 
   /** @param update what the tail was just appended, as it stands in the log */
   updated(author: R | undefined, update: Uint8Array): void {
-    const isFirst = this.#tail.lastSeq === this.#flushed + 1;
+    const isFirst = this.#tail.last === this.#flushed + 1;
     this.#author = isFirst || this.#author === author ? author : undefined;
     this.#single = isFirst ? update : undefined;
     this.schedule();
@@ -131,11 +131,11 @@ export class Fanout<R extends Receiver> {
 
   #flush(): void {
     const from = this.#flushed;
-    const seq = this.#tail.lastSeq;
-    const update = seq > from ? (this.#single ?? this.#tail.since(from)) : undefined;
+    const position = this.#tail.last;
+    const update = position > from ? (this.#single ?? this.#tail.since(from)) : undefined;
     const changes = this.#awareness.takeChanges();
     const author = this.#author;
-    this.#flushed = seq;
+    this.#flushed = position;
     this.#author = undefined;
     this.#single = undefined;
     const frames = new Map<Codec, Frames>();
@@ -188,12 +188,12 @@ export class Fanout<R extends Receiver> {
     }
     this.#timer = undefined;
     this.#nextFlush = end + flushDelay(this.#receivers.size, cost);
-    if (this.#tail.lastSeq > this.#flushed || this.#awareness.hasChanges) this.schedule();
+    if (this.#tail.last > this.#flushed || this.#awareness.hasChanges) this.schedule();
   }
 
-  #behind(seq: number, waiting: number): Behind {
+  #behind(position: number, waiting: number): Behind {
     const { clock, patience } = this.#options;
-    return { seq, deadline: clock.now() + patience + waiting / SLOWEST };
+    return { position, deadline: clock.now() + patience + waiting / SLOWEST };
   }
 
   /** The receiver's socket has taken all that waited: sends what it missed meanwhile. */
@@ -202,16 +202,16 @@ export class Fanout<R extends Receiver> {
     if (behind === undefined) return;
     const { connection, dialect } = receiver;
     this.#receivers.set(receiver, undefined);
-    if (this.#tail.lastSeq > behind.seq) {
+    if (this.#tail.last > behind.position) {
       // Also what waits for the next flush, which may then send it a second time: that is harmless.
-      const update = this.#tail.since(behind.seq);
+      const update = this.#tail.since(behind.position);
       connection.send(dialect.codec.encode({ type: 'update', update }));
     }
     const update = encodeAwareness(this.#awareness.presentAndGone());
     connection.send(dialect.codec.encode({ type: 'awareness', update }));
     const { buffered } = connection;
     if (buffered > this.#options.highWater) {
-      this.#receivers.set(receiver, this.#behind(this.#tail.lastSeq, buffered));
+      this.#receivers.set(receiver, this.#behind(this.#tail.last, buffered));
     }
   }
 
@@ -223,11 +223,11 @@ export class Fanout<R extends Receiver> {
     }
   }
 
-  /** The tail must keep everything behind this seq: somebody is still to be sent it. */
+  /** The tail must keep everything behind this position: somebody is still to be sent it. */
   get oldestNeeded(): number {
     let oldest = this.#flushed;
     for (const behind of this.#receivers.values()) {
-      if (behind !== undefined) oldest = Math.min(oldest, behind.seq);
+      if (behind !== undefined) oldest = Math.min(oldest, behind.position);
     }
     return oldest;
   }

@@ -15,6 +15,8 @@ export interface LoadedRoom {
   readonly frontier: Frontier;
   readonly tail: Tail;
   readonly snapshot: SnapshotMeta | undefined;
+  /** The seq up to which the store was read; so far a position in the tail is a seq. */
+  readonly head: number;
   /** Damaged, missing, refused, or dependent on one of those. */
   readonly unusable: readonly Quarantined[];
 }
@@ -48,7 +50,7 @@ export async function loadRoom(name: string, storage: Storage, clock: Clock): Pr
     }
   }
   tail.skipTo(lastSeq);
-  return { frontier, tail, snapshot, unusable };
+  return { frontier, tail, snapshot, head: lastSeq, unusable };
 }
 
 /** @returns the change, nothing when the entry brings none, or why it cannot be used */

@@ -3,19 +3,20 @@
  *
  * Invariants: one commit is in flight at a time, and one begins at most every
  * {@link LogOptions.commitInterval}; a room's entries are committed in the order
- * of their seqs; `saved` is called only after the store has resolved. A commit
- * that fails is tried again, whole, until it succeeds or the log is closed: an
- * update that was admitted is never given up while the process lives.
+ * of their admission; `committed` is called only after the store has resolved. A commit
+ * that fails is tried again as it was, under its number, until it succeeds or the
+ * log is closed: an update that was admitted is never given up while the process
+ * lives, and none is written twice.
  */
 import type { Logger } from 'pino';
 import type { Clock, Timer } from './clock.js';
-import type { LogEntry, Storage } from './storage/storage.js';
+import type { NewEntry, Storage } from './storage/storage.js';
 
 /** A room as the log sees it. */
 export interface LogRoom {
   readonly name: string;
-  /** All entries up to and with `seq` are on disk. */
-  saved(seq: number): void;
+  /** The oldest entries that were not committed yet are on disk; the first of them has this seq. */
+  committed(firstSeq: number, entries: readonly NewEntry[]): void;
   /** More waits unsaved than the server will hold: the room must take no more for now. */
   overflowed(): void;
 }
@@ -34,18 +35,28 @@ export interface LogOptions {
 
 interface Waiting {
   readonly room: LogRoom;
-  readonly entries: LogEntry[];
+  readonly entries: NewEntry[];
 }
 
 /** What an entry costs beside its bytes, so that a flood of tiny ones is bounded too. */
 const ENTRY_OVERHEAD = 200;
+/** A batch, with how many entries were ever appended when it was put together. */
+interface Commit {
+  readonly number: number;
+  readonly batch: readonly Waiting[];
+  readonly upTo: number;
+}
+
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 5_000;
 
 export class Log {
   readonly #options: LogOptions;
   #waiting = new Map<LogRoom, Waiting>();
-  #committing: readonly Waiting[] | undefined;
+  #isCommitting = false;
+  /** The commit that failed last, to be tried again before any other. */
+  #failed: Commit | undefined;
+  #commits = 0;
   #unsavedBytes = 0;
   #lastCommit = Number.NEGATIVE_INFINITY;
   #timer: Timer | undefined;
@@ -74,8 +85,8 @@ export class Log {
     return this.#unsavedBytes >= this.#options.maxUnsavedBytes;
   }
 
-  /** @param entry the next of its room; its bytes are not copied and must not change until they are saved */
-  append(room: LogRoom, entry: LogEntry): void {
+  /** @param entry the next of its room, as admitted; its bytes are not copied and must not change until they are saved */
+  append(room: LogRoom, entry: NewEntry): void {
     const waiting = this.#waiting.get(room);
     if (waiting === undefined) this.#waiting.set(room, { room, entries: [entry] });
     else waiting.entries.push(entry);
@@ -93,7 +104,7 @@ export class Log {
   }
 
   #schedule(): void {
-    if (this.#timer !== undefined || this.#committing !== undefined) return;
+    if (this.#timer !== undefined || this.#isCommitting) return;
     const { clock, commitInterval } = this.#options;
     const wait =
       this.#failures > 0 ? this.#retryDelay() : this.#lastCommit + commitInterval - clock.now();
@@ -114,26 +125,35 @@ export class Log {
   async #commit(): Promise<void> {
     const { storage, clock, logger } = this.#options;
     this.#timer = undefined;
-    const batch = [...this.#waiting.values()];
-    const upTo = this.#appended;
-    this.#waiting = new Map();
-    this.#committing = batch;
+    const commit = this.#failed ?? this.#next();
+    const { number, batch, upTo } = commit;
+    this.#isCommitting = true;
     this.#lastCommit = clock.now();
+    let seqs: readonly number[];
     try {
-      await storage.append(batch.map(({ room, entries }) => ({ room: room.name, entries })));
+      const appends = batch.map(({ room, entries }) => ({ room: room.name, entries }));
+      seqs = await storage.append({ number, appends });
     } catch (error) {
-      this.#failed(batch, error);
+      this.#failures++;
+      this.#failed = commit;
+      this.#isCommitting = false;
+      logger.error(
+        { err: error, failures: this.#failures, unsavedBytes: this.#unsavedBytes },
+        'the store did not take a commit; it is tried again',
+      );
+      this.#schedule();
       return;
     }
     if (this.#failures > 0) {
       logger.info({ failures: this.#failures }, 'the store takes writes again');
       this.#failures = 0;
     }
-    this.#committing = undefined;
+    this.#failed = undefined;
+    this.#isCommitting = false;
     for (const { entries } of batch) {
       for (const { update } of entries) this.#unsavedBytes -= update.length + ENTRY_OVERHEAD;
     }
-    for (const { room, entries } of batch) room.saved(entries.at(-1)!.seq);
+    for (const [i, { room, entries }] of batch.entries()) room.committed(seqs[i]!, entries);
     this.#durable = upTo;
     const flushed = this.#flushes.filter((flush) => flush.upTo <= upTo);
     this.#flushes = this.#flushes.filter((flush) => flush.upTo > upTo);
@@ -141,21 +161,9 @@ export class Log {
     if (this.#waiting.size > 0) this.#schedule();
   }
 
-  /** Puts the batch back in front of what came in since. */
-  #failed(batch: readonly Waiting[], error: unknown): void {
-    this.#failures++;
-    this.#options.logger.error(
-      { err: error, failures: this.#failures, unsavedBytes: this.#unsavedBytes },
-      'the store did not take a commit; it is tried again',
-    );
-    const newer = this.#waiting;
+  #next(): Commit {
+    const batch = [...this.#waiting.values()];
     this.#waiting = new Map();
-    for (const { room, entries } of [...batch, ...newer.values()]) {
-      const waiting = this.#waiting.get(room);
-      if (waiting === undefined) this.#waiting.set(room, { room, entries: [...entries] });
-      else for (const entry of entries) waiting.entries.push(entry);
-    }
-    this.#committing = undefined;
-    this.#schedule();
+    return { number: ++this.#commits, batch, upTo: this.#appended };
   }
 }

@@ -24,8 +24,9 @@ import { Fanout, type FanoutOptions, type Receiver } from './fanout.js';
 import type { Frame } from './frame.js';
 import { type LoadedRoom, loadRoom } from './load.js';
 import type { Log, LogRoom } from './log.js';
+import { Places } from './places.js';
 import type { Snapshots } from './snapshots.js';
-import type { Quarantined, SnapshotMeta, Storage } from './storage/storage.js';
+import type { NewEntry, Quarantined, SnapshotMeta, Storage } from './storage/storage.js';
 import { admit, type MayWrite, type Missing } from './update/admit.js';
 import { EMPTY_UPDATE } from './update/assemble.js';
 import type { Frontier } from './update/frontier.js';
@@ -50,8 +51,8 @@ export interface Member extends Receiver, Waiter {
   hasWritten(client: number): boolean;
   send(message: Message): void;
   close(code: number, reason: string): void;
-  /** The room's log is on disk up to `seq`. */
-  saved(seq: number): void;
+  /** All that was written is on disk up to this position. */
+  saved(durable: number): void;
   /** Makes sure that its peer is alive: another claims what it holds. */
   probe(): void;
   /** Tries again what waits. @param isFreed somebody has left, so that their client ids are free */
@@ -84,13 +85,13 @@ export class Room implements LogRoom {
   readonly #deps: RoomDependencies;
   readonly #frontier: Frontier;
   readonly #tail: Tail;
+  readonly #places: Places;
   readonly #sessions = new Set<Member>();
   #snapshot: SnapshotMeta | undefined;
   /** The snapshot's state vector, decoded at the first question. */
   #snapshotVector: StateVector | undefined;
   /** Entries that were found unusable, until a compaction has moved them to the quarantine. */
   #unusable: readonly Quarantined[];
-  #durableSeq: number;
   #compacting = false;
   #isClosed = false;
   /** A compaction that failed is not tried again before the tail has this many bytes. */
@@ -99,14 +100,14 @@ export class Room implements LogRoom {
   onIdle: (() => void) | undefined;
 
   private constructor(name: string, deps: RoomDependencies, loaded: LoadedRoom) {
-    const { frontier, tail, snapshot, unusable } = loaded;
+    const { frontier, tail, snapshot, head, unusable } = loaded;
     this.name = name;
     this.#deps = deps;
     this.#frontier = frontier;
     this.#tail = tail;
     this.#snapshot = snapshot;
     this.#unusable = unusable;
-    this.#durableSeq = tail.lastSeq;
+    this.#places = new Places(snapshot?.seq ?? 0, head);
     this.awareness = new Awareness(deps.awareness);
     this.fanout = new Fanout(deps.fanout, tail, this.awareness);
     this.waiting = new Waiting(deps.clock, (session, isFreed) =>
@@ -141,12 +142,14 @@ export class Room implements LogRoom {
     return this.#sessions;
   }
 
-  get lastSeq(): number {
-    return this.#tail.lastSeq;
+  /** The position of the newest update. */
+  get last(): number {
+    return this.#tail.last;
   }
 
-  get durableSeq(): number {
-    return this.#durableSeq;
+  /** All updates up to this position are on disk. */
+  get durable(): number {
+    return this.#places.durable;
   }
 
   /** The room's state vector as Yjs encodes it; do not write into it. */
@@ -218,7 +221,7 @@ export class Room implements LogRoom {
         : await snapshots.whole(this.name, snapshot, codec);
       if (!this.#sessions.has(session)) return;
       // A compaction may have trimmed the tail meanwhile; then the answer starts from the new snapshot.
-      if (step2 !== undefined && snapshot.seq >= this.#tail.base) {
+      if (step2 !== undefined && snapshot.seq >= this.#places.trimmed) {
         this.#join(session, vector, step2, snapshot.seq);
         return;
       }
@@ -235,7 +238,7 @@ export class Room implements LogRoom {
     since = this.#snapshot?.seq ?? 0,
   ): void {
     const { connection, dialect } = session;
-    const tail = this.#tail.since(since, vector);
+    const tail = this.#tail.since(this.#places.within(since), vector);
     if (step2 === undefined) {
       connection.send(dialect.codec.encode({ type: 'step2', update: tail }));
     } else {
@@ -278,11 +281,10 @@ export class Room implements LogRoom {
     const { change, missing } = admit(this.#frontier, update, session.mayWrite);
     if (missing !== undefined) this.awareness.ownerOf(missing.client)?.probe();
     if (change === undefined) return missing;
-    const seq = this.#tail.lastSeq + 1;
-    this.#tail.append(seq, change);
+    this.#tail.append(this.#places.admitted(), change);
     // A copy: the log holds it until it is committed, and the frame lies in a larger buffer of the socket.
     const bytes = change.update.slice();
-    this.#deps.log.append(this, { seq, update: bytes, author: session.author });
+    this.#deps.log.append(this, { update: bytes, author: session.author });
     this.fanout.updated(session, bytes);
     this.waiting.changed(false);
     return missing;
@@ -296,10 +298,10 @@ export class Room implements LogRoom {
     return foreign;
   }
 
-  saved(seq: number): void {
-    this.#durableSeq = seq;
-    for (const session of this.#sessions) session.saved(seq);
-    this.#deps.onSaved(this.name, seq);
+  committed(firstSeq: number, entries: readonly NewEntry[]): void {
+    this.#places.committed(firstSeq, entries.length);
+    for (const session of this.#sessions) session.saved(this.durable);
+    this.#deps.onSaved(this.name, firstSeq + entries.length - 1);
     this.#considerCompaction();
     if (this.#sessions.size === 0) this.onIdle?.();
   }
@@ -312,7 +314,7 @@ export class Room implements LogRoom {
 
   /** Whether the room may be forgotten: nobody is in it, all is on disk, nothing runs. */
   get isAtRest(): boolean {
-    return this.#sessions.size === 0 && this.#durableSeq === this.lastSeq && !this.#compacting;
+    return this.#sessions.size === 0 && this.durable === this.last && !this.#compacting;
   }
 
   /** Merges a tail that was too small for it while people edited. @returns whether it has begun */
@@ -338,8 +340,8 @@ export class Room implements LogRoom {
 
   #considerCompaction(): void {
     const compacted = this.#snapshot?.seq ?? 0;
-    if (this.#tail.base < compacted) this.#trim();
-    if (this.#compacting || this.#durableSeq <= compacted) return;
+    if (this.#places.trimmed < compacted) this.#trim();
+    if (this.#compacting || this.#places.head <= compacted) return;
     if (this.#tail.size < this.#compactFrom) return;
     if (isDue(this.#size) || this.#unusable.length > 0) void this.#compact();
   }
@@ -357,7 +359,7 @@ export class Room implements LogRoom {
         snapshots,
         room: this.name,
         base: before,
-        upTo: this.#durableSeq,
+        upTo: this.#places.head,
         unusable,
       });
       this.#compactFrom = 0;
@@ -367,7 +369,7 @@ export class Room implements LogRoom {
       // Anew, because what a poisoned entry deleted is not deleted.
       this.#frontier.deletes = new RangeSet();
       this.#frontier.addDeletes(parseUpdate(done.snapshot.deletes).deletes);
-      const behind = parseUpdate(this.#tail.since(done.snapshot.seq));
+      const behind = parseUpdate(this.#tail.since(this.#places.within(done.snapshot.seq)));
       this.#frontier.addDeletes(behind.deletes);
       for (const { block, start, end } of behind.bornDeleted) {
         this.#frontier.deletes.add(behind.blocks[block]!.client, start, end);
@@ -399,6 +401,9 @@ export class Room implements LogRoom {
 
   /** Somebody who is behind may still need what the snapshot already holds. */
   #trim(): void {
-    this.#tail.trim(Math.min(this.#snapshot?.seq ?? 0, this.fanout.oldestNeeded));
+    const held = this.#places.within(this.#snapshot?.seq ?? 0);
+    const position = Math.min(held, this.fanout.oldestNeeded);
+    this.#tail.trim(position);
+    this.#places.trim(position);
   }
 }

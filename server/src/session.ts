@@ -284,8 +284,8 @@ export class Session implements Member {
   #take(room: Room, count: number, update: Parsed, isWhole: boolean): void {
     if (this.permission !== 'write') {
       if (room.hasNews(update)) this.#reject(count);
-      this.#acknowledgements.settle(count, room.lastSeq);
-      this.saved(room.durableSeq);
+      this.#acknowledgements.settle(count, room.last);
+      this.saved(room.durable);
       return;
     }
     const missing = room.write(this, update);
@@ -302,11 +302,11 @@ export class Session implements Member {
       this.#parking.clear();
       this.#ask?.timer.cancel();
       this.#ask = undefined;
-      this.#acknowledgements.settleAllUpTo(count, room.lastSeq);
+      this.#acknowledgements.settleAllUpTo(count, room.last);
     } else {
-      this.#acknowledgements.settle(count, room.lastSeq);
+      this.#acknowledgements.settle(count, room.last);
     }
-    this.saved(room.durableSeq);
+    this.saved(room.durable);
   }
 
   /** A step 2 holds everybody's structs; an update of a keystroke holds its author's. */
@@ -344,14 +344,14 @@ export class Session implements Member {
     this.#parking.retry(
       ({ client, clock }) => isFreed || room.clock(client) > clock,
       (update) => room.write(this, update),
-      (count) => this.#acknowledgements.settle(count, room.lastSeq),
+      (count) => this.#acknowledgements.settle(count, room.last),
     );
     if (isFreed && this.#claims.size > 0) {
       const entries = [...this.#claims.values()];
       this.#claims.clear();
       for (const entry of room.present(this, entries)) this.#claims.set(entry.client, entry);
     }
-    this.saved(room.durableSeq);
+    this.saved(room.durable);
   }
 
   get isWaiting(): boolean {

@@ -23,7 +23,7 @@ const FLOORS = [
     'compact/compaction',
     'compact/workers',
   ],
-  ['dialect', 'room-name', 'awareness', 'acknowledgements', 'compact/policy'],
+  ['places', 'dialect', 'room-name', 'awareness', 'acknowledgements', 'compact/policy'],
   ['frame', 'storage/lmdb', 'storage/memory', 'storage/contract', 'compact/worker'],
   [
     'storage/storage',

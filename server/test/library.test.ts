@@ -51,7 +51,7 @@ describe('[LIB] the library', () => {
     storage.append = async (batch) => {
       writing.open();
       await disk.opened;
-      await append(batch);
+      return await append(batch);
     };
     const loads: string[] = [];
     const load = storage.load.bind(storage);
@@ -205,17 +205,13 @@ describe('[LIB] the library', () => {
     const vector = Y.encodeStateVector(gap);
     gap.getText('t').insert(1, 'b');
     const beyond = Y.encodeStateAsUpdate(gap, vector);
-    await storage.append([
-      {
-        room: 'room',
-        entries: [
-          { seq: 1, update: typed('kept'), author: 'ada' },
-          { seq: 2, update: beyond, author: 'mallory' },
-          { seq: 3, update: Uint8Array.of(1, 2, 3), author: 'eve' },
-          { seq: 4, update: Y.mergeUpdates([typed('half'), beyond]), author: 'mallory' },
-        ],
-      },
-    ]);
+    const entries = [
+      { update: typed('kept'), author: 'ada' },
+      { update: beyond, author: 'mallory' },
+      { update: Uint8Array.of(1, 2, 3), author: 'eve' },
+      { update: Y.mergeUpdates([typed('half'), beyond]), author: 'mallory' },
+    ];
+    await storage.append({ number: 0, appends: [{ room: 'room', entries }] });
     const found: Quarantined[] = [];
     const server = await startServer({
       storage,

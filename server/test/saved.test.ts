@@ -1,6 +1,6 @@
 /** "Saved" means on disk: what is said, when, and what happens while the store does not work. */
 
-import { type Append, LmdbStorage, MemoryStorage } from '@cowrite/server';
+import { type Batch, LmdbStorage, MemoryStorage } from '@cowrite/server';
 import { describe, expect, it } from 'vitest';
 import * as Y from 'yjs';
 import { ManualClock } from '../src/clock.js';
@@ -23,17 +23,17 @@ class HeldStorage extends MemoryStorage {
   #waiting: (() => void)[] = [];
   failures = 0;
   appends = 0;
-  onAppend: () => void = () => undefined;
+  onBatch: () => void = () => undefined;
 
-  override async append(batch: readonly Append[]): Promise<void> {
+  override async append(batch: Batch): Promise<readonly number[]> {
     this.appends++;
-    this.onAppend();
+    this.onBatch();
     if (this.failures > 0) {
       this.failures--;
       throw new Error('disk full');
     }
     if (!this.#open) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    await super.append(batch);
+    return await super.append(batch);
   }
 
   let(): void {
@@ -154,7 +154,7 @@ describe('[SAVE] saved', () => {
     await client.join(new Y.Doc());
     await client.untilSaved(1);
     let savedDuringFailure = false;
-    storage.onAppend = () => {
+    storage.onBatch = () => {
       savedDuringFailure ||= client.received.some((m) => m.type === 'saved' && m.count > 1);
     };
     client.send({ type: 'update', update: typed('kept') });
@@ -193,7 +193,7 @@ describe('[SAVE] saved', () => {
     const append = storage.append.bind(storage);
     storage.append = async (batch) => {
       writes++;
-      await append(batch);
+      return await append(batch);
     };
     const server = await startServer({ storage });
     const client = await RawClient.connect(server, 'room');
@@ -219,7 +219,10 @@ describe('[SAVE] saved', () => {
     const storage = new MemoryStorage();
     // So much that a room that is loaded with it is compacted at once.
     const update = typed('x'.repeat(70_000));
-    await storage.append([{ room: 'room', entries: [{ seq: 1, update, author: 'ada' }] }]);
+    await storage.append({
+      number: 0,
+      appends: [{ room: 'room', entries: [{ update, author: 'ada' }] }],
+    });
     const [asked, slow] = [gate(), gate()];
     let loads = 0;
     const load = storage.load.bind(storage);

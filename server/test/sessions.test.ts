@@ -12,7 +12,7 @@
  */
 import { once } from 'node:events';
 import { CowriteProvider } from '@cowrite/client';
-import { type Append, type Compaction, MemoryStorage } from '@cowrite/server';
+import { type Batch, type Compaction, MemoryStorage } from '@cowrite/server';
 import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
@@ -52,10 +52,11 @@ describe('[FLT-5] the last one leaves while another joins', () => {
   });
 });
 
-/** Whatever it is asked waits until it is let go; every seq may be given out once. */
+/** Whatever it is asked waits until it is let go; nobody writes to a room while it is being loaded. */
 class HeldStorage extends MemoryStorage {
   readonly #held: (() => void)[] = [];
-  readonly #lastSeqs = new Map<string, number>();
+  readonly #loading = new Set<string>();
+  readonly #writing = new Map<string, number>();
   loads = 0;
   compactions = 0;
   appends = 0;
@@ -74,21 +75,21 @@ class HeldStorage extends MemoryStorage {
 
   override async load(room: string) {
     this.loads++;
+    expect(this.#writing.get(room) ?? 0, `${room} is loaded while it is written`).toBe(0);
+    this.#loading.add(room);
     await this.#hold();
+    this.#loading.delete(room);
     return await super.load(room);
   }
 
-  override async append(batch: readonly Append[]): Promise<void> {
+  override async append(batch: Batch): Promise<readonly number[]> {
     this.appends++;
-    for (const { room, entries } of batch) {
-      for (const { seq } of entries) {
-        expect(seq, `${room} has more than one writer`).toBe((this.#lastSeqs.get(room) ?? 0) + 1);
-        this.#lastSeqs.set(room, seq);
-      }
-    }
+    for (const { room } of batch.appends) this.#begins(room);
     await this.#hold();
-    await super.append(batch);
+    const firsts = await super.append(batch);
     await this.#hold();
+    for (const { room } of batch.appends) this.#ends(room);
+    return firsts;
   }
 
   override async since(room: string, seq: number) {
@@ -103,10 +104,21 @@ class HeldStorage extends MemoryStorage {
 
   override async compact(room: string, compaction: Compaction): Promise<boolean> {
     this.compactions++;
+    this.#begins(room);
     await this.#hold();
     const done = await super.compact(room, compaction);
     await this.#hold();
+    this.#ends(room);
     return done;
+  }
+
+  #begins(room: string): void {
+    expect(this.#loading.has(room), `${room} has more than one writer`).toBe(false);
+    this.#writing.set(room, (this.#writing.get(room) ?? 0) + 1);
+  }
+
+  #ends(room: string): void {
+    this.#writing.set(room, this.#writing.get(room)! - 1);
   }
 }
 

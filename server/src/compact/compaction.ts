@@ -25,16 +25,23 @@ export interface CompactionOutput {
 
 const UNFAITHFUL = 'the document read differently once it was reloaded';
 
+/** Another instance has compacted the room meanwhile. Its snapshot is as good. */
+export class SnapshotReplaced extends Error {
+  override readonly name = 'SnapshotReplaced';
+
+  constructor() {
+    super('another snapshot has taken the place of the base');
+  }
+}
+
 export async function compactRoom(input: CompactionInput): Promise<CompactionOutput> {
   const { storage, workers, snapshots, room, base, upTo, unusable } = input;
   const snapshot = base && (await snapshots.bytes(room, base));
-  if (base !== undefined && snapshot === undefined) {
-    throw new Error('the snapshot is not the one that this room was loaded from');
-  }
+  if (base !== undefined && snapshot === undefined) throw new SnapshotReplaced();
   const bad = new Set(unusable.map(({ seq }) => seq));
-  const entries = (await storage.since(room, base?.seq ?? 0)).filter(
-    ({ seq }) => seq <= upTo && !bad.has(seq),
-  );
+  const behind = await storage.since(room, base?.seq ?? 0);
+  if (behind === undefined) throw new SnapshotReplaced();
+  const entries = behind.filter(({ seq }) => seq <= upTo && !bad.has(seq));
   const result = await workers.compact({ snapshot, updates: entries.map(({ update }) => update) });
   const poisoned = result.poisoned.map(({ index, reason }) => ({ ...entries[index]!, reason }));
   const { update, stateVector, deletes, isFaithful } = result;
@@ -45,7 +52,7 @@ export async function compactRoom(input: CompactionInput): Promise<CompactionOut
     snapshot: { seq: upTo, update, stateVector, deletes },
     quarantined: [...kept, ...unusable.filter(({ seq }) => seq <= upTo), ...poisoned],
   });
-  if (!written) throw new Error('another snapshot has taken the place of the base');
+  if (!written) throw new SnapshotReplaced();
   const meta = { seq: upTo, size: update.length, stateVector, deletes };
   snapshots.put(room, meta, update);
   return { snapshot: meta, poisoned, isFaithful };

@@ -2,7 +2,7 @@
  * What every storage adapter must do, as tests. An adapter's own test file only
  * calls this; it is exported so that others can prove theirs.
  */
-import type { Append, LogEntry, Snapshot, Storage } from './storage.js';
+import type { Append, Batch, LogEntry, Snapshot, Storage } from './storage.js';
 
 /** The parts of a test framework that the suite needs: Vitest's and Jest's names. */
 export interface TestFramework {
@@ -33,6 +33,7 @@ export function storageContract(
   const { describe, it, afterEach, expect } = framework;
   let under: StoreUnderTest | undefined;
   let storage: Storage | undefined;
+  const next = counter();
 
   const start = async (): Promise<Storage> => {
     under = await create();
@@ -70,39 +71,41 @@ export function storageContract(
 
     it('[STO-2] what was appended is there, in order, after it is opened again', async () => {
       const first = await start();
-      await first.append([append('a', 1, 2), append('b', 1, 1)]);
-      await first.append([append('a', 3, 3)]);
+      expect(await first.append(next(append('a', 1, 2), append('b', 1, 1)))).toEqual([1, 1]);
+      expect(await first.append(next(append('a', 3, 3)))).toEqual([3]);
       const store = await reopen();
       const { tail, lastSeq } = await store.load('a');
-      expect(tail.map(plain)).toEqual(append('a', 1, 3).entries.map(plain));
+      expect(tail.map(plain)).toEqual(logged(1, 3));
       expect(lastSeq).toBe(3);
-      expect((await store.since('a', 1)).map(plain)).toEqual(append('a', 2, 3).entries.map(plain));
+      expect((await store.since('a', 1))?.map(plain)).toEqual(logged(2, 3));
       expect((await store.load('b')).lastSeq).toBe(1);
     });
 
-    it('[STO-3] the same append twice is one', async () => {
+    it('[STO-3] a batch tried again under its number is written once', async () => {
       const store = await start();
-      await store.append([append('a', 1, 3)]);
-      await store.append([append('a', 1, 3)]);
-      expect((await store.load('a')).tail.length).toBe(3);
+      const batch = next(append('a', 1, 3), append('b', 1, 1));
+      expect(await store.append(batch)).toEqual([1, 1]);
+      expect(await store.append(batch)).toEqual([1, 1]);
+      expect((await store.load('a')).tail.map(plain)).toEqual(logged(1, 3));
+      expect(await store.append(next(append('a', 4, 4)))).toEqual([4]);
     });
 
     it('[STO-4] many updates of many rooms in one batch', async () => {
       const store = await start();
       const batch = Array.from({ length: 50 }, (_, r) => append(`room ${r}`, 1, 40));
-      await store.append(batch);
-      for (const { room, entries } of batch) {
-        expect((await store.load(room)).tail.map(plain)).toEqual(entries.map(plain));
+      expect(await store.append(next(...batch))).toEqual(batch.map(() => 1));
+      for (const { room } of batch) {
+        expect((await store.load(room)).tail.map(plain)).toEqual(logged(1, 40));
       }
     });
 
     it('[STO-5] a compaction takes the place of its base and of what it holds, and keeps the rest', async () => {
       const first = await start();
-      await first.append([append('a', 1, 5)]);
+      await first.append(next(append('a', 1, 5)));
       expect(await first.compact('a', { base: 0, snapshot: snapshot(3, 9), quarantined: [] })).toBe(
         true,
       );
-      await first.append([append('a', 6, 6)]);
+      await first.append(next(append('a', 6, 6)));
       const store = await reopen();
       const room = await store.load('a');
       const meta = room.snapshot!;
@@ -112,11 +115,13 @@ export function storageContract(
       expect(room.tail.map(({ seq }) => seq)).toEqual([4, 5, 6]);
       expect(room.lastSeq).toBe(6);
       expect([...(await store.readSnapshot('a', 3))!]).toEqual([...bytes(3, 9)]);
+      expect((await store.snapshot('a'))?.seq).toBe(3);
+      expect(await store.snapshot('b')).toBe(undefined);
     });
 
     it("[STO-6] a compaction of a base that is not the room's any more changes nothing", async () => {
       const store = await start();
-      await store.append([append('a', 1, 4)]);
+      await store.append(next(append('a', 1, 4)));
       await store.compact('a', { base: 0, snapshot: snapshot(2, 5), quarantined: [] });
       expect(await store.compact('a', { base: 0, snapshot: snapshot(4, 7), quarantined: [] })).toBe(
         false,
@@ -132,7 +137,7 @@ export function storageContract(
 
     it('[STO-7] of two compactions at once one wins and nothing is lost', async () => {
       const store = await start();
-      await store.append([append('a', 1, 4)]);
+      await store.append(next(append('a', 1, 4)));
       const won = await Promise.all([
         store.compact('a', { base: 0, snapshot: snapshot(3, 5), quarantined: [] }),
         store.compact('a', { base: 0, snapshot: snapshot(4, 5), quarantined: [] }),
@@ -144,17 +149,17 @@ export function storageContract(
 
     it('[STO-8] an append while a compaction is written is behind the snapshot', async () => {
       const store = await start();
-      await store.append([append('a', 1, 4)]);
+      await store.append(next(append('a', 1, 4)));
       await Promise.all([
         store.compact('a', { base: 0, snapshot: snapshot(4, 5), quarantined: [] }),
-        store.append([append('a', 5, 7)]),
+        store.append(next(append('a', 5, 7))),
       ]);
       expect((await store.load('a')).tail.map(({ seq }) => seq)).toEqual([5, 6, 7]);
     });
 
     it('[STO-9] what is quarantined is kept', async () => {
       const first = await start();
-      await first.append([append('a', 1, 3)]);
+      await first.append(next(append('a', 1, 3)));
       const set = { seq: 2, reason: 'it threw', author: 'mallory', update: bytes(9, 30) };
       await first.compact('a', { base: 0, snapshot: snapshot(3, 5), quarantined: [set] });
       const store = await reopen();
@@ -164,7 +169,7 @@ export function storageContract(
 
     it('[STO-10] a removed room is gone, and no other', async () => {
       const first = await start();
-      await first.append([append('a', 1, 3), append('ab', 1, 3)]);
+      await first.append(next(append('a', 1, 3), append('ab', 1, 3)));
       await first.compact('a', { base: 0, snapshot: snapshot(2, 5), quarantined: [] });
       await first.remove('a');
       const store = await reopen();
@@ -194,7 +199,7 @@ export function storageContract(
         'a:1',
         'a\u007fb',
       ];
-      await store.append(names.map((room, i) => append(room, 1, i + 1)));
+      await store.append(next(...names.map((room, i) => append(room, 1, i + 1))));
       for (const [i, room] of names.entries()) expect((await store.load(room)).lastSeq).toBe(i + 1);
       await store.remove('a');
       expect((await store.load('a/')).lastSeq).toBe(2);
@@ -203,22 +208,180 @@ export function storageContract(
     it('[STO-12] bytes come back as they went in, and belong to the caller', async () => {
       const store = await start();
       const large = bytes(7, 3_000_000);
-      await store.append([{ room: 'a', entries: [{ seq: 1, update: large, author: '' }] }]);
+      await store.append(next({ room: 'a', entries: [{ update: large, author: '' }] }));
       const once = (await store.load('a')).tail[0]!.update;
       expect(Buffer.compare(once, bytes(7, 3_000_000))).toBe(0);
       once.fill(0);
       const again = (await store.load('a')).tail[0]!.update;
       expect(Buffer.compare(again, bytes(7, 3_000_000))).toBe(0);
     });
+
+    it('[STO-13] says what is behind a seq, unless a snapshot has taken its place', async () => {
+      const store = await start();
+      await store.append(next(append('a', 1, 5)));
+      await store.compact('a', { base: 0, snapshot: snapshot(3, 5), quarantined: [] });
+      expect(await store.since('a', 2)).toBe(undefined);
+      expect((await store.since('a', 3))?.map(({ seq }) => seq)).toEqual([4, 5]);
+      expect(await store.since('a', 5)).toEqual([]);
+    });
+
+    it('[STO-14] says how far many rooms go', async () => {
+      const store = await start();
+      await store.append(next(append('a', 1, 5), append('b', 1, 2)));
+      await store.compact('a', { base: 0, snapshot: snapshot(5, 5), quarantined: [] });
+      expect(await store.heads(['b', 'never', 'a'])).toEqual([
+        { lastSeq: 2, snapshotSeq: 0 },
+        { lastSeq: 0, snapshotSeq: 0 },
+        { lastSeq: 5, snapshotSeq: 5 },
+      ]);
+      // A log that is all snapshot goes on behind it.
+      expect(await store.append(next(append('a', 6, 6)))).toEqual([6]);
+    });
   });
 }
 
+/** What a store must do besides when several processes have it open: {@link StoreUnderTest.open} is called more than once. */
+export function sharedStorageContract(
+  framework: TestFramework,
+  name: string,
+  create: () => Promise<StoreUnderTest>,
+): void {
+  const { describe, it, afterEach, expect } = framework;
+  let under: StoreUnderTest | undefined;
+  let stores: Storage[] = [];
+
+  const start = async (count: number): Promise<Storage[]> => {
+    under = await create();
+    // At once, because that is how a deployment starts them.
+    stores = await Promise.all(Array.from({ length: count }, () => under!.open()));
+    return stores;
+  };
+
+  describe(`[STO] shared storage contract: ${name}`, () => {
+    afterEach(async () => {
+      await Promise.all(stores.map((store) => store.close()));
+      await under?.dispose();
+      stores = [];
+      under = undefined;
+    });
+
+    it('[STO-15] several that append to the same rooms share one row of seqs, in the order of their commits', async () => {
+      const writers = await start(3);
+      const rounds = 40;
+      const rooms = ['a', 'b', 'c'];
+      const given = new Map<string, number[]>(rooms.map((room) => [room, []]));
+      let seen = 0;
+      let isOver = false;
+      const reader = async (store: Storage): Promise<void> => {
+        while (!isOver) {
+          const entries = (await store.since('a', 0))!;
+          // Whoever reads a seq can read all before it, whatever is being committed.
+          expect(entries.map(({ seq }) => seq)).toEqual(entries.map((_, i) => i + 1));
+          seen = Math.max(seen, entries.length);
+        }
+      };
+      const reading = reader(writers[0]!);
+      await Promise.all(
+        writers.map(async (store, w) => {
+          const next = counter();
+          for (let round = 0; round < rounds; round++) {
+            // In different orders: a store that locks rooms as they come would deadlock.
+            const order = w % 2 === 0 ? rooms : [...rooms].reverse();
+            const firsts = await store.append(next(...order.map((room) => append(room, 1, 2))));
+            for (const [i, room] of order.entries()) given.get(room)!.push(firsts[i]!);
+          }
+        }),
+      );
+      isOver = true;
+      await reading;
+      expect(seen > 0).toBe(true);
+      for (const room of rooms) {
+        const firsts = given.get(room)!.sort((a, b) => a - b);
+        expect(firsts).toEqual(firsts.map((_, i) => 2 * i + 1));
+        expect((await writers[1]!.load(room)).lastSeq).toBe(2 * 3 * rounds);
+      }
+    });
+
+    it("[STO-16] the number of a batch is its writer's own", async () => {
+      const [one, two] = await start(2);
+      const [nextOne, nextTwo] = [counter(), counter()];
+      expect(await one!.append(nextOne(append('a', 1, 1)))).toEqual([1]);
+      expect(await two!.append(nextTwo(append('a', 2, 2)))).toEqual([2]);
+      expect((await one!.load('a')).tail.map(plain)).toEqual(logged(1, 2));
+    });
+
+    it('[STO-17] of several compactions of one room at once one wins and nothing is lost', async () => {
+      const writers = await start(3);
+      await writers[0]!.append({ number: 1, appends: [append('a', 1, 9)] });
+      const won = await Promise.all(
+        writers.map((store, i) =>
+          store.compact('a', { base: 0, snapshot: snapshot(5 + i, 5 + i), quarantined: [] }),
+        ),
+      );
+      expect(won.filter(Boolean).length).toBe(1);
+      const seq = 5 + won.indexOf(true);
+      for (const store of writers) {
+        const room = await store.load('a');
+        expect(room.snapshot?.seq).toBe(seq);
+        expect(room.tail.map((entry) => entry.seq)).toEqual(
+          Array.from({ length: 9 - seq }, (_, i) => seq + 1 + i),
+        );
+        expect((await store.readSnapshot('a', seq))?.length).toBe(seq);
+      }
+    });
+
+    it('[STO-18] appends go on while others compact and load', async () => {
+      const [writer, compactor, reader] = await start(3);
+      const next = counter();
+      const appending = (async () => {
+        for (let round = 0; round < 60; round++) await writer!.append(next(append('a', 1, 3)));
+      })();
+      const compacting = (async () => {
+        let base = 0;
+        for (let round = 0; round < 10; round++) {
+          const { lastSeq } = await compactor!.load('a');
+          if (lastSeq === base) continue;
+          const written = await compactor!.compact('a', {
+            base,
+            snapshot: snapshot(lastSeq, 100),
+            quarantined: [],
+          });
+          expect(written).toBe(true);
+          base = lastSeq;
+        }
+      })();
+      for (let round = 0; round < 30; round++) {
+        const { snapshot: meta, tail, lastSeq } = await reader!.load('a');
+        const from = meta?.seq ?? 0;
+        expect(tail.map(({ seq }) => seq)).toEqual(tail.map((_, i) => from + 1 + i));
+        expect(lastSeq).toBe(from + tail.length);
+      }
+      await Promise.all([appending, compacting]);
+      expect((await reader!.load('a')).lastSeq).toBe(180);
+    });
+  });
+}
+
+/** Numbers a storage object's batches. */
+function counter(): (...appends: Append[]) => Batch {
+  let number = 0;
+  return (...appends) => ({ number: ++number, appends });
+}
+
+/** Entries that are to be the room's `from` to `to`. */
 function append(room: string, from: number, to: number): Append {
-  const entries: LogEntry[] = [];
-  for (let seq = from; seq <= to; seq++) {
-    entries.push({ seq, update: bytes(seq, 10 + (seq % 7)), author: `author ${seq}` });
-  }
-  return { room, entries };
+  return { room, entries: entries(from, to).map(({ seq: _, ...entry }) => entry) };
+}
+
+function logged(from: number, to: number) {
+  return entries(from, to).map(plain);
+}
+
+function entries(from: number, to: number): LogEntry[] {
+  return Array.from({ length: to - from + 1 }, (_, i) => {
+    const seq = from + i;
+    return { seq, update: bytes(seq, 10 + (seq % 7)), author: `author ${seq}` };
+  });
 }
 
 function snapshot(seq: number, size: number): Snapshot {

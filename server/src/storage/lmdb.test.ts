@@ -25,7 +25,7 @@ storageContract(framework, 'lmdb', async () => {
 });
 
 framework.describe('[STO] lmdb', () => {
-  framework.it('[STO-13] a folder is open in one process at a time', async () => {
+  framework.it('[STO-19] a folder is open in one process at a time', async () => {
     const { folder, dispose } = temporary();
     const first = await LmdbStorage.open(folder);
     await framework.expect(LmdbStorage.open(folder)).rejects.toThrow(StorageInUse);
@@ -40,7 +40,6 @@ framework.describe('[STO] a damaged data file', () => {
   const { expect, it } = framework;
   const entries = (from: number, to: number) =>
     Array.from({ length: to - from + 1 }, (_, i) => ({
-      seq: from + i,
       author: 'ada',
       update: new Uint8Array(700).fill(from + i),
     }));
@@ -54,17 +53,20 @@ framework.describe('[STO] a damaged data file', () => {
       deletes: Uint8Array.of(0, 0),
     };
     for (let round = 0; round < 20; round++) {
-      await storage.append([
-        { room: 'a', entries: entries(round * 2 + 1, round * 2 + 2) },
-        { room: 'b', entries: entries(round + 1, round + 1) },
-      ]);
+      await storage.append({
+        number: round + 1,
+        appends: [
+          { room: 'a', entries: entries(round * 2 + 1, round * 2 + 2) },
+          { room: 'b', entries: entries(round + 1, round + 1) },
+        ],
+      });
       if (round === 3) await storage.compact('a', { base: 0, snapshot, quarantined: [] });
     }
     await storage.close();
   }
 
   for (const pages of [1, 3, 8, 20]) {
-    it(`[STO-14] cut short by ${pages} pages: every whole record is kept, the file is kept aside`, async () => {
+    it(`[STO-20] cut short by ${pages} pages: every whole record is kept, the file is kept aside`, async () => {
       const { folder, dispose } = temporary();
       await filled(folder);
       const file = join(folder, 'data.mdb');
@@ -82,7 +84,7 @@ framework.describe('[STO] a damaged data file', () => {
       }
       // A page holds five of these records at most.
       expect(kept).toBeGreaterThanOrEqual(55 - 5 - pages * 5);
-      await storage.append([{ room: 'c', entries: entries(1, 1) }]);
+      await storage.append({ number: 1, appends: [{ room: 'c', entries: entries(1, 1) }] });
       await storage.close();
       const again = await LmdbStorage.open(folder, () => expect.unreachable());
       expect((await again.load('c')).lastSeq).toBe(1);
@@ -91,7 +93,7 @@ framework.describe('[STO] a damaged data file', () => {
     });
   }
 
-  it('[STO-15] whose index is overwritten is salvaged too', async () => {
+  it('[STO-21] whose index is overwritten is salvaged too', async () => {
     const { folder, dispose } = temporary();
     await filled(folder);
     const descriptor = openSync(join(folder, 'data.mdb'), 'r+');

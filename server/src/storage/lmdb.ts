@@ -25,9 +25,10 @@ import { lockFolder, type Unlock } from './lock.js';
 import { decodeRecord, encodeRecord, KIND, type Record } from './record.js';
 import { findDamage, salvageRecords } from './salvage.js';
 import {
-  type Append,
+  type Batch,
   type Compaction,
   DamagedSnapshot,
+  type Head,
   type LogEntry,
   type Quarantined,
   type SnapshotMeta,
@@ -55,12 +56,15 @@ export interface Salvage {
 
 export class LmdbStorage implements Storage {
   readonly name = 'lmdb';
+  readonly isShared = false;
   readonly #root: RootDatabase;
   readonly #updates: Database<Buffer, Key>;
   readonly #rooms: Database<Buffer, string>;
   readonly #snapshots: Database<Buffer, string>;
   readonly #quarantine: Database<Buffer, Key>;
   readonly #unlock: Unlock;
+  /** The batch that was tried last: the seqs stay its own, whether or not LMDB said that it failed. */
+  #batch: { readonly number: number; readonly seqs: readonly number[] } | undefined;
   /** Compactions and removals read before they write, so they go one after the other. */
   #exclusive: Promise<unknown> = Promise.resolve();
 
@@ -166,25 +170,43 @@ export class LmdbStorage implements Storage {
     return record.fields[0];
   }
 
-  async append(batch: readonly Append[]): Promise<void> {
+  async append({ number, appends }: Batch): Promise<readonly number[]> {
+    if (number !== this.#batch?.number) {
+      this.#batch = { number, seqs: appends.map(({ room }) => this.#lastSeq(room) + 1) };
+    }
+    const { seqs } = this.#batch;
     await this.#commit((promises) => {
-      for (const { room, entries } of batch) {
-        for (const { seq, author, update } of entries) {
+      for (const [i, { room, entries }] of appends.entries()) {
+        for (const [n, { author, update }] of entries.entries()) {
+          const seq = seqs[i]! + n;
           const key = { kind: KIND.update, room, seq };
           const value = encodeRecord(key, [text.encode(author), update]);
           promises.push(this.#updates.put([room, seq], value));
         }
       }
     });
+    return seqs;
   }
 
-  async since(room: string, seq: number): Promise<readonly LogEntry[]> {
+  async since(room: string, seq: number): Promise<readonly LogEntry[] | undefined> {
+    if (seq < (this.#meta(room)?.seq ?? 0)) return undefined;
     const entries: LogEntry[] = [];
     for (const { key, value } of this.#range(this.#updates, room, seq)) {
       const entry = this.#entry(room, key[1], value);
       if (entry !== undefined) entries.push(entry);
     }
     return entries;
+  }
+
+  async heads(rooms: readonly string[]): Promise<readonly Head[]> {
+    return rooms.map((room) => ({
+      lastSeq: this.#lastSeq(room),
+      snapshotSeq: this.#meta(room)?.seq ?? 0,
+    }));
+  }
+
+  async snapshot(room: string): Promise<SnapshotMeta | undefined> {
+    return this.#meta(room);
   }
 
   async compact(room: string, { base, snapshot, quarantined }: Compaction): Promise<boolean> {
@@ -251,6 +273,17 @@ export class LmdbStorage implements Storage {
     const record = decodeRecord(value);
     if (record?.room !== room || record.seq !== seq) return undefined;
     return { seq, author: untext.decode(record.fields[0]), update: record.fields[1]! };
+  }
+
+  #lastSeq(room: string): number {
+    const newest = this.#updates.getKeys({
+      start: [room, Number.MAX_SAFE_INTEGER],
+      end: [room, 0],
+      reverse: true,
+      limit: 1,
+    });
+    for (const [, seq] of newest) return seq;
+    return this.#meta(room)?.seq ?? 0;
   }
 
   #meta(room: string): SnapshotMeta | undefined {

@@ -54,18 +54,18 @@ async function holds(folder: string, unlock: Unlock): Promise<void> {
 }
 
 describe('[STO] the lock of a folder', () => {
-  it('[STO-13] one of many that come at once gets it', async () => {
+  it('[STO-19] one of many that come at once gets it', async () => {
     const folder = temporaryFolder();
     await holds(folder, await race(folder));
   });
 
-  it('[STO-13] one of many gets it also where a killed process has left its socket', async () => {
+  it('[STO-19] one of many gets it also where a killed process has left its socket', async () => {
     const folder = temporaryFolder();
     await leaveStaleSocket(folder);
     await holds(folder, await race(folder));
   });
 
-  it('[STO-13] a process that was killed while it took over a stale lock is not waited for', async () => {
+  it('[STO-19] a process that was killed while it took over a stale lock is not waited for', async () => {
     const folder = temporaryFolder();
     await leaveStaleSocket(folder);
     const turnstile = join(folder, 'lock.sock.turn');

@@ -3,16 +3,19 @@
  * "Durable" here means: for as long as the process lives.
  */
 import type {
-  Append,
+  Batch,
   Compaction,
+  Head,
   LogEntry,
   Quarantined,
   Snapshot,
+  SnapshotMeta,
   Storage,
   StoredRoom,
 } from './storage.js';
 
 interface Room {
+  lastSeq: number;
   snapshot: Snapshot | undefined;
   entries: Map<number, LogEntry>;
   quarantined: Map<number, Quarantined>;
@@ -20,24 +23,16 @@ interface Room {
 
 export class MemoryStorage implements Storage {
   readonly name = 'memory';
+  readonly isShared = false;
   readonly #rooms = new Map<string, Room>();
+  #batch: { readonly number: number; readonly seqs: readonly number[] } | undefined;
 
   async load(name: string): Promise<StoredRoom> {
     const room = this.#rooms.get(name);
     if (room === undefined) return { snapshot: undefined, tail: [], damaged: [], lastSeq: 0 };
-    const { snapshot } = room;
+    const { lastSeq, snapshot } = room;
     const tail = sorted(room, snapshot?.seq ?? 0);
-    return {
-      snapshot: snapshot && {
-        seq: snapshot.seq,
-        size: snapshot.update.length,
-        stateVector: snapshot.stateVector.slice(),
-        deletes: snapshot.deletes.slice(),
-      },
-      tail,
-      damaged: [],
-      lastSeq: tail.at(-1)?.seq ?? snapshot?.seq ?? 0,
-    };
+    return { snapshot: metaOf(snapshot), tail, damaged: [], lastSeq };
   }
 
   async readSnapshot(name: string, seq: number): Promise<Uint8Array | undefined> {
@@ -45,18 +40,36 @@ export class MemoryStorage implements Storage {
     return snapshot?.seq === seq ? snapshot.update.slice() : undefined;
   }
 
-  async append(batch: readonly Append[]): Promise<void> {
-    for (const { room, entries } of batch) {
+  async append({ number, appends }: Batch): Promise<readonly number[]> {
+    if (number === this.#batch?.number) return this.#batch.seqs;
+    const seqs = appends.map(({ room, entries }) => {
       const into = this.#room(room);
+      const first = into.lastSeq + 1;
       for (const entry of entries) {
-        if (entry.seq > (into.snapshot?.seq ?? 0)) into.entries.set(entry.seq, copy(entry));
+        const seq = ++into.lastSeq;
+        into.entries.set(seq, { ...copy(entry), seq });
       }
-    }
+      return first;
+    });
+    this.#batch = { number, seqs };
+    return seqs;
   }
 
-  async since(name: string, seq: number): Promise<readonly LogEntry[]> {
+  async since(name: string, seq: number): Promise<readonly LogEntry[] | undefined> {
     const room = this.#rooms.get(name);
-    return room === undefined ? [] : sorted(room, seq);
+    if (room === undefined) return [];
+    return seq < (room.snapshot?.seq ?? 0) ? undefined : sorted(room, seq);
+  }
+
+  async heads(names: readonly string[]): Promise<readonly Head[]> {
+    return names.map((name) => {
+      const room = this.#rooms.get(name);
+      return { lastSeq: room?.lastSeq ?? 0, snapshotSeq: room?.snapshot?.seq ?? 0 };
+    });
+  }
+
+  async snapshot(name: string): Promise<SnapshotMeta | undefined> {
+    return metaOf(this.#rooms.get(name)?.snapshot);
   }
 
   async compact(name: string, { base, snapshot, quarantined }: Compaction): Promise<boolean> {
@@ -90,11 +103,22 @@ export class MemoryStorage implements Storage {
   #room(name: string): Room {
     let room = this.#rooms.get(name);
     if (room === undefined) {
-      room = { snapshot: undefined, entries: new Map(), quarantined: new Map() };
+      room = { lastSeq: 0, snapshot: undefined, entries: new Map(), quarantined: new Map() };
       this.#rooms.set(name, room);
     }
     return room;
   }
+}
+
+function metaOf(snapshot: Snapshot | undefined): SnapshotMeta | undefined {
+  return (
+    snapshot && {
+      seq: snapshot.seq,
+      size: snapshot.update.length,
+      stateVector: snapshot.stateVector.slice(),
+      deletes: snapshot.deletes.slice(),
+    }
+  );
 }
 
 function sorted(room: Room, above: number): LogEntry[] {

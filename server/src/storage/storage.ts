@@ -11,14 +11,18 @@
  * returns belong to the caller.
  */
 
-/** One entry of a room's log. */
-export interface LogEntry {
-  /** Its place in the room's log: 1, 2, 3, without holes. */
-  readonly seq: number;
+/** An update on its way into a room's log. */
+export interface NewEntry {
   /** A V1 update of exactly what was new. */
   readonly update: Uint8Array;
   /** Who sent it, at most 256 characters; kept for the quarantine and for audits. */
   readonly author: string;
+}
+
+/** One entry of a room's log. */
+export interface LogEntry extends NewEntry {
+  /** Its place in the room's log: 1, 2, 3, without holes. Given by the store. */
+  readonly seq: number;
 }
 
 /** A room's state up to a seq. */
@@ -58,8 +62,22 @@ export interface StoredRoom {
 /** Updates to append to one room. */
 export interface Append {
   readonly room: string;
-  /** Ascending without holes, the first one behind the room's last seq. */
-  readonly entries: readonly LogEntry[];
+  /** In their order, at least one. */
+  readonly entries: readonly NewEntry[];
+}
+
+/** What one commit writes: updates of many rooms, each room once. */
+export interface Batch {
+  /** Counts the batches of this storage object: 1, 2, 3. The same number again is the same batch tried again. */
+  readonly number: number;
+  readonly appends: readonly Append[];
+}
+
+/** How far a room's log goes. */
+export interface Head {
+  readonly lastSeq: number;
+  /** 0 for no snapshot. */
+  readonly snapshotSeq: number;
 }
 
 export interface Compaction {
@@ -70,8 +88,10 @@ export interface Compaction {
 }
 
 export interface Storage {
-  /** For logs and metrics: `lmdb`, `memory`. */
+  /** For logs and metrics: `lmdb`, `postgres`, `redis`, `memory`. */
   readonly name: string;
+  /** Whether several processes may have this store open at once. */
+  readonly isShared: boolean;
 
   /** The snapshot's description and the entries behind it. A room that was never written is empty. */
   load(room: string): Promise<StoredRoom>;
@@ -83,14 +103,30 @@ export interface Storage {
   readSnapshot(room: string, seq: number): Promise<Uint8Array | undefined>;
 
   /**
-   * Writes updates of many rooms in one commit: all or none. Writing the same
-   * entries again changes nothing, so a caller that does not know whether an
-   * append arrived may repeat it.
+   * Writes updates of many rooms in one commit, all or none, and gives them their
+   * seqs: a room's entries follow each other and whatever was committed before,
+   * also by other processes. A room's seq order is its commit order: who reads a
+   * seq can read all before it.
+   *
+   * One call at a time. A caller that does not know whether a batch arrived tries
+   * it again under its number, however long that takes: it is written once.
+   *
+   * @returns the seq of the first entry of each append, in their order
    */
-  append(batch: readonly Append[]): Promise<void>;
+  append(batch: Batch): Promise<readonly number[]>;
 
-  /** The readable entries with a seq above `seq`, ascending. */
-  since(room: string, seq: number): Promise<readonly LogEntry[]>;
+  /**
+   * The readable entries with a seq above `seq`, ascending; `undefined` when a
+   * snapshot has taken the place of some of them. Entries that are not there, below
+   * the last that is, will never be.
+   */
+  since(room: string, seq: number): Promise<readonly LogEntry[] | undefined>;
+
+  /** How far each of these rooms goes, in their order. At most 1,000 rooms. */
+  heads(rooms: readonly string[]): Promise<readonly Head[]>;
+
+  /** What the room's snapshot is, as {@link load} would tell. */
+  snapshot(room: string): Promise<SnapshotMeta | undefined>;
 
   /**
    * Puts a snapshot in the place of its base and of every entry up to its seq,

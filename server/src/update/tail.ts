@@ -1,6 +1,7 @@
 /**
  * The updates behind a room's snapshot, kept per client, so that any stretch of
- * them leaves as one update by copying bytes.
+ * them leaves as one update by copying bytes. Each has a position, counted up in the
+ * order in which this instance took them in.
  *
  * Invariant: a client's structs in the tail are contiguous, because the log is
  * causally closed and holds nothing twice (admit.ts). `Y.mergeUpdates` decodes
@@ -13,7 +14,7 @@ import { canonicalise, type Ranges } from './ranges.js';
 import type { StateVector } from './state-vector.js';
 import { cutStruct, newStruct, readStruct } from './struct.js';
 
-/** Numbers per entry of a client's index: seq, first clock, first byte, structs before it. */
+/** Numbers per entry of a client's index: position, first clock, first byte, structs before it. */
 const ENTRY = 4;
 
 /** One client's structs, grown by doubling. Entry i ends where entry i + 1 begins. */
@@ -27,25 +28,25 @@ interface Column {
 
 export class Tail {
   readonly #columns = new Map<number, Column>();
-  /** Flat: seq, client, start, end. Ascending in seq. */
+  /** Flat: position, client, start, end. Ascending in position. */
   #deletes: number[] = [];
   #first: number;
   #last: number;
   #size = 0;
   #merged = new Map<string, Uint8Array>();
 
-  /** @param seq the seq that the snapshot reaches; the tail begins behind it */
-  constructor(seq: number) {
-    this.#first = seq;
-    this.#last = seq;
+  /** @param position what the snapshot holds ends here; the tail begins behind it */
+  constructor(position: number) {
+    this.#first = position;
+    this.#last = position;
   }
 
-  /** The seq before the first that is kept. */
+  /** The position before the first that is kept. */
   get base(): number {
     return this.#first;
   }
 
-  get lastSeq(): number {
+  get last(): number {
     return this.#last;
   }
 
@@ -59,25 +60,25 @@ export class Tail {
   }
 
   /** Copies the change: the frame that it came in can be freed. */
-  append(seq: number, change: Change): void {
-    this.#last = seq;
+  append(position: number, change: Change): void {
+    this.#last = position;
     this.#merged.clear();
-    for (const part of change.parts) this.#appendPart(seq, part);
+    for (const part of change.parts) this.#appendPart(position, part);
     for (const [client, ranges] of change.deletes) {
       for (let i = 0; i < ranges.length; i += 2) {
-        this.#deletes.push(seq, client, ranges[i]!, ranges[i + 1]!);
+        this.#deletes.push(position, client, ranges[i]!, ranges[i + 1]!);
         this.#size += ENTRY;
       }
     }
   }
 
   /** Passes over entries that could not be used. */
-  skipTo(seq: number): void {
-    this.#last = Math.max(this.#last, seq);
+  skipTo(position: number): void {
+    this.#last = Math.max(this.#last, position);
     this.#merged.clear();
   }
 
-  #appendPart(seq: number, part: Change['parts'][number]): void {
+  #appendPart(position: number, part: Change['parts'][number]): void {
     let column = this.#columns.get(part.client);
     if (column === undefined) {
       column = { bytes: new Uint8Array(0), used: 0, count: 0, end: part.start, index: [] };
@@ -89,7 +90,7 @@ export class Tail {
       grown.set(column.bytes.subarray(0, column.used));
       column.bytes = grown;
     }
-    column.index.push(seq, part.start, column.used, column.count);
+    column.index.push(position, part.start, column.used, column.count);
     for (const chunk of part.chunks) {
       column.bytes.set(chunk, column.used);
       column.used += chunk.length;
@@ -100,25 +101,25 @@ export class Tail {
   }
 
   /**
-   * Everything behind `seq` as one update, without the structs that `vector`
+   * Everything behind `position` as one update, without the structs that `vector`
    * already has. Equal calls between two appends give the same array: do not
    * write into it.
    *
-   * @param seq from {@link base} to {@link lastSeq}
+   * @param position from {@link base} to {@link last}
    */
-  since(seq: number, vector?: StateVector): Uint8Array {
-    if (seq < this.#first)
-      throw new RangeError(`the tail begins behind ${this.#first}, not ${seq}`);
-    if (seq >= this.#last) return EMPTY_UPDATE;
-    const key = vector === undefined ? `${seq}` : `${seq};${this.#relevant(vector)}`;
+  since(position: number, vector?: StateVector): Uint8Array {
+    if (position < this.#first)
+      throw new RangeError(`the tail begins behind ${this.#first}, not ${position}`);
+    if (position >= this.#last) return EMPTY_UPDATE;
+    const key = vector === undefined ? `${position}` : `${position};${this.#relevant(vector)}`;
     const before = this.#merged.get(key);
     if (before !== undefined) return before;
     const parts: Part[] = [];
     for (const [client, column] of this.#columns) {
-      const part = sliceColumn(client, column, seq, vector?.get(client) ?? 0);
+      const part = sliceColumn(client, column, position, vector?.get(client) ?? 0);
       if (part !== undefined) parts.push(part);
     }
-    const merged = assemble(parts, this.#deletesSince(seq));
+    const merged = assemble(parts, this.#deletesSince(position));
     if (this.#merged.size >= MAX_MERGED) this.#merged.clear();
     this.#merged.set(key, merged);
     return merged;
@@ -134,9 +135,9 @@ export class Tail {
     return known.join();
   }
 
-  #deletesSince(seq: number): Map<number, Ranges> {
+  #deletesSince(position: number): Map<number, Ranges> {
     const deletes = new Map<number, Ranges>();
-    for (let i = firstBehind(this.#deletes, seq); i < this.#deletes.length; i += ENTRY) {
+    for (let i = firstBehind(this.#deletes, position); i < this.#deletes.length; i += ENTRY) {
       const client = this.#deletes[i + 1]!;
       const ranges = deletes.get(client);
       if (ranges === undefined) deletes.set(client, [this.#deletes[i + 2]!, this.#deletes[i + 3]!]);
@@ -146,11 +147,11 @@ export class Tail {
     return deletes;
   }
 
-  /** Forgets everything up to and with `seq`. */
-  trim(seq: number): void {
-    if (seq <= this.#first) return;
+  /** Forgets everything up to and with `position`. */
+  trim(position: number): void {
+    if (position <= this.#first) return;
     for (const [client, column] of this.#columns) {
-      const entry = firstBehind(column.index, seq);
+      const entry = firstBehind(column.index, position);
       if (entry === column.index.length) {
         this.#size -= column.used;
         this.#columns.delete(client);
@@ -168,10 +169,10 @@ export class Tail {
         this.#size -= from;
       }
     }
-    const kept = firstBehind(this.#deletes, seq);
+    const kept = firstBehind(this.#deletes, position);
     this.#size -= kept;
     this.#deletes = this.#deletes.slice(kept);
-    this.#first = Math.min(seq, this.#last);
+    this.#first = Math.min(position, this.#last);
     this.#merged.clear();
   }
 
@@ -187,13 +188,13 @@ export class Tail {
 /** Merged stretches kept between two appends: what a crowd that reconnects asks for. */
 const MAX_MERGED = 16;
 
-/** First entry of a flat list with four numbers an entry whose seq is behind `seq`. */
-function firstBehind(entries: readonly number[], seq: number): number {
+/** First entry of a flat list with four numbers an entry that lies behind `position`. */
+function firstBehind(entries: readonly number[], position: number): number {
   let low = 0;
   let high = entries.length / ENTRY;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (entries[middle * ENTRY]! <= seq) low = middle + 1;
+    if (entries[middle * ENTRY]! <= position) low = middle + 1;
     else high = middle;
   }
   return low * ENTRY;
@@ -211,9 +212,14 @@ function lastStartingAt(entries: readonly number[], clock: number): number {
   return (low - 1) * ENTRY;
 }
 
-function sliceColumn(client: number, column: Column, seq: number, known: number): Part | undefined {
+function sliceColumn(
+  client: number,
+  column: Column,
+  position: number,
+  known: number,
+): Part | undefined {
   if (known >= column.end) return undefined;
-  const unseen = firstBehind(column.index, seq);
+  const unseen = firstBehind(column.index, position);
   if (unseen === column.index.length) return undefined;
   const entry = Math.max(unseen, lastStartingAt(column.index, known));
   let clock = column.index[entry + 1]!;
