@@ -14,6 +14,8 @@ const FLOORS = [
   ['transport'],
   ['room'],
   [
+    'link',
+    'instances',
     'load',
     'fanout',
     'log',
