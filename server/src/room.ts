@@ -92,6 +92,8 @@ export class Room implements LogRoom {
   #snapshotVector: StateVector | undefined;
   /** Entries that were found unusable, until a compaction has moved them to the quarantine. */
   #unusable: readonly Quarantined[];
+  /** The position up to which the snapshot holds the tail too, and the bytes of that part. */
+  #compacted: { position: number; bytes: number };
   #compacting = false;
   #isClosed = false;
   /** A compaction that failed is not tried again before the tail has this many bytes. */
@@ -108,6 +110,7 @@ export class Room implements LogRoom {
     this.#snapshot = snapshot;
     this.#unusable = unusable;
     this.#places = new Places(snapshot?.seq ?? 0, head);
+    this.#compacted = { position: tail.base, bytes: 0 };
     this.awareness = new Awareness(deps.awareness);
     this.fanout = new Fanout(deps.fanout, tail, this.awareness);
     this.waiting = new Waiting(deps.clock, (session, isFreed) =>
@@ -330,10 +333,12 @@ export class Room implements LogRoom {
     this.fanout.close();
   }
 
+  /** Of the tail only what no snapshot holds: the rest is kept for somebody who is behind. */
   get #size() {
+    const { size, last } = this.#tail;
     return {
-      bytes: this.#tail.size,
-      updates: this.#tail.updates,
+      bytes: size - this.#compacted.bytes,
+      updates: last - this.#compacted.position,
       snapshotBytes: this.#snapshot?.size ?? 0,
     };
   }
@@ -405,5 +410,6 @@ export class Room implements LogRoom {
     const position = Math.min(held, this.fanout.oldestNeeded);
     this.#tail.trim(position);
     this.#places.trim(position);
+    this.#compacted = { position: held, bytes: this.#tail.size - this.#tail.sizeBehind(held) };
   }
 }

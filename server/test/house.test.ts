@@ -26,17 +26,8 @@ const FLOORS = [
     'compact/workers',
   ],
   ['places', 'dialect', 'room-name', 'awareness', 'acknowledgements', 'compact/policy'],
-  ['frame', 'storage/lmdb', 'storage/memory', 'storage/contract', 'compact/worker'],
-  [
-    'storage/storage',
-    'storage/record',
-    'storage/salvage',
-    'storage/lock',
-    'compact/job',
-    'compact/merge',
-    'compact/set-aside',
-    'clock',
-  ],
+  ['frame', 'storage/', 'relay/', 'presence/', 'compact/worker'],
+  ['redis', 'compact/job', 'compact/merge', 'compact/set-aside', 'clock'],
   ['update/'],
 ];
 

@@ -55,8 +55,14 @@ export class Tail {
     return this.#size;
   }
 
-  get updates(): number {
-    return this.#last - this.#first;
+  /** What of {@link size} lies behind `position`. */
+  sizeBehind(position: number): number {
+    let size = this.#deletes.length - firstBehind(this.#deletes, position);
+    for (const { used, index } of this.#columns.values()) {
+      const entry = firstBehind(index, position);
+      if (entry < index.length) size += used - index[entry + 2]!;
+    }
+    return size;
   }
 
   /** Copies the change: the frame that it came in can be freed. */
