@@ -1,8 +1,8 @@
 /**
  * Who is here: the awareness states of one room, and who may write which.
  *
- * Invariants: a client id belongs to the session that introduced it until that
- * session leaves; foreign and unchanged entries are dropped in silence, because
+ * Invariants: a client id belongs to the session that introduced it, or to the
+ * instance that says so, until that leaves; foreign and unchanged entries are dropped in silence, because
  * y-websocket clients send back what they were sent; a state is relayed as the
  * bytes it came in, once they are known to be JSON.
  *
@@ -32,7 +32,8 @@ interface Known<Owner> {
   readonly owner: Owner;
 }
 
-const NULL_STATE = new TextEncoder().encode('null');
+/** The state of a client that is gone. */
+export const NULL_STATE = new TextEncoder().encode('null');
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
 /** More than any room has people. */
@@ -75,15 +76,23 @@ export function encodeAwareness(entries: readonly AwarenessEntry[]): Uint8Array 
 
 export class Awareness<Owner extends object> {
   readonly #limits: AwarenessLimits;
+  readonly #isHere: ((owner: Owner) => boolean) | undefined;
   readonly #clients = new Map<number, Known<Owner>>();
   readonly #owned = new Map<Owner, Set<number>>();
   /** Clients whose state has changed since {@link takeChanges}. */
   readonly #changed = new Set<number>();
+  /** Of those, the ones that sessions of this instance have changed. */
+  readonly #changedHere = new Set<number>();
   /** The last clock of those that are gone, for whoever was not told yet; bounded. */
   readonly #gone = new Map<number, number>();
 
-  constructor(limits: AwarenessLimits) {
+  /**
+   * @param isHere whether an owner is a session of this instance; what it holds is not
+   *   given away to another. For an instance that is alone: nothing
+   */
+  constructor(limits: AwarenessLimits, isHere?: (owner: Owner) => boolean) {
     this.#limits = limits;
+    this.#isHere = isHere;
   }
 
   ownerOf(client: number): Owner | undefined {
@@ -116,18 +125,61 @@ export class Awareness<Owner extends object> {
   #applyOwn(owner: Owner, entry: AwarenessEntry, known: Known<Owner> | undefined): void {
     const { client, clock } = entry;
     if (isNull(entry.state)) {
-      if (known !== undefined && clock >= known.clock) this.#forget(client, clock, known);
+      if (known === undefined || clock < known.clock) return;
+      this.#forget(client, clock, known);
+      this.#noteHere(client);
       return;
     }
     if (clock > MAX_CLOCK || (known !== undefined && clock <= known.clock)) return;
     const owned = this.#owned.get(owner) ?? new Set();
     if (known === undefined && !this.#mayIntroduce(owned, entry)) return;
     if (!this.#isFit(entry.state)) return;
-    const state = entry.state.slice();
+    this.#set(owner, entry);
+    this.#noteHere(client);
+  }
+
+  #noteHere(client: number): void {
+    if (this.#isHere !== undefined) this.#changedHere.add(client);
+  }
+
+  #set(owner: Owner, { client, clock, state }: AwarenessEntry): void {
+    const owned = this.#owned.get(owner) ?? new Set();
     this.#owned.set(owner, owned.add(client));
-    this.#clients.set(client, { clock, state, owner });
+    this.#clients.set(client, { clock, state: state.slice(), owner });
     this.#gone.delete(client);
     this.#changed.add(client);
+  }
+
+  /**
+   * Takes over what another instance says of people it holds. It has looked at
+   * their states itself, and has made sure that nobody else holds them.
+   *
+   * @returns the clients that were not taken over, because a session here holds them
+   */
+  applyRemote(owner: Owner, entries: readonly AwarenessEntry[]): number[] {
+    const held: number[] = [];
+    for (const entry of entries) {
+      const known = this.#clients.get(entry.client);
+      if (isNull(entry.state)) {
+        if (known?.owner === owner)
+          this.#forget(entry.client, Math.max(entry.clock, known.clock), known);
+      } else if (known !== undefined && known.owner !== owner && this.#isHere?.(known.owner)) {
+        held.push(entry.client);
+      } else {
+        // From one instance to another a client moves with the clock it had.
+        const isStale = known !== undefined && entry.clock < known.clock;
+        const isSame = known?.owner === owner && entry.clock === known.clock;
+        if (isStale || isSame) continue;
+        if (known !== undefined) this.#owned.get(known.owner)?.delete(entry.client);
+        this.#set(owner, entry);
+      }
+    }
+    return held;
+  }
+
+  /** The clients that this owner holds. */
+  heldBy(owner: Owner): ReadonlySet<number> {
+    return this.#owned.get(owner) ?? NOBODY;
   }
 
   /**
@@ -173,6 +225,7 @@ export class Awareness<Owner extends object> {
       // The same clock with a null state is a removal to y-protocols, so a client
       // that returns need not count past a clock that it never used.
       this.#forget(client, known.clock, known);
+      if (this.#isHere?.(owner)) this.#noteHere(client);
     }
     this.#owned.delete(owner);
   }
@@ -186,6 +239,20 @@ export class Awareness<Owner extends object> {
     const entries = [...this.#changed].map((client) => this.#entry(client));
     this.#changed.clear();
     return entries.filter((entry) => entry !== undefined);
+  }
+
+  /** The same for other instances: what sessions of this one have changed. */
+  takeChangesHere(): AwarenessEntry[] {
+    const entries: AwarenessEntry[] = [];
+    for (const client of this.#changedHere) {
+      const owner = this.ownerOf(client);
+      const entry = this.#entry(client);
+      // Not those who have moved to another instance meanwhile: it speaks for them.
+      if (entry !== undefined && (owner === undefined || this.#isHere?.(owner)))
+        entries.push(entry);
+    }
+    this.#changedHere.clear();
+    return entries;
   }
 
   #entry(client: number): AwarenessEntry | undefined {
@@ -202,6 +269,13 @@ export class Awareness<Owner extends object> {
     return entries;
   }
 
+  /** Everyone whom sessions of this instance hold, as if all of them had changed. */
+  changeAllHere(): void {
+    for (const [client, { owner }] of this.#clients) {
+      if (this.#isHere?.(owner)) this.#changedHere.add(client);
+    }
+  }
+
   /** Everyone who is here, and those who left of late: for a reader that missed some changes. */
   presentAndGone(): AwarenessEntry[] {
     const gone = [...this.#gone].map(([client, clock]) => ({ client, clock, state: NULL_STATE }));
@@ -209,9 +283,11 @@ export class Awareness<Owner extends object> {
   }
 }
 
+const NOBODY: ReadonlySet<number> = new Set();
+
 /** Kept for readers that were behind when somebody left; those who miss it wait for the 30 s of y-protocols. */
 const MAX_GONE = 1_000;
 
-function isNull(state: Uint8Array): boolean {
+export function isNull(state: Uint8Array): boolean {
   return state.length === NULL_STATE.length && NULL_STATE.every((byte, i) => state[i] === byte);
 }

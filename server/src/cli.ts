@@ -16,6 +16,7 @@ async function main(): Promise<void> {
     port: config.port,
     host: config.host,
     storage: config.storageUrl,
+    ...(config.redisUrl !== undefined && { redis: config.redisUrl }),
     logger,
     ...(config.staticDir !== undefined && { staticDir: config.staticDir }),
   });

@@ -7,6 +7,8 @@ export interface Timer {
 export interface Clock {
   /** Milliseconds that only go forward; not the time of day. */
   now(): number;
+  /** Milliseconds since 1970, for stamps that other machines read. */
+  date(): number;
   /** Calls once after `ms` milliseconds. Does not keep the process alive. */
   after(ms: number, call: () => void): Timer;
   /** Calls again and again, `ms` milliseconds apart. Does not keep the process alive. */
@@ -17,6 +19,7 @@ export interface Clock {
 
 export const systemClock: Clock = {
   now: () => performance.now(),
+  date: () => Date.now(),
   after(ms, call) {
     const timer = setTimeout(call, ms).unref();
     return { cancel: () => clearTimeout(timer) };
@@ -37,6 +40,10 @@ export class ManualClock implements Clock {
   readonly #timers = new Set<{ at: number; every: number | undefined; call: () => void }>();
 
   now(): number {
+    return this.#now;
+  }
+
+  date(): number {
     return this.#now;
   }
 

@@ -8,7 +8,7 @@
  * it has drained. So the memory a reader costs is bounded whatever it does.
  */
 import { CLOSE } from '@cowrite/client/protocol';
-import { type Awareness, encodeAwareness } from './awareness.js';
+import { type AwarenessEntry, encodeAwareness } from './awareness.js';
 import type { Clock, Timer } from './clock.js';
 import type { Codec, Dialect } from './dialect.js';
 import type { Frame } from './frame.js';
@@ -34,6 +34,13 @@ export interface FanoutOptions {
   readonly highWater: number;
   /** Milliseconds that a socket may stay behind, beside the time its backlog takes at {@link SLOWEST}. */
   readonly patience: number;
+}
+
+/** The room's awareness, as far as fan-out goes. */
+interface States {
+  readonly hasChanges: boolean;
+  takeChanges(): AwarenessEntry[];
+  presentAndGone(): AwarenessEntry[];
 }
 
 interface Frames {
@@ -71,7 +78,7 @@ export function flushDelay(receivers: number, lastCost: number): number {
 export class Fanout<R extends Receiver> {
   readonly #options: FanoutOptions;
   readonly #tail: Tail;
-  readonly #awareness: Awareness<R>;
+  readonly #awareness: States;
   readonly #receivers = new Map<R, Behind | undefined>();
   #flushed: number;
   /** Who wrote what is not flushed yet; undefined for nobody, or for more than one. */
@@ -80,7 +87,7 @@ export class Fanout<R extends Receiver> {
   #timer: Timer | undefined;
   #nextFlush = 0;
 
-  constructor(options: FanoutOptions, tail: Tail, awareness: Awareness<R>) {
+  constructor(options: FanoutOptions, tail: Tail, awareness: States) {
     this.#options = options;
     this.#tail = tail;
     this.#awareness = awareness;

@@ -1,4 +1,11 @@
 /** The package's way in: `import { createServer } from '@cowrite/server'`. */
+
+export { MemoryPresence, PresenceHub } from './presence/memory.js';
+export * from './presence/presence.js';
+export { RedisPresence } from './presence/redis.js';
+export { MemoryHub, MemoryRelay } from './relay/memory.js';
+export { RedisRelay } from './relay/redis.js';
+export * from './relay/relay.js';
 export {
   type CowriteServer,
   createServer,
@@ -10,5 +17,7 @@ export type { Permission } from './session.js';
 export { LmdbStorage } from './storage/lmdb.js';
 export { StorageInUse } from './storage/lock.js';
 export { MemoryStorage } from './storage/memory.js';
+export { PostgresStorage } from './storage/postgres.js';
+export { RedisStorage } from './storage/redis.js';
 export * from './storage/storage.js';
 export { UpgradeRefused } from './transport.js';

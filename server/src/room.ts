@@ -14,14 +14,17 @@ import {
   type AwarenessEntry,
   type AwarenessLimits,
   encodeAwareness,
+  isNull,
 } from './awareness.js';
 import type { Clock } from './clock.js';
-import { compactRoom } from './compact/compaction.js';
+import { compactRoom, SnapshotReplaced } from './compact/compaction.js';
 import { isDue, isDueWhenIdle } from './compact/policy.js';
 import type { Workers } from './compact/workers.js';
 import type { Codec } from './dialect.js';
 import { Fanout, type FanoutOptions, type Receiver } from './fanout.js';
 import type { Frame } from './frame.js';
+import type { Instances } from './instances.js';
+import { type Link, type LinkedRoom, Peer } from './link.js';
 import { type LoadedRoom, loadRoom } from './load.js';
 import type { Log, LogRoom } from './log.js';
 import { Places } from './places.js';
@@ -37,10 +40,28 @@ import { covers, decodeStateVector, meets, type StateVector } from './update/sta
 import type { Tail } from './update/tail.js';
 import { type Waiter, Waiting } from './waiting.js';
 
+function reportUnusable(
+  room: string,
+  unusable: readonly Quarantined[],
+  { logger, onQuarantine }: RoomDependencies,
+): void {
+  const lost = unusable.map(({ seq, author, reason, update }) => ({
+    seq,
+    author,
+    reason,
+    bytes: update.length,
+  }));
+  logger.error({ room, lost }, 'entries of the log cannot be used; the rest is served');
+  onQuarantine(room, unusable);
+}
+
 /** The store takes no more for now; the client keeps its edits and comes back. */
 export class StoreFull extends Error {
   override readonly name = 'StoreFull';
 }
+
+/** Who holds awareness client ids: a session, or another instance. */
+type Holder = Member | Peer;
 
 /** A session as the room sees it. */
 export interface Member extends Receiver, Waiter {
@@ -54,7 +75,7 @@ export interface Member extends Receiver, Waiter {
   /** All that was written is on disk up to this position. */
   saved(durable: number): void;
   /** Makes sure that its peer is alive: another claims what it holds. */
-  probe(): void;
+  probe(client: number): void;
   /** Tries again what waits. @param isFreed somebody has left, so that their client ids are free */
   retry(room: Room, isFreed: boolean): void;
   /** Runs something on its behalf; what that throws closes this member and no other. */
@@ -70,15 +91,17 @@ export interface RoomDependencies {
   readonly logger: Logger;
   readonly fanout: FanoutOptions;
   readonly awareness: AwarenessLimits;
+  /** The other instances; undefined for a server that is alone. */
+  readonly instances: Instances | undefined;
   /** Entries of the room's log were set aside. */
   readonly onQuarantine: (room: string, entries: readonly Quarantined[]) => void;
   /** Entries up to `seq` are on disk. */
   readonly onSaved: (room: string, seq: number) => void;
 }
 
-export class Room implements LogRoom {
+export class Room implements LogRoom, LinkedRoom {
   readonly name: string;
-  readonly awareness: Awareness<Member>;
+  readonly awareness: Awareness<Holder>;
   readonly fanout: Fanout<Member>;
   /** Sessions with something that waits for others' edits or for a client id. */
   readonly waiting: Waiting<Member>;
@@ -86,6 +109,7 @@ export class Room implements LogRoom {
   readonly #frontier: Frontier;
   readonly #tail: Tail;
   readonly #places: Places;
+  readonly #link: Link | undefined;
   readonly #sessions = new Set<Member>();
   #snapshot: SnapshotMeta | undefined;
   /** The snapshot's state vector, decoded at the first question. */
@@ -100,18 +124,27 @@ export class Room implements LogRoom {
   #compactFrom = 0;
   /** Called when nobody is left, and again whenever something has ended that kept the room open. */
   onIdle: (() => void) | undefined;
+  /** Called when the store has lost entries that it had: the room has to be loaded anew. */
+  onLost: (() => void) | undefined;
 
-  private constructor(name: string, deps: RoomDependencies, loaded: LoadedRoom) {
+  private constructor(
+    name: string,
+    deps: RoomDependencies,
+    loaded: LoadedRoom,
+    link: Link | undefined,
+  ) {
     const { frontier, tail, snapshot, head, unusable } = loaded;
     this.name = name;
     this.#deps = deps;
+    this.#link = link;
     this.#frontier = frontier;
     this.#tail = tail;
     this.#snapshot = snapshot;
     this.#unusable = unusable;
     this.#places = new Places(snapshot?.seq ?? 0, head);
     this.#compacted = { position: tail.base, bytes: 0 };
-    this.awareness = new Awareness(deps.awareness);
+    const isHere = (holder: Holder) => !(holder instanceof Peer);
+    this.awareness = new Awareness(deps.awareness, link && isHere);
     this.fanout = new Fanout(deps.fanout, tail, this.awareness);
     this.waiting = new Waiting(deps.clock, (session, isFreed) =>
       session.guard(() => session.retry(this, isFreed)),
@@ -120,20 +153,19 @@ export class Room implements LogRoom {
 
   /** Reads the room from the store. Writes nothing, whatever it finds. */
   static async open(name: string, deps: RoomDependencies): Promise<Room> {
-    const loaded = await loadRoom(name, deps.storage, deps.clock);
-    const { unusable } = loaded;
-    if (unusable.length > 0) {
-      const lost = unusable.map(({ seq, author, reason, update }) => ({
-        seq,
-        author,
-        reason,
-        bytes: update.length,
-      }));
-      const message = 'entries of the log cannot be used; the rest is served';
-      deps.logger.error({ room: name, lost }, message);
-      deps.onQuarantine(name, unusable);
+    const link = deps.instances?.link(name);
+    try {
+      // Listens before it reads: what is committed in between is in one or the other.
+      await link?.ready();
+      const loaded = await loadRoom(name, deps.storage, deps.clock);
+      if (loaded.unusable.length > 0) reportUnusable(name, loaded.unusable, deps);
+      const room = new Room(name, deps, loaded, link);
+      await link?.attach(room);
+      return room;
+    } catch (error) {
+      link?.close();
+      throw error;
     }
-    return new Room(name, deps, loaded);
   }
 
   /** The room is the one of its name now, and may write. */
@@ -175,7 +207,7 @@ export class Room implements LogRoom {
     this.fanout.remove(session);
     this.waiting.remove(session);
     this.awareness.leave(session);
-    if (this.awareness.hasChanges) this.fanout.schedule();
+    this.#awarenessChanged();
     this.waiting.changed(true);
     if (this.#sessions.size === 0) this.onIdle?.();
   }
@@ -229,7 +261,11 @@ export class Room implements LogRoom {
         return;
       }
       if (step2 === undefined && snapshot === this.#snapshot) {
-        throw new Error(`the snapshot at ${snapshot.seq} is not in the store`);
+        // Another instance may have replaced it, and not be heard yet.
+        await this.#link?.refresh(this);
+        if (snapshot === this.#snapshot) {
+          throw new Error(`the snapshot at ${snapshot.seq} is not in the store`);
+        }
       }
     }
   }
@@ -282,7 +318,7 @@ export class Room implements LogRoom {
   write(session: Member, update: Parsed): Missing | undefined {
     if (this.#deps.log.full) throw new StoreFull('the store is not taking writes');
     const { change, missing } = admit(this.#frontier, update, session.mayWrite);
-    if (missing !== undefined) this.awareness.ownerOf(missing.client)?.probe();
+    if (missing !== undefined) this.awareness.ownerOf(missing.client)?.probe(missing.client);
     if (change === undefined) return missing;
     this.#tail.append(this.#places.admitted(), change);
     // A copy: the log holds it until it is committed, and the frame lies in a larger buffer of the socket.
@@ -296,17 +332,26 @@ export class Room implements LogRoom {
   /** @returns the states of clients that belong to others and are newer than known */
   present(session: Member, entries: readonly AwarenessEntry[]): AwarenessEntry[] {
     const foreign = this.awareness.apply(session, entries);
-    if (this.awareness.hasChanges) this.fanout.schedule();
-    for (const { client } of foreign) this.awareness.ownerOf(client)?.probe();
+    this.#awarenessChanged();
+    for (const { client } of foreign) this.awareness.ownerOf(client)?.probe(client);
     return foreign;
   }
 
   committed(firstSeq: number, entries: readonly NewEntry[]): void {
     this.#places.committed(firstSeq, entries.length);
+    this.#applyArrived();
     for (const session of this.#sessions) session.saved(this.durable);
+    const updates = entries.map(({ update }) => update);
+    this.#link?.committed(firstSeq, updates);
     this.#deps.onSaved(this.name, firstSeq + entries.length - 1);
     this.#considerCompaction();
     if (this.#sessions.size === 0) this.onIdle?.();
+  }
+
+  #awarenessChanged(): void {
+    if (!this.awareness.hasChanges) return;
+    this.fanout.schedule();
+    this.#link?.statesChanged();
   }
 
   overflowed(): void {
@@ -330,6 +375,7 @@ export class Room implements LogRoom {
 
   close(): void {
     this.#isClosed = true;
+    this.#link?.close();
     this.fanout.close();
   }
 
@@ -368,19 +414,9 @@ export class Room implements LogRoom {
         unusable,
       });
       this.#compactFrom = 0;
-      this.#snapshot = done.snapshot;
-      this.#snapshotVector = undefined;
       this.#unusable = [];
-      // Anew, because what a poisoned entry deleted is not deleted.
-      this.#frontier.deletes = new RangeSet();
-      this.#frontier.addDeletes(parseUpdate(done.snapshot.deletes).deletes);
-      const behind = parseUpdate(this.#tail.since(this.#places.within(done.snapshot.seq)));
-      this.#frontier.addDeletes(behind.deletes);
-      for (const { block, start, end } of behind.bornDeleted) {
-        this.#frontier.deletes.add(behind.blocks[block]!.client, start, end);
-      }
-      if (before !== undefined) snapshots.drop(this.name, before);
-      this.#trim();
+      this.adopt(done.snapshot);
+      this.#link?.compacted(done.snapshot.seq);
       if (!done.isFaithful) {
         const message = 'a document reads differently once reloaded; its log was kept aside';
         logger.warn({ room: this.name }, message);
@@ -393,6 +429,12 @@ export class Room implements LogRoom {
     } catch (error) {
       // Closing kills the worker; the next one to open the room begins again.
       if (this.#isClosed) return;
+      if (error instanceof SnapshotReplaced && this.#link !== undefined) {
+        await this.#link.refresh(this).catch((cause: unknown) => {
+          logger.warn({ err: cause, room: this.name }, 'a snapshot could not be asked for');
+        });
+        return;
+      }
       this.#compactFrom = Math.max(1, this.#tail.size * 2);
       logger.error(
         { err: error, room: this.name },
@@ -404,6 +446,24 @@ export class Room implements LogRoom {
     }
   }
 
+  /** The store's snapshot is this one from now on. One that is older than known, or beyond the head, is passed over. */
+  adopt(snapshot: SnapshotMeta): void {
+    const before = this.#snapshot;
+    if (snapshot.seq <= (before?.seq ?? 0) || snapshot.seq > this.#places.head) return;
+    this.#snapshot = snapshot;
+    this.#snapshotVector = undefined;
+    // Anew, because what a poisoned entry deleted is not deleted.
+    this.#frontier.deletes = new RangeSet();
+    this.#frontier.addDeletes(parseUpdate(snapshot.deletes).deletes);
+    const behind = parseUpdate(this.#tail.since(this.#places.within(snapshot.seq)));
+    this.#frontier.addDeletes(behind.deletes);
+    for (const { block, start, end } of behind.bornDeleted) {
+      this.#frontier.deletes.add(behind.blocks[block]!.client, start, end);
+    }
+    if (before !== undefined) this.#deps.snapshots.drop(this.name, before);
+    this.#trim();
+  }
+
   /** Somebody who is behind may still need what the snapshot already holds. */
   #trim(): void {
     const held = this.#places.within(this.#snapshot?.seq ?? 0);
@@ -411,5 +471,98 @@ export class Room implements LogRoom {
     this.#tail.trim(position);
     this.#places.trim(position);
     this.#compacted = { position: held, bytes: this.#tail.size - this.#tail.sizeBehind(held) };
+  }
+
+  get head(): number {
+    return this.#places.head;
+  }
+
+  get snapshotSeq(): number {
+    return this.#snapshot?.seq ?? 0;
+  }
+
+  get hasHole(): boolean {
+    return this.#places.hasHole;
+  }
+
+  arrived(first: number, updates: readonly Uint8Array[]): void {
+    for (const [i, update] of updates.entries()) this.#places.arrived(first + i, update);
+    this.#applyArrived();
+  }
+
+  skipTo(seq: number): void {
+    this.#places.skipTo(seq);
+  }
+
+  merge(seq: number, update: Uint8Array): void {
+    this.#apply(seq, update);
+    this.#places.skipTo(seq);
+    this.#applyArrived();
+  }
+
+  #applyArrived(): void {
+    for (let next = this.#places.next(); next !== undefined; next = this.#places.next()) {
+      this.#apply(next.seq, next.update);
+    }
+  }
+
+  /** What another instance has admitted and the store has. Some of it may be known from here. */
+  #apply(seq: number, update: Uint8Array): void {
+    try {
+      const { change, missing } = admit(this.#frontier, parseUpdate(update));
+      if (missing !== undefined) {
+        this.#deps.logger.error(
+          { room: this.name, seq, missing },
+          'an entry needs what is not in the log',
+        );
+      }
+      if (change === undefined) return;
+      this.#tail.append(this.#places.applied(seq), change);
+      this.fanout.updated(undefined, change.update.slice());
+      this.waiting.changed(false);
+    } catch (error) {
+      // The worker will set it aside; here it is as if it were not there.
+      this.#deps.logger.error({ err: error, room: this.name, seq }, 'an entry cannot be used');
+    }
+  }
+
+  lost(): void {
+    this.#deps.logger.error({ room: this.name, head: this.head }, 'the store has lost entries');
+    const sessions = [...this.#sessions];
+    this.onLost?.();
+    for (const session of sessions) session.close(CLOSE.restarting, 'the store has lost entries');
+  }
+
+  remoteStates(peer: Peer, entries: readonly AwarenessEntry[]): number[] {
+    const held = this.awareness.applyRemote(peer, entries);
+    if (this.awareness.hasChanges) this.fanout.schedule();
+    if (entries.some(({ state }) => isNull(state))) this.waiting.changed(true);
+    return held;
+  }
+
+  heldBy(peer: Peer): ReadonlySet<number> {
+    return this.awareness.heldBy(peer);
+  }
+
+  peerLeft(peer: Peer): void {
+    this.awareness.leave(peer);
+    if (this.awareness.hasChanges) this.fanout.schedule();
+    this.waiting.changed(true);
+  }
+
+  probe(client: number): boolean {
+    const holder = this.awareness.ownerOf(client);
+    if (holder === undefined || holder instanceof Peer) return false;
+    holder.probe(client);
+    return true;
+  }
+
+  tellAllHere(): void {
+    this.awareness.changeAllHere();
+    this.#link?.statesChanged();
+  }
+
+  takeChangesHere(): AwarenessEntry[] {
+    return this.awareness.takeChangesHere();
   }
 }

@@ -65,17 +65,27 @@ export class Rooms {
     const timeout = new Promise<never>((_, reject) => {
       timer = clock.after(loadTimeout, () => reject(new Error(`no answer in ${loadTimeout} ms`)));
     });
+    const opening = Room.open(name, this.#options);
     try {
-      const room = await Promise.race([Room.open(name, this.#options), timeout]);
+      const room = await Promise.race([opening, timeout]);
       const entry = this.#entries.get(name)!;
       entry.room = room;
       room.start();
+      room.onLost = () => {
+        entry.idle?.cancel();
+        if (this.#entries.get(name) === entry) this.#entries.delete(name);
+        room.close();
+      };
       room.onIdle = () => this.#considerUnloading(entry, room, idle);
       room.onIdle();
       return room;
     } catch (error) {
-      // The next to come tries again: nothing of the failed load stays.
+      // The next to come tries again: nothing of the failed load stays, also when it ends after all.
       this.#entries.delete(name);
+      opening.then(
+        (room) => room.close(),
+        (late: unknown) => late,
+      );
       logger.error({ err: error, room: name }, 'a room could not be loaded');
       throw new LoadFailed('the room could not be loaded', { cause: error });
     } finally {

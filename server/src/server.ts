@@ -11,7 +11,12 @@ import { type Logger, pino } from 'pino';
 import { type Clock, systemClock } from './clock.js';
 import { Workers } from './compact/workers.js';
 import { httpApp } from './http.js';
+import { Instances } from './instances.js';
 import { Log } from './log.js';
+import type { Presence } from './presence/presence.js';
+import { RedisPresence } from './presence/redis.js';
+import { RedisRelay } from './relay/redis.js';
+import type { Relay } from './relay/relay.js';
 import type { RoomDependencies } from './room.js';
 import { Rooms } from './rooms.js';
 import { type Permission, Session } from './session.js';
@@ -38,6 +43,10 @@ export interface Limits {
   readonly maxAwarenessClients: number;
   /** Milliseconds from one look at every socket to the next; a peer silent for two of them is cut off. Default 15 000. */
   readonly heartbeatMs: number;
+  /** Milliseconds after which the people of an instance that died are gone. Default 15 000. */
+  readonly presenceTtlMs: number;
+  /** Milliseconds from one look at the store, for what the relay has lost, to the next. Default 3 000. */
+  readonly headCheckMs: number;
   /** Milliseconds that an empty room stays in memory. Default 10 000. */
   readonly idleMs: number;
   /** Milliseconds that loading a room may take. Default 20 000. */
@@ -63,6 +72,8 @@ export interface Hooks {
   }): Permission | undefined | Promise<Permission | undefined>;
   /** All entries of the room's log up to `seq` are on disk. Called often: once a commit and room. */
   onSaved?(about: { readonly room: string; readonly seq: number }): void;
+  /** Updates of another instance have arrived, `lagMs` after it sent them by the clocks of both machines. */
+  onRelayed?(about: { readonly updates: number; readonly lagMs: number }): void;
   /** Entries of the room's log could not be part of the document and were set aside. */
   onQuarantine?(about: { readonly room: string; readonly entries: readonly Quarantined[] }): void;
 }
@@ -72,8 +83,16 @@ export interface ServerOptions {
   readonly port?: number;
   /** Default 127.0.0.1: this machine only. */
   readonly host?: string;
-  /** `lmdb:<folder>`, `memory:`, or an adapter, which the server closes when it closes. Default `lmdb:./data`. */
+  /**
+   * `lmdb:<folder>`, `postgres://…`, `redis://…`, `memory:`, or an adapter, which the
+   * server closes when it closes. Default `lmdb:./data`, or `redis` where that is an address.
+   */
   readonly storage?: string | Storage;
+  /**
+   * Where several instances meet: the address of a Redis, or adapters, which the
+   * server closes when it closes. Needs a storage that instances can share.
+   */
+  readonly redis?: string | { readonly relay: Relay; readonly presence: Presence };
   /** Folder of a built web app to serve at `/`. */
   readonly staticDir?: string;
   readonly hooks?: Hooks;
@@ -109,6 +128,8 @@ const DEFAULTS: Limits = {
   maxAwarenessBytes: 64 * 1024,
   maxAwarenessClients: 64,
   heartbeatMs: 15_000,
+  presenceTtlMs: 15_000,
+  headCheckMs: 3_000,
   idleMs: 10_000,
   loadMs: 20_000,
   workerMs: 30_000,
@@ -131,12 +152,8 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
   const { hooks = {}, clock = systemClock, random = Math.random } = options;
   const logger =
     typeof options.logger === 'object' ? options.logger : pino({ level: options.logger ?? 'info' });
-  const storage =
-    typeof options.storage === 'object'
-      ? options.storage
-      : await openStorage(options.storage ?? 'lmdb:./data', (salvage) => {
-          logger.error(salvage, 'the store was damaged; what is whole was taken over');
-        });
+  const storage = await storageOf(options, logger);
+  const meeting = await meetingOf(options, storage, logger);
 
   const log = new Log({
     storage,
@@ -158,13 +175,28 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
       logger.error({ err: error, hook: name }, 'a hook threw');
     }
   };
+  const snapshots = new Snapshots({ storage, workers, maxBytes: limits.snapshotCacheBytes });
+  const instances =
+    meeting &&
+    new Instances({
+      ...meeting,
+      storage,
+      snapshots,
+      workers,
+      clock,
+      logger,
+      presenceTtl: limits.presenceTtlMs,
+      headCheck: limits.headCheckMs,
+      onRelayed: (updates, lagMs) => call('onRelayed', hooks.onRelayed, { updates, lagMs }),
+    });
   const dependencies: RoomDependencies = {
     storage,
     log,
     workers,
     clock,
     logger,
-    snapshots: new Snapshots({ storage, workers, maxBytes: limits.snapshotCacheBytes }),
+    snapshots,
+    instances,
     fanout: { clock, highWater: limits.highWaterBytes, patience: limits.behindMs },
     awareness: {
       maxStateBytes: limits.maxAwarenessBytes,
@@ -212,6 +244,9 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     http.closeAllConnections();
     await stopped;
     rooms.close();
+    await instances?.close();
+    await meeting?.relay.close();
+    await meeting?.presence.close();
     await workers.close();
     const { unsavedBytes } = log;
     await storage.close();
@@ -222,6 +257,9 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     await listen(http, options.port ?? 8080, options.host ?? '127.0.0.1');
   } catch (error) {
     await transport.close(0);
+    await instances?.close();
+    await meeting?.relay.close();
+    await meeting?.presence.close();
     await workers.close();
     await storage.close();
     throw error;
@@ -237,6 +275,39 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
       return closing;
     },
   };
+}
+
+async function storageOf(options: ServerOptions, logger: Logger): Promise<Storage> {
+  const { storage, redis } = options;
+  if (typeof storage === 'object') return storage;
+  const url = storage ?? (typeof redis === 'string' ? redis : 'lmdb:./data');
+  return await openStorage(url, {
+    onSalvage: (salvage) =>
+      logger.error(salvage, 'the store was damaged; what is whole was taken over'),
+    onWarning: (line) => logger.warn(line),
+  });
+}
+
+/** Where this instance meets the others; undefined where it is alone. */
+async function meetingOf(
+  { redis }: ServerOptions,
+  storage: Storage,
+  logger: Logger,
+): Promise<{ relay: Relay; presence: Presence } | undefined> {
+  if (redis === undefined) return undefined;
+  if (!storage.isShared) {
+    await storage.close();
+    throw new TypeError(
+      `instances that meet in a Redis need a storage that they share, such as postgres://, not ${storage.name}`,
+    );
+  }
+  if (typeof redis === 'object') return redis;
+  const events = { onWarning: (line: string) => logger.warn(line) };
+  const [relay, presence] = await Promise.all([
+    RedisRelay.open(redis, events),
+    RedisPresence.open(redis, events),
+  ]);
+  return { relay, presence };
 }
 
 async function permissionOf(

@@ -42,6 +42,7 @@ async function setUp() {
     clock,
     logger,
     snapshots: new Snapshots({ storage, workers, maxBytes: 1e6 }),
+    instances: undefined,
     fanout: { clock, highWater: 1e6, patience: 1_000 },
     awareness: { maxStateBytes: 100, maxClients: 64 },
     onQuarantine: () => undefined,

@@ -379,7 +379,7 @@ export class Session implements Member {
   }
 
   /** Asks the client for a sign of life, and cuts it off when none comes. */
-  probe(): void {
+  probe(_client: number): void {
     if (this.#probe !== undefined) return;
     const asked = this.#clock.now();
     this.connection.ping();

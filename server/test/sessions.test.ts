@@ -225,6 +225,7 @@ class World {
       clock,
       logger,
       snapshots: new Snapshots({ storage, workers, maxBytes: 1e6 }),
+      instances: undefined,
       fanout: { clock, highWater: 1e6, patience: 1_000 },
       awareness: { maxStateBytes: 100, maxClients: 1 },
       onQuarantine: (room) => expect.fail(`something of ${room} was set aside`),

@@ -23,9 +23,15 @@ interface Room {
 
 export class MemoryStorage implements Storage {
   readonly name = 'memory';
-  readonly isShared = false;
-  readonly #rooms = new Map<string, Room>();
+  readonly isShared: boolean;
+  readonly #rooms: Map<string, Room>;
   #batch: { readonly number: number; readonly seqs: readonly number[] } | undefined;
+
+  /** @param of shares the rooms of this one, as processes share a database: for tests of several servers in one process */
+  constructor(of?: MemoryStorage) {
+    this.isShared = of !== undefined;
+    this.#rooms = of === undefined ? new Map() : of.#rooms;
+  }
 
   async load(name: string): Promise<StoredRoom> {
     const room = this.#rooms.get(name);
@@ -97,7 +103,7 @@ export class MemoryStorage implements Storage {
   }
 
   async close(): Promise<void> {
-    this.#rooms.clear();
+    if (!this.isShared) this.#rooms.clear();
   }
 
   #room(name: string): Room {

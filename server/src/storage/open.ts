@@ -1,34 +1,64 @@
 /** A storage adapter from its address. */
 import { LmdbStorage, type Salvage } from './lmdb.js';
 import { MemoryStorage } from './memory.js';
+import { PostgresStorage } from './postgres.js';
+import { RedisStorage } from './redis.js';
 import type { Storage } from './storage.js';
 
-type OnSalvage = (salvage: Salvage) => void;
+/** What an adapter has to say while it opens and runs. */
+export interface StorageEvents {
+  /** The data was damaged, and so much of it could be kept. */
+  onSalvage(salvage: Salvage): void;
+  /** One line: a setting of the store is weaker than "saved" promises, or it is away, or back. */
+  onWarning(line: string): void;
+}
 
-const OPENERS: Record<string, (address: string, onSalvage: OnSalvage) => Promise<Storage>> = {
-  lmdb: (folder, onSalvage) => LmdbStorage.open(folder, onSalvage),
-  memory: async () => new MemoryStorage(),
-};
+interface Kind {
+  readonly isShared: boolean;
+  /** What the address looks like; the part behind the colon is checked by the adapter. */
+  readonly form: RegExp;
+  open(url: string, events: StorageEvents): Promise<Storage>;
+}
 
-export const STORAGE_URL_FORMS = 'lmdb:<folder> or memory:';
+const KINDS: readonly Kind[] = [
+  {
+    isShared: false,
+    form: /^lmdb:./,
+    open: (url, { onSalvage }) => LmdbStorage.open(url.slice('lmdb:'.length), onSalvage),
+  },
+  {
+    isShared: true,
+    form: /^postgres(ql)?:\/\/./,
+    open: (url, { onWarning }) => PostgresStorage.open(url, { onWarning }),
+  },
+  {
+    isShared: true,
+    form: /^rediss?:\/\/./,
+    open: (url, { onWarning }) => RedisStorage.open(url, { onWarning }),
+  },
+  { isShared: false, form: /^memory:/, open: async () => new MemoryStorage() },
+];
+
+export const STORAGE_URL_FORMS =
+  'lmdb:<folder>, postgres://<host>/<database>, redis://<host>:<port> or memory:';
 
 /** Whether {@link openStorage} knows this kind of address. */
 export function isStorageUrl(url: string): boolean {
-  const [scheme, address] = split(url);
-  return Object.hasOwn(OPENERS, scheme) && (scheme !== 'lmdb' || address !== '');
+  return kindOf(url) !== undefined;
 }
 
-/**
- * @param url `lmdb:<folder>` or `memory:`
- * @param onSalvage hears when what was there is damaged, and what could be kept of it
- */
-export async function openStorage(url: string, onSalvage: OnSalvage): Promise<Storage> {
-  if (!isStorageUrl(url)) throw new TypeError(`storage is ${STORAGE_URL_FORMS}, not ${url}`);
-  const [scheme, address] = split(url);
-  return await OPENERS[scheme]!(address, onSalvage);
+/** Whether several instances may use what is at this address. */
+export function isSharedStorageUrl(url: string): boolean {
+  return kindOf(url)?.isShared === true;
 }
 
-function split(url: string): [scheme: string, address: string] {
-  const colon = url.indexOf(':');
-  return colon < 0 ? [url, ''] : [url.slice(0, colon), url.slice(colon + 1)];
+/** @param url one of {@link STORAGE_URL_FORMS} */
+export async function openStorage(url: string, events: StorageEvents): Promise<Storage> {
+  const kind = kindOf(url);
+  if (kind === undefined) throw new TypeError(`storage is ${STORAGE_URL_FORMS}, not ${url}`);
+  return await kind.open(url, events);
+}
+
+function kindOf(url: string): Kind | undefined {
+  return KINDS.find(({ form }) => form.test(url));
 }

@@ -1,0 +1,199 @@
+/**
+ * This instance among the others: who else is there, and what their rooms here miss.
+ *
+ * Every instance says that it is there, on one channel. One that is silent for
+ * nearly as long as its people's time to live is gone, and its people with it.
+ * An instance that does not even hear itself has a dead connection, and makes a
+ * new one. Now and then the store is asked how far the open rooms go, so that
+ * nothing that the relay lost stays missing.
+ */
+import { randomUUID } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { Clock, Timer } from './clock.js';
+import type { Workers } from './compact/workers.js';
+import { Link } from './link.js';
+import { PresenceKeeper } from './presence/keeper.js';
+import type { Presence } from './presence/presence.js';
+import { type Content, decodeEnvelope, type Envelope, encodeEnvelope } from './relay/envelope.js';
+import type { Relay, Subscription } from './relay/relay.js';
+import type { Snapshots } from './snapshots.js';
+import type { Storage } from './storage/storage.js';
+
+export interface InstancesOptions {
+  readonly relay: Relay;
+  readonly presence: Presence;
+  readonly storage: Storage;
+  readonly snapshots: Snapshots;
+  readonly workers: Workers;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Milliseconds that people stay present after their instance has gone. */
+  readonly presenceTtl: number;
+  /** Milliseconds from one look at the store to the next. */
+  readonly headCheck: number;
+  /** Entries of another instance have arrived, so many milliseconds after they were sent, by both clocks. */
+  readonly onRelayed: (updates: number, lag: number) => void;
+}
+
+const EVERYBODY = 'instances';
+/** How often an instance says that it is there, as a part of its people's time to live. */
+const HERE_PART = 1 / 6;
+/** The part of the time to live after which a silent instance is gone. */
+const GONE_PART = 0.9;
+/** Times that it may not hear itself. */
+const DEAF_AFTER = 3;
+const HEADS_AT_ONCE = 1_000;
+
+export class Instances {
+  /** This instance's name among them; a new one at each start. */
+  readonly id = randomUUID();
+  readonly #options: InstancesOptions;
+  readonly #keeper: PresenceKeeper;
+  readonly #links = new Set<Link>();
+  readonly #heard = new Map<string, number>();
+  readonly #subscription: Subscription;
+  readonly #timers: readonly Timer[];
+  /** Those that were taken for gone because they were silent. */
+  readonly #silent = new Set<string>();
+  #heardMyself: number;
+  #isChecking = false;
+  #isClosed = false;
+
+  constructor(options: InstancesOptions) {
+    const { relay, presence, clock, logger, presenceTtl, headCheck } = options;
+    this.#options = options;
+    this.#keeper = new PresenceKeeper({
+      presence,
+      instance: this.id,
+      clock,
+      logger,
+      ttl: presenceTtl,
+    });
+    this.#heardMyself = clock.now();
+    this.#subscription = relay.subscribe(EVERYBODY, (message) => this.#receive(message));
+    relay.onGap(() => this.#gap());
+    this.#timers = [
+      clock.every(presenceTtl * HERE_PART, () => this.#beat()),
+      clock.every(headCheck, () => void this.#checkHeads()),
+    ];
+  }
+
+  /** How many other instances are there. */
+  get others(): number {
+    return this.#heard.size;
+  }
+
+  link(room: string): Link {
+    const { relay, presence, storage, snapshots, workers, clock, logger } = this.#options;
+    const channel = `room:${room}`;
+    const link = new Link(room, {
+      instance: this.id,
+      subscribe: (listener) => relay.subscribe(channel, listener),
+      publish: (content) => this.#publish(channel, content),
+      listPresent: () => presence.list(room),
+      keeper: this.#keeper,
+      storage,
+      snapshots,
+      workers,
+      clock,
+      logger,
+      onHeard: (envelope) => this.#onHeard(envelope),
+      onPeer: (instance) => {
+        // From now on it has to be heard of.
+        if (!this.#heard.has(instance)) this.#heard.set(instance, clock.now());
+      },
+      onClose: () => this.#links.delete(link),
+    });
+    this.#links.add(link);
+    return link;
+  }
+
+  /** Tells the others that this instance is leaving. Its people are removed at once. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const timer of this.#timers) timer.cancel();
+    this.#publish(EVERYBODY, { kind: 'gone' });
+    this.#subscription.close();
+    for (const link of [...this.#links]) link.close();
+    await this.#keeper.close();
+  }
+
+  #publish(channel: string, content: Content): void {
+    const { relay, clock } = this.#options;
+    relay.publish(channel, encodeEnvelope({ origin: this.id, sentAt: clock.date(), content }));
+  }
+
+  #receive(message: Uint8Array): void {
+    const envelope = decodeEnvelope(message);
+    if (envelope === undefined || this.#isClosed) return;
+    if (envelope.origin === this.id) {
+      this.#heardMyself = this.#options.clock.now();
+    } else if (envelope.content.kind === 'gone') {
+      this.#silent.delete(envelope.origin);
+      this.#left(envelope.origin);
+    } else {
+      this.#onHeard(envelope);
+    }
+  }
+
+  #onHeard({ origin, sentAt, content }: Envelope): void {
+    const { clock, onRelayed } = this.#options;
+    this.#heard.set(origin, clock.now());
+    // It was there all the time, with people who were taken for gone.
+    if (this.#silent.delete(origin)) for (const link of this.#links) void link.reconcile();
+    if (content.kind === 'updates') onRelayed(content.updates.length, clock.date() - sentAt);
+  }
+
+  #beat(): void {
+    const { relay, clock, logger, presenceTtl } = this.#options;
+    const now = clock.now();
+    const every = presenceTtl * HERE_PART;
+    if (!relay.isConnected) {
+      this.#heardMyself = now;
+    } else if (now - this.#heardMyself > DEAF_AFTER * every) {
+      logger.warn('nothing is heard through the relay; its connection is made anew');
+      this.#heardMyself = now;
+      relay.reconnect();
+    }
+    for (const [instance, heardAt] of this.#heard) {
+      if (now - heardAt <= presenceTtl * GONE_PART) continue;
+      this.#left(instance);
+      this.#silent.add(instance);
+    }
+    this.#publish(EVERYBODY, { kind: 'here' });
+  }
+
+  #left(instance: string): void {
+    if (!this.#heard.delete(instance)) return;
+    this.#options.logger.info({ instance }, 'another instance has left');
+    for (const link of this.#links) link.peerLeft(instance);
+  }
+
+  /** The relay was away and is back. */
+  #gap(): void {
+    if (this.#isClosed) return;
+    this.#publish(EVERYBODY, { kind: 'here' });
+    void this.#checkHeads();
+    for (const link of this.#links) link.gap();
+  }
+
+  /** Never rejects: the next check is soon. */
+  async #checkHeads(): Promise<void> {
+    if (this.#isChecking || this.#isClosed) return;
+    this.#isChecking = true;
+    const { storage, logger } = this.#options;
+    try {
+      const links = [...this.#links];
+      for (let i = 0; i < links.length; i += HEADS_AT_ONCE) {
+        const some = links.slice(i, i + HEADS_AT_ONCE);
+        const asked = some.map(({ head }) => head);
+        const heads = await storage.heads(some.map(({ name }) => name));
+        for (const [n, link] of some.entries()) link.checkHead(heads[n]!, asked[n]!);
+      }
+    } catch (error) {
+      logger.warn({ err: error }, 'the store could not be asked how far its rooms go');
+    } finally {
+      this.#isChecking = false;
+    }
+  }
+}

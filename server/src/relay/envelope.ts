@@ -1,0 +1,125 @@
+/**
+ * What instances say to each other through the relay.
+ *
+ * Format: version, kind, origin, sent at (milliseconds since 1970), then what the
+ * kind needs; integers and lengths as lib0's varUint. Whoever can write to the
+ * relay is trusted; what cannot be read is of another version, and is passed over.
+ */
+import { Reader, uintSize, Writer } from '../update/bytes.js';
+
+export type Content =
+  /** Entries of the room's log, committed: the first has this seq, the others follow. */
+  | { readonly kind: 'updates'; readonly first: number; readonly updates: readonly Uint8Array[] }
+  /** States of people whom the origin holds, as an awareness message. */
+  | { readonly kind: 'awareness'; readonly update: Uint8Array }
+  /** The room has a new snapshot, up to this seq. */
+  | { readonly kind: 'snapshot'; readonly seq: number }
+  /** Does that instance still hold this client? */
+  | { readonly kind: 'probe'; readonly instance: string; readonly client: number }
+  /** The origin holds this client and looks whether it is alive. */
+  | { readonly kind: 'held'; readonly client: number }
+  /** The origin is there. */
+  | { readonly kind: 'here' }
+  /** The origin is leaving, with everybody it holds. */
+  | { readonly kind: 'gone' };
+
+export interface Envelope {
+  /** The instance that sent it. */
+  readonly origin: string;
+  /** Milliseconds since 1970, by the origin's clock. */
+  readonly sentAt: number;
+  readonly content: Content;
+}
+
+const VERSION = 1;
+const KINDS = ['updates', 'awareness', 'snapshot', 'probe', 'held', 'here', 'gone'] as const;
+const encoder = new TextEncoder();
+
+export function encodeEnvelope({ origin, sentAt, content }: Envelope): Uint8Array {
+  const from = encoder.encode(origin);
+  const fields = fieldsOf(content);
+  const size = fields.reduce<number>(
+    (sum, field) =>
+      sum + (typeof field === 'number' ? uintSize(field) : uintSize(field.length) + field.length),
+    2 + uintSize(from.length) + from.length + uintSize(sentAt),
+  );
+  const writer = new Writer(size);
+  writer.uint(VERSION);
+  writer.uint(KINDS.indexOf(content.kind));
+  writer.uint(from.length);
+  writer.raw(from);
+  writer.uint(sentAt);
+  for (const field of fields) {
+    if (typeof field === 'number') {
+      writer.uint(field);
+    } else {
+      writer.uint(field.length);
+      writer.raw(field);
+    }
+  }
+  return writer.bytes;
+}
+
+function fieldsOf(content: Content): (number | Uint8Array)[] {
+  switch (content.kind) {
+    case 'updates':
+      return [content.first, content.updates.length, ...content.updates];
+    case 'awareness':
+      return [content.update];
+    case 'snapshot':
+      return [content.seq];
+    case 'probe':
+      return [encoder.encode(content.instance), content.client];
+    case 'held':
+      return [content.client];
+    case 'here':
+    case 'gone':
+      return [];
+  }
+}
+
+/** @returns undefined for what this version cannot read. Byte arrays are views into `bytes`. */
+export function decodeEnvelope(bytes: Uint8Array): Envelope | undefined {
+  const reader = new Reader(bytes);
+  try {
+    if (reader.uint() !== VERSION) return undefined;
+    const kind = KINDS[reader.uint()];
+    const origin = reader.string();
+    const sentAt = reader.uint();
+    const content = kind && readContent(kind, reader);
+    return content && { origin, sentAt, content };
+  } catch {
+    // Cut short: as good as lost, which a message on the relay may be.
+    return undefined;
+  }
+}
+
+function readContent(kind: (typeof KINDS)[number], reader: Reader): Content {
+  switch (kind) {
+    case 'updates': {
+      const first = reader.uint();
+      const count = reader.uint();
+      const updates: Uint8Array[] = [];
+      for (let i = 0; i < count; i++) updates.push(readBytes(reader));
+      return { kind, first, updates };
+    }
+    case 'awareness':
+      return { kind, update: readBytes(reader) };
+    case 'snapshot':
+      return { kind, seq: reader.uint() };
+    case 'probe':
+      return { kind, instance: reader.string(), client: reader.uint() };
+    case 'held':
+      return { kind, client: reader.uint() };
+    case 'here':
+    case 'gone':
+      return { kind };
+  }
+}
+
+function readBytes(reader: Reader): Uint8Array {
+  const length = reader.uint();
+  const start = reader.pos;
+  reader.skip(length);
+  return reader.bytes.subarray(start, reader.pos);
+}

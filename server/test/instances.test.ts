@@ -1,0 +1,314 @@
+/** Several servers in this process that share a store and a relay, both of them memory. */
+import {
+  type CowriteServer,
+  MemoryHub,
+  MemoryPresence,
+  MemoryRelay,
+  MemoryStorage,
+  PresenceHub,
+  type ServerOptions,
+} from '@cowrite/server';
+import { describe, expect, it } from 'vitest';
+import type { Awareness } from 'y-protocols/awareness';
+import * as Y from 'yjs';
+import { encodeAwareness } from '../src/awareness.js';
+import { gc, update } from './crafted.js';
+import { Dice } from './seeded.js';
+import { RawClient, startServer, synced, untilCompacted, untilDoc, yWebsocket } from './support.js';
+
+/** What instances share. */
+class Deployment {
+  readonly storage = new MemoryStorage();
+  /** Each instance's, in the order of their starts. */
+  readonly stores: MemoryStorage[] = [];
+  readonly relays: MemoryRelay[] = [];
+  readonly hub = new MemoryHub();
+  readonly presence = new PresenceHub();
+
+  start(options: ServerOptions = {}): Promise<CowriteServer> {
+    const storage = new MemoryStorage(this.storage);
+    const relay = new MemoryRelay(this.hub);
+    this.stores.push(storage);
+    this.relays.push(relay);
+    return startServer({
+      storage,
+      redis: { relay, presence: new MemoryPresence(this.presence) },
+      ...options,
+    });
+  }
+}
+
+describe('[INS] instances', () => {
+  it('[INS-1] people on different instances edit one document', async () => {
+    const deployment = new Deployment();
+    const [one, two] = await Promise.all([deployment.start(), deployment.start()]);
+    const [ada, bob] = [yWebsocket(one, 'room'), yWebsocket(two, 'room')];
+    await Promise.all([synced(ada), synced(bob)]);
+    ada.doc.getText('t').insert(0, 'ada ');
+    bob.doc.getText('t').insert(0, 'bob ');
+    const isWhole = (doc: Y.Doc) => doc.getText('t').length === 8;
+    await Promise.all([
+      untilDoc(ada.doc, () => isWhole(ada.doc)),
+      untilDoc(bob.doc, () => isWhole(bob.doc)),
+    ]);
+    expect(ada.doc.getText('t').toString()).toBe(bob.doc.getText('t').toString());
+    const carol = yWebsocket(two, 'room');
+    await synced(carol);
+    expect(carol.doc.getText('t').toString()).toBe(bob.doc.getText('t').toString());
+  });
+
+  it('[INS-2] "saved" is said for what this instance wrote, in the order of the log of all', async () => {
+    const deployment = new Deployment();
+    const servers = await Promise.all([deployment.start(), deployment.start()]);
+    const docs = servers.map(() => new Y.Doc());
+    const clients = await Promise.all(servers.map((server) => RawClient.connect(server, 'room')));
+    await Promise.all(clients.map((client, i) => client.join(docs[i]!)));
+    for (const [i, doc] of docs.entries()) {
+      doc.on('update', (update: Uint8Array) => clients[i]!.send({ type: 'update', update }));
+    }
+    for (let round = 0; round < 50; round++) {
+      for (const doc of docs) doc.getText('t').insert(0, 'x');
+    }
+    // The step 2 of the join counts as one.
+    await Promise.all(clients.map((client) => client.untilSaved(51)));
+    const { tail } = await deployment.storage.load('room');
+    expect(tail.map(({ seq }) => seq)).toEqual(
+      Array.from({ length: tail.length }, (_, i) => i + 1),
+    );
+    const stored = new Y.Doc();
+    for (const { update } of tail) {
+      Y.applyUpdate(stored, update);
+      expect(stored.store.pendingStructs).toBeNull();
+    }
+    expect(stored.getText('t').length).toBe(100);
+  });
+
+  it('[INS-3] whatever the relay loses, doubles and reorders, all instances hold the same in the end', async () => {
+    const dice = Dice.announced('[INS-3]');
+    const deployment = new Deployment();
+    const limits = { headCheckMs: 100 };
+    const servers = await Promise.all([1, 2, 3].map(() => deployment.start({ limits })));
+    const clients = servers.flatMap((server) => [
+      yWebsocket(server, 'room'),
+      yWebsocket(server, 'room'),
+    ]);
+    await Promise.all(clients.map(synced));
+    deployment.hub.disturb({
+      random: () => dice.next(),
+      drop: 0.3,
+      double: 0.2,
+      delay: 0.2,
+      delayMs: 40,
+      reorder: 0.3,
+    });
+    const rounds = 60;
+    for (let round = 0; round < rounds; round++) {
+      for (const { doc } of clients) {
+        const text = doc.getText('t');
+        if (text.length > 5 && dice.chance(0.3)) text.delete(dice.below(text.length), 1);
+        doc.getMap('m').set(`${round} ${doc.clientID}`, 1);
+        text.insert(dice.below(text.length + 1), 'xy');
+      }
+      await turn();
+    }
+    const all = clients.length * rounds;
+    await Promise.all(clients.map(({ doc }) => untilDoc(doc, () => doc.getMap('m').size === all)));
+    await untilEqual(clients.map(({ doc }) => doc));
+  });
+
+  it('[INS-4] without a relay edits still arrive, by way of the store', async () => {
+    const deployment = new Deployment();
+    const limits = { headCheckMs: 50 };
+    const [one, two] = await Promise.all([
+      deployment.start({ limits }),
+      deployment.start({ limits }),
+    ]);
+    deployment.hub.disconnect();
+    const [ada, bob] = [yWebsocket(one, 'room'), yWebsocket(two, 'room')];
+    await Promise.all([synced(ada), synced(bob)]);
+    ada.doc.getText('t').insert(0, 'ada');
+    await untilDoc(bob.doc, () => bob.doc.getText('t').toString() === 'ada');
+    // And at once when it is back.
+    deployment.hub.connect();
+    bob.doc.getText('t').insert(3, ' bob');
+    await untilDoc(ada.doc, () => ada.doc.getText('t').toString() === 'ada bob');
+  });
+
+  it('[INS-5] an instance that missed what is in a snapshot by now takes it from there', async () => {
+    const deployment = new Deployment();
+    const quiet = { limits: { headCheckMs: 3_600_000 } };
+    const late = await deployment.start(quiet);
+    const bob = yWebsocket(late, 'room');
+    await synced(bob);
+    bob.doc.getText('t').insert(0, 'bob');
+    deployment.hub.disconnect();
+    const one = await deployment.start(quiet);
+    const ada = yWebsocket(one, 'room');
+    await synced(ada);
+    const compacted = untilCompacted(deployment.stores[1]!);
+    for (let i = 0; i < 100; i++) ada.doc.getText('t').insert(0, 'words '.repeat(200));
+    await compacted;
+    expect((await deployment.storage.since('room', 1)) ?? 'trimmed').toBe('trimmed');
+    bob.doc.getText('t').insert(0, 'still bob ');
+    deployment.hub.connect();
+    ada.doc.getText('t').insert(0, 'last ');
+    await untilEqual([ada.doc, bob.doc]);
+    expect(bob.doc.getText('t').length).toBe(120_000 + 3 + 10 + 5);
+    // Who joins there now is given the new snapshot.
+    const carol = yWebsocket(late, 'room');
+    await synced(carol);
+    expect(carol.doc.getText('t').toString()).toBe(ada.doc.getText('t').toString());
+  });
+
+  it('[INS-6] a joiner sees everybody, a clean leave is seen at once, on every instance', async () => {
+    const deployment = new Deployment();
+    const [one, two] = await Promise.all([deployment.start(), deployment.start()]);
+    const ada = yWebsocket(one, 'room');
+    ada.awareness.setLocalStateField('user', { name: 'Ada' });
+    await synced(ada);
+    await untilPresent(deployment, 1);
+    const bob = yWebsocket(two, 'room');
+    bob.awareness.setLocalStateField('user', { name: 'Bob' });
+    await untilSeen(bob.awareness, [ada.doc.clientID]);
+    await untilSeen(ada.awareness, [bob.doc.clientID]);
+    ada.awareness.setLocalStateField('cursor', 7);
+    await until(bob.awareness, () => bob.awareness.getStates().get(ada.doc.clientID)?.cursor === 7);
+    ada.destroy();
+    await until(bob.awareness, () => !bob.awareness.getStates().has(ada.doc.clientID));
+    expect(await new MemoryPresence(deployment.presence).list('room')).toHaveLength(1);
+  });
+
+  it('[INS-7] the people of an instance that is silent leave everywhere within their time to live', async () => {
+    const deployment = new Deployment();
+    const limits = { presenceTtlMs: 600 };
+    const [one, two] = await Promise.all([
+      deployment.start({ limits }),
+      deployment.start({ limits }),
+    ]);
+    const [ada, bob] = [yWebsocket(one, 'room'), yWebsocket(two, 'room')];
+    for (const { awareness } of [ada, bob]) awareness.setLocalStateField('user', {});
+    await untilSeen(bob.awareness, [ada.doc.clientID]);
+    const start = performance.now();
+    // Ada's instance goes on, but nobody hears it: as if it were dead.
+    deployment.relays[0]!.disconnect();
+    await until(bob.awareness, () => !bob.awareness.getStates().has(ada.doc.clientID));
+    expect(performance.now() - start).toBeGreaterThan(300);
+    deployment.relays[0]!.connect();
+    // A client takes back nobody at the clock at which somebody has left.
+    ada.awareness.setLocalStateField('cursor', 7);
+    await untilSeen(bob.awareness, [ada.doc.clientID]);
+  });
+
+  it('[INS-8] a client that moves to another instance keeps its caret, also when the first has not noticed', async () => {
+    const deployment = new Deployment();
+    const servers = await Promise.all([deployment.start(), deployment.start(), deployment.start()]);
+    const bob = yWebsocket(servers[2]!, 'room');
+    const doc = new Y.Doc();
+    const first = await RawClient.connect(servers[0]!, 'room');
+    await first.join(doc);
+    const state = (clock: number, cursor: number) => {
+      first.received.length = 0;
+      return encodeAwareness([
+        {
+          client: doc.clientID,
+          clock,
+          state: new TextEncoder().encode(JSON.stringify({ cursor })),
+        },
+      ]);
+    };
+    first.send({ type: 'awareness', update: state(1, 1) });
+    await untilSeen(bob.awareness, [doc.clientID]);
+    // Its socket is dead, and nobody has told the server.
+    first.socket.pause();
+    const second = await RawClient.connect(servers[1]!, 'room');
+    await second.join(doc);
+    second.send({ type: 'awareness', update: state(2, 2) });
+    await until(bob.awareness, () => bob.awareness.getStates().get(doc.clientID)?.cursor === 2);
+    second.socket.close();
+    await until(bob.awareness, () => !bob.awareness.getStates().has(doc.clientID));
+  });
+
+  it('[INS-9] nobody writes in the name of a client on another instance', async () => {
+    const deployment = new Deployment();
+    const [one, two] = await Promise.all([deployment.start(), deployment.start()]);
+    const ada = yWebsocket(one, 'room');
+    ada.awareness.setLocalStateField('user', { name: 'Ada' });
+    const mallory = await RawClient.connect(two, 'room');
+    await mallory.join(new Y.Doc());
+    ada.doc.getText('t').insert(0, 'ada');
+    await mallory.next('update');
+    // GC structs at the clocks that Ada writes next: her next words would be lost.
+    mallory.send({
+      type: 'update',
+      update: update([{ client: ada.doc.clientID, clock: 3, structs: [gc(1_000)] }]),
+    });
+    await mallory.next('step1', mallory.received.length);
+    const bob = yWebsocket(two, 'room');
+    await synced(bob);
+    ada.doc.getText('t').insert(3, ' writes on');
+    await untilDoc(bob.doc, () => bob.doc.getText('t').toString() === 'ada writes on');
+  });
+
+  it('[INS-10] of a store that has lost entries the rooms are loaded anew, and clients bring back what they have', async () => {
+    const deployment = new Deployment();
+    const one = await deployment.start({ limits: { headCheckMs: 50 } });
+    const ada = yWebsocket(one, 'room');
+    await synced(ada);
+    ada.doc.getText('t').insert(0, 'kept by Ada');
+    await untilStored(deployment.storage, 1);
+    await deployment.storage.remove('room');
+    await untilStored(deployment.storage, 1);
+    const bob = yWebsocket(one, 'room');
+    await untilDoc(bob.doc, () => bob.doc.getText('t').toString() === 'kept by Ada');
+  });
+
+  it('[INS-11] instances that meet need a store that they share', async () => {
+    await expect(
+      startServer({
+        storage: 'memory:',
+        redis: { relay: new MemoryRelay(), presence: new MemoryPresence() },
+      }),
+    ).rejects.toThrow('need a storage that they share');
+  });
+});
+
+/** Resolves once these clients have a state. */
+async function untilSeen(awareness: Awareness, clients: readonly number[]): Promise<void> {
+  await until(awareness, () => clients.every((client) => awareness.getStates().has(client)));
+}
+
+async function until(awareness: Awareness, holds: () => boolean): Promise<void> {
+  if (holds()) return;
+  await new Promise<void>((resolve) => {
+    const look = () => {
+      if (!holds()) return;
+      awareness.off('change', look);
+      resolve();
+    };
+    awareness.on('change', look);
+  });
+}
+
+/** Resolves once the documents hold the same; looks again at every update of any. */
+async function untilEqual(docs: readonly Y.Doc[]): Promise<void> {
+  const all = () => docs.map((doc) => doc.getText('t').toString());
+  const isEqual = () => new Set(all()).size === 1;
+  if (isEqual()) return;
+  await new Promise<void>((resolve) => {
+    for (const doc of docs) doc.on('update', () => isEqual() && resolve());
+  });
+}
+
+/** Polls, turn by turn: a memory store tells nobody. */
+async function untilStored(storage: MemoryStorage, lastSeq: number): Promise<void> {
+  while ((await storage.load('room')).lastSeq < lastSeq) await turn();
+}
+
+async function untilPresent(deployment: Deployment, people: number): Promise<void> {
+  const presence = new MemoryPresence(deployment.presence);
+  while ((await presence.list('room')).length < people) await turn();
+}
+
+function turn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 1));
+}
