@@ -46,9 +46,12 @@ export interface ServerProcess {
   kill(): Promise<void>;
 }
 
-/** The real command as a process of its own. */
-export async function startProcess(environment: Record<string, string>): Promise<ServerProcess> {
-  const child = spawn(process.execPath, [CLI], {
+/** The real command as a process of its own, or another script that says the same when it is ready. */
+export async function startProcess(
+  environment: Record<string, string>,
+  args: readonly string[] = [CLI],
+): Promise<ServerProcess> {
+  const child = spawn(process.execPath, args, {
     env: { PATH: process.env.PATH, PORT: '0', LOG_LEVEL: 'warn', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -1,0 +1,31 @@
+import { describe, expect, it } from 'vitest';
+import { type Content, decodeEnvelope, encodeEnvelope } from './envelope.js';
+
+const CONTENTS: Content[] = [
+  { kind: 'updates', first: 2 ** 40, updates: [Uint8Array.of(1, 2), new Uint8Array(0)] },
+  { kind: 'awareness', update: Uint8Array.of(0) },
+  { kind: 'snapshot', seq: 300 },
+  { kind: 'probe', instance: 'ü', client: 2 ** 32 - 1 },
+  { kind: 'held', client: 0 },
+  { kind: 'here' },
+  { kind: 'gone' },
+];
+
+describe('[INS-13] envelopes', () => {
+  it.each(CONTENTS)('[INS-13] of kind $kind are read as they were written', (content) => {
+    const envelope = { origin: 'one of them', sentAt: 1_800_000_000_000, content };
+    expect(decodeEnvelope(encodeEnvelope(envelope))).toEqual(envelope);
+  });
+
+  it.each(CONTENTS)('[INS-13] of kind $kind that are cut short are passed over', (content) => {
+    const bytes = encodeEnvelope({ origin: 'one', sentAt: 1, content });
+    for (let length = 0; length < bytes.length; length++) {
+      expect(decodeEnvelope(bytes.subarray(0, length))).toBeUndefined();
+    }
+    const newer = bytes.slice();
+    newer[0] = 2;
+    expect(decodeEnvelope(newer)).toBeUndefined();
+    newer.set([1, 99]);
+    expect(decodeEnvelope(newer)).toBeUndefined();
+  });
+});

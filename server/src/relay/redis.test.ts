@@ -1,0 +1,184 @@
+import { createServer } from 'node:net';
+import * as framework from 'vitest';
+import { redisOfFile } from '../../test/redis-service.js';
+import { relayContract, untilConnected } from './contract.js';
+import { RedisRelay } from './redis.js';
+
+const { describe, expect, it, onTestFinished } = framework;
+
+/** One Redis for the file; a prefix for each test. */
+const redis = redisOfFile();
+let tests = 0;
+
+async function clients(): Promise<{ id: string; name: string }[]> {
+  const list = (await redis.admin.client('LIST')) as string;
+  return [...list.matchAll(/^id=(\d+) .* name=(\S*) /gm)].map(([, id, name]) => ({
+    id: id!,
+    name: name!,
+  }));
+}
+
+async function cutOff(name: string): Promise<void> {
+  for (const client of await clients()) {
+    if (client.name === name) await redis.admin.client('KILL', 'ID', client.id);
+  }
+}
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+relayContract(framework, 'redis', async () => {
+  const prefix = `test-${++tests}:`;
+  const relays: RedisRelay[] = [];
+  return {
+    open: async () => {
+      const relay = await RedisRelay.open(redis.service.url, { prefix });
+      relays.push(relay);
+      return relay;
+    },
+    interrupt: () => cutOff('cowrite-subscriber'),
+    goAway: async () => {
+      await redis.service.kill();
+      await until(() => relays.every((relay) => !relay.isConnected));
+    },
+    comeBack: () => redis.service.restart(),
+    dispose: async () => undefined,
+  };
+});
+
+describe('[RLY] redis', () => {
+  async function open(options = {}): Promise<RedisRelay> {
+    const prefix = `test-${++tests}:`;
+    const relay = await RedisRelay.open(redis.service.url, { prefix, ...options });
+    onTestFinished(() => relay.close());
+    return relay;
+  }
+
+  it('[RLY-11] 10,000 channels cost one connection to subscribe and one to publish', async () => {
+    const relay = await open();
+    let heard = 0;
+    const all = new Promise<void>((resolve) => {
+      for (let i = 0; i < 10_000; i++) {
+        relay.subscribe(`${i}`, () => {
+          if (++heard === 10_000) resolve();
+        });
+      }
+    });
+    await relay.subscribe('last', () => undefined).ready;
+    for (let i = 0; i < 10_000; i++) relay.publish(`${i}`, Uint8Array.of(1));
+    await all;
+    const own = (await clients()).filter(({ name }) => name.startsWith('cowrite-'));
+    expect(own.map(({ name }) => name).sort()).toEqual(['cowrite-publisher', 'cowrite-subscriber']);
+    // All of them again, on one new connection.
+    const gap = new Promise<void>((resolve) => relay.onGap(resolve));
+    relay.reconnect();
+    await gap;
+    const channels = (await redis.admin.pubsub('CHANNELS', `test-${tests}:*`)) as string[];
+    expect(channels.length).toBe(10_001);
+  });
+
+  it('[RLY-11] the last listener that closes ends the subscription', async () => {
+    const relay = await open();
+    const subscriptions = ['a', 'a', 'b'].map((name) => relay.subscribe(name, () => undefined));
+    await Promise.all(subscriptions.map(({ ready }) => ready));
+    const count = async () => {
+      const names = [`test-${tests}:0:a`, `test-${tests}:0:b`];
+      return (await redis.admin.pubsub('NUMSUB', ...names)) as (string | number)[];
+    };
+    expect((await count()).filter((n) => typeof n === 'number')).toEqual([1, 1]);
+    for (const subscription of subscriptions) subscription.close();
+    // Commands of one connection are answered in order.
+    await relay.subscribe('c', () => undefined).ready;
+    expect((await count()).filter((n) => typeof n === 'number')).toEqual([0, 0]);
+  });
+
+  it('[RLY-12] what a Redis that stops answering makes it keep is bounded', async () => {
+    const relay = await open({ timeout: 500 });
+    const gap = new Promise<void>((resolve) => relay.onGap(resolve));
+    redis.service.pause();
+    onTestFinished(() => redis.service.resume());
+    for (let i = 0; i < 40; i++) relay.publish('a', new Uint8Array(1_000_000));
+    await until(() => relay.dropped > 0);
+    expect(relay.dropped).toBe(40 - 16);
+    // The publisher's connection is given up; the subscriber's shows only that nothing comes.
+    await until(() => !relay.isConnected);
+    relay.reconnect();
+    redis.service.resume();
+    await gap;
+    await untilConnected(relay);
+    let heard: () => void = () => undefined;
+    const arrived = new Promise<void>((resolve) => {
+      heard = resolve;
+    });
+    await relay.subscribe('b', () => heard()).ready;
+    relay.publish('b', Uint8Array.of(1));
+    await arrived;
+  });
+
+  it('[RLY-12] nor does it keep anybody waiting who opens or closes', async () => {
+    redis.service.pause();
+    onTestFinished(() => redis.service.resume());
+    const relay = await open({ timeout: 300 });
+    expect(relay.isConnected).toBe(false);
+    relay.publish('a', Uint8Array.of(1));
+    await relay.subscribe('a', () => undefined).ready;
+    await relay.close();
+  });
+
+  it('[RLY-13] opens while Redis is away, tells an outage once and its end once', async () => {
+    const lines: string[] = [];
+    await redis.service.kill();
+    onTestFinished(() => redis.service.restart());
+    // In its place somebody who hangs up, until every connection was tried three times.
+    let attempts = 0;
+    const impostor = createServer((socket) => {
+      attempts++;
+      socket.destroy();
+    });
+    await new Promise<void>((resolve) => impostor.listen(redis.service.port, '127.0.0.1', resolve));
+    const relay = await open({ onWarning: (line: string) => lines.push(line) });
+    expect(relay.isConnected).toBe(false);
+    await relay.subscribe('a', () => undefined).ready;
+    const gap = new Promise<void>((resolve) => relay.onGap(resolve));
+    await until(() => attempts >= 6);
+    await new Promise((resolve) => impostor.close(resolve));
+    await redis.service.restart();
+    await gap;
+    await until(() => lines.length >= 4);
+    expect(lines.map((line) => line.replace(/at \S+|: .*;|\d+ s$/g, '…')).sort()).toEqual([
+      'Redis … (publisher) is away… trying until it is back',
+      'Redis … (publisher) is back after …',
+      'Redis … (subscriber) is away… trying until it is back',
+      'Redis … (subscriber) is back after …',
+    ]);
+  });
+
+  it('[RLY-14] deployments with other prefixes, or on other databases, do not hear each other', async () => {
+    const relays = [
+      await open(),
+      await open(),
+      await RedisRelay.open(`${redis.service.url}/1`, { prefix: `test-${tests}:` }),
+    ];
+    onTestFinished(() => relays[2]!.close());
+    const heard: string[] = [];
+    for (const [i, relay] of relays.entries()) {
+      await relay.subscribe('a', () => heard.push(`${i}`)).ready;
+      const own = new Promise<void>((resolve) => relay.subscribe('b', () => resolve()));
+      await relay.subscribe('b', () => undefined).ready;
+      relay.publish('a', Uint8Array.of(1));
+      relay.publish('b', Uint8Array.of(1));
+      await own;
+    }
+    expect(heard).toEqual(['0', '1', '2']);
+  });
+
+  it('[RLY-14] what cannot be an address or a prefix is refused', async () => {
+    for (const url of ['localhost:6379', 'http://localhost', 'redis://', 'redis://a?db=2', '']) {
+      await expect(RedisRelay.open(url)).rejects.toThrow(TypeError);
+    }
+    for (const prefix of ['', 'a', 'a:b:', 'a b:', '*:']) {
+      await expect(RedisRelay.open(redis.service.url, { prefix })).rejects.toThrow(TypeError);
+    }
+  });
+});
