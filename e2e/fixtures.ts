@@ -69,9 +69,12 @@ export class Server {
     this.#environment = environment;
   }
 
-  static async start(staticDir = DEMO): Promise<Server> {
-    const folder = temporaryFolder();
-    const server = new Server({ STORAGE_URL: `lmdb:${folder}`, STATIC_DIR: staticDir });
+  /** @param environment settings, beside those of the demo on a folder of its own */
+  static async start(
+    staticDir = DEMO,
+    environment: Readonly<Record<string, string>> = { STORAGE_URL: `lmdb:${temporaryFolder()}` },
+  ): Promise<Server> {
+    const server = new Server({ STATIC_DIR: staticDir, ...environment });
     onTestFinished(() => server.kill());
     await server.start();
     return server;
@@ -110,6 +113,11 @@ export class Server {
       child.once('error', reject);
       child.once('exit', (code) => reject(new Error(`the server ended with ${code}: ${errors}`)));
     });
+  }
+
+  /** SIGSTOP: connections stay up, and nothing is heard or said. Only {@link kill} comes after it. */
+  freeze(): void {
+    this.#child?.kill('SIGSTOP');
   }
 
   /** SIGKILL; resolves once it is gone. */

@@ -6,50 +6,7 @@ import { decodeMessage } from '@cowrite/client/protocol';
 import type { Page, WebSocket, WebSocketRoute } from 'playwright';
 import { describe, expect, test } from 'vitest';
 import { converged, eventually, openBrowser, Server, Tab, Wire } from './fixtures.js';
-
-/** Types one word after the other until told to stop. */
-class Typist {
-  readonly words: string[] = [];
-  readonly #tab: Tab;
-  readonly #done: Promise<void>;
-  #stopped = false;
-
-  constructor(tab: Tab) {
-    this.#tab = tab;
-    this.#done = this.#type();
-  }
-
-  async #type(): Promise<void> {
-    while (!this.#stopped) {
-      const word = `${this.#tab.name}${this.words.length}`;
-      await this.#tab.page.keyboard.type(` ${word}`);
-      this.words.push(word);
-    }
-  }
-
-  /** Resolves once so many more words are typed. */
-  async goOn(count: number): Promise<void> {
-    const enough = this.words.length + count;
-    await eventually(() => this.words.length).toBeGreaterThanOrEqual(enough);
-  }
-
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    await this.#done;
-  }
-}
-
-/** Two tabs with a paragraph each, so that their words stay whole, and the caret at its end. */
-async function twoWriters(server: { readonly url: string }): Promise<[ada: Tab, grace: Tab]> {
-  const ada = await Tab.open(server, { name: 'Ada' });
-  const grace = await Tab.open(server, { name: 'Grace' });
-  await ada.write('Ada:\nGrace:');
-  await eventually(() => grace.words()).toEqual(['Ada:', 'Grace:']);
-  await grace.moveTo('end');
-  await ada.moveTo('end of the first line');
-  await eventually(() => grace.carets()).toEqual({ Ada: 'Ada:' });
-  return [ada, grace];
-}
+import { Typist, twoWriters } from './typist.js';
 
 describe('a killed server', () => {
   test('[E2E-4] is killed and started again while two tabs type: every word is there once', async () => {

@@ -1,10 +1,12 @@
-// `npm test`: set-up, a Chromium for the browser tests, then Vitest with the arguments given.
+// `npm test`: set-up, a Chromium for the browser tests, a Postgres, a Redis and an nginx for those
+// with servers, then Vitest with the arguments given.
 // Owns the verdict. The last line is `N passed, N failed`; besides failed tests, these count as
 // failed: a file or suite that did not load, an unhandled error, an unfinished test, a test skipped
 // without a reason.
 import { existsSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { chromium } from './chromium.mjs';
+import { programs } from './programs.mjs';
 import { main, root, setup } from './setup.mjs';
 
 main(async () => {
@@ -12,7 +14,8 @@ main(async () => {
   await setup();
   process.env.COWRITE_BUILT = '1';
   const args = process.argv.slice(2);
-  if (mayNeedBrowser(args)) process.env.CHROMIUM_PATH = await chromium();
+  if (mayRun(args, ['e2e'])) process.env.CHROMIUM_PATH = await chromium();
+  if (mayRun(args, ['server', 'e2e'])) Object.assign(process.env, await programs());
 
   const { parseCLI, startVitest } = await import('vitest/node');
   const { filter, options } = parseCLI(['vitest', 'run', ...args]);
@@ -23,14 +26,12 @@ main(async () => {
   process.exit(failed > 0 || passed === 0 || process.exitCode ? 1 : 0);
 });
 
-/** False when the arguments name paths, none of them among the browser tests. */
-function mayNeedBrowser(args) {
+/** False when the arguments name paths, none of them in these folders. */
+function mayRun(args, folders) {
   const paths = args.map((arg) => arg.replace(/:\d+$/, '')).filter((arg) => existsSync(arg));
-  const browserTests = join(root, 'e2e');
-  return (
-    paths.length === 0 ||
-    paths.some((path) => !relative(browserTests, resolve(path)).startsWith('..'))
-  );
+  const isInside = (path) =>
+    folders.some((folder) => !relative(join(root, folder), resolve(path)).startsWith('..'));
+  return paths.length === 0 || paths.some(isInside);
 }
 
 /** Under a name filter the tests it leaves out count as neither passed nor skipped. */

@@ -4,6 +4,7 @@ import { pino } from 'pino';
 import { ConfigError, readConfig } from './config.js';
 import { createServer } from './server.js';
 import { StorageInUse } from './storage/lock.js';
+import { StorageUnavailable } from './storage/open.js';
 
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
@@ -38,7 +39,9 @@ async function main(): Promise<void> {
 /** What the person at the terminal can mend, as one line; everything else with its stack. */
 function explain(error: unknown): { line: string; code: number } {
   if (error instanceof ConfigError) return { line: error.message, code: EXIT_USAGE };
-  if (error instanceof StorageInUse) return { line: error.message, code: EXIT_FAILURE };
+  if (error instanceof StorageInUse || error instanceof StorageUnavailable) {
+    return { line: error.message, code: EXIT_FAILURE };
+  }
   const { code, message, stack } = error as NodeJS.ErrnoException;
   if (code === 'EADDRINUSE') {
     return { line: `${message}: choose another PORT`, code: EXIT_FAILURE };

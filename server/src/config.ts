@@ -1,6 +1,11 @@
 /** The only reader of the environment. What it returns is complete, checked and frozen. */
 import { z } from 'zod';
-import { isSharedStorageUrl, isStorageUrl, STORAGE_URL_FORMS } from './storage/open.js';
+import {
+  isSharedStorageUrl,
+  isStorageUrl,
+  STORAGE_URL_FORMS,
+  withoutPassword,
+} from './storage/open.js';
 
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 const PORT = 'a whole number from 0 to 65535';
@@ -47,7 +52,9 @@ export function readConfig(
   if (!result.success) {
     const issue = result.error.issues[0]!;
     const name = String(issue.path[0]);
-    throw new ConfigError(`${name} must be ${issue.message}, not ${JSON.stringify(set[name])}`);
+    throw new ConfigError(
+      `${name} must be ${issue.message}, not ${withoutPassword(JSON.stringify(set[name]))}`,
+    );
   }
   const { data } = result;
   if (data.REDIS_URL !== undefined && data.STORAGE_URL !== undefined) {

@@ -149,7 +149,7 @@ export class Instances {
     const now = clock.now();
     const every = presenceTtl * HERE_PART;
     if (!relay.isConnected) {
-      this.#heardMyself = now;
+      this.#hearAnew();
     } else if (now - this.#heardMyself > DEAF_AFTER * every) {
       logger.warn('nothing is heard through the relay; its connection is made anew');
       this.#heardMyself = now;
@@ -169,9 +169,17 @@ export class Instances {
     for (const link of this.#links) link.peerLeft(instance);
   }
 
+  /** Silence says nothing of the others while nothing can be heard. */
+  #hearAnew(): void {
+    const now = this.#options.clock.now();
+    this.#heardMyself = now;
+    for (const instance of this.#heard.keys()) this.#heard.set(instance, now);
+  }
+
   /** The relay was away and is back. */
   #gap(): void {
     if (this.#isClosed) return;
+    this.#hearAnew();
     this.#publish(EVERYBODY, { kind: 'here' });
     void this.#checkHeads();
     for (const link of this.#links) link.gap();

@@ -9,14 +9,18 @@
  * The long run: `SEED=random ROUNDS=50 npm test -- server/test/faults.test.ts`
  */
 import { CowriteProvider } from '@cowrite/client';
+import fc from 'fast-check';
 import { Redis } from 'ioredis';
+import connectPostgres from 'postgres';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { edits, replay } from './histories.js';
 import { Address, Ledger, same, tapped, union } from './ledger.js';
+import { mutate } from './mutate.js';
 import { type PostgresService, startPostgres } from './postgres-service.js';
 import { proxyTo, type RedisProxy } from './redis-proxy.js';
 import { type RedisService, startRedis } from './redis-service.js';
 import { Dice } from './seeded.js';
-import { type ServerProcess, served, startProcess, untilDoc } from './support.js';
+import { RawClient, type ServerProcess, served, startProcess, untilDoc } from './support.js';
 
 const INSTANCE = new URL('./instance.mjs', import.meta.url).pathname;
 /** Milliseconds that the instances wait for Redis and Postgres; what is frozen is so for longer. */
@@ -102,19 +106,25 @@ const POSTGRES_FAULTS: Record<string, Fault> = {
 };
 
 class Instance {
-  readonly address = new Address();
-  readonly proxy: RedisProxy;
+  readonly address: Address;
+  readonly #redis: { readonly url: string };
   readonly #settings: string;
   process!: ServerProcess;
 
-  constructor(proxy: RedisProxy, storage: string) {
-    this.proxy = proxy;
+  constructor(redis: { readonly url: string }, storage: string, address = new Address()) {
+    this.#redis = redis;
+    this.address = address;
     this.#settings = JSON.stringify({
-      redis: proxy.url,
+      redis: redis.url,
       storage,
       timeout: TIMEOUT,
       limits: LIMITS,
     });
+  }
+
+  /** What stands between it and Redis. */
+  get proxy(): RedisProxy {
+    return this.#redis as RedisProxy;
   }
 
   async start(): Promise<void> {
@@ -127,6 +137,107 @@ class Instance {
     await this.process.kill();
   }
 }
+
+describe('[FLT] two instances', () => {
+  async function twoInstances() {
+    const [redis, postgres] = await Promise.all([startRedis(), startPostgres()]);
+    const instances = [1, 2].map(() => new Instance({ url: redis.url }, postgres.url));
+    await Promise.all(instances.map((instance) => instance.start()));
+    return { redis, postgres, instances };
+  }
+
+  it('[FLT-5] the last session leaves one instance while another joins the other: nothing is lost', async () => {
+    const { instances } = await twoInstances();
+    const rounds = 300;
+    let leaving: CowriteProvider | undefined;
+    for (let round = 0; round < rounds; round++) {
+      const joining = person(instances[round % 2]!.address, new Ledger());
+      leaving?.destroy();
+      await joining.whenSynced();
+      const text = joining.doc.getText('text');
+      // What was saved at the other instance a moment ago may still be on its way to this one.
+      await untilDoc(joining.doc, () => text.length === round);
+      text.insert(0, 'x');
+      await joining.whenSaved();
+      leaving = joining;
+    }
+    for (const { process } of instances) {
+      expect((await served(process, 'room')).getText('text').length).toBe(rounds);
+    }
+  });
+
+  it('[FLT-14] malformed frames at one instance: both live, other rooms notice nothing, the room opens', async () => {
+    const dice = Dice.announced('[FLT-14]');
+    const { instances } = await twoInstances();
+    const [attacked, other] = [instances[0]!, instances[1]!];
+    const bystanders = [
+      person(attacked.address, new Ledger(), 'quiet'),
+      person(other.address, new Ledger(), 'quiet'),
+    ];
+    await Promise.all(bystanders.map((one) => one.whenSynced()));
+    const world = fc
+      .sample(edits, { seed: dice.seed, numRuns: 20 })
+      .flatMap((script) => replay(script, undefined).delivered);
+    const mutants = Number(process.env.MUTANTS ?? 3_000);
+    let attacker = await RawClient.connect(attacked.process, 'attacked');
+    for (let i = 0; i < mutants; i++) {
+      if (attacker.closed !== undefined)
+        attacker = await RawClient.connect(attacked.process, 'attacked');
+      const mutant = mutate(dice.pick(world), dice.pick(world), dice);
+      attacker.send({ type: 'update', update: mutant });
+      if (i % 10 > 0) continue;
+      bystanders[i % 2]!.doc.getText('text').insert(0, 'x');
+      await pause(1);
+    }
+    const docs = bystanders.map(({ doc }) => doc);
+    await Promise.all(bystanders.map((one) => one.whenSaved()));
+    const all = union(docs);
+    await Promise.all(docs.map((doc) => untilDoc(doc, () => same(doc, all))));
+    expect(docs[0]!.getText('text').length).toBe(Math.ceil(mutants / 10));
+    for (const { process } of instances) {
+      expect(process.child.exitCode).toBeNull();
+      await served(process, 'attacked');
+    }
+  });
+
+  it('[FLT-23] an old backup of the store is restored: clients bring back what they have, and no text is doubled', async () => {
+    const { redis, postgres, instances } = await twoInstances();
+    const ledger = new Ledger();
+    const people = instances.map(({ address }) => person(address, ledger));
+    await Promise.all(people.map((one) => one.whenSynced()));
+    const type = async (words: string) => {
+      for (const { doc } of people) doc.getText('text').insert(doc.getText('text').length, words);
+      await Promise.all(people.map((one) => one.whenSaved()));
+    };
+    await type('before the backup ');
+    await Promise.all(instances.map((instance) => instance.kill()));
+    const admin = connectPostgres(postgres.urlOf('template1'), {
+      max: 1,
+      onnotice: () => undefined,
+    });
+    await admin`CREATE DATABASE backup TEMPLATE postgres`;
+    await admin.end();
+    await Promise.all(instances.map((instance) => instance.start()));
+    await Promise.all(people.map((one) => one.whenSynced()));
+    await type('after it ');
+    people[0]!.doc.getText('text').delete(0, 3);
+    await Promise.all(people.map((one) => one.whenSaved()));
+    await Promise.all(instances.map((instance) => instance.kill()));
+
+    // The database is the old one now, and Redis knows nothing of it.
+    const restored = instances.map(
+      ({ address }) => new Instance({ url: redis.url }, postgres.urlOf('backup'), address),
+    );
+    await Promise.all(restored.map((instance) => instance.start()));
+    await settled(people, ledger, 'the backup was restored');
+    const words = people[0]!.doc.getText('text').toString();
+    expect(words.split('after it').length - 1).toBe(2);
+    expect(words.split('the backup').length - 1).toBe(2);
+    for (const { process } of restored) {
+      expect((await served(process, 'room')).getText('text').toString()).toBe(words);
+    }
+  });
+});
 
 describe.each(['Postgres', 'Redis'])(
   '[FLT] several instances that keep documents in %s',
@@ -188,10 +299,10 @@ describe.each(['Postgres', 'Redis'])(
   },
 );
 
-function person(address: Address, ledger: Ledger): CowriteProvider {
+function person(address: Address, ledger: Ledger, room = 'room'): CowriteProvider {
   const one = new CowriteProvider({
     url: 'ws://wherever.it.is/ws',
-    room: 'room',
+    room,
     WebSocket: tapped(address, ledger),
   });
   one.awareness.setLocalStateField('user', { name: String(one.doc.clientID) });

@@ -259,6 +259,7 @@ describe('[CFG] settings', () => {
       port: 8080,
       host: '127.0.0.1',
       storageUrl: 'lmdb:./data',
+      redisUrl: undefined,
       logLevel: 'info',
       staticDir: undefined,
     });
@@ -273,6 +274,7 @@ describe('[CFG] settings', () => {
       ['STORAGE_URL', 'mysql://x'],
       ['STORAGE_URL', 'lmdb:'],
       ['LOG_LEVEL', 'loud'],
+      ['REDIS_URL', 'localhost:6379'],
     ] as const) {
       let message = '';
       try {
@@ -292,6 +294,32 @@ describe('[CFG] settings', () => {
     await expect(startProcess({ STORAGE_URL: 'mysql://x' })).rejects.toThrow(
       'ended with 2: cowrite: STORAGE_URL',
     );
+  });
+
+  it('[CFG-5] with a Redis alone documents are kept there; a store that is not shared is refused beside it', () => {
+    const REDIS_URL = 'redis://one:6379';
+    expect(readConfig({ REDIS_URL }).storageUrl).toBe(REDIS_URL);
+    const STORAGE_URL = 'postgres://two/documents';
+    expect(readConfig({ REDIS_URL, STORAGE_URL }).storageUrl).toBe(STORAGE_URL);
+    expect(() => readConfig({ REDIS_URL, STORAGE_URL: 'lmdb:./data' })).toThrow(
+      /^REDIS_URL is for instances .* set STORAGE_URL to postgres:.*, or leave one of the two out$/,
+    );
+  });
+
+  it('[CFG-6] a store that is away is one line without its password', async () => {
+    const storage = ['postgres', 'redis'].map((kind) => `${kind}://ada:secret@127.0.0.1:1/0`);
+    for (const STORAGE_URL of storage) {
+      const error = await startProcess({ STORAGE_URL, LOG_LEVEL: 'silent' }).then(
+        () => undefined,
+        (reason: Error) => reason.message,
+      );
+      expect(error).toMatch(/ended with 1: cowrite: the store at .* cannot be used: .*\n$/);
+      expect(error).not.toContain('secret');
+      expect(error?.trim().split('\n')).toHaveLength(1);
+    }
+    const wrong = () => readConfig({ STORAGE_URL: 'postgress://ada:secret@one/documents' });
+    expect(wrong).toThrow('STORAGE_URL must be');
+    expect(wrong).not.toThrow('secret');
   });
 
   it('[CFG-4] the command ends with 0 on SIGTERM and SIGINT', async () => {

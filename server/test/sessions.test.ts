@@ -2,8 +2,8 @@
  * Sessions that come and go, and a server that goes.
  *
  * - Fault row 5: the last session leaves while another joins, 10,000 times. There
- *   is never more than one live room of a name, and nothing is lost. A second
- *   room would give a seq out again, so the store looks at every seq it is given.
+ *   is never more than one live room of a name, and nothing is lost. The store
+ *   looks whether a room is written while it is being loaded.
  *   Storage and time stand still until the test moves one of them, in an order
  *   that the seed decides.
  * - Fault row 7: SIGTERM under load. The process ends by itself, in time, with

@@ -84,7 +84,10 @@ export class PresenceKeeper {
     try {
       if (people.length > 0) await presence.remove(instance, people);
     } catch (error) {
-      logger.warn({ err: error }, 'presence could not be removed; it runs out by itself');
+      logger.warn(
+        { reason: reasonOf(error) },
+        'presence could not be removed; it runs out by itself',
+      );
     }
   }
 
@@ -129,7 +132,10 @@ export class PresenceKeeper {
     } catch (error) {
       for (const [key, person] of left) if (!this.#kept.has(key)) this.#left.set(key, person);
       if (!this.#isFailing)
-        logger.warn({ err: error }, 'presence could not be written; it is tried again');
+        logger.warn(
+          { reason: reasonOf(error) },
+          'presence could not be written; it is tried again',
+        );
       this.#isFailing = true;
     } finally {
       this.#isWriting = false;
@@ -144,6 +150,11 @@ export class PresenceKeeper {
       if (writtenAt === Number.NEGATIVE_INFINITY) return true;
     return false;
   }
+}
+
+/** That a store is away is no place for a stack. */
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** A room's name holds no line feed. */

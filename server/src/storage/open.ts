@@ -52,11 +52,31 @@ export function isSharedStorageUrl(url: string): boolean {
   return kindOf(url)?.isShared === true;
 }
 
-/** @param url one of {@link STORAGE_URL_FORMS} */
+/** The store is not there, or does not let us in. The message says which, without the password. */
+export class StorageUnavailable extends Error {
+  override readonly name = 'StorageUnavailable';
+}
+
+/**
+ * @param url one of {@link STORAGE_URL_FORMS}
+ * @throws {StorageUnavailable} for a store elsewhere that cannot be opened, or what the adapter throws
+ */
 export async function openStorage(url: string, events: StorageEvents): Promise<Storage> {
   const kind = kindOf(url);
-  if (kind === undefined) throw new TypeError(`storage is ${STORAGE_URL_FORMS}, not ${url}`);
-  return await kind.open(url, events);
+  if (kind === undefined) throw new TypeError(`storage is ${STORAGE_URL_FORMS}`);
+  if (!kind.isShared) return await kind.open(url, events);
+  try {
+    return await kind.open(url, events);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new StorageUnavailable(`the store at ${withoutPassword(url)} cannot be used: ${reason}`, {
+      cause,
+    });
+  }
+}
+
+export function withoutPassword(url: string): string {
+  return url.replace(/\/\/[^@]*@/, '//***@');
 }
 
 function kindOf(url: string): Kind | undefined {

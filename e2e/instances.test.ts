@@ -1,0 +1,129 @@
+/**
+ * Two servers on one Redis and one Postgres, behind an nginx that sends each connection to either.
+ */
+import { describe, expect, test } from 'vitest';
+import { startPostgres } from '../server/test/postgres-service.js';
+import { startRedis } from '../server/test/redis-service.js';
+import { converged, eventually, Server, Tab } from './fixtures.js';
+import { addressOf, Landings, Nginx } from './nginx.js';
+import { Typist, twoWriters } from './typist.js';
+
+/** Milliseconds after which the people of an instance that died are gone from the others. */
+const PRESENCE_TTL = 15_000;
+const MARGIN = 5_000;
+
+async function twoServers(): Promise<{ servers: [Server, Server]; nginx: Nginx }> {
+  const [redis, postgres] = await Promise.all([startRedis(), startPostgres()]);
+  const start = () => Server.start(undefined, { REDIS_URL: redis.url, STORAGE_URL: postgres.url });
+  const servers = await Promise.all([start(), start()]);
+  return { servers, nginx: await Nginx.before(...servers) };
+}
+
+/** Two writers, each at a server of their own. */
+async function apart(servers: readonly Server[], nginx: Nginx) {
+  const [adaAt, graceAt] = [new Landings(), new Landings()];
+  const [ada, grace] = await twoWriters(nginx, {
+    ada: (page) => adaAt.watch(page),
+    grace: (page) => graceAt.watch(page),
+  });
+  // nginx counts requests for files as well, so the second one may have landed where the first is.
+  while (graceAt.last === adaAt.last) {
+    graceAt.all.length = 0;
+    await grace.page.reload();
+    await grace.editor.waitFor();
+    await grace.moveTo('end');
+  }
+  expect([adaAt.all, graceAt.all].flat().sort()).toEqual(servers.map(addressOf).sort());
+  await eventually(() => grace.carets()).toEqual({ Ada: 'Ada:' });
+  const serverOf = (landings: Landings) =>
+    servers.find((server) => addressOf(server) === landings.last)!;
+  return { ada, grace, adaAt, graceAt, serverOf };
+}
+
+describe('two servers', () => {
+  test('[DEP-1] two tabs at different ones write together and see each other’s carets and names', async () => {
+    const { servers, nginx } = await twoServers();
+    const { ada, grace } = await apart(servers, nginx);
+    await eventually(() => ada.people()).toEqual(['Ada', 'Grace']);
+    await eventually(() => grace.people()).toEqual(['Grace', 'Ada']);
+
+    const ours = Array.from({ length: 8 }, (_, index) => `ada${index}`);
+    const theirs = Array.from({ length: 8 }, (_, index) => `grace${index}`);
+    await Promise.all([
+      ada.page.keyboard.type(` ${ours.join(' ')}`),
+      grace.page.keyboard.type(` ${theirs.join(' ')}`),
+    ]);
+    const all = ['Ada:', ...ours, 'Grace:', ...theirs];
+    for (const tab of [ada, grace]) {
+      await eventually(() => tab.words()).toEqual(all);
+      await tab.status.getByText('Saved', { exact: true }).waitFor();
+    }
+    await converged(ada, grace);
+    await eventually(() => ada.carets()).toEqual({ Grace: `Grace: ${theirs.join(' ')}` });
+    await eventually(() => grace.carets()).toEqual({ Ada: `Ada: ${ours.join(' ')}` });
+
+    await ada.moveTo('start');
+    await eventually(() => grace.carets()).toEqual({ Ada: '' });
+    await ada.page.close();
+    await eventually(() => grace.people()).toEqual(['Grace']);
+    await eventually(() => grace.carets()).toEqual({});
+  });
+
+  test('[DEP-2] one after the other is killed while two tabs type: they go on at the one that is left, and every word is there once', async () => {
+    const { servers, nginx } = await twoServers();
+    const { ada, grace, adaAt, graceAt, serverOf } = await apart(servers, nginx);
+    const [first, second] = [serverOf(adaAt), serverOf(graceAt)];
+    const typists = [new Typist(ada), new Typist(grace)];
+    await eventually(() => grace.words()).toContain('Ada3');
+    await eventually(() => ada.words()).toContain('Grace3');
+
+    await first.kill();
+    await eventually(() => adaAt.all).toEqual([first, second].map(addressOf));
+    await Promise.all(typists.map((typist) => typist.goOn(5)));
+    expect(graceAt.all).toEqual([addressOf(second)]);
+    const ruthAt = new Landings();
+    const ruth = await Tab.open(nginx, { name: 'Ruth', prepare: (page) => ruthAt.watch(page) });
+    expect(ruthAt.all).toEqual([addressOf(second)]);
+
+    await first.start();
+    await eventually(() => nginx.serverOfNow()).toBe(addressOf(first));
+    await second.kill();
+    for (const landings of [adaAt, graceAt, ruthAt]) {
+      await eventually(() => landings.last).toBe(addressOf(first));
+    }
+    await Promise.all(typists.map((typist) => typist.goOn(5)));
+    await Promise.all(typists.map((typist) => typist.stop()));
+
+    const [ours, theirs] = typists.map(({ words }) => words);
+    const all = ['Ada:', ...(ours ?? []), 'Grace:', ...(theirs ?? [])];
+    for (const tab of [ada, grace, ruth]) {
+      await eventually(() => tab.words()).toEqual(all);
+      await tab.status.getByText('Saved', { exact: true }).waitFor();
+    }
+    await converged(ada, grace, ruth);
+    await eventually(async () => (await ruth.people()).sort()).toEqual(['Ada', 'Grace', 'Ruth']);
+    const edith = await Tab.open(nginx, { name: 'Edith' });
+    expect(await edith.words()).toEqual(all);
+  });
+
+  test('[DEP-3] one is killed together with its tab: the caret leaves the other tab within the time to live', async () => {
+    const { servers, nginx } = await twoServers();
+    const { ada, grace, adaAt, graceAt, serverOf } = await apart(servers, nginx);
+    await eventually(() => grace.people()).toEqual(['Grace', 'Ada']);
+
+    // Frozen first, so that it cannot hear its tab go and say so.
+    serverOf(adaAt).freeze();
+    const crashed = ada.page.waitForEvent('crash');
+    await expect(ada.page.goto('chrome://crash')).rejects.toThrow();
+    await crashed;
+    await serverOf(adaAt).kill();
+    expect(await grace.carets()).toEqual({ Ada: 'Ada:' });
+
+    const leaves = { timeout: PRESENCE_TTL + MARGIN, interval: 100 };
+    await expect.poll(() => grace.carets(), leaves).toEqual({});
+    await eventually(() => grace.people()).toEqual(['Grace']);
+    expect(graceAt.all).toHaveLength(1);
+    await grace.write(' goes on');
+    await grace.status.getByText('Saved', { exact: true }).waitFor();
+  });
+});

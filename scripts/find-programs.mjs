@@ -1,0 +1,59 @@
+// Where the programs are that tests run as services. Scripts and tests share it.
+import { existsSync, readdirSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+const HOMEBREW = ['/opt/homebrew', '/usr/local', '/home/linuxbrew/.linuxbrew'];
+
+/** The folder with `initdb` and `postgres`: the one named in POSTGRES_BIN, or the first that is found. */
+export function findPostgres() {
+  const named = process.env.POSTGRES_BIN;
+  const folders = named ? [named] : [...onPath(), ...debianFolders(), ...homebrewFolders()];
+  return folders.find((folder) =>
+    ['initdb', 'postgres'].every((name) => existsSync(join(folder, name))),
+  );
+}
+
+/** The path of `redis-server`: the one named in REDIS_SERVER, or the first that is found. */
+export function findRedis() {
+  const named = process.env.REDIS_SERVER;
+  const folders = [...onPath(), '/usr/bin', ...HOMEBREW.map((folder) => join(folder, 'bin'))];
+  const paths = named ? [named] : folders.map((folder) => join(folder, 'redis-server'));
+  return paths.find((path) => existsSync(path));
+}
+
+/** The path of `nginx`: the one named in NGINX_PATH, or the first that is found. */
+export function findNginx() {
+  const named = process.env.NGINX_PATH;
+  // A user's PATH often leaves out the folders of servers.
+  const servers = ['/usr/sbin', '/usr/local/sbin', '/usr/local/nginx/sbin'];
+  const folders = [...onPath(), ...servers, ...HOMEBREW.map((folder) => join(folder, 'bin'))];
+  const paths = named ? [named] : folders.map((folder) => join(folder, 'nginx'));
+  return paths.find((path) => existsSync(path));
+}
+
+function onPath() {
+  return (process.env.PATH ?? '').split(delimiter).filter(Boolean);
+}
+
+/** Debian keeps them out of the way, one folder a version. */
+function debianFolders() {
+  const versions = '/usr/lib/postgresql';
+  return list(versions, /^\d+/).map((version) => join(versions, version, 'bin'));
+}
+
+function homebrewFolders() {
+  return HOMEBREW.flatMap((folder) =>
+    list(join(folder, 'opt'), /^postgresql(@\d+)?$/).map((name) =>
+      join(folder, 'opt', name, 'bin'),
+    ),
+  );
+}
+
+/** Newest first. */
+function list(folder, pattern) {
+  if (!existsSync(folder)) return [];
+  const version = (name) => Number(/\d+/.exec(name)?.[0] ?? 0);
+  return readdirSync(folder)
+    .filter((name) => pattern.test(name))
+    .sort((a, b) => version(b) - version(a));
+}

@@ -1,0 +1,72 @@
+// Finds the programs that tests run as services, a Postgres, a Redis and an nginx, or installs
+// them.
+// Tests start their own, on free ports and in temporary folders; what a package would start by
+// itself stays off.
+import { existsSync } from 'node:fs';
+import { findNginx, findPostgres, findRedis } from './find-programs.mjs';
+import { Failure, step } from './setup.mjs';
+
+const PROGRAMS = [
+  {
+    title: 'Postgres',
+    variable: 'POSTGRES_BIN',
+    find: findPostgres,
+    package: 'postgresql',
+    named: 'the folder with initdb and postgres',
+  },
+  {
+    title: 'Redis',
+    variable: 'REDIS_SERVER',
+    find: findRedis,
+    package: 'redis-server',
+    named: 'the path of redis-server',
+  },
+  {
+    title: 'nginx',
+    // Not NGINX: in that variable nginx looks for sockets to take over.
+    variable: 'NGINX_PATH',
+    find: findNginx,
+    package: 'nginx',
+    named: 'the path of nginx',
+  },
+];
+
+/** What they are called in the environment, and where they are. */
+export async function programs() {
+  const missing = PROGRAMS.filter((program) => !program.find());
+  for (const { variable, named } of missing) {
+    if (!process.env[variable]) continue;
+    throw new Failure(`${variable} is ${process.env[variable]}, which is not ${named}.`);
+  }
+  if (missing.length > 0 && process.getuid?.() === 0 && existsSync('/etc/debian_version')) {
+    const titles = missing.map(({ title }) => title).join(' and ');
+    const packages = missing.map((program) => program.package);
+    await step(`Installing ${titles}…`, 'sh', ['-c', APT, 'sh', ...packages]);
+  }
+  return Object.fromEntries(
+    PROGRAMS.map(({ title, variable, find, named }) => {
+      const path = find();
+      if (path) return [variable, path];
+      throw new Failure(`No ${title}: install one, or set ${variable} to ${named}.`);
+    }),
+  );
+}
+
+/** `policy-rc.d` is Debian's way to install a service without starting it. */
+const APT = `
+set -e
+export DEBIAN_FRONTEND=noninteractive
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  trap 'rm -f "$policy"' EXIT
+  printf '#!/bin/sh\\nexit 101\\n' > "$policy"
+  chmod +x "$policy"
+fi
+clusters=/etc/postgresql-common/createcluster.conf
+if [ ! -e "$clusters" ]; then
+  mkdir -p "\${clusters%/*}"
+  echo 'create_main_cluster = false' > "$clusters"
+fi
+apt-get update
+apt-get install -y "$@"
+`;

@@ -1,0 +1,230 @@
+/**
+ * What the Postgres adapter keeps in the database, as a list of migrations, and how they are applied.
+ *
+ * Invariant: a migration that was released is never changed; what is different next is
+ * the next one in the list. Everything lies in the schema `cowrite`, so that it can live
+ * beside an app's own tables, and is named in full, whatever the search path.
+ *
+ *   rooms           name → how far the log goes, and which part of it is a snapshot
+ *   updates         (room, seq) → one entry of the log
+ *   snapshots       room → what describes its snapshot
+ *   snapshot_parts  (snapshot, part) → its bytes, so that who reads a description reads none of them
+ *   quarantine      (room, seq) → what was set aside
+ *   writers         id of a storage object → its last batch and the seqs that it was given
+ *
+ * Every change of a room begins with the lock of its row in `rooms`, and of several
+ * rooms in the order of their names' bytes: so changes of one room come one after the
+ * other, become visible in the order of their seqs, and never deadlock.
+ */
+
+/** Runs one statement, or several without parameters, and resolves to the rows. */
+export type Run = (sql: string, parameters?: readonly unknown[]) => Promise<readonly Row[]>;
+// biome-ignore lint/suspicious/noExplicitAny: what a column holds is known by who wrote the statement.
+export type Row = Record<string, any>;
+
+/** Any number that nobody else in the database is likely to take a lock on. */
+const LOCK = 0x636f7772;
+/** How long a storage object that wrote nothing is remembered. */
+export const WRITER_DAYS = 30;
+
+const TABLES = `
+  CREATE TABLE cowrite.rooms (
+    name text COLLATE "C" PRIMARY KEY,
+    last_seq bigint NOT NULL,
+    snapshot_seq bigint NOT NULL
+  ) WITH (fillfactor = 70);
+
+  CREATE TABLE cowrite.updates (
+    room text COLLATE "C",
+    seq bigint,
+    author text NOT NULL,
+    update bytea NOT NULL,
+    PRIMARY KEY (room, seq)
+  );
+  -- Compressing costs more than it saves for what the next compaction removes.
+  ALTER TABLE cowrite.updates ALTER COLUMN update SET STORAGE EXTERNAL;
+
+  CREATE TABLE cowrite.snapshots (
+    room text COLLATE "C" PRIMARY KEY,
+    id uuid NOT NULL,
+    seq bigint NOT NULL,
+    size bigint NOT NULL,
+    state_vector bytea NOT NULL,
+    deletes bytea NOT NULL
+  );
+
+  CREATE TABLE cowrite.snapshot_parts (
+    snapshot uuid,
+    part int,
+    bytes bytea NOT NULL,
+    PRIMARY KEY (snapshot, part)
+  );
+
+  CREATE TABLE cowrite.quarantine (
+    room text COLLATE "C",
+    seq bigint,
+    reason text NOT NULL,
+    author text NOT NULL,
+    update bytea NOT NULL,
+    set_aside_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (room, seq)
+  );
+
+  CREATE TABLE cowrite.writers (
+    id uuid PRIMARY KEY,
+    batch bigint NOT NULL,
+    seqs bigint[] NOT NULL,
+    seen_at timestamptz NOT NULL DEFAULT now()
+  ) WITH (fillfactor = 50);
+`;
+
+/** A commit that the server reports before it is on disk would be a broken promise. */
+const DURABLY = `
+  IF current_setting('synchronous_commit') = 'off' THEN
+    PERFORM set_config('synchronous_commit', 'on', true);
+  END IF;`;
+
+/**
+ * Null when the writer is not known: nothing is written then. The lock of the writer's
+ * row makes a second attempt wait for the end of a first that is still running.
+ *
+ * p_places, p_ends: for each entry the place of its room in p_rooms and where its bytes end in p_bytes.
+ */
+const APPEND = `
+  CREATE FUNCTION cowrite.append(
+    p_writer uuid, p_batch bigint, p_rooms text[], p_counts int[],
+    p_places int[], p_ends int[], p_authors text[], p_bytes bytea
+  ) RETURNS bigint[] LANGUAGE plpgsql AS $$
+  DECLARE
+    last_batch bigint;
+    firsts bigint[];
+  BEGIN
+    SELECT batch, seqs INTO last_batch, firsts FROM cowrite.writers WHERE id = p_writer FOR UPDATE;
+    IF NOT FOUND OR last_batch = p_batch THEN
+      RETURN firsts;
+    END IF;
+    IF last_batch > p_batch THEN
+      RAISE EXCEPTION 'batch % comes after batch %', p_batch, last_batch;
+    END IF;
+    ${DURABLY}
+
+    WITH wanted AS (
+      SELECT name, count, place
+      FROM unnest(p_rooms, p_counts) WITH ORDINALITY AS w (name, count, place)
+    ), taken AS (
+      INSERT INTO cowrite.rooms AS r (name, last_seq, snapshot_seq)
+      SELECT name, count, 0 FROM wanted ORDER BY name COLLATE "C"
+      ON CONFLICT (name) DO UPDATE SET last_seq = r.last_seq + excluded.last_seq
+      RETURNING r.name, r.last_seq
+    )
+    SELECT array_agg(last_seq - count + 1 ORDER BY place) INTO firsts
+    FROM wanted JOIN taken USING (name);
+
+    INSERT INTO cowrite.updates (room, seq, author, update)
+    SELECT r.name, r.first + row_number() OVER (PARTITION BY e.place ORDER BY e.number) - 1,
+      e.author, substring(p_bytes FROM e.start + 1 FOR e.finish - e.start)
+    FROM (
+      SELECT place, author, number, finish, lag(finish, 1, 0) OVER (ORDER BY number) AS start
+      FROM unnest(p_places, p_authors, p_ends) WITH ORDINALITY AS u (place, author, finish, number)
+    ) AS e
+    JOIN unnest(p_rooms, firsts) WITH ORDINALITY AS r (name, first, place) ON r.place = e.place;
+
+    UPDATE cowrite.writers SET batch = p_batch, seqs = firsts, seen_at = now() WHERE id = p_writer;
+    RETURN firsts;
+  END $$;
+`;
+
+/** Of a snapshot whose parts the same transaction has written. False changes nothing else. */
+const COMPACT = `
+  CREATE FUNCTION cowrite.compact(
+    p_room text, p_base bigint, p_snapshot uuid, p_seq bigint, p_size bigint,
+    p_state_vector bytea, p_deletes bytea
+  ) RETURNS boolean LANGUAGE plpgsql AS $$
+  BEGIN
+    ${DURABLY}
+    IF p_base = 0 THEN
+      INSERT INTO cowrite.rooms (name, last_seq, snapshot_seq) VALUES (p_room, 0, 0)
+      ON CONFLICT (name) DO NOTHING;
+    END IF;
+    UPDATE cowrite.rooms SET snapshot_seq = p_seq, last_seq = greatest(last_seq, p_seq)
+    WHERE name = p_room AND snapshot_seq = p_base;
+    IF NOT FOUND THEN
+      RETURN false;
+    END IF;
+    DELETE FROM cowrite.snapshot_parts
+    WHERE snapshot = (SELECT id FROM cowrite.snapshots WHERE room = p_room);
+    INSERT INTO cowrite.snapshots (room, id, seq, size, state_vector, deletes)
+    VALUES (p_room, p_snapshot, p_seq, p_size, p_state_vector, p_deletes)
+    ON CONFLICT (room) DO UPDATE SET id = excluded.id, seq = excluded.seq, size = excluded.size,
+      state_vector = excluded.state_vector, deletes = excluded.deletes;
+    DELETE FROM cowrite.updates WHERE room = p_room AND seq <= p_seq;
+    RETURN true;
+  END $$;
+`;
+
+const REMOVE = `
+  CREATE FUNCTION cowrite.remove(p_room text) RETURNS void LANGUAGE plpgsql AS $$
+  BEGIN
+    ${DURABLY}
+    DELETE FROM cowrite.rooms WHERE name = p_room;
+    DELETE FROM cowrite.snapshot_parts
+    WHERE snapshot = (SELECT id FROM cowrite.snapshots WHERE room = p_room);
+    DELETE FROM cowrite.snapshots WHERE room = p_room;
+    DELETE FROM cowrite.updates WHERE room = p_room;
+    DELETE FROM cowrite.quarantine WHERE room = p_room;
+  END $$;
+`;
+
+const MIGRATIONS: readonly string[] = [TABLES + APPEND + COMPACT + REMOVE];
+
+/**
+ * Brings the database up to date. Several may do so at once: they come one after the other.
+ *
+ * @throws when the database is not for us to use
+ */
+export async function migrate(run: Run): Promise<void> {
+  const [server] = await run(`SELECT current_setting('server_encoding') AS encoding`);
+  if (server!.encoding !== 'UTF8') {
+    throw new Error(`the database must have the encoding UTF8, not ${server!.encoding}`);
+  }
+  // An app's user need not own the database, as long as somebody has migrated it.
+  if ((await version(run)) === MIGRATIONS.length) return;
+  await run('BEGIN');
+  // Until the transaction ends, however it does.
+  await run(`SELECT pg_advisory_xact_lock(${LOCK})`);
+  const [existing] = await run(`SELECT to_regnamespace('cowrite') IS NOT NULL AS found`);
+  if (!existing!.found) await run('CREATE SCHEMA cowrite');
+  await run(`CREATE TABLE IF NOT EXISTS cowrite.migrations (
+    version int PRIMARY KEY,
+    applied_at timestamptz NOT NULL DEFAULT now()
+  )`);
+  const applied = await version(run);
+  for (const [i, migration] of MIGRATIONS.entries()) {
+    if (i < applied) continue;
+    await run(migration);
+    await run(`INSERT INTO cowrite.migrations (version) VALUES (${i + 1})`);
+  }
+  await run('COMMIT');
+}
+
+/** How many migrations the database has had. */
+async function version(run: Run): Promise<number> {
+  const [table] = await run(`SELECT to_regclass('cowrite.migrations') IS NOT NULL AS found`);
+  if (!table!.found) return 0;
+  const [newest] = await run('SELECT coalesce(max(version), 0) AS version FROM cowrite.migrations');
+  if (newest!.version > MIGRATIONS.length) {
+    throw new Error(
+      `the database is of a newer Cowrite (version ${newest!.version} of its tables, ${MIGRATIONS.length} is the newest known here)`,
+    );
+  }
+  return newest!.version as number;
+}
+
+/** What of the server's settings breaks the promise that what is saved survives a loss of power. */
+export async function riskySettings(run: Run): Promise<readonly string[]> {
+  const rows = await run(
+    `SELECT name FROM pg_settings
+     WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off' ORDER BY name`,
+  );
+  return rows.map(({ name }) => name as string);
+}

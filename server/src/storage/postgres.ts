@@ -1,0 +1,287 @@
+/**
+ * Storage in a Postgres database, which any number of instances may share.
+ *
+ * "Durable" here means: committed with at least `synchronous_commit = on`, so the
+ * updates survive a SIGKILL of this process and of Postgres, and the loss of power as
+ * far as the server's disk keeps what it was told to flush. A server that flushes
+ * nothing (`fsync = off`) is complained about when it is opened.
+ *
+ * A batch is one statement, which is a transaction of its own. That transaction also
+ * writes the batch's number into this object's row of `writers`, so a batch whose fate
+ * is unknown is tried again without being written twice, even while the first attempt
+ * is still running on the server. Tables and functions: postgres-schema.ts.
+ *
+ * Names, authors and reasons are text; of what text in Postgres cannot hold, NUL and
+ * halves of surrogate pairs, U+FFFD takes the place.
+ */
+import { randomUUID } from 'node:crypto';
+import { systemClock } from '../clock.js';
+import { Connections } from './postgres-connection.js';
+import { migrate, type Row, riskySettings, WRITER_DAYS } from './postgres-schema.js';
+import {
+  type Batch,
+  type Compaction,
+  DamagedSnapshot,
+  type Head,
+  type LogEntry,
+  type Quarantined,
+  type SnapshotMeta,
+  type Storage,
+  type StoredRoom,
+} from './storage.js';
+
+export interface PostgresOptions {
+  /** Milliseconds until a call that got no answer rejects: 10,000 unless told otherwise. */
+  readonly deadlineMs?: number;
+  /** At most so many connections, one of them for appends: 4 unless told otherwise. */
+  readonly connections?: number;
+  /** Hears in one line what about the server breaks the promise of this file's header. */
+  readonly onWarning?: (warning: string) => void;
+}
+
+/** A batch between its first attempt and its success. */
+interface Attempt {
+  readonly number: number;
+  readonly since: number;
+}
+
+export class PostgresStorage implements Storage {
+  readonly name = 'postgres';
+  readonly isShared = true;
+  readonly #writer = randomUUID();
+  /** One, so that appends wait for nobody and come one after the other. */
+  readonly #writing: Connections;
+  readonly #reading: Connections;
+  #attempt: Attempt | undefined;
+
+  private constructor(url: string, { deadlineMs = 10_000, connections = 4 }: PostgresOptions) {
+    this.#writing = new Connections({ url, deadlineMs }, 1);
+    this.#reading = new Connections({ url, deadlineMs }, Math.max(1, connections - 1));
+  }
+
+  /**
+   * Makes its tables where there are none yet.
+   *
+   * @param url `postgres://user:password@host:port/database`, with what postgres.js knows as parameters
+   */
+  static async open(url: string, options: PostgresOptions = {}): Promise<PostgresStorage> {
+    const { onWarning = () => undefined } = options;
+    const storage = new PostgresStorage(url, options);
+    try {
+      await storage.#reading.use(async (run) => {
+        await migrate(run);
+        await run(
+          `DELETE FROM cowrite.writers WHERE seen_at < now() - interval '${WRITER_DAYS} days'`,
+        );
+        const settings = await riskySettings(run);
+        if (settings.length === 0) return;
+        onWarning(
+          `Postgres runs with ${settings.join(' and ')} off: what is saved may not survive a loss of power`,
+        );
+      });
+    } catch (cause) {
+      await storage.close();
+      throw cause;
+    }
+    return storage;
+  }
+
+  async load(room: string): Promise<StoredRoom> {
+    // One statement is one view. Its first row is the room's, the others are the tail's.
+    const rows = await this.#read(
+      `SELECT r.last_seq, s.seq AS snapshot_seq, s.size, s.state_vector, s.deletes,
+         NULL::bigint AS seq, NULL AS author, NULL::bytea AS update
+       FROM cowrite.rooms r LEFT JOIN cowrite.snapshots s ON s.room = r.name
+       WHERE r.name = $1
+       UNION ALL
+       SELECT NULL, NULL, NULL, NULL, NULL, u.seq, u.author, u.update
+       FROM cowrite.rooms r JOIN cowrite.updates u ON u.room = r.name AND u.seq > r.snapshot_seq
+       WHERE r.name = $1
+       ORDER BY seq NULLS FIRST`,
+      [room],
+    );
+    const [head, ...tail] = rows;
+    if (head === undefined) return { snapshot: undefined, tail: [], damaged: [], lastSeq: 0 };
+    const snapshot = head.snapshot_seq === null ? undefined : toMeta(head);
+    return { snapshot, tail: tail.map(toEntry), damaged: [], lastSeq: head.last_seq };
+  }
+
+  async readSnapshot(room: string, seq: number): Promise<Uint8Array | undefined> {
+    return await this.#reading.use(async (run) => {
+      let bytes: Uint8Array | undefined;
+      let read = 0;
+      // Part by part: no statement has more to transfer than its deadline allows.
+      for (let part = 0; bytes === undefined || read < bytes.length; part++) {
+        const [row] = await run(
+          `SELECT s.size, p.bytes
+           FROM cowrite.snapshots s
+           LEFT JOIN cowrite.snapshot_parts p ON p.snapshot = s.id AND p.part = $3
+           WHERE s.room = $1 AND s.seq = $2`,
+          [room, seq, part],
+        );
+        if (row === undefined) return undefined;
+        bytes ??= new Uint8Array(row.size);
+        if (row.bytes === null || read + row.bytes.length > bytes.length) {
+          throw new DamagedSnapshot(`the snapshot of room ${JSON.stringify(room)} is damaged`);
+        }
+        bytes.set(row.bytes, read);
+        read += row.bytes.length;
+      }
+      return bytes;
+    });
+  }
+
+  async append({ number, appends }: Batch): Promise<readonly number[]> {
+    if (this.#attempt?.number !== number) this.#attempt = { number, since: systemClock.now() };
+    const entries = appends.flatMap(({ entries }) => entries);
+    let end = 0;
+    const parameters = [
+      this.#writer,
+      number,
+      textArray(appends.map(({ room }) => room)),
+      intArray(appends.map(({ entries }) => entries.length)),
+      intArray(appends.flatMap(({ entries }, i) => entries.map(() => i + 1))),
+      intArray(entries.map(({ update }) => (end += update.length))),
+      textArray(entries.map(({ author }) => author)),
+      Buffer.concat(entries.map(({ update }) => update)),
+    ];
+    return await this.#writing.use(async (run) => {
+      for (;;) {
+        const [row] = await run(
+          'SELECT cowrite.append($1, $2, $3, $4, $5, $6, $7, $8)::text AS seqs',
+          parameters,
+        );
+        if (row!.seqs !== null) return JSON.parse(`[${row!.seqs.slice(1, -1)}]`) as number[];
+        await run(...this.#registration(this.#attempt!));
+      }
+    });
+  }
+
+  /**
+   * The server does not know this writer: it never wrote, or not for so long that it was
+   * forgotten. An attempt that is as old may have been forgotten together with it.
+   */
+  #registration({ number, since }: Attempt): [sql: string, parameters: readonly unknown[]] {
+    if (systemClock.now() - since > (WRITER_DAYS / 2) * DAY_MS) {
+      throw new Error(`whether batch ${number} was written cannot be known any more`);
+    }
+    const sql = `INSERT INTO cowrite.writers (id, batch, seqs) VALUES ($1, $2, '{}')
+                 ON CONFLICT (id) DO NOTHING`;
+    return [sql, [this.#writer, number - 1]];
+  }
+
+  async since(room: string, seq: number): Promise<readonly LogEntry[] | undefined> {
+    const rows = await this.#read(
+      `SELECT r.snapshot_seq, u.seq, u.author, u.update
+       FROM cowrite.rooms r
+       LEFT JOIN cowrite.updates u ON u.room = r.name AND u.seq > $2 AND r.snapshot_seq <= $2
+       WHERE r.name = $1 ORDER BY u.seq`,
+      [room, seq],
+    );
+    if (rows[0]?.snapshot_seq > seq) return undefined;
+    return rows.filter((row) => row.seq !== null).map(toEntry);
+  }
+
+  async heads(rooms: readonly string[]): Promise<readonly Head[]> {
+    const rows = await this.#read(
+      `SELECT coalesce(r.last_seq, 0) AS last_seq, coalesce(r.snapshot_seq, 0) AS snapshot_seq
+       FROM unnest($1::text[]) WITH ORDINALITY AS w (name, place)
+       LEFT JOIN cowrite.rooms r ON r.name = w.name ORDER BY w.place`,
+      [textArray(rooms)],
+    );
+    return rows.map((row) => ({ lastSeq: row.last_seq, snapshotSeq: row.snapshot_seq }));
+  }
+
+  async snapshot(room: string): Promise<SnapshotMeta | undefined> {
+    const [row] = await this.#read(
+      `SELECT seq AS snapshot_seq, size, state_vector, deletes FROM cowrite.snapshots WHERE room = $1`,
+      [room],
+    );
+    return row && toMeta(row);
+  }
+
+  async compact(room: string, { base, snapshot, quarantined }: Compaction): Promise<boolean> {
+    const { seq, update, stateVector, deletes } = snapshot;
+    const id = randomUUID();
+    return await this.#reading.use(async (run) => {
+      await run('BEGIN');
+      // Nobody knows the id yet, so nobody waits while the bytes are on their way.
+      for (let part = 0; part === 0 || part * PART_BYTES < update.length; part++) {
+        await run(
+          'INSERT INTO cowrite.snapshot_parts (snapshot, part, bytes) VALUES ($1, $2, $3)',
+          [id, part, update.subarray(part * PART_BYTES, (part + 1) * PART_BYTES)],
+        );
+      }
+      const [row] = await run('SELECT cowrite.compact($1, $2, $3, $4, $5, $6, $7) AS is_written', [
+        room,
+        base,
+        id,
+        seq,
+        update.length,
+        stateVector,
+        deletes,
+      ]);
+      if (!row!.is_written) {
+        await run('ROLLBACK');
+        return false;
+      }
+      for (const entry of quarantined) {
+        await run(
+          `INSERT INTO cowrite.quarantine (room, seq, reason, author, update)
+           VALUES ($1, $2, $3, $4, $5)
+           ON CONFLICT (room, seq) DO UPDATE SET reason = excluded.reason,
+             author = excluded.author, update = excluded.update`,
+          [room, entry.seq, toText(entry.reason), toText(entry.author), entry.update],
+        );
+      }
+      await run('COMMIT');
+      return true;
+    });
+  }
+
+  async quarantined(room: string): Promise<readonly Quarantined[]> {
+    return (await this.#read(
+      'SELECT seq, reason, author, update FROM cowrite.quarantine WHERE room = $1 ORDER BY seq',
+      [room],
+    )) as readonly Quarantined[];
+  }
+
+  async remove(room: string): Promise<void> {
+    await this.#read('SELECT cowrite.remove($1)', [room]);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#writing.close(), this.#reading.close()]);
+  }
+
+  async #read(sql: string, parameters: readonly unknown[]): Promise<readonly Row[]> {
+    return await this.#reading.use((run) => run(sql, parameters));
+  }
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+/** Of a snapshot in one row: as text on the wire it is twice as much. */
+const PART_BYTES = 1024 * 1024;
+
+function toMeta(row: Row): SnapshotMeta {
+  const { snapshot_seq: seq, size, state_vector: stateVector, deletes } = row;
+  return { seq, size, stateVector, deletes };
+}
+
+function toEntry({ seq, author, update }: Row): LogEntry {
+  return { seq, author, update };
+}
+
+function toText(text: string): string {
+  return text.replaceAll('\0', '\ufffd');
+}
+
+/** An array as Postgres writes it. */
+function textArray(texts: readonly string[]): string {
+  const quoted = texts.map((text) => `"${toText(text).replaceAll(/["\\]/g, '\\$&')}"`);
+  return `{${quoted.join(',')}}`;
+}
+
+function intArray(numbers: readonly number[]): string {
+  return `{${numbers.join(',')}}`;
+}
