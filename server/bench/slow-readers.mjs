@@ -4,8 +4,9 @@
  *
  * A room has `readers` sockets (1,000) and one writer of 20 KB edits, ten a
  * second. In another room two people type. Measured is the time of their
- * keystrokes from one to the other while the crowd is idle, reads, and has
- * stopped reading. The crowd and the two people are a process each; server and
+ * keystrokes from one to the other while the crowd is idle, reads, has stopped
+ * reading (the kernel's buffers fill up), and is behind (nothing more is written to
+ * it). The crowd and the two people are a process each; server and
  * people have a core to themselves where `taskset` is there and cores suffice.
  */
 import { spawn } from 'node:child_process';
@@ -21,6 +22,8 @@ const EDIT_BYTES = 20_000;
 const EDIT_EVERY = 100;
 const KEY_EVERY = 10;
 const PHASE_MS = 10_000;
+/** By then the kernel's buffers of a socket that nobody reads are full. */
+const LATER_MS = 15_000;
 
 const [role, ...rest] = process.argv.slice(2);
 if (role === 'crowd') await crowd(...rest);
@@ -30,29 +33,36 @@ else await measure(Number(role ?? 1_000), Number(rest[0] ?? 3));
 async function measure(readers, rounds) {
   const cores = cpus().length;
   const server = await startServer({ core: cores > 1 ? 0 : undefined });
-  const phases = ['idle', 'reading', 'stopped'];
+  const phases = ['idle', 'reading', 'stopped', 'reading, later', 'behind'];
   const table = Object.fromEntries(phases.map((phase) => [phase, []]));
+  const people = start(cores > 1 ? 1 : undefined, ['people', server.url]);
+  const measurePhase = async (phase, round) => {
+    const cpu = server.cpuSeconds();
+    const { median, p99, worst } = await people.say('measure');
+    const share = (server.cpuSeconds() - cpu) / (PHASE_MS / 1000);
+    table[phase].push(p99);
+    process.stdout.write(
+      `round ${round + 1}, crowd of ${readers} ${phase}: keystroke median ${ms(median)}, ` +
+        `p99 ${ms(p99)}, worst ${ms(worst)}; server at ${Math.round(100 * share)} %, ` +
+        `${server.residentMegabytes()} MB\n`,
+    );
+  };
   try {
-    const people = start(cores > 1 ? 1 : undefined, ['people', server.url]);
     await people.say('warm up');
     for (let round = 0; round < rounds; round++) {
-      for (const phase of phases) {
+      for (const phase of ['idle', 'reading', 'stopped']) {
         const others = start(cores > 2 ? 2 : cores - 1 || undefined, [
           'crowd',
           `${server.url}/crowd-${round}-${phase}`,
           String(readers),
         ]);
         await others.say(phase);
-        const cpu = server.cpuSeconds();
-        const { median, p99, worst } = await people.say('measure');
-        const resident = server.residentMegabytes();
-        const share = (server.cpuSeconds() - cpu) / (PHASE_MS / 1000);
+        await measurePhase(phase, round);
+        if (phase !== 'idle') {
+          await new Promise((resolve) => setTimeout(resolve, LATER_MS));
+          await measurePhase(phase === 'stopped' ? 'behind' : 'reading, later', round);
+        }
         others.child.kill('SIGKILL');
-        table[phase].push(p99);
-        process.stdout.write(
-          `round ${round + 1}, crowd of ${readers} ${phase}: keystroke median ${ms(median)}, ` +
-            `p99 ${ms(p99)}, worst ${ms(worst)}; server at ${Math.round(100 * share)} %, ${resident} MB\n`,
-        );
       }
     }
     people.child.kill('SIGKILL');

@@ -91,6 +91,8 @@ export class Room implements LogRoom {
   /** Entries that were found unusable, until a compaction has moved them to the quarantine. */
   #unusable: readonly Quarantined[];
   #durableSeq: number;
+  /** Bytes of the tail that the snapshot holds too. */
+  #compactedBytes = 0;
   #compacting = false;
   #isClosed = false;
   /** A compaction that failed is not tried again before the tail has this many bytes. */
@@ -328,10 +330,12 @@ export class Room implements LogRoom {
     this.fanout.close();
   }
 
+  /** Of the tail only what no snapshot holds: the rest is kept for somebody who is behind. */
   get #size() {
+    const { size, lastSeq } = this.#tail;
     return {
-      bytes: this.#tail.size,
-      updates: this.#tail.updates,
+      bytes: size - this.#compactedBytes,
+      updates: lastSeq - (this.#snapshot?.seq ?? 0),
       snapshotBytes: this.#snapshot?.size ?? 0,
     };
   }
@@ -399,6 +403,8 @@ export class Room implements LogRoom {
 
   /** Somebody who is behind may still need what the snapshot already holds. */
   #trim(): void {
-    this.#tail.trim(Math.min(this.#snapshot?.seq ?? 0, this.fanout.oldestNeeded));
+    const seq = this.#snapshot?.seq ?? 0;
+    this.#tail.trim(Math.min(seq, this.fanout.oldestNeeded));
+    this.#compactedBytes = this.#tail.size - this.#tail.sizeBehind(seq);
   }
 }

@@ -1,5 +1,6 @@
 /** Slow readers, dead peers, floods of edits: what others notice of them, which is nothing. */
 import { connect } from 'node:net';
+import { MemoryStorage } from '@cowrite/server';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import * as Y from 'yjs';
 import { ManualClock } from '../src/clock.js';
@@ -131,6 +132,33 @@ describe('[FAN] fan-out', () => {
     });
     expect(doc.store.pendingStructs).toBeNull();
     expect(doc.getText('t').toString()).toBe(text.toString());
+  });
+});
+
+describe('[CMP] compaction beside a reader that is behind', () => {
+  it('[CMP-9] what is kept for somebody who is behind does not make the room compact again', async () => {
+    const storage = new MemoryStorage();
+    const sizes: number[] = [];
+    const compact = storage.compact.bind(storage);
+    storage.compact = async (room, compaction) => {
+      sizes.push(compaction.snapshot.update.length);
+      return await compact(room, compaction);
+    };
+    const server = await startServer({ storage, limits: { highWaterBytes: 32 * 1024 } });
+    const writer = yWebsocket(server, 'room');
+    await synced(writer);
+    await stopsReading(server.url, 'room');
+    const peer = yWebsocket(server, 'room');
+    await synced(peer);
+    const text = writer.doc.getText('t');
+    for (let i = 0; i < 500; i++) {
+      text.insert(text.length, `${i} `.padEnd(20_000, 'z'));
+      await untilDoc(peer.doc, () => peer.doc.getText('t').length === text.length);
+    }
+    expect(sizes.length).toBeGreaterThan(3);
+    for (let i = 1; i < sizes.length; i++) {
+      expect(sizes[i]! / sizes[i - 1]!, `of ${sizes}`).toBeGreaterThan(1.2);
+    }
   });
 });
 

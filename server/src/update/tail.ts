@@ -54,8 +54,14 @@ export class Tail {
     return this.#size;
   }
 
-  get updates(): number {
-    return this.#last - this.#first;
+  /** What of {@link size} lies behind `seq`. */
+  sizeBehind(seq: number): number {
+    let size = this.#deletes.length - firstBehind(this.#deletes, seq);
+    for (const { used, index } of this.#columns.values()) {
+      const entry = firstBehind(index, seq);
+      if (entry < index.length) size += used - index[entry + 2]!;
+    }
+    return size;
   }
 
   /** Copies the change: the frame that it came in can be freed. */
