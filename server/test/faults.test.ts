@@ -26,6 +26,8 @@ const INSTANCE = new URL('./instance.mjs', import.meta.url).pathname;
 /** Milliseconds that the instances wait for Redis and Postgres; what is frozen is so for longer. */
 const TIMEOUT = 600;
 const FROZEN = 1_500;
+/** Longer than every other timeout there is, also that of people. */
+const LONG_FROZEN = 4_000;
 const LIMITS = { presenceTtlMs: 3_000, headCheckMs: 500, heartbeatMs: 3_000, idleMs: 1_000 };
 const INSTANCES = 3;
 const WRITERS = 2;
@@ -64,7 +66,7 @@ const FAULTS: Record<string, Fault> = {
   },
   'Redis is frozen': async ({ redis }) => {
     redis.pause();
-    await pause(FROZEN);
+    await pause(LONG_FROZEN);
     redis.resume();
   },
   'messages are dropped, doubled and reordered': async ({ dice, instances }) => {
@@ -94,7 +96,7 @@ const POSTGRES_FAULTS: Record<string, Fault> = {
   },
   'Postgres is frozen': async ({ postgres }) => {
     postgres!.pause();
-    await pause(FROZEN);
+    await pause(LONG_FROZEN);
     postgres!.resume();
   },
   'Postgres is restarted': async ({ postgres }) => postgres!.restart(),
