@@ -241,7 +241,7 @@ export class Link {
       }
       case 'snapshot':
         this.#expect(content.seq);
-        void this.#refresh(room);
+        void this.refreshed(room);
         break;
       case 'probe':
         if (content.instance !== this.#options.instance) break;
@@ -333,7 +333,7 @@ export class Link {
       return;
     }
     this.#expect(lastSeq);
-    if (snapshotSeq > room.snapshotSeq) void this.#refresh(room);
+    if (snapshotSeq > room.snapshotSeq) void this.refreshed(room);
   }
 
   /** Messages may have been missed, also by others. */
@@ -402,7 +402,7 @@ export class Link {
   }
 
   /** Takes over the store's snapshot, when another instance has made a newer one. Never rejects. */
-  async #refresh(room: LinkedRoom): Promise<void> {
+  async refreshed(room: LinkedRoom): Promise<void> {
     try {
       await this.refresh(room);
     } catch (error) {

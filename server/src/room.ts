@@ -1,11 +1,10 @@
 /**
  * One document with its awareness, while somebody is in it.
  *
- * Owns the frontier, the tail and the way from an admitted update to the peers
- * and to the log. Invariants: the log stays causally closed; seqs have no hole;
- * the tail reaches back to the snapshot; everybody in the room has been sent
- * everything up to their place in the tail. Never integrates: what needs a
- * document runs in a worker.
+ * Owns what is held of the document (contents.ts) and the way from an admitted
+ * update to the peers, to the log and to other instances. Invariant: everybody in
+ * the room has been sent everything up to their place in the tail. Never
+ * integrates: what needs a document runs in a worker.
  */
 import { CLOSE, type Message } from '@cowrite/client/protocol';
 import type { Logger } from 'pino';
@@ -17,9 +16,9 @@ import {
   isNull,
 } from './awareness.js';
 import type { Clock } from './clock.js';
-import { compactRoom, SnapshotReplaced } from './compact/compaction.js';
-import { isDue, isDueWhenIdle } from './compact/policy.js';
 import type { Workers } from './compact/workers.js';
+import { Compactor } from './compactor.js';
+import { Contents } from './contents.js';
 import type { Codec } from './dialect.js';
 import { Fanout, type FanoutOptions, type Receiver } from './fanout.js';
 import type { Frame } from './frame.js';
@@ -27,17 +26,12 @@ import type { Instances } from './instances.js';
 import { type Link, type LinkedRoom, Peer } from './link.js';
 import { type LoadedRoom, loadRoom } from './load.js';
 import type { Log, LogRoom } from './log.js';
-import { Places } from './places.js';
 import type { Snapshots } from './snapshots.js';
 import type { NewEntry, Quarantined, SnapshotMeta, Storage } from './storage/storage.js';
-import { admit, type MayWrite, type Missing } from './update/admit.js';
+import type { MayWrite, Missing } from './update/admit.js';
 import { EMPTY_UPDATE } from './update/assemble.js';
-import type { Frontier } from './update/frontier.js';
-import { parseUpdate } from './update/parse.js';
 import type { Parsed } from './update/parsed.js';
-import { RangeSet } from './update/ranges.js';
 import { covers, decodeStateVector, meets, type StateVector } from './update/state-vector.js';
-import type { Tail } from './update/tail.js';
 import { type Waiter, Waiting } from './waiting.js';
 
 function reportUnusable(
@@ -106,22 +100,10 @@ export class Room implements LogRoom, LinkedRoom {
   /** Sessions with something that waits for others' edits or for a client id. */
   readonly waiting: Waiting<Member>;
   readonly #deps: RoomDependencies;
-  readonly #frontier: Frontier;
-  readonly #tail: Tail;
-  readonly #places: Places;
+  readonly #contents: Contents;
+  readonly #compactor: Compactor;
   readonly #link: Link | undefined;
   readonly #sessions = new Set<Member>();
-  #snapshot: SnapshotMeta | undefined;
-  /** The snapshot's state vector, decoded at the first question. */
-  #snapshotVector: StateVector | undefined;
-  /** Entries that were found unusable, until a compaction has moved them to the quarantine. */
-  #unusable: readonly Quarantined[];
-  /** The position up to which the snapshot holds the tail too, and the bytes of that part. */
-  #compacted: { position: number; bytes: number };
-  #compacting = false;
-  #isClosed = false;
-  /** A compaction that failed is not tried again before the tail has this many bytes. */
-  #compactFrom = 0;
   /** Called when nobody is left, and again whenever something has ended that kept the room open. */
   onIdle: (() => void) | undefined;
   /** Called when the store has lost entries that it had: the room has to be loaded anew. */
@@ -133,19 +115,29 @@ export class Room implements LogRoom, LinkedRoom {
     loaded: LoadedRoom,
     link: Link | undefined,
   ) {
-    const { frontier, tail, snapshot, head, unusable } = loaded;
     this.name = name;
     this.#deps = deps;
     this.#link = link;
-    this.#frontier = frontier;
-    this.#tail = tail;
-    this.#snapshot = snapshot;
-    this.#unusable = unusable;
-    this.#places = new Places(snapshot?.seq ?? 0, head);
-    this.#compacted = { position: tail.base, bytes: 0 };
+    this.#contents = new Contents(loaded);
+    this.#compactor = new Compactor(
+      {
+        ...deps,
+        room: name,
+        contents: this.#contents,
+        onCompacted: (snapshot) => {
+          this.adopt(snapshot);
+          link?.compacted(snapshot.seq);
+        },
+        onReplaced: async () => link?.refreshed(this),
+        onEnd: () => {
+          if (this.#sessions.size === 0) this.onIdle?.();
+        },
+      },
+      loaded.unusable,
+    );
     const isHere = (holder: Holder) => !(holder instanceof Peer);
     this.awareness = new Awareness(deps.awareness, link && isHere);
-    this.fanout = new Fanout(deps.fanout, tail, this.awareness);
+    this.fanout = new Fanout(deps.fanout, this.#contents.tail, this.awareness);
     this.waiting = new Waiting(deps.clock, (session, isFreed) =>
       session.guard(() => session.retry(this, isFreed)),
     );
@@ -170,7 +162,7 @@ export class Room implements LogRoom, LinkedRoom {
 
   /** The room is the one of its name now, and may write. */
   start(): void {
-    this.#considerCompaction();
+    this.#compactor.consider();
   }
 
   get sessions(): ReadonlySet<Member> {
@@ -179,22 +171,22 @@ export class Room implements LogRoom, LinkedRoom {
 
   /** The position of the newest update. */
   get last(): number {
-    return this.#tail.last;
+    return this.#contents.last;
   }
 
   /** All updates up to this position are on disk. */
   get durable(): number {
-    return this.#places.durable;
+    return this.#contents.durable;
   }
 
   /** The room's state vector as Yjs encodes it; do not write into it. */
   get stateVector(): Uint8Array {
-    return this.#frontier.encodedVector();
+    return this.#contents.stateVector;
   }
 
   /** How many units of this client's clock are in the log. */
   clock(client: number): number {
-    return this.#frontier.clock(client);
+    return this.#contents.clock(client);
   }
 
   enter(session: Member): void {
@@ -222,15 +214,11 @@ export class Room implements LogRoom, LinkedRoom {
    */
   async answer(session: Member, encoded: Uint8Array): Promise<void> {
     const vector = decodeStateVector(encoded);
-    const snapshot = this.#snapshot;
-    if (snapshot === undefined) {
-      this.#join(session, vector, undefined);
-      return;
-    }
-    this.#snapshotVector ??= decodeStateVector(snapshot.stateVector);
+    const { snapshot } = this.#contents;
     const { codec } = session.dialect;
-    if (covers(vector, this.#snapshotVector)) {
-      this.#join(session, vector, codec.encode({ type: 'step2', update: snapshot.deletes }));
+    if (snapshot === undefined || covers(vector, this.#contents.snapshotVector)) {
+      const step2 = snapshot && codec.encode({ type: 'step2', update: snapshot.deletes });
+      this.#join(session, this.#contents.behind(snapshot?.seq ?? 0, vector)!, step2);
       return;
     }
     try {
@@ -249,35 +237,30 @@ export class Room implements LogRoom, LinkedRoom {
   ): Promise<void> {
     const { snapshots } = this.#deps;
     for (;;) {
-      const snapshot = this.#snapshot!;
-      this.#snapshotVector ??= decodeStateVector(snapshot.stateVector);
-      const step2 = meets(vector, this.#snapshotVector)
+      const snapshot = this.#contents.snapshot!;
+      const step2 = meets(vector, this.#contents.snapshotVector)
         ? await snapshots.difference(this.name, snapshot, encoded, codec)
         : await snapshots.whole(this.name, snapshot, codec);
       if (!this.#sessions.has(session)) return;
       // A compaction may have trimmed the tail meanwhile; then the answer starts from the new snapshot.
-      if (step2 !== undefined && snapshot.seq >= this.#places.trimmed) {
-        this.#join(session, vector, step2, snapshot.seq);
+      const tail = step2 && this.#contents.behind(snapshot.seq, vector);
+      if (tail !== undefined) {
+        this.#join(session, tail, step2);
         return;
       }
-      if (step2 === undefined && snapshot === this.#snapshot) {
+      if (step2 === undefined && snapshot === this.#contents.snapshot) {
         // Another instance may have replaced it, and not be heard yet.
         await this.#link?.refresh(this);
-        if (snapshot === this.#snapshot) {
+        if (snapshot === this.#contents.snapshot) {
           throw new Error(`the snapshot at ${snapshot.seq} is not in the store`);
         }
       }
     }
   }
 
-  #join(
-    session: Member,
-    vector: StateVector,
-    step2: Frame | undefined,
-    since = this.#snapshot?.seq ?? 0,
-  ): void {
+  /** @param step2 without one the tail is the whole answer */
+  #join(session: Member, tail: Uint8Array, step2: Frame | undefined): void {
     const { connection, dialect } = session;
-    const tail = this.#tail.since(this.#places.within(since), vector);
     if (step2 === undefined) {
       connection.send(dialect.codec.encode({ type: 'step2', update: tail }));
     } else {
@@ -297,15 +280,7 @@ export class Room implements LogRoom, LinkedRoom {
 
   /** Whether an update holds anything that the log does not. */
   hasNews(update: Parsed): boolean {
-    if (update.blocks.some(({ client, end }) => end > this.#frontier.clock(client))) return true;
-    for (const [client, ranges] of update.deletes) {
-      for (let i = 0; i < ranges.length; i += 2) {
-        const fresh: number[] = [];
-        this.#frontier.deletes.subtractFrom(client, ranges[i]!, ranges[i + 1]!, fresh);
-        if (fresh.length > 0) return true;
-      }
-    }
-    return false;
+    return this.#contents.isNews(update);
   }
 
   /**
@@ -317,10 +292,9 @@ export class Room implements LogRoom, LinkedRoom {
    */
   write(session: Member, update: Parsed): Missing | undefined {
     if (this.#deps.log.full) throw new StoreFull('the store is not taking writes');
-    const { change, missing } = admit(this.#frontier, update, session.mayWrite);
+    const { change, missing } = this.#contents.admit(update, session.mayWrite);
     if (missing !== undefined) this.awareness.ownerOf(missing.client)?.probe(missing.client);
     if (change === undefined) return missing;
-    this.#tail.append(this.#places.admitted(), change);
     // A copy: the log holds it until it is committed, and the frame lies in a larger buffer of the socket.
     const bytes = change.update.slice();
     this.#deps.log.append(this, { update: bytes, author: session.author });
@@ -338,13 +312,14 @@ export class Room implements LogRoom, LinkedRoom {
   }
 
   committed(firstSeq: number, entries: readonly NewEntry[]): void {
-    this.#places.committed(firstSeq, entries.length);
+    this.#contents.committed(firstSeq, entries.length);
     this.#applyArrived();
     for (const session of this.#sessions) session.saved(this.durable);
     const updates = entries.map(({ update }) => update);
     this.#link?.committed(firstSeq, updates);
     this.#deps.onSaved(this.name, firstSeq + entries.length - 1);
-    this.#considerCompaction();
+    if (this.#contents.isTrimmable) this.#contents.trim(this.fanout.oldestNeeded);
+    this.#compactor.consider();
     if (this.#sessions.size === 0) this.onIdle?.();
   }
 
@@ -362,146 +337,56 @@ export class Room implements LogRoom, LinkedRoom {
 
   /** Whether the room may be forgotten: nobody is in it, all is on disk, nothing runs. */
   get isAtRest(): boolean {
-    return this.#sessions.size === 0 && this.durable === this.last && !this.#compacting;
+    return this.#sessions.size === 0 && this.durable === this.last && !this.#compactor.isRunning;
   }
 
   /** Merges a tail that was too small for it while people edited. @returns whether it has begun */
   compactWhenIdle(): boolean {
-    if (!this.isAtRest || !isDueWhenIdle(this.#size) || this.#tail.size < this.#compactFrom)
-      return false;
-    void this.#compact();
-    return true;
+    return this.isAtRest && this.#compactor.considerWhenIdle();
   }
 
   close(): void {
-    this.#isClosed = true;
+    this.#compactor.close();
     this.#link?.close();
     this.fanout.close();
   }
 
-  /** Of the tail only what no snapshot holds: the rest is kept for somebody who is behind. */
-  get #size() {
-    const { size, last } = this.#tail;
-    return {
-      bytes: size - this.#compacted.bytes,
-      updates: last - this.#compacted.position,
-      snapshotBytes: this.#snapshot?.size ?? 0,
-    };
-  }
-
-  #considerCompaction(): void {
-    const compacted = this.#snapshot?.seq ?? 0;
-    if (this.#places.trimmed < compacted) this.#trim();
-    if (this.#compacting || this.#places.head <= compacted) return;
-    if (this.#tail.size < this.#compactFrom) return;
-    if (isDue(this.#size) || this.#unusable.length > 0) void this.#compact();
-  }
-
-  /** Never rejects: a room whose compaction fails is served from its tail. */
-  async #compact(): Promise<void> {
-    const { storage, workers, snapshots, logger, onQuarantine } = this.#deps;
-    this.#compacting = true;
-    const before = this.#snapshot;
-    const unusable = this.#unusable;
-    try {
-      const done = await compactRoom({
-        storage,
-        workers,
-        snapshots,
-        room: this.name,
-        base: before,
-        upTo: this.#places.head,
-        unusable,
-      });
-      this.#compactFrom = 0;
-      this.#unusable = [];
-      this.adopt(done.snapshot);
-      this.#link?.compacted(done.snapshot.seq);
-      if (!done.isFaithful) {
-        const message = 'a document reads differently once reloaded; its log was kept aside';
-        logger.warn({ room: this.name }, message);
-      }
-      if (done.poisoned.length > 0) {
-        const found = done.poisoned.map(({ seq, author, reason }) => ({ seq, author, reason }));
-        logger.error({ room: this.name, found }, 'entries of the log were set aside');
-        onQuarantine(this.name, done.poisoned);
-      }
-    } catch (error) {
-      // Closing kills the worker; the next one to open the room begins again.
-      if (this.#isClosed) return;
-      if (error instanceof SnapshotReplaced && this.#link !== undefined) {
-        await this.#link.refresh(this).catch((cause: unknown) => {
-          logger.warn({ err: cause, room: this.name }, 'a snapshot could not be asked for');
-        });
-        return;
-      }
-      this.#compactFrom = Math.max(1, this.#tail.size * 2);
-      logger.error(
-        { err: error, room: this.name },
-        'a compaction failed; the room goes on without',
-      );
-    } finally {
-      this.#compacting = false;
-      if (this.#sessions.size === 0) this.onIdle?.();
-    }
-  }
-
-  /** The store's snapshot is this one from now on. One that is older than known, or beyond the head, is passed over. */
   adopt(snapshot: SnapshotMeta): void {
-    const before = this.#snapshot;
-    if (snapshot.seq <= (before?.seq ?? 0) || snapshot.seq > this.#places.head) return;
-    this.#snapshot = snapshot;
-    this.#snapshotVector = undefined;
-    // Anew, because what a poisoned entry deleted is not deleted.
-    this.#frontier.deletes = new RangeSet();
-    this.#frontier.addDeletes(parseUpdate(snapshot.deletes).deletes);
-    const behind = parseUpdate(this.#tail.since(this.#places.within(snapshot.seq)));
-    this.#frontier.addDeletes(behind.deletes);
-    for (const { block, start, end } of behind.bornDeleted) {
-      this.#frontier.deletes.add(behind.blocks[block]!.client, start, end);
-    }
+    const before = this.#contents.snapshot;
+    if (!this.#contents.adopt(snapshot)) return;
     if (before !== undefined) this.#deps.snapshots.drop(this.name, before);
-    this.#trim();
-  }
-
-  /** Somebody who is behind may still need what the snapshot already holds. */
-  #trim(): void {
-    const held = this.#places.within(this.#snapshot?.seq ?? 0);
-    const position = Math.min(held, this.fanout.oldestNeeded);
-    this.#tail.trim(position);
-    this.#places.trim(position);
-    this.#compacted = { position: held, bytes: this.#tail.size - this.#tail.sizeBehind(held) };
+    this.#contents.trim(this.fanout.oldestNeeded);
   }
 
   get head(): number {
-    return this.#places.head;
+    return this.#contents.head;
   }
 
   get snapshotSeq(): number {
-    return this.#snapshot?.seq ?? 0;
+    return this.#contents.snapshot?.seq ?? 0;
   }
 
   get hasHole(): boolean {
-    return this.#places.hasHole;
+    return this.#contents.hasHole;
   }
 
   arrived(first: number, updates: readonly Uint8Array[]): void {
-    for (const [i, update] of updates.entries()) this.#places.arrived(first + i, update);
+    for (const [i, update] of updates.entries()) this.#contents.arrived(first + i, update);
     this.#applyArrived();
   }
 
   skipTo(seq: number): void {
-    this.#places.skipTo(seq);
+    this.#contents.skipTo(seq);
   }
 
   merge(seq: number, update: Uint8Array): void {
     this.#apply(seq, update);
-    this.#places.skipTo(seq);
+    this.#contents.skipTo(seq);
     this.#applyArrived();
   }
 
   #applyArrived(): void {
-    for (let next = this.#places.next(); next !== undefined; next = this.#places.next()) {
+    for (let next = this.#contents.next(); next !== undefined; next = this.#contents.next()) {
       this.#apply(next.seq, next.update);
     }
   }
@@ -509,7 +394,7 @@ export class Room implements LogRoom, LinkedRoom {
   /** What another instance has admitted and the store has. Some of it may be known from here. */
   #apply(seq: number, update: Uint8Array): void {
     try {
-      const { change, missing } = admit(this.#frontier, parseUpdate(update));
+      const { change, missing } = this.#contents.apply(seq, update);
       if (missing !== undefined) {
         this.#deps.logger.error(
           { room: this.name, seq, missing },
@@ -517,7 +402,6 @@ export class Room implements LogRoom, LinkedRoom {
         );
       }
       if (change === undefined) return;
-      this.#tail.append(this.#places.applied(seq), change);
       this.fanout.updated(undefined, change.update.slice());
       this.waiting.changed(false);
     } catch (error) {

@@ -13,6 +13,8 @@ const FLOORS = [
   ['config', 'http', 'rooms', 'session', 'storage/open'],
   ['transport'],
   ['room'],
+  ['compactor'],
+  ['contents'],
   [
     'link',
     'instances',

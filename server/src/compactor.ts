@@ -1,0 +1,114 @@
+/**
+ * When a room's tail is merged into its snapshot, and what becomes of it.
+ *
+ * Invariants: one compaction of a room at a time; one that fails costs nothing but
+ * its work, and is not tried again before the tail is twice as large.
+ */
+import type { Logger } from 'pino';
+import { compactRoom, SnapshotReplaced } from './compact/compaction.js';
+import { isDue, isDueWhenIdle } from './compact/policy.js';
+import type { Workers } from './compact/workers.js';
+import type { Contents } from './contents.js';
+import type { Snapshots } from './snapshots.js';
+import type { Quarantined, SnapshotMeta, Storage } from './storage/storage.js';
+
+export interface CompactorOptions {
+  readonly room: string;
+  readonly contents: Contents;
+  readonly storage: Storage;
+  readonly workers: Workers;
+  readonly snapshots: Snapshots;
+  readonly logger: Logger;
+  readonly onQuarantine: (room: string, entries: readonly Quarantined[]) => void;
+  /** The store has this snapshot. */
+  readonly onCompacted: (snapshot: SnapshotMeta) => void;
+  /** The store has another snapshot than the one that was merged. */
+  readonly onReplaced: () => Promise<void>;
+  /** Nothing runs any more. */
+  readonly onEnd: () => void;
+}
+
+export class Compactor {
+  readonly #options: CompactorOptions;
+  /** Entries that were found unusable, until a compaction has moved them to the quarantine. */
+  #unusable: readonly Quarantined[];
+  #isRunning = false;
+  #isClosed = false;
+  /** Bytes of the tail below which it is not tried again. */
+  #from = 0;
+
+  constructor(options: CompactorOptions, unusable: readonly Quarantined[]) {
+    this.#options = options;
+    this.#unusable = unusable;
+  }
+
+  get isRunning(): boolean {
+    return this.#isRunning;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+  }
+
+  /** While people edit: begins when it is due. */
+  consider(): void {
+    const { contents } = this.#options;
+    if (this.#isRunning || contents.head <= (contents.snapshot?.seq ?? 0)) return;
+    if (contents.tail.size < this.#from) return;
+    if (isDue(contents.uncompacted) || this.#unusable.length > 0) void this.#run();
+  }
+
+  /** When the last one has left: less is enough. @returns whether it has begun */
+  considerWhenIdle(): boolean {
+    const { contents } = this.#options;
+    if (!isDueWhenIdle(contents.uncompacted) || contents.tail.size < this.#from) return false;
+    void this.#run();
+    return true;
+  }
+
+  /** Never rejects: a room whose compaction fails is served from its tail. */
+  async #run(): Promise<void> {
+    const { room, contents, storage, workers, snapshots, logger } = this.#options;
+    this.#isRunning = true;
+    try {
+      const { snapshot, isFaithful, poisoned } = await compactRoom({
+        storage,
+        workers,
+        snapshots,
+        room,
+        base: contents.snapshot,
+        upTo: contents.head,
+        unusable: this.#unusable,
+      });
+      this.#from = 0;
+      this.#unusable = [];
+      this.#options.onCompacted(snapshot);
+      if (!isFaithful) {
+        const message = 'a document reads differently once reloaded; its log was kept aside';
+        logger.warn({ room }, message);
+      }
+      if (poisoned.length > 0) {
+        const found = poisoned.map(({ seq, author, reason }) => ({ seq, author, reason }));
+        logger.error({ room, found }, 'entries of the log were set aside');
+        this.#options.onQuarantine(room, poisoned);
+      }
+    } catch (error) {
+      await this.#failed(error);
+    } finally {
+      this.#isRunning = false;
+      this.#options.onEnd();
+    }
+  }
+
+  async #failed(error: unknown): Promise<void> {
+    // Closing kills the worker; the next one to open the room begins again.
+    if (this.#isClosed) return;
+    const { room, contents, storage, logger, onReplaced } = this.#options;
+    if (error instanceof SnapshotReplaced && storage.isShared) {
+      await onReplaced();
+      return;
+    }
+    this.#from = Math.max(1, contents.tail.size * 2);
+    logger.error({ err: error, room }, 'a compaction failed; the room goes on without');
+  }
+}

@@ -1,0 +1,181 @@
+/**
+ * What a room holds of its document, without holding the document: the frontier,
+ * the tail, where its entries stand in the log, and which snapshot lies before them.
+ *
+ * Invariants: the log stays causally closed; the tail reaches back to the
+ * snapshot; others' entries are applied in the order of their seqs.
+ */
+import type { LoadedRoom } from './load.js';
+import { type Arrived, Places } from './places.js';
+import type { SnapshotMeta } from './storage/storage.js';
+import { admit, type MayWrite, type Verdict } from './update/admit.js';
+import type { Frontier } from './update/frontier.js';
+import { parseUpdate } from './update/parse.js';
+import type { Parsed } from './update/parsed.js';
+import { RangeSet } from './update/ranges.js';
+import { decodeStateVector, type StateVector } from './update/state-vector.js';
+import type { Tail } from './update/tail.js';
+
+export class Contents {
+  /** For reading; what changes it goes through here. */
+  readonly tail: Tail;
+  readonly #frontier: Frontier;
+  readonly #places: Places;
+  #snapshot: SnapshotMeta | undefined;
+  /** The snapshot's state vector, decoded at the first question. */
+  #snapshotVector: StateVector | undefined;
+  /** The position up to which the snapshot holds the tail too, and the bytes of that part. */
+  #compacted: { position: number; bytes: number };
+
+  constructor({ frontier, tail, snapshot, head }: LoadedRoom) {
+    this.tail = tail;
+    this.#frontier = frontier;
+    this.#snapshot = snapshot;
+    this.#places = new Places(snapshot?.seq ?? 0, head);
+    this.#compacted = { position: tail.base, bytes: 0 };
+  }
+
+  /** The newest position. */
+  get last(): number {
+    return this.tail.last;
+  }
+
+  /** All up to this position is on disk. */
+  get durable(): number {
+    return this.#places.durable;
+  }
+
+  /** Every entry of the log up to this seq is held. */
+  get head(): number {
+    return this.#places.head;
+  }
+
+  /** Whether entries wait for others before them. */
+  get hasHole(): boolean {
+    return this.#places.hasHole;
+  }
+
+  get snapshot(): SnapshotMeta | undefined {
+    return this.#snapshot;
+  }
+
+  /** Of the snapshot; only while there is one. */
+  get snapshotVector(): StateVector {
+    this.#snapshotVector ??= decodeStateVector(this.#snapshot!.stateVector);
+    return this.#snapshotVector;
+  }
+
+  /** As Yjs encodes it; not to be written into. */
+  get stateVector(): Uint8Array {
+    return this.#frontier.encodedVector();
+  }
+
+  /** How many units of this client's clock are held. */
+  clock(client: number): number {
+    return this.#frontier.clock(client);
+  }
+
+  /** Of the tail only what no snapshot holds: the rest is kept for somebody who is behind. */
+  get uncompacted() {
+    return {
+      bytes: this.tail.size - this.#compacted.bytes,
+      updates: this.tail.last - this.#compacted.position,
+      snapshotBytes: this.#snapshot?.size ?? 0,
+    };
+  }
+
+  /** Whether an update has anything that is not held. */
+  isNews(update: Parsed): boolean {
+    if (update.blocks.some(({ client, end }) => end > this.#frontier.clock(client))) return true;
+    for (const [client, ranges] of update.deletes) {
+      for (let i = 0; i < ranges.length; i += 2) {
+        const fresh: number[] = [];
+        this.#frontier.deletes.subtractFrom(client, ranges[i]!, ranges[i + 1]!, fresh);
+        if (fresh.length > 0) return true;
+      }
+    }
+    return false;
+  }
+
+  /**
+   * Takes what can be taken of an update that came here first.
+   *
+   * @throws {UpdateRefused}
+   */
+  admit(update: Parsed, mayWrite: MayWrite): Verdict {
+    const verdict = admit(this.#frontier, update, mayWrite);
+    if (verdict.change !== undefined) this.tail.append(this.#places.admitted(), verdict.change);
+    return verdict;
+  }
+
+  /** The oldest `count` updates that came here first are in the log, the first of them at this seq. */
+  committed(first: number, count: number): void {
+    this.#places.committed(first, count);
+  }
+
+  /** An entry of another instance; what is known is dropped. Then {@link next}. */
+  arrived(seq: number, update: Uint8Array): void {
+    this.#places.arrived(seq, update);
+  }
+
+  /** The next entry whose turn it is: apply it before anything else. */
+  next(): Arrived | undefined {
+    return this.#places.next();
+  }
+
+  /**
+   * Takes an entry of the log, or an update that holds all up to `seq`.
+   *
+   * @throws {UpdateRefused}
+   */
+  apply(seq: number, update: Uint8Array): Verdict {
+    const verdict = admit(this.#frontier, parseUpdate(update));
+    if (verdict.change !== undefined) this.tail.append(this.#places.applied(seq), verdict.change);
+    return verdict;
+  }
+
+  /** What is missing up to `seq` is held by now, or will never come. */
+  skipTo(seq: number): void {
+    this.#places.skipTo(seq);
+  }
+
+  /** The tail behind what a snapshot at `seq` holds, without what `vector` has; undefined when some of it is gone. */
+  behind(seq: number, vector?: StateVector): Uint8Array | undefined {
+    if (seq < this.#places.trimmed) return undefined;
+    return this.tail.since(this.#places.within(seq), vector);
+  }
+
+  /**
+   * The store's snapshot is this one from now on.
+   *
+   * @returns false when it is no newer than the one known, or reaches beyond the head
+   */
+  adopt(snapshot: SnapshotMeta): boolean {
+    if (snapshot.seq <= (this.#snapshot?.seq ?? 0) || snapshot.seq > this.head) return false;
+    this.#snapshot = snapshot;
+    this.#snapshotVector = undefined;
+    // Anew, because what a poisoned entry deleted is not deleted.
+    this.#frontier.deletes = new RangeSet();
+    this.#frontier.addDeletes(parseUpdate(snapshot.deletes).deletes);
+    const behind = parseUpdate(this.tail.since(this.#places.within(snapshot.seq)));
+    this.#frontier.addDeletes(behind.deletes);
+    for (const { block, start, end } of behind.bornDeleted) {
+      this.#frontier.deletes.add(behind.blocks[block]!.client, start, end);
+    }
+    return true;
+  }
+
+  /** Whether the tail still has what the snapshot holds. */
+  get isTrimmable(): boolean {
+    return this.#places.trimmed < (this.#snapshot?.seq ?? 0);
+  }
+
+  /** Forgets what the snapshot holds, up to the position `needed` at most: somebody may still be sent what lies behind that. */
+  trim(needed: number): void {
+    const held = this.#places.within(this.#snapshot?.seq ?? 0);
+    const position = Math.min(held, needed);
+    this.tail.trim(position);
+    this.#places.trim(position);
+    this.#compacted = { position: held, bytes: this.tail.size - this.tail.sizeBehind(held) };
+  }
+}
