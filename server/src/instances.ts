@@ -43,6 +43,7 @@ const GONE_PART = 0.9;
 /** Times that it may not hear itself. */
 const DEAF_AFTER = 3;
 const HEADS_AT_ONCE = 1_000;
+const ROOMS_AT_ONCE = 100;
 
 export class Instances {
   /** This instance's name among them; a new one at each start. */
@@ -140,7 +141,7 @@ export class Instances {
     const { clock, onRelayed } = this.#options;
     this.#heard.set(origin, clock.now());
     // It was there all the time, with people who were taken for gone.
-    if (this.#silent.delete(origin)) for (const link of this.#links) void link.reconcile();
+    if (this.#silent.delete(origin)) void this.#inTurn((link) => link.reconcile());
     if (content.kind === 'updates') onRelayed(content.updates.length, clock.date() - sentAt);
   }
 
@@ -182,7 +183,15 @@ export class Instances {
     this.#hearAnew();
     this.#publish(EVERYBODY, { kind: 'here' });
     void this.#checkHeads();
-    for (const link of this.#links) link.gap();
+    void this.#inTurn((link) => link.gap());
+  }
+
+  /** Some rooms at a time: each of them is a question to the presence store. @param act never rejects */
+  async #inTurn(act: (link: Link) => Promise<void>): Promise<void> {
+    const links = [...this.#links];
+    for (let i = 0; i < links.length && !this.#isClosed; i += ROOMS_AT_ONCE) {
+      await Promise.all(links.slice(i, i + ROOMS_AT_ONCE).map(act));
+    }
   }
 
   /** Never rejects: the next check is soon. */

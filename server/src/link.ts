@@ -118,6 +118,8 @@ const PROBE_MS = 3_000;
 const MAX_BUFFERED = 1_000;
 const SLICE_MS = 5;
 const MAX_TYPED_BYTES = 4_096;
+/** Bytes of one message; a Redis cuts off subscribers for whom megabytes wait. */
+const MAX_RELAYED_BYTES = 256 * 1024;
 
 export class Link {
   readonly name: string;
@@ -171,7 +173,9 @@ export class Link {
 
   /** Own entries are in the store. */
   committed(first: number, updates: readonly Uint8Array[]): void {
-    this.#options.publish({ kind: 'updates', first, updates });
+    const bytes = updates.reduce((sum, update) => sum + update.length, 0);
+    if (bytes <= MAX_RELAYED_BYTES) this.#options.publish({ kind: 'updates', first, updates });
+    else this.#options.publish({ kind: 'head', seq: first + updates.length - 1 });
     this.#lookForHole();
   }
 
@@ -232,6 +236,10 @@ export class Link {
         this.#noteWritten(origin, content.updates);
         room.arrived(content.first, content.updates);
         this.#expect(content.first + content.updates.length - 1);
+        break;
+      case 'head':
+        this.#expected = Math.max(this.#expected, content.seq);
+        if (room.head < content.seq) void this.#repair(room);
         break;
       case 'awareness': {
         const entries = readAwareness(content.update);
@@ -337,9 +345,9 @@ export class Link {
   }
 
   /** Messages may have been missed, also by others. */
-  gap(): void {
+  async gap(): Promise<void> {
     this.#room?.tellAllHere();
-    void this.reconcile();
+    await this.reconcile();
   }
 
   /** Never rejects. What fails is tried again at the next head check. */

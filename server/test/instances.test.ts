@@ -262,6 +262,21 @@ describe('[INS] instances', () => {
     await untilDoc(bob.doc, () => bob.doc.getText('t').toString() === 'kept by Ada');
   });
 
+  it('[INS-14] what is too large for the relay is read from the store', async () => {
+    const deployment = new Deployment();
+    const quiet = { limits: { headCheckMs: 3_600_000 } };
+    const [one, two] = await Promise.all([deployment.start(quiet), deployment.start(quiet)]);
+    const [ada, bob] = [yWebsocket(one, 'room'), yWebsocket(two, 'room')];
+    await Promise.all([synced(ada), synced(bob)]);
+    const sizes: number[] = [];
+    new MemoryRelay(deployment.hub).subscribe('room:room', ({ length }) => void sizes.push(length));
+    ada.doc.getText('t').insert(0, 'words '.repeat(500_000));
+    ada.doc.getText('t').insert(0, 'and more ');
+    await untilEqual([ada.doc, bob.doc]);
+    expect(bob.doc.getText('t').length).toBe(3_000_009);
+    expect(Math.max(...sizes)).toBeLessThan(1_000);
+  });
+
   it('[INS-11] instances that meet need a store that they share', async () => {
     await expect(
       startServer({

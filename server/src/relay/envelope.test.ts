@@ -5,6 +5,7 @@ const CONTENTS: Content[] = [
   { kind: 'updates', first: 2 ** 40, updates: [Uint8Array.of(1, 2), new Uint8Array(0)] },
   { kind: 'awareness', update: Uint8Array.of(0) },
   { kind: 'snapshot', seq: 300 },
+  { kind: 'head', seq: 2 ** 33 },
   { kind: 'probe', instance: 'ü', client: 2 ** 32 - 1 },
   { kind: 'held', client: 0 },
   { kind: 'here' },

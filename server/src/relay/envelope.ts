@@ -10,6 +10,8 @@ import { Reader, uintSize, Writer } from '../update/bytes.js';
 export type Content =
   /** Entries of the room's log, committed: the first has this seq, the others follow. */
   | { readonly kind: 'updates'; readonly first: number; readonly updates: readonly Uint8Array[] }
+  /** The room's log goes up to this seq, by entries too large to be sent: they are in the store. */
+  | { readonly kind: 'head'; readonly seq: number }
   /** States of people whom the origin holds, as an awareness message. */
   | { readonly kind: 'awareness'; readonly update: Uint8Array }
   /** The room has a new snapshot, up to this seq. */
@@ -32,7 +34,16 @@ export interface Envelope {
 }
 
 const VERSION = 1;
-const KINDS = ['updates', 'awareness', 'snapshot', 'probe', 'held', 'here', 'gone'] as const;
+const KINDS = [
+  'updates',
+  'awareness',
+  'snapshot',
+  'probe',
+  'held',
+  'here',
+  'gone',
+  'head',
+] as const;
 const encoder = new TextEncoder();
 
 export function encodeEnvelope({ origin, sentAt, content }: Envelope): Uint8Array {
@@ -66,6 +77,7 @@ function fieldsOf(content: Content): (number | Uint8Array)[] {
       return [content.first, content.updates.length, ...content.updates];
     case 'awareness':
       return [content.update];
+    case 'head':
     case 'snapshot':
       return [content.seq];
     case 'probe':
@@ -105,6 +117,7 @@ function readContent(kind: (typeof KINDS)[number], reader: Reader): Content {
     }
     case 'awareness':
       return { kind, update: readBytes(reader) };
+    case 'head':
     case 'snapshot':
       return { kind, seq: reader.uint() };
     case 'probe':
