@@ -269,6 +269,13 @@ export class Awareness<Owner extends object> {
     return entries;
   }
 
+  /** Everyone whom sessions of this instance hold. */
+  here(): AwarenessEntry[] {
+    return [...this.#clients]
+      .filter(([, { owner }]) => this.#isHere?.(owner))
+      .map(([client, { clock, state }]) => ({ client, clock, state }));
+  }
+
   /** Everyone whom sessions of this instance hold, as if all of them had changed. */
   changeAllHere(): void {
     for (const [client, { owner }] of this.#clients) {

@@ -53,7 +53,7 @@ export class Compactor {
   /** While people edit: begins when it is due. */
   consider(): void {
     const { contents } = this.#options;
-    if (this.#isRunning || contents.head <= (contents.snapshot?.seq ?? 0)) return;
+    if (this.#isClosed || this.#isRunning || contents.head <= (contents.snapshot?.seq ?? 0)) return;
     if (contents.tail.size < this.#from) return;
     if (isDue(contents.uncompacted) || this.#unusable.length > 0) void this.#run();
   }
@@ -103,10 +103,14 @@ export class Compactor {
   async #failed(error: unknown): Promise<void> {
     // Closing kills the worker; the next one to open the room begins again.
     if (this.#isClosed) return;
-    const { room, contents, storage, logger, onReplaced } = this.#options;
-    if (error instanceof SnapshotReplaced && storage.isShared) {
-      await onReplaced();
-      return;
+    const { room, contents, logger, onReplaced } = this.#options;
+    if (error instanceof SnapshotReplaced) {
+      try {
+        await onReplaced();
+        return;
+      } catch (cause) {
+        logger.warn({ err: cause, room }, 'the store could not be asked for its snapshot');
+      }
     }
     this.#from = Math.max(1, contents.tail.size * 2);
     logger.error({ err: error, room }, 'a compaction failed; the room goes on without');

@@ -108,9 +108,13 @@ export class Contents {
     return verdict;
   }
 
-  /** The oldest `count` updates that came here first are in the log, the first of them at this seq. */
-  committed(first: number, count: number): void {
-    this.#places.committed(first, count);
+  /**
+   * The oldest `count` updates that came here first are in the log, the first of them at this seq.
+   *
+   * @returns false when the store went back: the log had already reached that seq
+   */
+  committed(first: number, count: number): boolean {
+    return this.#places.committed(first, count);
   }
 
   /** An entry of another instance; what is known is dropped. Then {@link next}. */

@@ -55,6 +55,8 @@ export interface LinkedRoom {
   probe(client: number): boolean;
   /** The states of all whom sessions here hold are told once more. */
   tellAllHere(): void;
+  /** The states of all whom sessions here hold. */
+  here(): AwarenessEntry[];
   /** States that sessions here have changed since the last call. */
   takeChangesHere(): AwarenessEntry[];
 }
@@ -179,6 +181,11 @@ export class Link {
     this.#lookForHole();
   }
 
+  /** The store went back: what it gives seqs to now others may take for what they know. */
+  lost(): void {
+    this.#options.publish({ kind: 'lost' });
+  }
+
   /** The store has a new snapshot of this instance's making. */
   compacted(seq: number): void {
     this.#options.publish({ kind: 'snapshot', seq });
@@ -247,6 +254,22 @@ export class Link {
         for (const client of room.remoteStates(this.#peer(origin), entries)) room.probe(client);
         break;
       }
+      case 'everybody': {
+        const entries = readAwareness(content.update);
+        const peer = this.#peer(origin);
+        const there = new Set(entries.map(({ client }) => client));
+        const gone = [...room.heldBy(peer)].filter((client) => !there.has(client));
+        for (const client of there) this.#answered(client);
+        const left = gone.map((client) => ({ client, clock: 0, state: NULL_STATE }));
+        for (const client of room.remoteStates(peer, [...left, ...entries])) room.probe(client);
+        break;
+      }
+      case 'who':
+        this.#tellEverybody(room);
+        break;
+      case 'lost':
+        room.lost();
+        break;
       case 'snapshot':
         this.#expect(content.seq);
         void this.refreshed(room);
@@ -346,8 +369,19 @@ export class Link {
 
   /** Messages may have been missed, also by others. */
   async gap(): Promise<void> {
-    this.#room?.tellAllHere();
+    const room = this.#room;
+    if (room === undefined || this.#isClosed) return;
+    room.tellAllHere();
+    this.#tellEverybody(room);
+    this.#options.publish({ kind: 'who' });
     await this.reconcile();
+  }
+
+  /** Also those who heard nothing of a leave are right then. */
+  #tellEverybody(room: LinkedRoom): void {
+    // What has changed meanwhile would be older than this.
+    this.#tellStates();
+    this.#options.publish({ kind: 'everybody', update: encodeAwareness(room.here()) });
   }
 
   /** Never rejects. What fails is tried again at the next head check. */

@@ -170,6 +170,33 @@ describe('[LOG] group commit', () => {
     await log.flush();
   });
 
+  it('[LOG-8] a commit holds 10,000 entries at most, and each room once, in whatever rooms they wait', async () => {
+    const { clock, storage, log, room } = setUp(100_000_000);
+    const [one, other] = [room('a'), room('b')];
+    // A room that was lost and the one in its place have one name.
+    const again = room('a');
+    for (let i = 0; i < 10_001; i++) one.write();
+    again.write();
+    other.write();
+    let isFlushed = false;
+    void log.flush().then(() => {
+      isFlushed = true;
+    });
+    clock.turn();
+    const sizes: number[][] = [];
+    for (let i = 0; i < storage.commits.length; i++) {
+      const { batch, end } = storage.commits[i]!;
+      expect(new Set(batch.appends.map(({ room: name }) => name)).size).toBe(batch.appends.length);
+      sizes.push(batch.appends.map(({ entries }) => entries.length));
+      expect(isFlushed).toBe(false);
+      await end();
+      clock.advance(10);
+    }
+    expect(sizes).toEqual([[10_000], [1, 1], [1]]);
+    expect(isFlushed).toBe(true);
+    expect(log.unsavedBytes).toBe(0);
+  });
+
   it('[LOG-7] whatever fails and whenever, each room is stored in order and whole', async () => {
     const step = fc.oneof(
       fc.record({ kind: fc.constant('write' as const), room: fc.nat(2) }),

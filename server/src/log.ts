@@ -47,12 +47,16 @@ interface Commit {
   readonly upTo: number;
 }
 
+/** What one commit may be: what gathers while the store is away comes to it in several. */
+const MAX_COMMIT_ENTRIES = 10_000;
+const MAX_COMMIT_BYTES = 8 * 1024 * 1024;
+
 const FIRST_RETRY_MS = 100;
 const LAST_RETRY_MS = 5_000;
 
 export class Log {
   readonly #options: LogOptions;
-  #waiting = new Map<LogRoom, Waiting>();
+  readonly #waiting = new Map<LogRoom, Waiting>();
   #isCommitting = false;
   /** The commit that failed last, to be tried again before any other. */
   #failed: Commit | undefined;
@@ -153,7 +157,14 @@ export class Log {
     for (const { entries } of batch) {
       for (const { update } of entries) this.#unsavedBytes -= update.length + ENTRY_OVERHEAD;
     }
-    for (const [i, { room, entries }] of batch.entries()) room.committed(seqs[i]!, entries);
+    for (const [i, { room, entries }] of batch.entries()) {
+      try {
+        room.committed(seqs[i]!, entries);
+      } catch (cause) {
+        // What went wrong in one room is not the others' affair.
+        logger.error({ err: cause, room: room.name }, 'a room failed');
+      }
+    }
     this.#durable = upTo;
     const flushed = this.#flushes.filter((flush) => flush.upTo <= upTo);
     this.#flushes = this.#flushes.filter((flush) => flush.upTo > upTo);
@@ -162,8 +173,28 @@ export class Log {
   }
 
   #next(): Commit {
-    const batch = [...this.#waiting.values()];
-    this.#waiting = new Map();
-    return { number: ++this.#commits, batch, upTo: this.#appended };
+    const batch: Waiting[] = [];
+    const names = new Set<string>();
+    let count = 0;
+    let bytes = 0;
+    for (const { room, entries } of [...this.#waiting.values()]) {
+      if (count >= MAX_COMMIT_ENTRIES || bytes >= MAX_COMMIT_BYTES) break;
+      // A room that was lost and the one in its place: one after the other, each room once a commit.
+      if (names.has(room.name)) continue;
+      names.add(room.name);
+      let taken = 0;
+      while (
+        taken < entries.length &&
+        count + taken < MAX_COMMIT_ENTRIES &&
+        bytes < MAX_COMMIT_BYTES
+      ) {
+        bytes += entries[taken++]!.update.length;
+      }
+      count += taken;
+      batch.push({ room, entries: entries.splice(0, taken) });
+      if (entries.length === 0) this.#waiting.delete(room);
+    }
+    const upTo = this.#waiting.size === 0 ? this.#appended : this.#durable;
+    return { number: ++this.#commits, batch, upTo };
   }
 }

@@ -87,6 +87,14 @@ describe('[SEQ] positions and seqs', () => {
     );
   });
 
+  it('[SEQ-7] a seq that the log had reached before an update was admitted says that the store went back', () => {
+    const places = new Places(0, 5);
+    places.admitted();
+    places.admitted();
+    expect(places.committed(6, 1)).toBe(true);
+    expect(places.committed(5, 1)).toBe(false);
+  });
+
   it('[SEQ-5] what is missing for good is passed over', () => {
     const places = new Places(0, 0);
     places.arrived(5, bytes(5));

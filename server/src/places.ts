@@ -22,8 +22,8 @@ export class Places {
   #trimmed: number;
   /** The seq of each position behind the base; infinite while the store has not given one. */
   readonly #seqs: number[] = [];
-  /** Own positions that are not committed, ascending. */
-  readonly #uncommitted: number[] = [];
+  /** Own positions that are not committed, ascending, each with the head when it was admitted. */
+  readonly #uncommitted: { readonly position: number; readonly head: number }[] = [];
   /** Seqs beyond the head that are known: others' with their update, own with none. */
   readonly #early = new Map<number, Uint8Array | undefined>();
   #earlyBytes = 0;
@@ -51,7 +51,7 @@ export class Places {
 
   /** Everything up to this position is on disk. */
   get durable(): number {
-    return (this.#uncommitted[0] ?? this.last + 1) - 1;
+    return (this.#uncommitted[0]?.position ?? this.last + 1) - 1;
   }
 
   /** The highest seq of the positions that were forgotten: what a snapshot must reach to be read with this tail. */
@@ -67,19 +67,26 @@ export class Places {
   /** @returns the position of an own update that is on its way to the store */
   admitted(): number {
     this.#seqs.push(Number.POSITIVE_INFINITY);
-    this.#uncommitted.push(this.last);
+    this.#uncommitted.push({ position: this.last, head: this.#head });
     return this.last;
   }
 
-  /** The oldest `count` own updates have been given seqs. */
-  committed(first: number, count: number): void {
+  /**
+   * The oldest `count` own updates have been given seqs.
+   *
+   * @returns false when the store gave a seq that the log had already reached before: it went back
+   */
+  committed(first: number, count: number): boolean {
     const positions = this.#uncommitted.splice(0, count);
-    for (const [i, position] of positions.entries()) {
+    let isForward = true;
+    for (const [i, { position, head }] of positions.entries()) {
       const seq = first + i;
+      if (seq <= head) isForward = false;
       this.#seqs[position - this.#base - 1] = seq;
       if (seq > this.#head) this.#put(seq, undefined);
     }
     this.#pass();
+    return isForward;
   }
 
   /** An entry of another instance, from the relay or from the store. What is known already is dropped. */

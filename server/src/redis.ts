@@ -10,7 +10,7 @@
  * Cluster and Sentinel are not supported.
  */
 import { createHash } from 'node:crypto';
-import { Redis } from 'ioredis';
+import { Command, Redis } from 'ioredis';
 import { systemClock } from './clock.js';
 
 export interface RedisOptions {
@@ -140,12 +140,21 @@ export class Script {
     args: readonly (string | number | Buffer)[],
   ): Promise<unknown> {
     try {
-      return await redis.callBuffer('EVALSHA', this.#sha, keys.length, ...keys, ...args);
+      return await send(redis, 'EVALSHA', [this.#sha, keys.length, ...keys, ...args]);
     } catch (error) {
       if (!(error as Error).message.startsWith('NOSCRIPT')) throw error;
-      return await redis.callBuffer('EVAL', this.#lua, keys.length, ...keys, ...args);
+      return await send(redis, 'EVAL', [this.#lua, keys.length, ...keys, ...args]);
     }
   }
+}
+
+/** Not as arguments of a call: a hundred thousand of those overflow the stack. */
+async function send(
+  redis: Redis,
+  command: string,
+  args: (string | number | Buffer)[],
+): Promise<unknown> {
+  return await redis.sendCommand(new Command(command, args, { replyEncoding: null }));
 }
 
 /** For Redis: the same bytes, not copied. */

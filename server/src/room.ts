@@ -104,6 +104,7 @@ export class Room implements LogRoom, LinkedRoom {
   readonly #compactor: Compactor;
   readonly #link: Link | undefined;
   readonly #sessions = new Set<Member>();
+  #isClosed = false;
   /** Called when nobody is left, and again whenever something has ended that kept the room open. */
   onIdle: (() => void) | undefined;
   /** Called when the store has lost entries that it had: the room has to be loaded anew. */
@@ -128,7 +129,7 @@ export class Room implements LogRoom, LinkedRoom {
           this.adopt(snapshot);
           link?.compacted(snapshot.seq);
         },
-        onReplaced: async () => link?.refreshed(this),
+        onReplaced: () => this.#refresh(),
         onEnd: () => {
           if (this.#sessions.size === 0) this.onIdle?.();
         },
@@ -250,12 +251,19 @@ export class Room implements LogRoom, LinkedRoom {
       }
       if (step2 === undefined && snapshot === this.#contents.snapshot) {
         // Another instance may have replaced it, and not be heard yet.
-        await this.#link?.refresh(this);
+        await this.#refresh();
         if (snapshot === this.#contents.snapshot) {
           throw new Error(`the snapshot at ${snapshot.seq} is not in the store`);
         }
       }
     }
+  }
+
+  /** Alone, too: a compaction may have been carried out whose answer was lost. */
+  async #refresh(): Promise<void> {
+    if (this.#link !== undefined) return await this.#link.refresh(this);
+    const snapshot = await this.#deps.storage.snapshot(this.name);
+    if (snapshot !== undefined) this.adopt(snapshot);
   }
 
   /** @param step2 without one the tail is the whole answer */
@@ -312,7 +320,13 @@ export class Room implements LogRoom, LinkedRoom {
   }
 
   committed(firstSeq: number, entries: readonly NewEntry[]): void {
-    this.#contents.committed(firstSeq, entries.length);
+    // Of a room that was lost: another has its name, and finds them in the store.
+    if (this.#isClosed) return;
+    if (!this.#contents.committed(firstSeq, entries.length)) {
+      this.#link?.lost();
+      this.lost();
+      return;
+    }
     this.#applyArrived();
     for (const session of this.#sessions) session.saved(this.durable);
     const updates = entries.map(({ update }) => update);
@@ -346,6 +360,7 @@ export class Room implements LogRoom, LinkedRoom {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#compactor.close();
     this.#link?.close();
     this.fanout.close();
@@ -411,10 +426,17 @@ export class Room implements LogRoom, LinkedRoom {
   }
 
   lost(): void {
+    if (this.#isClosed) return;
     this.#deps.logger.error({ room: this.name, head: this.head }, 'the store has lost entries');
-    const sessions = [...this.#sessions];
+    // It is not the room of its name any more: its idle timer must not close the one that is.
+    this.onIdle = undefined;
+    const { snapshot } = this.#contents;
+    if (snapshot !== undefined) this.#deps.snapshots.drop(this.name, snapshot);
+    // Before the link is closed, so that everybody is told that these people are gone.
+    for (const session of [...this.#sessions]) {
+      session.close(CLOSE.restarting, 'the store has lost entries');
+    }
     this.onLost?.();
-    for (const session of sessions) session.close(CLOSE.restarting, 'the store has lost entries');
   }
 
   remoteStates(peer: Peer, entries: readonly AwarenessEntry[]): number[] {
@@ -444,6 +466,10 @@ export class Room implements LogRoom, LinkedRoom {
   tellAllHere(): void {
     this.awareness.changeAllHere();
     this.#link?.statesChanged();
+  }
+
+  here(): AwarenessEntry[] {
+    return this.awareness.here();
   }
 
   takeChangesHere(): AwarenessEntry[] {

@@ -101,7 +101,7 @@ export class Rooms {
       entry.idle = undefined;
       if (!room.isAtRest || room.compactWhenIdle()) return;
       room.close();
-      this.#entries.delete(room.name);
+      if (this.#entries.get(room.name) === entry) this.#entries.delete(room.name);
     });
   }
 

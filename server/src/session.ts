@@ -289,6 +289,8 @@ export class Session implements Member {
       return;
     }
     const missing = room.write(this, update);
+    // The log may have had more than it holds, and told everybody so.
+    if (this.isClosed) return;
     if (!isWhole) this.#noteWritten(update);
     if (missing !== undefined) {
       if (this.#acknowledgements.openCount >= MAX_OPEN) {

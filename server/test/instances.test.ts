@@ -12,6 +12,7 @@ import { describe, expect, it } from 'vitest';
 import type { Awareness } from 'y-protocols/awareness';
 import * as Y from 'yjs';
 import { encodeAwareness } from '../src/awareness.js';
+import { ManualClock } from '../src/clock.js';
 import { gc, update } from './crafted.js';
 import { Dice } from './seeded.js';
 import { RawClient, startServer, synced, untilCompacted, untilDoc, yWebsocket } from './support.js';
@@ -166,7 +167,7 @@ describe('[INS] instances', () => {
     const ada = yWebsocket(one, 'room');
     ada.awareness.setLocalStateField('user', { name: 'Ada' });
     await synced(ada);
-    await untilPresent(deployment, 1);
+    await untilPresent(deployment, ada.doc.clientID);
     const bob = yWebsocket(two, 'room');
     bob.awareness.setLocalStateField('user', { name: 'Bob' });
     await untilSeen(bob.awareness, [ada.doc.clientID]);
@@ -206,16 +207,7 @@ describe('[INS] instances', () => {
     const doc = new Y.Doc();
     const first = await RawClient.connect(servers[0]!, 'room');
     await first.join(doc);
-    const state = (clock: number, cursor: number) => {
-      first.received.length = 0;
-      return encodeAwareness([
-        {
-          client: doc.clientID,
-          clock,
-          state: new TextEncoder().encode(JSON.stringify({ cursor })),
-        },
-      ]);
-    };
+    const state = (clock: number, cursor: number) => stateOf(doc.clientID, clock, { cursor });
     first.send({ type: 'awareness', update: state(1, 1) });
     await untilSeen(bob.awareness, [doc.clientID]);
     // Its socket is dead, and nobody has told the server.
@@ -277,6 +269,85 @@ describe('[INS] instances', () => {
     expect(Math.max(...sizes)).toBeLessThan(1_000);
   });
 
+  it('[INS-15] a store that went back and was overtaken is noticed, on all instances', async () => {
+    const deployment = new Deployment();
+    const quiet = { limits: { headCheckMs: 3_600_000 } };
+    const [one, two] = await Promise.all([deployment.start(quiet), deployment.start(quiet)]);
+    const [ada, bob] = [yWebsocket(one, 'room'), yWebsocket(two, 'room')];
+    await Promise.all([synced(ada), synced(bob)]);
+    for (let i = 1; i <= 3; i++) {
+      ada.doc.getText('t').insert(0, 'a');
+      await untilStored(deployment.storage, i);
+    }
+    await untilEqual([ada.doc, bob.doc]);
+    await deployment.storage.remove('room');
+    ada.doc.getText('t').insert(0, 'bbb');
+    await untilEqual([ada.doc, bob.doc]);
+    // What was lost is brought back by those who have it.
+    const three = await deployment.start(quiet);
+    const carol = yWebsocket(three, 'room');
+    await untilDoc(carol.doc, () => carol.doc.getText('t').toString() === 'bbbaaa');
+  });
+
+  it('[INS-10] nobody of a room that was lost stays present, and there is one room of its name', async () => {
+    const clock = new ManualClock();
+    clock.soon = (call) => void setImmediate(call);
+    const deployment = new Deployment();
+    const server = await deployment.start({
+      clock,
+      limits: { headCheckMs: 3_000, idleMs: 10_000 },
+    });
+    const store = deployment.stores[0]!;
+    let loads = 0;
+    const load = store.load.bind(store);
+    store.load = async (room) => {
+      loads++;
+      return await load(room);
+    };
+    const gone = await RawClient.connect(server, 'room');
+    const doc = new Y.Doc();
+    doc.getText('t').insert(0, 'x');
+    await gone.join(doc);
+    gone.send({ type: 'awareness', update: stateOf(77, 1, {}) });
+    const stays = yWebsocket(server, 'room');
+    await synced(stays);
+    await untilPresent(deployment, 77);
+    await deployment.storage.remove('room');
+    clock.advance(3_000);
+    expect((await gone.untilClosed()).code).toBe(1012);
+    await untilStored(deployment.storage, 1);
+    await untilAbsent(deployment, 77);
+    // The old room's idle time runs out; the new one stays, because somebody is in it.
+    clock.advance(10_000);
+    clock.advance(10_000);
+    const late = yWebsocket(server, 'room');
+    await synced(late);
+    stays.doc.getText('t').insert(0, 'y');
+    clock.advance(60);
+    await untilDoc(late.doc, () => late.doc.getText('t').toString() === 'yx');
+    expect(loads).toBe(2);
+  });
+
+  it.each([0, 1])(
+    '[INS-16] who leaves while instance %i is cut off is gone once it is back',
+    async (cut) => {
+      const deployment = new Deployment();
+      const [one, two] = await Promise.all([deployment.start(), deployment.start()]);
+      const bob = yWebsocket(two, 'room');
+      const ada = await RawClient.connect(one, 'room');
+      await Promise.all([synced(bob), ada.join(new Y.Doc())]);
+      ada.send({ type: 'awareness', update: stateOf(77, 1, {}) });
+      await untilSeen(bob.awareness, [77]);
+      await untilPresent(deployment, 77);
+      deployment.relays[cut]!.disconnect();
+      ada.socket.close();
+      await untilAbsent(deployment, 77);
+      deployment.relays[cut]!.connect();
+      await until(bob.awareness, () => !bob.awareness.getStates().has(77));
+    },
+    10_000,
+  );
+
   it('[INS-11] instances that meet need a store that they share', async () => {
     await expect(
       startServer({
@@ -286,6 +357,11 @@ describe('[INS] instances', () => {
     ).rejects.toThrow('need a storage that they share');
   });
 });
+
+function stateOf(client: number, clock: number, state: object): Uint8Array {
+  const json = new TextEncoder().encode(JSON.stringify(state));
+  return encodeAwareness([{ client, clock, state: json }]);
+}
 
 /** Resolves once these clients have a state. */
 async function untilSeen(awareness: Awareness, clients: readonly number[]): Promise<void> {
@@ -319,9 +395,17 @@ async function untilStored(storage: MemoryStorage, lastSeq: number): Promise<voi
   while ((await storage.load('room')).lastSeq < lastSeq) await turn();
 }
 
-async function untilPresent(deployment: Deployment, people: number): Promise<void> {
-  const presence = new MemoryPresence(deployment.presence);
-  while ((await presence.list('room')).length < people) await turn();
+async function isPresent(deployment: Deployment, client: number): Promise<boolean> {
+  const people = await new MemoryPresence(deployment.presence).list('room');
+  return people.some((person) => person.client === client);
+}
+
+async function untilPresent(deployment: Deployment, client: number): Promise<void> {
+  while (!(await isPresent(deployment, client))) await turn();
+}
+
+async function untilAbsent(deployment: Deployment, client: number): Promise<void> {
+  while (await isPresent(deployment, client)) await turn();
 }
 
 function turn(): Promise<void> {

@@ -8,6 +8,7 @@ import { turn } from './ledger.js';
 import {
   gate,
   RawClient,
+  served,
   startProcess,
   startServer,
   synced,
@@ -263,6 +264,33 @@ describe('[SAVE] saved', () => {
     await third.join(copy);
     expect(copy.getText('t').toString()).toBe(doc.getText('t').toString());
     expect(loads).toBe(2);
+  });
+
+  it('[CMP-11] when the answer to a compaction was lost, the room goes on with what the store has', async () => {
+    const storage = new MemoryStorage();
+    const compact = storage.compact.bind(storage);
+    let compactions = 0;
+    const answers = [gate(), gate(), gate()];
+    storage.compact = async (...args) => {
+      const done = await compact(...args);
+      answers[compactions]?.open();
+      // The second is carried out, and nobody hears of it.
+      if (++compactions === 2) throw new Error('the connection was lost');
+      return done;
+    };
+    const server = await startServer({ storage, limits: { snapshotCacheBytes: 10 } });
+    const client = await RawClient.connect(server, 'room');
+    const doc = new Y.Doc();
+    await client.join(doc);
+    doc.on('update', (update: Uint8Array) => client.send({ type: 'update', update }));
+    for (const { opened } of answers.slice(0, 2)) {
+      for (let i = 0; i < 1_000; i++) doc.getMap('m').set(`k${i}`, i);
+      await opened;
+    }
+    const loaded = await served(server, 'room');
+    expect(loaded.getMap('m').toJSON()).toEqual(doc.getMap('m').toJSON());
+    for (let i = 0; i < 3_000; i++) doc.getMap('m').set(`k${i}`, 'again');
+    await answers[2]!.opened;
   });
 
   it('[FLT-6] an edit that arrives while a snapshot is written is in the tail and survives', async () => {

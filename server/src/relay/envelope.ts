@@ -14,6 +14,12 @@ export type Content =
   | { readonly kind: 'head'; readonly seq: number }
   /** States of people whom the origin holds, as an awareness message. */
   | { readonly kind: 'awareness'; readonly update: Uint8Array }
+  /** Everybody whom the origin holds in this room; whoever is not among them has left it. */
+  | { readonly kind: 'everybody'; readonly update: Uint8Array }
+  /** The origin may have missed something: who is there? */
+  | { readonly kind: 'who' }
+  /** The store went back: the room has to be loaded anew. */
+  | { readonly kind: 'lost' }
   /** The room has a new snapshot, up to this seq. */
   | { readonly kind: 'snapshot'; readonly seq: number }
   /** Does that instance still hold this client? */
@@ -43,6 +49,9 @@ const KINDS = [
   'here',
   'gone',
   'head',
+  'everybody',
+  'who',
+  'lost',
 ] as const;
 const encoder = new TextEncoder();
 
@@ -76,6 +85,7 @@ function fieldsOf(content: Content): (number | Uint8Array)[] {
     case 'updates':
       return [content.first, content.updates.length, ...content.updates];
     case 'awareness':
+    case 'everybody':
       return [content.update];
     case 'head':
     case 'snapshot':
@@ -86,6 +96,8 @@ function fieldsOf(content: Content): (number | Uint8Array)[] {
       return [content.client];
     case 'here':
     case 'gone':
+    case 'who':
+    case 'lost':
       return [];
   }
 }
@@ -116,6 +128,7 @@ function readContent(kind: (typeof KINDS)[number], reader: Reader): Content {
       return { kind, first, updates };
     }
     case 'awareness':
+    case 'everybody':
       return { kind, update: readBytes(reader) };
     case 'head':
     case 'snapshot':
@@ -126,6 +139,8 @@ function readContent(kind: (typeof KINDS)[number], reader: Reader): Content {
       return { kind, client: reader.uint() };
     case 'here':
     case 'gone':
+    case 'who':
+    case 'lost':
       return { kind };
   }
 }

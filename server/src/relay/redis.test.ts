@@ -55,6 +55,15 @@ describe('[RLY] redis', () => {
     return relay;
   }
 
+  it('[RLY-15] losing the publisher alone is a gap, because what was to be said is lost', async () => {
+    const relay = await open();
+    await relay.subscribe('a', () => undefined).ready;
+    const gap = new Promise<void>((resolve) => relay.onGap(resolve));
+    await cutOff('cowrite-publisher');
+    await gap;
+    expect(relay.isConnected).toBe(true);
+  });
+
   it('[RLY-11] 10,000 channels cost one connection to subscribe and one to publish', async () => {
     const relay = await open();
     let heard = 0;

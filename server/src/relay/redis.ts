@@ -78,6 +78,11 @@ export class RedisRelay implements Relay {
     );
     this.#subscriber.on('ready', () => void this.#subscribeAll());
     this.#subscriber.on('close', () => this.#lost());
+    // What was to be said meanwhile was dropped: as bad for the others as what was not heard.
+    this.#publisher.on('close', () => {
+      this.#hasMissed = true;
+    });
+    this.#publisher.on('ready', () => this.#tellGap());
   }
 
   /**
@@ -273,7 +278,11 @@ export class RedisRelay implements Relay {
     await this.#tell();
     if (connection !== this.#connection || this.#isClosed) return;
     this.#isSubscribed = true;
-    if (!this.#hasMissed) return;
+    this.#tellGap();
+  }
+
+  #tellGap(): void {
+    if (!this.#hasMissed || !this.isConnected || this.#isClosed) return;
     this.#hasMissed = false;
     for (const listener of this.#gapListeners) listener();
   }

@@ -166,6 +166,13 @@ describe('[STO] redis', () => {
     expect(await unlocked.heads(['a'])).toEqual([{ lastSeq: 0, snapshotSeq: 0 }]);
   });
 
+  it('[STO-41] a batch of 100,000 entries, as gathers while Redis is away, is written', async () => {
+    const storage = await open();
+    const entries = Array.from({ length: 100_000 }, () => entry(1));
+    expect(await storage.append({ number: 1, appends: [{ room: 'a', entries }] })).toEqual([1]);
+    expect((await storage.heads(['a']))[0]?.lastSeq).toBe(100_000);
+  });
+
   it('[STO-40] while Redis is away calls reject at once; they work when it is back', async () => {
     const server = await own();
     const lines: string[] = [];

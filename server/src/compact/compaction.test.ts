@@ -1,0 +1,25 @@
+import { expect, it, onTestFinished } from 'vitest';
+import { typed } from '../../test/support.js';
+import { Snapshots } from '../snapshots.js';
+import { MemoryStorage } from '../storage/memory.js';
+import { compactRoom } from './compaction.js';
+import { Workers } from './workers.js';
+
+it('[CMP-10] a compaction of entries that the store has not got all of is not carried out', async () => {
+  const storage = new MemoryStorage();
+  const workers = new Workers({ threads: 1, budget: 10_000, heap: 256 });
+  onTestFinished(() => workers.close());
+  const snapshots = new Snapshots({ storage, workers, maxBytes: 1e6 });
+  const entries = ['a', 'b'].map((text) => ({ update: typed(text), author: 'ada' }));
+  await storage.append({ number: 1, appends: [{ room: 'room', entries }] });
+  const input = { storage, workers, snapshots, room: 'room', base: undefined };
+  // The room was at 3 when the store went back to 2.
+  await expect(compactRoom({ ...input, upTo: 3, unusable: [] })).rejects.toThrow(
+    'entry 3 is not in the store',
+  );
+  expect((await storage.load('room')).snapshot).toBeUndefined();
+  // One that is known to be unusable is not waited for.
+  const unusable = [{ seq: 3, reason: 'it is missing', author: '', update: new Uint8Array(0) }];
+  const { snapshot } = await compactRoom({ ...input, upTo: 3, unusable });
+  expect(snapshot.seq).toBe(3);
+});
