@@ -91,6 +91,84 @@ describe('[AWR] awareness', () => {
     expect(room.ownerOf(1)).toBe(again);
   });
 
+  describe('[INS-6] with others on other instances', () => {
+    /** A room with a session of this instance, and two other instances. */
+    function shared() {
+      const [ada, one, two] = [{ here: true }, { here: false }, { here: false }];
+      const room = new Awareness<{ here: boolean }>(limits, ({ here }) => here);
+      const told = () => room.takeChangesHere().map(({ client, clock }) => [client, clock]);
+      return { room, ada, one, two, told };
+    }
+
+    it('[INS-6] only the instance that holds somebody says that they are gone', () => {
+      const { room, ada, one, two } = shared();
+      room.apply(ada, [entry(1, 1, {})]);
+      room.applyRemote(one, [entry(2, 4, {})]);
+      room.applyRemote(two, [entry(1, 9, null), entry(2, 9, null), entry(3, 9, null)]);
+      expect([room.ownerOf(1), room.ownerOf(2)]).toEqual([ada, one]);
+      room.takeChanges();
+      // A removal at an older clock would be nothing to y-protocols.
+      room.applyRemote(one, [entry(2, 0, null)]);
+      expect(room.takeChanges().map(({ client, clock }) => [client, clock])).toEqual([[2, 4]]);
+    });
+
+    it('[INS-8] what a session here holds is not given away', () => {
+      const { room, ada, one } = shared();
+      room.apply(ada, [entry(1, 1, { name: 'Ada' })]);
+      expect(room.applyRemote(one, [entry(1, 9, {}), entry(2, 1, {})])).toEqual([1]);
+      expect([room.ownerOf(1), room.ownerOf(2)]).toEqual([ada, one]);
+    });
+
+    it('[INS-8] between other instances a client moves with the clock it had, and is never older', () => {
+      const { room, one, two } = shared();
+      room.applyRemote(one, [entry(1, 5, { at: 'one' })]);
+      room.takeChanges();
+      room.applyRemote(one, [entry(1, 5, {}), entry(1, 4, {})]);
+      room.applyRemote(two, [entry(1, 4, {})]);
+      expect([room.hasChanges, room.ownerOf(1)]).toEqual([false, one]);
+      room.applyRemote(two, [entry(1, 5, { at: 'two' })]);
+      expect(room.ownerOf(1)).toBe(two);
+      expect([[...room.heldBy(one)], [...room.heldBy(two)]]).toEqual([[], [1]]);
+      // The first is gone, and does not take along who has left it.
+      room.leave(one);
+      expect(room.ownerOf(1)).toBe(two);
+    });
+
+    it('[INS-6] others are told once what sessions here have changed, and nothing else', () => {
+      const { room, ada, one, told } = shared();
+      room.apply(ada, [entry(1, 1, {}), entry(2, 1, {})]);
+      room.applyRemote(one, [entry(3, 1, {})]);
+      expect(told()).toEqual([
+        [1, 1],
+        [2, 1],
+      ]);
+      expect(told()).toEqual([]);
+      room.apply(ada, [entry(1, 2, null)]);
+      expect(told()).toEqual([[1, 2]]);
+      room.leave(one);
+      expect(told()).toEqual([]);
+      room.leave(ada);
+      expect(told()).toEqual([[2, 1]]);
+    });
+
+    it('[INS-6] who has moved to another instance before it was told is left to that', () => {
+      const { room, ada, one, told } = shared();
+      room.apply(ada, [entry(1, 1, {})]);
+      room.leave(ada);
+      room.applyRemote(one, [entry(1, 1, {})]);
+      expect(told()).toEqual([]);
+    });
+
+    it('[INS-6] after a gap all whom sessions here hold are told again, and nobody else', () => {
+      const { room, ada, one, told } = shared();
+      room.apply(ada, [entry(1, 1, {})]);
+      room.applyRemote(one, [entry(2, 1, {})]);
+      told();
+      room.changeAllHere();
+      expect(told()).toEqual([[1, 1]]);
+    });
+  });
+
   it('[AWR-6] bounds states, ids and clocks', () => {
     const room = new Awareness<object>(limits);
     const ada = {};

@@ -139,6 +139,9 @@ export class Link {
   #statesTimer: Timer | undefined;
   #lastStates = Number.NEGATIVE_INFINITY;
   readonly #probes = new Map<number, Timer>();
+  /** While lists of who is present are asked for: who has left since, whom they may still hold. */
+  readonly #leftSince = new Set<string>();
+  #listing = 0;
   /** Clients that were not in the last list of who is present. */
   #absent = new Set<number>();
 
@@ -250,7 +253,10 @@ export class Link {
         break;
       case 'awareness': {
         const entries = readAwareness(content.update);
-        for (const { client } of entries) this.#answered(client);
+        for (const { client, state } of entries) {
+          this.#answered(client);
+          if (isNull(state)) this.#noteLeft(`${client}\n${origin}`);
+        }
         for (const client of room.remoteStates(this.#peer(origin), entries)) room.probe(client);
         break;
       }
@@ -260,6 +266,7 @@ export class Link {
         const there = new Set(entries.map(({ client }) => client));
         const gone = [...room.heldBy(peer)].filter((client) => !there.has(client));
         for (const client of there) this.#answered(client);
+        for (const client of gone) this.#noteLeft(`${client}\n${origin}`);
         const left = gone.map((client) => ({ client, clock: 0, state: NULL_STATE }));
         for (const client of room.remoteStates(peer, [...left, ...entries])) room.probe(client);
         break;
@@ -306,10 +313,15 @@ export class Link {
 
   /** That instance is gone, or says so. */
   peerLeft(instance: string): void {
+    this.#noteLeft(instance);
     const peer = this.#peers.get(instance);
     if (peer === undefined) return;
     this.#peers.delete(instance);
     this.#room?.peerLeft(peer);
+  }
+
+  #noteLeft(who: string): void {
+    if (this.#listing > 0) this.#leftSince.add(who);
   }
 
   /** Asks whether that instance still holds the client; without an answer it does not. */
@@ -466,12 +478,20 @@ export class Link {
     const room = this.#room;
     if (room === undefined) return;
     let present: readonly PresentPerson[];
+    this.#listing++;
     try {
-      present = await this.#options.listPresent();
+      const listed = await this.#options.listPresent();
+      // It may be older than what the relay has told since it was asked for.
+      present = listed.filter(
+        ({ client, instance }) =>
+          !this.#leftSince.has(instance) && !this.#leftSince.has(`${client}\n${instance}`),
+      );
     } catch (error) {
       const { logger } = this.#options;
       logger.debug({ err: error, room: this.name }, 'who is present could not be asked');
       return;
+    } finally {
+      if (--this.#listing === 0) this.#leftSince.clear();
     }
     if (this.#isClosed) return;
     const byInstance = new Map<string, PresentPerson[]>();

@@ -141,6 +141,17 @@ describe('[LOG] group commit', () => {
     expect(log.unsavedBytes).toBe(0);
   });
 
+  it('[LOG-4] however often it fails, it is tried again after 5 s at most', async () => {
+    const { clock, storage, room } = setUp();
+    room('a').write();
+    clock.turn();
+    for (let failure = 0; failure < 10; failure++) {
+      await storage.commits[failure]!.end('refused');
+      clock.advance(5_000);
+      expect(storage.commits.length).toBe(failure + 2);
+    }
+  });
+
   it('[LOG-5] past its bound a room is told, and the log counts down again once it is saved', async () => {
     const { clock, storage, log, room } = setUp(2_000);
     const a = room('a');
@@ -151,6 +162,15 @@ describe('[LOG] group commit', () => {
     clock.turn();
     await storage.commits[0]!.end();
     expect(log.full).toBe(false);
+  });
+
+  it('[LOG-5] a flood of tiny updates is bounded by what each of them costs', () => {
+    const { log, room } = setUp(2_000);
+    const a = room('a');
+    for (let i = 0; i < 9; i++) a.write();
+    expect(log.full).toBe(false);
+    a.write();
+    expect([a.overflowed, log.full]).toEqual([1, true]);
   });
 
   it('[LOG-6] flush waits for everything, through failures', async () => {
@@ -168,6 +188,23 @@ describe('[LOG] group commit', () => {
     await storage.commits[1]!.end();
     await flush;
     await log.flush();
+  });
+
+  it('[LOG-6] flush waits for what was appended while a commit was in flight', async () => {
+    const { clock, storage, log, room } = setUp();
+    const a = room('a');
+    a.write();
+    clock.turn();
+    a.write();
+    const flushed: string[] = [];
+    const early = log.flush().then(() => flushed.push('early'));
+    await storage.commits[0]!.end();
+    const late = log.flush().then(() => flushed.push('late'));
+    await settled();
+    expect(flushed).toEqual([]);
+    clock.advance(10);
+    await storage.commits[1]!.end();
+    await Promise.all([early, late]);
   });
 
   it('[LOG-8] a commit holds 10,000 entries at most, and each room once, in whatever rooms they wait', async () => {

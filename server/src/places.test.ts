@@ -54,6 +54,37 @@ describe('[SEQ] positions and seqs', () => {
     expect([places.trimmed, places.last]).toEqual([2, 2]);
   });
 
+  it('[SEQ-3] others behind an own update that is not committed do not make it durable', () => {
+    const places = new Places(0, 0);
+    places.admitted();
+    places.arrived(1, bytes(1));
+    drain(places);
+    expect([places.last, places.durable]).toEqual([2, 0]);
+    places.admitted();
+    places.committed(2, 1);
+    expect(places.durable).toBe(2);
+  });
+
+  it('[SEQ-4] an own entry that the store shows before its commit has ended leaves no hole', () => {
+    const places = new Places(0, 0);
+    places.admitted();
+    places.arrived(1, bytes(1));
+    // It is in the tail, so that it gets no other position.
+    expect(places.next()?.seq).toBe(1);
+    places.committed(1, 1);
+    expect([places.head, places.last, places.durable, places.hasHole]).toEqual([1, 1, 1, false]);
+  });
+
+  it('[SEQ-4] an own entry behind a hole is not taken once more from the store', () => {
+    const places = new Places(0, 0);
+    places.admitted();
+    places.committed(2, 1);
+    places.arrived(2, bytes(2));
+    places.arrived(1, bytes(1));
+    expect(drain(places)).toEqual([1]);
+    expect([places.head, places.last]).toEqual([2, 2]);
+  });
+
   it('[SEQ-4] whatever order entries arrive in, each is applied once and in the order of seqs', () => {
     withSeed(
       fc.property(
@@ -101,6 +132,13 @@ describe('[SEQ] positions and seqs', () => {
     places.arrived(2, bytes(2));
     places.skipTo(4);
     expect([places.head, drain(places)]).toEqual([4, [5]]);
+    places.skipTo(2);
+    expect(places.head).toBe(5);
+    // An own one that the store has named has its turn at once.
+    places.admitted();
+    places.committed(7, 1);
+    places.skipTo(6);
+    expect([places.head, places.hasHole]).toEqual([7, false]);
   });
 
   it('[SEQ-6] what waits for its turn is bounded', () => {
@@ -110,5 +148,17 @@ describe('[SEQ] positions and seqs', () => {
     const seqs: number[] = [];
     for (let next = places.next(); next !== undefined; next = places.next()) seqs.push(next.seq);
     expect(seqs).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  it('[SEQ-6] what has had its turn, or was passed over, waits no more', () => {
+    const places = new Places(0, 0);
+    for (let round = 0; round < 4; round++) {
+      const first = 10 * round + 1;
+      places.arrived(first + 1, new Uint8Array(3 * 1024 * 1024));
+      places.arrived(first, bytes(first));
+      expect([places.next()?.seq, places.next()?.seq]).toEqual([first, first + 1]);
+      places.arrived(first + 3, new Uint8Array(3 * 1024 * 1024));
+      places.skipTo(first + 9);
+    }
   });
 });

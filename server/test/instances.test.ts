@@ -15,7 +15,15 @@ import { encodeAwareness } from '../src/awareness.js';
 import { ManualClock } from '../src/clock.js';
 import { gc, update } from './crafted.js';
 import { Dice } from './seeded.js';
-import { RawClient, startServer, synced, untilCompacted, untilDoc, yWebsocket } from './support.js';
+import {
+  gate,
+  RawClient,
+  startServer,
+  synced,
+  untilCompacted,
+  untilDoc,
+  yWebsocket,
+} from './support.js';
 
 /** What instances share. */
 class Deployment {
@@ -159,6 +167,54 @@ describe('[INS] instances', () => {
     const carol = yWebsocket(late, 'room');
     await synced(carol);
     expect(carol.doc.getText('t').toString()).toBe(ada.doc.getText('t').toString());
+  });
+
+  it('[INS-5] a snapshot that was replaced unheard is asked for when somebody needs it', async () => {
+    const deployment = new Deployment();
+    const quiet = { limits: { headCheckMs: 3_600_000 } };
+    const one = await deployment.start(quiet);
+    const ada = yWebsocket(one, 'room');
+    await synced(ada);
+    const text = ada.doc.getText('t');
+    const untilAnother = async () => {
+      const compacted = untilCompacted(deployment.stores[0]!);
+      for (let i = 0; i < 200; i++) text.insert(0, 'words '.repeat(200));
+      await compacted;
+    };
+    await untilAnother();
+    await untilStored(deployment.storage, 200);
+    const late = await deployment.start(quiet);
+    const carol = await RawClient.connect(late, 'room');
+    // The room is loaded there, and nobody has asked for its snapshot.
+    await carol.next('step1');
+    deployment.hub.disconnect();
+    await untilAnother();
+    const doc = new Y.Doc();
+    await carol.join(doc);
+    expect(doc.getText('t').length).toBeGreaterThanOrEqual(240_000);
+  });
+
+  it('[INS-1] an edit that waits for one on another instance is admitted once that has arrived', async () => {
+    const deployment = new Deployment();
+    const quiet = { limits: { headCheckMs: 3_600_000 } };
+    const [one, two] = await Promise.all([deployment.start(quiet), deployment.start(quiet)]);
+    const ada = yWebsocket(one, 'room');
+    const bob = await RawClient.connect(two, 'room');
+    await Promise.all([synced(ada), bob.join(new Y.Doc())]);
+    deployment.hub.disconnect();
+    ada.doc.getText('t').insert(0, 'ada');
+    await untilStored(deployment.storage, 1);
+    // He has it from elsewhere, and the instance that he is on has not.
+    const doc = new Y.Doc();
+    Y.applyUpdate(doc, Y.encodeStateAsUpdate(ada.doc));
+    const before = Y.encodeStateVector(doc);
+    doc.getText('t').insert(3, ' and bob');
+    bob.send({ type: 'update', update: Y.encodeStateAsUpdate(doc, before) });
+    bob.send({ type: 'step1', stateVector: Y.encodeStateVector(doc) });
+    await bob.next('step2', bob.received.length);
+    expect((await deployment.storage.load('room')).lastSeq).toBe(1);
+    deployment.hub.connect();
+    await untilDoc(ada.doc, () => ada.doc.getText('t').toString() === 'ada and bob');
   });
 
   it('[INS-6] a joiner sees everybody, a clean leave is seen at once, on every instance', async () => {
@@ -347,6 +403,38 @@ describe('[INS] instances', () => {
     },
     10_000,
   );
+
+  it('[INS-6] who leaves while a room is opened elsewhere is not there', async () => {
+    const deployment = new Deployment();
+    const one = await deployment.start();
+    const ada = yWebsocket(one, 'room');
+    ada.awareness.setLocalStateField('user', { name: 'Ada' });
+    await untilPresent(deployment, ada.doc.clientID);
+    const [asked, answered] = [gate(), gate()];
+    const presence = new MemoryPresence(deployment.presence);
+    const list = presence.list.bind(presence);
+    presence.list = async (room) => {
+      const people = await list(room);
+      asked.open();
+      await answered.opened;
+      return people;
+    };
+    const relay = new MemoryRelay(deployment.hub);
+    const storage = new MemoryStorage(deployment.storage);
+    const two = await startServer({ storage, redis: { relay, presence } });
+    const bob = await RawClient.connect(two, 'room');
+    await asked.opened;
+    ada.destroy();
+    await untilAbsent(deployment, ada.doc.clientID);
+    answered.open();
+    const doc = new Y.Doc();
+    await bob.join(doc);
+    // What a join says of those who are there is before the answer to a second one.
+    const before = bob.received.length;
+    bob.send({ type: 'step1', stateVector: Y.encodeStateVector(doc) });
+    await bob.next('step2', before);
+    expect(bob.received.filter(({ type }) => type === 'awareness')).toEqual([]);
+  });
 
   it('[INS-11] instances that meet need a store that they share', async () => {
     await expect(

@@ -1,5 +1,6 @@
 import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { gate } from '../../test/support.js';
 import { ManualClock } from '../clock.js';
 import { PresenceKeeper } from './keeper.js';
 import type { Person, Presence } from './presence.js';
@@ -9,14 +10,18 @@ class Recorder implements Presence {
   readonly name = 'recorder';
   readonly asked: string[] = [];
   fails = false;
+  /** While set, calls end only when it does. */
+  held: Promise<void> | undefined;
 
   async put(_instance: string, people: readonly Person[], ttl: number): Promise<void> {
     this.asked.push(`put ${people.map(({ client, clock }) => `${client}@${clock}`)} for ${ttl}`);
+    await this.held;
     if (this.fails) throw new Error('away');
   }
 
   async remove(_instance: string, people: readonly { client: number }[]): Promise<void> {
     this.asked.push(`remove ${people.map(({ client }) => client)}`);
+    await this.held;
     if (this.fails) throw new Error('away');
   }
 
@@ -48,7 +53,17 @@ function setUp() {
       await settled();
     }
   };
-  return { clock, presence, keeper, set, advance };
+  /** Holds up what is asked from now on. @returns what lets it go */
+  const hold = () => {
+    const { opened, open } = gate();
+    presence.held = opened;
+    return async () => {
+      presence.held = undefined;
+      open();
+      await settled();
+    };
+  };
+  return { clock, presence, keeper, set, advance, hold };
 }
 
 async function settled(): Promise<void> {
@@ -109,6 +124,83 @@ describe('[INS-12] an instance keeps its people present', () => {
     expect(presence.take()).toEqual(['remove 1']);
     await advance(10);
     expect(presence.take()).toEqual([]);
+  });
+
+  it('[INS-12] who is back before the removal was written is not removed', async () => {
+    const { clock, presence, keeper, set, advance } = setUp();
+    set(1, 1);
+    clock.turn();
+    await settled();
+    presence.take();
+    keeper.remove('room', 1);
+    set(1, 2);
+    clock.turn();
+    await settled();
+    expect(presence.take()).toEqual(['put 1@2 for 15000']);
+    presence.fails = true;
+    keeper.remove('room', 1);
+    clock.turn();
+    // Back while the removal is failing.
+    set(1, 3);
+    await settled();
+    presence.fails = false;
+    presence.take();
+    await advance(1);
+    expect(presence.take()).toEqual(['put 1@3 for 15000']);
+  });
+
+  it('[INS-12] while a write is on its way nothing else is written; what gathers is next, at once', async () => {
+    const { clock, presence, set, hold } = setUp();
+    const release = hold();
+    set(1, 1);
+    clock.turn();
+    presence.take();
+    set(2, 1);
+    clock.advance(3_000);
+    expect(presence.take()).toEqual([]);
+    await release();
+    clock.turn();
+    expect(presence.take()).toEqual(['put 2@1 for 15000']);
+    await settled();
+  });
+
+  it('[INS-12] who moves on while they are written is written again', async () => {
+    const { clock, presence, set, hold, advance } = setUp();
+    const release = hold();
+    set(1, 1);
+    clock.turn();
+    set(1, 2);
+    await release();
+    await advance(2);
+    expect(presence.take()).toEqual(['put 1@1 for 15000', 'put 1@2 for 15000']);
+  });
+
+  it('[INS-12] who could not be written is due again at the next tick', async () => {
+    const { clock, presence, set, advance } = setUp();
+    presence.fails = true;
+    set(1, 1);
+    clock.turn();
+    await settled();
+    presence.fails = false;
+    await advance(1);
+    expect(presence.take()).toEqual(['put 1@1 for 15000', 'put 1@1 for 15000']);
+    // Also when nothing has changed but that its time runs out.
+    presence.fails = true;
+    await advance(5);
+    expect(presence.take()).toEqual(['put 1@1 for 15000', 'put 1@1 for 15000']);
+  });
+
+  it('[INS-12] at the end who has just left is removed too, and nobody is written', async () => {
+    const { clock, presence, keeper, set } = setUp();
+    set(1, 1);
+    clock.turn();
+    await settled();
+    presence.take();
+    keeper.remove('room', 1);
+    await keeper.close();
+    set(2, 1);
+    clock.turn();
+    expect(presence.take()).toEqual(['remove 1']);
   });
 
   it('[INS-12] at the end everybody is removed', async () => {

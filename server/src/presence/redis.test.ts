@@ -49,6 +49,15 @@ describe('[PRS] redis', () => {
     expect(await redis.admin.smembers('cowrite:people:a')).toEqual(['2']);
   });
 
+  it('[PRS-8] nor of who was removed', async () => {
+    await redis.admin.flushall();
+    const presence = await open();
+    const people = ['a', 'b'].map((room, client) => ({ room, client, clock: 0, state }));
+    await presence.put('i1', people, 60_000);
+    await presence.remove('i1', people);
+    expect(await redis.admin.dbsize()).toBe(0);
+  });
+
   it('[PRS-9] each call is one round trip', async () => {
     const presence = await open();
     const people = Array.from({ length: 50 }, (_, i) => ({

@@ -10,12 +10,34 @@ const CONTENTS: Content[] = [
   { kind: 'held', client: 0 },
   { kind: 'here' },
   { kind: 'gone' },
+  { kind: 'everybody', update: Uint8Array.of(0) },
+  { kind: 'who' },
+  { kind: 'lost' },
 ];
 
 describe('[INS-13] envelopes', () => {
   it.each(CONTENTS)('[INS-13] of kind $kind are read as they were written', (content) => {
     const envelope = { origin: 'one of them', sentAt: 1_800_000_000_000, content };
     expect(decodeEnvelope(encodeEnvelope(envelope))).toEqual(envelope);
+  });
+
+  it('[INS-13] are these bytes, because instances of two versions may meet', () => {
+    const bytes = CONTENTS.map((content) =>
+      Buffer.from(encodeEnvelope({ origin: 'a', sentAt: 300, content })).toString('hex'),
+    );
+    expect(bytes).toEqual([
+      '01000161ac0280808080802002020102' + '00',
+      '01010161ac020100',
+      '01020161ac02ac02',
+      '01070161ac028080808020',
+      '01030161ac0202c3bcffffffff0f',
+      '01040161ac0200',
+      '01050161ac02',
+      '01060161ac02',
+      '01080161ac020100',
+      '01090161ac02',
+      '010a0161ac02',
+    ]);
   });
 
   it.each(CONTENTS)('[INS-13] of kind $kind that are cut short are passed over', (content) => {

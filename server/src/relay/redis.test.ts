@@ -125,6 +125,58 @@ describe('[RLY] redis', () => {
     await arrived;
   });
 
+  it('[RLY-12] what was answered counts no more; a tiny message costs more than its bytes', async () => {
+    const relay = await open();
+    let heard = 0;
+    let wake: () => void = () => undefined;
+    await relay.subscribe('a', () => {
+      heard++;
+      wake();
+    }).ready;
+    for (let i = 1; i <= 40; i++) {
+      const arrived = new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+      relay.publish('a', new Uint8Array(1_000_000));
+      await arrived;
+      // What is published behind it was answered before it.
+      await relay.subscribe(`${i}`, () => undefined).ready;
+    }
+    expect([heard, relay.dropped]).toEqual([40, 0]);
+    redis.service.pause();
+    onTestFinished(() => redis.service.resume());
+    for (let i = 0; i < 100_000; i++) relay.publish('a', Uint8Array.of(1));
+    await until(() => relay.dropped > 0);
+    expect(relay.dropped).toBeGreaterThan(10_000);
+  });
+
+  it('[RLY-7] what was published before the relay is closed still arrives', async () => {
+    const relays = [
+      await open(),
+      await RedisRelay.open(redis.service.url, { prefix: `test-${tests}:` }),
+    ];
+    const heard = new Promise<void>((resolve) => {
+      const subscription = relays[0]!.subscribe('a', () => resolve());
+      void subscription.ready.then(async () => {
+        relays[1]!.publish('a', Uint8Array.of(1));
+        await relays[1]!.close();
+      });
+    });
+    await heard;
+  });
+
+  it('[RLY-13] that Redis refuses it is told once', async () => {
+    const user = `guest-${tests}`;
+    await redis.admin.call('ACL', 'SETUSER', user, 'on', '>word', '~*', 'resetchannels', '+@all');
+    const lines: string[] = [];
+    const url = redis.service.url.replace('//', `//${user}:word@`);
+    const relay = await RedisRelay.open(url, { onWarning: (line) => lines.push(line) });
+    onTestFinished(() => relay.close());
+    await relay.subscribe('a', () => undefined).ready;
+    await relay.subscribe('b', () => undefined).ready;
+    expect(lines).toEqual([expect.stringContaining('Redis refuses the relay: NOPERM')]);
+  });
+
   it('[RLY-12] nor does it keep anybody waiting who opens or closes', async () => {
     redis.service.pause();
     onTestFinished(() => redis.service.resume());
@@ -178,6 +230,16 @@ describe('[RLY] redis', () => {
       relay.publish('a', Uint8Array.of(1));
       relay.publish('b', Uint8Array.of(1));
       await own;
+    }
+    // What lies before this on their connections has been delivered.
+    for (const relay of relays) {
+      let done: () => void = () => undefined;
+      const fence = new Promise<void>((resolve) => {
+        done = resolve;
+      });
+      await relay.subscribe('fence', () => done()).ready;
+      relay.publish('fence', Uint8Array.of(1));
+      await fence;
     }
     expect(heard).toEqual(['0', '1', '2']);
   });

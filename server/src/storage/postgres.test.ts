@@ -4,11 +4,12 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import postgres from 'postgres';
 import * as framework from 'vitest';
 import { startPostgres } from '../../test/postgres-service.js';
+import { systemClock } from '../clock.js';
 import { sharedStorageContract, storageContract } from './contract.js';
 import { PostgresStorage } from './postgres.js';
 import { DamagedSnapshot, type NewEntry } from './storage.js';
 
-const { afterAll, describe, expect, it, onTestFinished } = framework;
+const { afterAll, describe, expect, it, onTestFinished, vi } = framework;
 
 /** For the tests that let it live. */
 const server = await startPostgres({ until: afterAll });
@@ -114,6 +115,27 @@ describe('[STO] postgres', () => {
     expect(await storage.append({ number: 2, appends: [append('a', 1)] })).toEqual([2]);
   });
 
+  it('[STO-23] a retry of which nobody knows any more whether it was written is refused', async () => {
+    const url = await database();
+    const storage = await open(url);
+    await storage.append({ number: 1, appends: [append('a', 1)] });
+    const other = session(url);
+    await other.unsafe(`BEGIN; SELECT FROM cowrite.rooms WHERE name = 'a' FOR UPDATE`);
+    const batch = { number: 2, appends: [append('a', 2)] };
+    const first = outcome(storage.append(batch));
+    const [backend] = await untilWaiting(url, 1);
+    await session(url)`SELECT pg_terminate_backend(${backend!})`;
+    expect(await first).toBeInstanceOf(Error);
+    await other.unsafe('COMMIT');
+
+    await session(url)`DELETE FROM cowrite.writers`;
+    const later = systemClock.now() + 16 * 24 * 60 * 60 * 1000;
+    const now = vi.spyOn(systemClock, 'now').mockReturnValue(later);
+    onTestFinished(() => now.mockRestore());
+    await expect(storage.append(batch)).rejects.toThrow('batch 2 was written cannot be known');
+    expect(await stored(storage, 'a')).toEqual(texts(1, 1));
+  });
+
   it('[STO-24] several open an empty database at once', async () => {
     const url = await database();
     const stores = await Promise.all(Array.from({ length: 5 }, () => open(url)));
@@ -197,6 +219,17 @@ describe('[STO] postgres', () => {
     expect((await storage.load('a')).lastSeq).toBe(0);
   });
 
+  it('[STO-26] an append waits for the disk by itself, not for what is written after it', async () => {
+    const mortal = await startPostgres({
+      settings: { synchronous_commit: 'off', wal_writer_delay: '10s' },
+    });
+    const url = await database(mortal);
+    await (await open(url)).append({ number: 1, appends: [append('a', 3)] });
+    await mortal.kill();
+    await mortal.restart();
+    expect(await stored(await open(url), 'a')).toEqual(texts(1, 3));
+  });
+
   it('[STO-27] a server that flushes nothing is complained about', async () => {
     const warnings: string[] = [];
     const onWarning = (warning: string) => void warnings.push(warning);
@@ -223,6 +256,34 @@ describe('[STO] postgres', () => {
     expect(await compact(storage, 'a', 4, 5, 0)).toBe(true);
     expect(await storage.readSnapshot('a', 5)).toHaveLength(0);
     expect(await session(url)`SELECT FROM cowrite.snapshot_parts`).toHaveLength(1);
+  });
+
+  it('[STO-28] of what was compacted, refused or removed nothing is left', async () => {
+    const url = await database();
+    // One of them for all that is not an append.
+    const storage = await open(url, { connections: 2 });
+    const sql = session(url);
+    const count = async () => {
+      const [row] = await sql`
+        SELECT (SELECT count(*)::int FROM cowrite.snapshot_parts) AS parts,
+          (SELECT count(*)::int FROM cowrite.updates) AS updates,
+          (SELECT count(*)::int FROM cowrite.quarantine) AS quarantined`;
+      return row;
+    };
+    await storage.append({ number: 1, appends: [append('a', 4)] });
+    expect([
+      await compact(storage, 'a', 0, 2, 10),
+      await compact(storage, 'a', 0, 3, 10),
+      await compact(storage, 'a', 2, 3, 10),
+    ]).toEqual([true, false, true]);
+    expect(await count()).toEqual({ parts: 1, updates: 1, quarantined: 0 });
+    const bytes = Uint8Array.of(0);
+    const snapshot = { seq: 4, update: bytes, stateVector: bytes, deletes: bytes };
+    const quarantined = [{ seq: 4, reason: 'it threw', author: 'ada', update: bytes }];
+    await storage.compact('a', { base: 3, snapshot, quarantined });
+    expect(await count()).toEqual({ parts: 1, updates: 0, quarantined: 1 });
+    await storage.remove('a');
+    expect(await count()).toEqual({ parts: 0, updates: 0, quarantined: 0 });
   });
 
   it('[STO-29] authors and reasons come back as they were, but for what Postgres cannot hold', async () => {

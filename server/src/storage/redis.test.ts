@@ -312,6 +312,62 @@ describe('[STO] redis', () => {
     expect((await storage.readSnapshot('a', 3))?.length).toBe(10);
   });
 
+  it('[STO-38] a snapshot stays for good; of its base, and of one that was refused, nothing does', async () => {
+    const storage = await open();
+    const prefix = `test-${tests}:`;
+    await untilTaken(storage, 1, 1, 2, 3);
+    const compact = (base: number, seq: number) =>
+      storage.compact('a', { base, snapshot: snapshot(seq), quarantined: [] });
+    expect([await compact(0, 1), await compact(1, 2), await compact(1, 3)]).toEqual([
+      true,
+      true,
+      false,
+    ]);
+    expect((await redis.admin.keys(`${prefix}s*`)).sort()).toEqual([`${prefix}snapshot:2:a`]);
+    expect(await redis.admin.ttl(`${prefix}snapshot:2:a`)).toBe(-1);
+  });
+
+  it('[STO-36] a snapshot whose bytes did not all arrive does not take the place of the log', async () => {
+    const storage = await open();
+    const prefix = `test-${tests}:`;
+    await untilTaken(storage, 1, 1);
+    // Somebody evicts what is on its way in, between two of its parts.
+    const compacting = storage.compact('a', {
+      base: 0,
+      snapshot: snapshot(1, new Uint8Array(30_000_000)),
+      quarantined: [],
+    });
+    const outcome = compacting.then(
+      () => 'written',
+      (error: Error) => error.message,
+    );
+    for (;;) {
+      const [staged] = await redis.admin.keys(`${prefix}staged:*`);
+      if (staged !== undefined && (await redis.admin.del(staged)) > 0) break;
+    }
+    expect(await outcome).toContain('NOTSTAGED');
+    expect((await storage.load('a')).tail.map(numberOf)).toEqual([1]);
+  });
+
+  it('[STO-38] seqs go on behind a snapshot that reaches further than the log', async () => {
+    const storage = await open();
+    await storage.compact('a', { base: 0, snapshot: snapshot(7), quarantined: [] });
+    expect((await untilTaken(storage, 1, 1)).seqs).toEqual([8]);
+  });
+
+  it('[STO-36] a room whose description was lost can be read once it is compacted', async () => {
+    const storage = await open();
+    const prefix = `test-${tests}:`;
+    await untilTaken(storage, 1, 1);
+    await redis.admin.del(`${prefix}room:a`);
+    await untilTaken(storage, 2, 2);
+    await expect(storage.load('a')).rejects.toThrow(DamagedSnapshot);
+    expect(await storage.compact('a', { base: 0, snapshot: snapshot(2), quarantined: [] })).toBe(
+      true,
+    );
+    expect((await storage.load('a')).lastSeq).toBe(2);
+  });
+
   it('[STO-38] nothing of a removed room is left', async () => {
     const storage = await open();
     await untilTaken(storage, 1, 1, 2, 3);

@@ -1,0 +1,533 @@
+/** One room's link with the others: a room, a relay and a store that do as the test says. */
+import { pino } from 'pino';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { RoomStandIn } from '../test/room-stand-in.js';
+import { gate, typed } from '../test/support.js';
+import { type AwarenessEntry, encodeAwareness, NULL_STATE } from './awareness.js';
+import { ManualClock } from './clock.js';
+import { Workers } from './compact/workers.js';
+import { Link } from './link.js';
+import { PresenceKeeper } from './presence/keeper.js';
+import { MemoryPresence, PresenceHub } from './presence/memory.js';
+import type { PresentPerson } from './presence/presence.js';
+import { type Content, encodeEnvelope } from './relay/envelope.js';
+import { Snapshots } from './snapshots.js';
+import { MemoryStorage } from './storage/memory.js';
+import { parseUpdate } from './update/parse.js';
+
+const STATE = new TextEncoder().encode('{}');
+const bytes = (seq: number) => Uint8Array.of(seq);
+const person = (client: number, clock = 1, state = STATE) => ({ client, clock, state });
+
+/** Counts what it is asked; answers when it is let. */
+class AskedStorage extends MemoryStorage {
+  asked = 0;
+  held: Promise<void> | undefined;
+  fails = false;
+
+  override async since(name: string, seq: number) {
+    this.asked++;
+    const entries = await super.since(name, seq);
+    await this.held;
+    if (this.fails) throw new Error('away');
+    return entries;
+  }
+}
+
+/** Without a thread. */
+class NoWorkers extends Workers {
+  override async diff(): Promise<undefined> {
+    return undefined;
+  }
+}
+
+async function settled(): Promise<void> {
+  await new Promise<void>((resolve) => setImmediate(resolve));
+}
+
+function setUp() {
+  const clock = new ManualClock();
+  const storage = new AskedStorage();
+  const workers = new NoWorkers({ threads: 1, budget: 1_000, heap: 64 });
+  onTestFinished(() => workers.close());
+  const snapshots = new Snapshots({ storage, workers, maxBytes: 1_000_000 });
+  const logger = pino({ level: 'silent' });
+  const presence = new MemoryPresence(new PresenceHub(clock));
+  const keeper = new PresenceKeeper({ presence, instance: 'this', clock, logger, ttl: 15_000 });
+  onTestFinished(() => keeper.close());
+  const room = new RoomStandIn();
+  const published: Content[] = [];
+  const events: string[] = [];
+  const list = { people: async (): Promise<readonly PresentPerson[]> => [] };
+  let listener: ((message: Uint8Array) => void) | undefined;
+  const subscribed = gate();
+  const link = new Link('room', {
+    instance: 'this',
+    subscribe: (onMessage) => {
+      listener = onMessage;
+      return { ready: subscribed.opened, close: () => void events.push('unsubscribed') };
+    },
+    publish: (content) => void published.push(content),
+    listPresent: () => list.people(),
+    keeper,
+    storage,
+    snapshots,
+    workers,
+    clock,
+    logger,
+    onHeard: ({ origin }) => void events.push(`heard ${origin}`),
+    onPeer: (instance) => void events.push(`peer ${instance}`),
+    onClose: () => void events.push('closed'),
+  });
+  const hear = (content: Content, origin = 'other') =>
+    listener!(encodeEnvelope({ origin, sentAt: 0, content }));
+  const hearStates = (...entries: AwarenessEntry[]) =>
+    hear({ kind: 'awareness', update: encodeAwareness(entries) });
+  const hearUpdates = (first: number, count = 1) =>
+    hear({
+      kind: 'updates',
+      first,
+      updates: Array.from({ length: count }, (_, i) => typed(`${first + i}`)),
+    });
+  let batches = 0;
+  const store = (count: number) => {
+    const entries = Array.from({ length: count }, () => ({ update: bytes(0), author: '' }));
+    return storage.append({ number: ++batches, appends: [{ room: 'room', entries }] });
+  };
+  const compact = (seq: number) => {
+    const snapshot = { seq, update: bytes(1), stateVector: bytes(0), deletes: bytes(0) };
+    return storage.compact('room', { base: 0, snapshot, quarantined: [] });
+  };
+  /** Time for a hole to be filled. */
+  const pass = async (ms: number) => {
+    clock.advance(ms);
+    await settled();
+  };
+  const attached = async () => {
+    await link.attach(room);
+    return room;
+  };
+  const did = () => room.did.splice(0);
+  const said = () => published.splice(0);
+  return {
+    ...{ clock, storage, presence, room, link, list, events, subscribed },
+    ...{ hear, hearStates, hearUpdates, store, compact, pass, attached, did, said },
+  };
+}
+
+describe('[INS-3] what is missing', () => {
+  it('[INS-3] what arrives while the room is loaded is applied behind what was loaded', async () => {
+    const { hearUpdates, attached, did } = setUp();
+    hearUpdates(1, 2);
+    await attached();
+    expect(did()).toEqual(['applied 1', 'applied 2']);
+  });
+
+  it('[INS-3] a hole is filled from the store after 100 ms, and not when it has closed by itself', async () => {
+    const { storage, hearUpdates, store, attached, pass, did } = setUp();
+    await attached();
+    await store(4);
+    hearUpdates(2);
+    await pass(99);
+    hearUpdates(1);
+    await pass(1_000);
+    expect([did(), storage.asked]).toEqual([['applied 1', 'applied 2'], 0]);
+    hearUpdates(4);
+    await pass(99);
+    expect(did()).toEqual([]);
+    await pass(1);
+    expect([did(), storage.asked]).toEqual([['applied 3', 'applied 4'], 1]);
+  });
+
+  it('[INS-3] nor while entries go on arriving', async () => {
+    const { storage, hearUpdates, store, attached, pass } = setUp();
+    await attached();
+    await store(9);
+    for (let seq = 1; seq < 9; seq += 2) {
+      hearUpdates(seq + 2);
+      await pass(60);
+      hearUpdates(seq, 2);
+      await pass(60);
+    }
+    expect(storage.asked).toBe(0);
+  });
+
+  it('[INS-3] an own commit behind entries that have not arrived asks the store for them', async () => {
+    const { room, link, store, attached, pass, did } = setUp();
+    await attached();
+    await store(2);
+    room.places.admitted();
+    room.places.committed(2, 1);
+    link.committed(2, [bytes(2)]);
+    await pass(100);
+    expect([did(), room.head]).toEqual([['applied 1'], 2]);
+  });
+
+  it('[INS-3] what is heard of while the store is asked is asked for next', async () => {
+    const { storage, room, hear, store, attached, pass } = setUp();
+    await attached();
+    await store(2);
+    const { opened, open } = gate();
+    storage.held = opened;
+    hear({ kind: 'snapshot', seq: 2 });
+    await pass(100);
+    await store(2);
+    hear({ kind: 'snapshot', seq: 4 });
+    await pass(1_000);
+    expect([storage.asked, room.head]).toEqual([1, 0]);
+    open();
+    await settled();
+    await pass(100);
+    expect([storage.asked, room.head]).toEqual([2, 4]);
+  });
+
+  it('[INS-3] what the store does not have either is not asked for again and again', async () => {
+    const { storage, room, link, hear, store, attached, pass } = setUp();
+    await attached();
+    hear({ kind: 'snapshot', seq: 9 });
+    await pass(100);
+    expect(storage.asked).toBe(1);
+    await store(1);
+    room.places.admitted();
+    room.places.committed(1, 1);
+    link.committed(1, [bytes(1)]);
+    await pass(1_000);
+    expect(storage.asked).toBe(1);
+  });
+
+  it('[INS-3] a store that fails is asked again', async () => {
+    const { storage, link, room, store, attached, pass } = setUp();
+    await attached();
+    await store(1);
+    storage.fails = true;
+    link.checkHead({ lastSeq: 1, snapshotSeq: 0 }, 0);
+    await pass(100);
+    storage.fails = false;
+    expect([storage.asked, room.head]).toEqual([1, 0]);
+    link.checkHead({ lastSeq: 1, snapshotSeq: 0 }, 0);
+    await pass(100);
+    expect([storage.asked, room.head]).toEqual([2, 1]);
+  });
+
+  it('[INS-3] entries that the log does not have are passed over', async () => {
+    const { storage, room, hear, store, attached, pass, did } = setUp();
+    await attached();
+    await store(3);
+    const since = storage.since.bind(storage);
+    storage.since = async (...args) => (await since(...args))?.filter(({ seq }) => seq !== 2);
+    hear({ kind: 'snapshot', seq: 3 });
+    await pass(100);
+    expect([did(), room.head]).toEqual([['applied 1', 'applied 3'], 3]);
+  });
+
+  it('[INS-3] a message that cannot be used stops none of those behind it', async () => {
+    const { hear, hearUpdates, attached, did } = setUp();
+    await attached();
+    hear({ kind: 'awareness', update: Uint8Array.of(9, 9) });
+    hear({ kind: 'updates', first: 1, updates: [Uint8Array.of(9, 9)] });
+    hearUpdates(1);
+    expect(did()).toEqual(['applied 1']);
+  });
+
+  it('[INS-3] what this instance has sent itself is not for it', async () => {
+    const { hear, events, attached, did } = setUp();
+    await attached();
+    hear({ kind: 'updates', first: 1, updates: [typed('x')] }, 'this');
+    hear({ kind: 'gone' }, 'this');
+    expect([did(), events]).toEqual([[], []]);
+  });
+});
+
+describe('[INS-5] what is in a snapshot by now', () => {
+  it('[INS-5] is taken from there, and what lies behind it from the log', async () => {
+    const { room, hear, store, compact, attached, pass, did } = setUp();
+    await attached();
+    await store(4);
+    await compact(3);
+    hear({ kind: 'snapshot', seq: 3 });
+    await pass(100);
+    expect(did()).toEqual(['merged 3', 'adopted 3', 'applied 4']);
+    expect([room.head, room.snapshotSeq]).toEqual([4, 3]);
+  });
+
+  it('[INS-5] a snapshot that the room reaches is adopted, whoever tells of it', async () => {
+    for (const how of ['message', 'head check'] as const) {
+      const { link, hear, hearUpdates, store, compact, attached, did } = setUp();
+      await attached();
+      await store(2);
+      hearUpdates(1, 2);
+      await compact(2);
+      did();
+      if (how === 'message') hear({ kind: 'snapshot', seq: 2 });
+      else link.checkHead({ lastSeq: 2, snapshotSeq: 2 }, 2);
+      await settled();
+      expect(did()).toEqual(['adopted 2']);
+      link.checkHead({ lastSeq: 2, snapshotSeq: 2 }, 2);
+      await settled();
+      expect(did()).toEqual([]);
+    }
+  });
+
+  it('[INS-5] whoever needs the newest snapshot gets it at once, also beyond the head', async () => {
+    const { link, room, store, compact, attached, did } = setUp();
+    await attached();
+    await store(3);
+    await compact(3);
+    await link.refresh(room);
+    expect(did()).toEqual(['merged 3', 'adopted 3']);
+  });
+
+  it('[INS-14] what is too large to be relayed is told of, and read from the store at once', async () => {
+    const { link, hear, store, attached, did, said } = setUp();
+    await attached();
+    const [half, more] = [new Uint8Array(128 * 1024), new Uint8Array(128 * 1024 + 1)];
+    link.committed(1, [half, half]);
+    link.committed(3, [half, more]);
+    expect(said()).toEqual([
+      { kind: 'updates', first: 1, updates: [half, half] },
+      { kind: 'head', seq: 4 },
+    ]);
+    await store(2);
+    hear({ kind: 'head', seq: 2 });
+    await settled();
+    expect(did()).toEqual(['applied 1', 'applied 2']);
+  });
+
+  it('[INS-15] that the store went back is told to all, and heard', async () => {
+    const { link, hear, attached, did, said } = setUp();
+    await attached();
+    link.lost();
+    expect([said(), did()]).toEqual([[{ kind: 'lost' }], []]);
+    hear({ kind: 'lost' });
+    expect(did()).toEqual(['lost']);
+  });
+
+  it('[INS-5] one that was made here is told of', async () => {
+    const { link, attached, said } = setUp();
+    await attached();
+    link.compacted(7);
+    expect(said()).toEqual([{ kind: 'snapshot', seq: 7 }]);
+  });
+});
+
+describe('[INS-10] how far the store goes', () => {
+  it('[INS-10] less than the room went when it was asked: it has lost entries', async () => {
+    const { link, hearUpdates, attached, did } = setUp();
+    await attached();
+    hearUpdates(1, 3);
+    did();
+    // What has come since the question says nothing.
+    link.checkHead({ lastSeq: 2, snapshotSeq: 0 }, 2);
+    expect(did()).toEqual([]);
+    link.checkHead({ lastSeq: 2, snapshotSeq: 0 }, 3);
+    expect(did()).toEqual(['lost']);
+  });
+
+  it('[INS-4] further than the room: it asks for what it lacks', async () => {
+    const { link, store, attached, pass, did } = setUp();
+    await attached();
+    await store(2);
+    link.checkHead({ lastSeq: 2, snapshotSeq: 0 }, 0);
+    await pass(100);
+    expect(did()).toEqual(['applied 1', 'applied 2']);
+  });
+});
+
+describe('[INS-6] people of other instances', () => {
+  const present = (instance: string, client: number) => ({ ...person(client), instance });
+
+  it('[INS-6] a room is open once those who are present are known, for a second at most', async () => {
+    const { clock, link, room, list, subscribed, did } = setUp();
+    const steps: string[] = [];
+    const opening = (async () => {
+      await link.ready();
+      steps.push('ready');
+      await link.attach(room);
+      steps.push('attached');
+    })();
+    list.people = async () => [present('other', 1), present('this', 2)];
+    await settled();
+    expect(steps).toEqual([]);
+    subscribed.open();
+    await opening;
+    expect(did()).toEqual(['other: 1']);
+    expect(clock.pending).toBe(1);
+
+    const slow = setUp();
+    slow.list.people = () => new Promise(() => undefined);
+    let isOpen = false;
+    const late = (async () => {
+      await slow.link.ready();
+      await slow.link.attach(slow.room);
+      isOpen = true;
+    })();
+    await slow.pass(1_000);
+    await slow.pass(999);
+    expect(isOpen).toBe(false);
+    await slow.pass(1);
+    await late;
+  });
+
+  it('[INS-6] after a gap all are told and asked for; who is missing twice is gone', async () => {
+    const { link, list, hearStates, attached, did } = setUp();
+    await attached();
+    hearStates(person(1), person(2));
+    did();
+    list.people = async () => [present('other', 1)];
+    link.gap();
+    await settled();
+    expect(did()).toEqual(['told all', 'other: 1']);
+    link.gap();
+    await settled();
+    expect(did()).toEqual(['told all', 'other: 1', 'other: 2 gone']);
+  });
+
+  it('[INS-16] after a gap everybody says who is with them; who is not among those has left', async () => {
+    const { room, link, hear, hearStates, attached, did, said } = setUp();
+    await attached();
+    room.sessions.add(7);
+    link.gap();
+    const everybody = { kind: 'everybody', update: encodeAwareness([person(7)]) };
+    expect(said()).toEqual([everybody, { kind: 'who' }]);
+    hear({ kind: 'who' });
+    expect(said()).toEqual([everybody]);
+    hearStates(person(1), person(2));
+    hear({ kind: 'awareness', update: encodeAwareness([person(3)]) }, 'third');
+    did();
+    hear({ kind: 'everybody', update: encodeAwareness([person(2, 2), person(7)]) });
+    expect(did()).toEqual(['other: 1 gone', 'other: 2', 'other: 7', 'probe 7']);
+  });
+
+  it('[INS-6] an instance that leaves is told to the room once, and is a new one when it is back', async () => {
+    const { link, hear, hearStates, events, attached, did } = setUp();
+    await attached();
+    hearStates(person(1));
+    hear({ kind: 'gone' });
+    link.peerLeft('other');
+    link.peerLeft('nobody');
+    hearStates(person(1));
+    expect(did()).toEqual(['other: 1', 'other left', 'other: 1']);
+    expect(events).toEqual([
+      'heard other',
+      'peer other',
+      'heard other',
+      'heard other',
+      'peer other',
+    ]);
+  });
+
+  it('[INS-6] states of those who are here are told at the end of the turn, then every 10 ms, and kept present', async () => {
+    const { clock, presence, link, room, attached, said } = setUp();
+    await attached();
+    const change = (...entries: AwarenessEntry[]) => {
+      room.changes = entries;
+      link.statesChanged();
+    };
+    change(person(1));
+    expect(said()).toEqual([]);
+    clock.turn();
+    await settled();
+    expect(said()).toEqual([{ kind: 'awareness', update: encodeAwareness([person(1)]) }]);
+    expect(await presence.list('room')).toEqual([{ ...person(1), instance: 'this' }]);
+    change(person(1, 2));
+    clock.advance(9);
+    expect(said()).toEqual([]);
+    change(person(1, 2, NULL_STATE));
+    clock.advance(1);
+    await settled();
+    const gone = [person(1, 2, NULL_STATE)];
+    expect(said()).toEqual([{ kind: 'awareness', update: encodeAwareness(gone) }]);
+    expect(await presence.list('room')).toEqual([]);
+  });
+
+  it('[INS-6] a link that closes says its last, and leaves nothing behind', async () => {
+    const { clock, link, room, hear, hearUpdates, events, attached, said, did } = setUp();
+    await attached();
+    hearUpdates(2);
+    room.peers.clear();
+    hear({ kind: 'awareness', update: encodeAwareness([person(1)]) });
+    room.peers.get('other')!.probe(1);
+    events.length = 0;
+    did();
+    said();
+    room.changes = [person(3, 1, NULL_STATE)];
+    link.statesChanged();
+    link.close();
+    link.close();
+    expect(said()).toEqual([
+      { kind: 'awareness', update: encodeAwareness([person(3, 1, NULL_STATE)]) },
+    ]);
+    expect(events).toEqual(['unsubscribed', 'closed']);
+    hearUpdates(1);
+    room.changes = [person(4)];
+    link.statesChanged();
+    clock.turn();
+    expect([did(), said()]).toEqual([[], []]);
+    // The keeper's tick.
+    expect(clock.pending).toBe(1);
+  });
+});
+
+describe('[INS-8] who holds a client', () => {
+  it('[INS-8] another is asked once; without an answer in 3 s it does not', async () => {
+    const { clock, room, hearStates, attached, did, said } = setUp();
+    await attached();
+    hearStates(person(1));
+    did();
+    const peer = room.peers.get('other')!;
+    peer.probe(1);
+    peer.probe(1);
+    expect(said()).toEqual([{ kind: 'probe', instance: 'other', client: 1 }]);
+    clock.advance(2_999);
+    expect(did()).toEqual([]);
+    clock.advance(1);
+    expect(did()).toEqual(['other: 1 gone']);
+  });
+
+  it('[INS-8] while it says so, or its states arrive, it does', async () => {
+    const { clock, room, hear, hearStates, attached, did } = setUp();
+    await attached();
+    hearStates(person(1));
+    const peer = room.peers.get('other')!;
+    peer.probe(1);
+    hear({ kind: 'held', client: 1 });
+    clock.advance(5_000);
+    peer.probe(1);
+    hearStates(person(1, 2));
+    clock.advance(5_000);
+    expect(did()).toEqual(['other: 1', 'other: 1']);
+  });
+
+  it('[INS-8] when it is asked itself it looks, and says what it finds', async () => {
+    const { room, hear, attached, did, said } = setUp();
+    await attached();
+    room.sessions.add(1);
+    hear({ kind: 'probe', instance: 'another', client: 1 });
+    expect([did(), said()]).toEqual([[], []]);
+    hear({ kind: 'probe', instance: 'this', client: 1 });
+    expect([did(), said()]).toEqual([['probe 1'], [{ kind: 'held', client: 1 }]]);
+    hear({ kind: 'probe', instance: 'this', client: 2 });
+    expect(said()).toEqual([
+      { kind: 'awareness', update: encodeAwareness([person(2, 0, NULL_STATE)]) },
+    ]);
+  });
+
+  it('[INS-8] who is claimed by another instance is asked for a sign of life', async () => {
+    const { room, hearStates, attached, did } = setUp();
+    await attached();
+    room.sessions.add(1);
+    hearStates(person(1), person(2));
+    expect(did()).toEqual(['other: 1', 'other: 2', 'probe 1']);
+  });
+
+  it('[INS-9] an instance has written what it typed, not what was pasted', async () => {
+    const { room, hear, hearStates, attached } = setUp();
+    await attached();
+    hearStates(person(1));
+    const peer = room.peers.get('other')!;
+    const [small, large] = [typed('x'), typed('x'.repeat(5_000))];
+    hear({ kind: 'updates', first: 1, updates: [small, large] });
+    const author = (update: Uint8Array) => parseUpdate(update).blocks[0]!.client;
+    expect([peer.hasWritten(author(small)), peer.hasWritten(author(large))]).toEqual([true, false]);
+  });
+});
