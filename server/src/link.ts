@@ -138,7 +138,7 @@ export class Link {
   #isRepairing = false;
   #statesTimer: Timer | undefined;
   #lastStates = Number.NEGATIVE_INFINITY;
-  readonly #probes = new Map<number, Timer>();
+  readonly #probes = new Map<number, { readonly instance: string; readonly timer: Timer }>();
   /** While lists of who is present are asked for: who has left since, whom they may still hold. */
   readonly #leftSince = new Set<string>();
   #listing = 0;
@@ -172,7 +172,7 @@ export class Link {
     this.#subscription.close();
     this.#holeTimer?.cancel();
     this.#statesTimer?.cancel();
-    for (const timer of this.#probes.values()) timer.cancel();
+    for (const { timer } of this.#probes.values()) timer.cancel();
     this.#options.onClose();
   }
 
@@ -317,6 +317,10 @@ export class Link {
     const peer = this.#peers.get(instance);
     if (peer === undefined) return;
     this.#peers.delete(instance);
+    // What it held is free: there is nobody to be asked any more.
+    for (const [client, probe] of this.#probes) {
+      if (probe.instance === instance) this.#answered(client);
+    }
     this.#room?.peerLeft(peer);
   }
 
@@ -333,11 +337,11 @@ export class Link {
       const entry = { client, clock: 0, state: NULL_STATE };
       this.#room?.remoteStates(this.#peer(instance), [entry]);
     });
-    this.#probes.set(client, timer);
+    this.#probes.set(client, { instance, timer });
   }
 
   #answered(client: number): void {
-    this.#probes.get(client)?.cancel();
+    this.#probes.get(client)?.timer.cancel();
     this.#probes.delete(client);
   }
 

@@ -92,6 +92,29 @@ describe('[INS] instances', () => {
     expect(stored.getText('t').length).toBe(100);
   });
 
+  it('[INS-2] what is committed while a room is loaded elsewhere is not missing there', async () => {
+    const deployment = new Deployment();
+    const quiet = { limits: { headCheckMs: 3_600_000 } };
+    const [one, two] = await Promise.all([deployment.start(quiet), deployment.start(quiet)]);
+    const ada = yWebsocket(one, 'room');
+    await synced(ada);
+    const store = deployment.stores[1]!;
+    const [asked, answered] = [gate(), gate()];
+    const load = store.load.bind(store);
+    store.load = async (room) => {
+      const stored = await load(room);
+      asked.open();
+      await answered.opened;
+      return stored;
+    };
+    const bob = yWebsocket(two, 'room');
+    await asked.opened;
+    ada.doc.getText('t').insert(0, 'meanwhile');
+    await untilStored(deployment.storage, 1);
+    answered.open();
+    await untilDoc(bob.doc, () => bob.doc.getText('t').toString() === 'meanwhile');
+  });
+
   it('[INS-3] whatever the relay loses, doubles and reorders, all instances hold the same in the end', async () => {
     const dice = Dice.announced('[INS-3]');
     const deployment = new Deployment();
