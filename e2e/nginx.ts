@@ -93,7 +93,13 @@ export class Nginx {
   }
 
   async #health(): Promise<Response | undefined> {
-    return await fetch(`${this.url}/health`).catch(() => undefined);
+    try {
+      return await fetch(`${this.url}/health`);
+    } catch (error) {
+      // What fetch throws while nothing listens there yet.
+      if (error instanceof TypeError) return undefined;
+      throw error;
+    }
   }
 }
 

@@ -88,9 +88,15 @@ describe('[PRS] redis', () => {
     onTestFinished(() => redis.service.resume());
     await expect(presence.list('a')).rejects.toThrow();
     redis.service.resume();
-    for (;;) {
-      const people = await presence.list('a').catch(() => undefined);
-      if (people !== undefined) break;
+    // Until it has connected again it rejects, and says why.
+    for (let isBack = false; !isBack; ) {
+      isBack = await presence.list('a').then(
+        () => true,
+        (error: unknown) => {
+          expect(error).toBeInstanceOf(Error);
+          return false;
+        },
+      );
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
   });
