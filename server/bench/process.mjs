@@ -54,6 +54,7 @@ export async function startServer({ name = 'cowrite', core, env = {} } = {}) {
   child.stdout.resume();
   return {
     name,
+    pid: child.pid,
     url: `ws://127.0.0.1:${port}${rooms}`,
     cpuSeconds() {
       const [, user, system] = /\) .(?: \S+){10} (\d+) (\d+)/.exec(read('stat'));

@@ -109,7 +109,7 @@ async function crowd(url, readers) {
   });
 }
 
-/** A socket that has joined; what it reads it throws away unparsed, so that a thousand cost little. */
+/** A socket that has joined, and answers pings; what else it reads it steps over, so that a thousand cost little. */
 async function rawReader(url) {
   const { hostname, port, pathname } = new URL(url);
   const socket = connectTcp({ host: hostname, port: Number(port) });
@@ -120,8 +120,43 @@ async function rawReader(url) {
   await new Promise((resolve) => socket.once('data', resolve));
   // A masked step 1 with an empty state vector (mask of zeros).
   socket.write(Buffer.from([0x82, 0x84, 0, 0, 0, 0, 0, 0, 1, 0]));
-  socket.on('data', () => undefined);
+  socket.on('data', answerPings(socket));
   return socket;
+}
+
+/** Steps from frame to frame. A header that is cut by the end of what was read is put together again. */
+function answerPings(socket) {
+  let rest = Buffer.alloc(0);
+  let skip = 0;
+  return (data) => {
+    let at = Math.min(skip, data.length);
+    skip -= at;
+    if (at === data.length) return;
+    const bytes = rest.length === 0 ? data : Buffer.concat([rest, data]);
+    while (bytes.length - at >= 10 || (bytes.length - at >= 2 && (bytes[at + 1] & 127) < 126)) {
+      const short = bytes[at + 1] & 127;
+      const [header, length] =
+        short < 126
+          ? [2, short]
+          : short === 126
+            ? [4, bytes.readUInt16BE(at + 2)]
+            : [10, Number(bytes.readBigUInt64BE(at + 2))];
+      const isPing = (bytes[at] & 15) === 9;
+      if (isPing && bytes.length - at < header + length) break;
+      if (isPing) {
+        const payload = bytes.subarray(at + header, at + header + length);
+        // A mask of zeros.
+        socket.write(Buffer.concat([Buffer.from([0x8a, 0x80 | length, 0, 0, 0, 0]), payload]));
+      }
+      at += header + length;
+      if (at > bytes.length) {
+        skip = at - bytes.length;
+        rest = Buffer.alloc(0);
+        return;
+      }
+    }
+    rest = Buffer.from(bytes.subarray(at));
+  };
 }
 
 /** Two people: the time from one's keystroke to the other's screen. */

@@ -16,7 +16,7 @@ import type { Tail } from './update/tail.js';
 
 /** Where frames for one peer go. */
 export interface Outlet {
-  /** Bytes that were sent and that the kernel has not taken. */
+  /** Bytes that were sent and that wait for the peer, here or in the kernel. */
   readonly buffered: number;
   send(frame: Frame): void;
   close(code: number, reason: string): void;
@@ -59,8 +59,8 @@ const SLOWEST = 64;
 
 /** With this many receivers or fewer a flush is so cheap that it need not wait. */
 const SMALL_ROOM = 8;
-/** Milliseconds of one flush in one turn of the loop. */
-const SLICE_MS = 2;
+/** Milliseconds of one flush in one turn of the loop; a keystroke elsewhere waits for a few turns. */
+const SLICE_MS = 1;
 const DELAY_PER_RECEIVER = 0.25;
 const LONGEST_DELAY = 50;
 

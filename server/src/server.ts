@@ -29,7 +29,7 @@ import { Transport, UpgradeRefused } from './transport.js';
 export interface Limits {
   /** Bytes of one message from a client; beyond it the socket is closed with 1009. Default 32 MiB. */
   readonly maxMessageBytes: number;
-  /** Bytes that may wait for one socket before it is skipped until it has caught up. Default 1 MiB. */
+  /** Bytes that may wait for one socket before it is skipped until it has caught up. Default 256 KiB. */
   readonly highWaterBytes: number;
   /** Milliseconds that a socket may stay behind, beside what its backlog takes at 64 KB/s. Default 30 000. */
   readonly behindMs: number;
@@ -121,7 +121,7 @@ export interface CowriteServer {
 
 const DEFAULTS: Limits = {
   maxMessageBytes: 32 * 1024 * 1024,
-  highWaterBytes: 1024 * 1024,
+  highWaterBytes: 256 * 1024,
   behindMs: 30_000,
   maxUnsavedBytes: 64 * 1024 * 1024,
   snapshotCacheBytes: 128 * 1024 * 1024,

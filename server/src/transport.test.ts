@@ -6,10 +6,18 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 import { ManualClock } from './clock.js';
 import { encodeFrame } from './frame.js';
-import { type Connection, Transport } from './transport.js';
+import { type Connection, type ConnectionEvents, Transport } from './transport.js';
 
 /** As in transport.ts: a connection gives its socket no more while this much lies there. */
 const SOCKET_BUFFER = 256 * 1024;
+
+const DEAF: ConnectionEvents = {
+  onMessage: () => undefined,
+  onText: () => undefined,
+  onDrain: () => undefined,
+  onClose: () => undefined,
+  onHeartbeat: () => undefined,
+};
 
 /** A client, and the server's end of its socket. */
 async function connected(): Promise<{ client: WebSocket; connection: Connection }> {
@@ -63,8 +71,8 @@ describe('[WIRE] frames on a socket', () => {
 
     client.pause();
     // All in one turn, in which the socket takes nothing more once the kernel is full.
-    while (connection.buffered === 0) send(30_000);
-    const left = () => SOCKET_BUFFER - 1 - connection.buffered;
+    while (connection.untaken === 0) send(30_000);
+    const left = () => SOCKET_BUFFER - 1 - connection.untaken;
     while (left() > 60_000) send(30_000);
     send(left() - overhead);
     expect(left()).toBe(0);
@@ -76,5 +84,47 @@ describe('[WIRE] frames on a socket', () => {
     expect(Buffer.concat(received).equals(Buffer.concat(sent))).toBe(true);
     expect(pings).toBeGreaterThanOrEqual(3);
     expect(connection.isOpen).toBe(true);
+  });
+
+  it('[FAN-4] what a peer leaves unread in the kernel counts as waiting, until it has read it', async () => {
+    const { client, connection } = await connected();
+    let drains = 0;
+    const drained = new Promise<void>((resolve) => {
+      connection.events = {
+        ...DEAF,
+        onDrain: () => {
+          drains++;
+          resolve();
+        },
+      };
+    });
+    client.pause();
+    const frame = encodeFrame({ type: 'update', update: new Uint8Array(50_000) });
+    const sent = 20 * frame.size;
+    for (let i = 0; i < 20; i++) {
+      connection.send(frame);
+      // The kernel has taken it, or not: that makes no difference here.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(connection.buffered).toBe(sent - 256 * 1024);
+    expect(drains).toBe(0);
+    client.resume();
+    await drained;
+    expect(connection.buffered).toBe(0);
+  });
+
+  it('[FAN-4] a peer that says it has read more than it was sent is not believed', async () => {
+    const { client, connection } = await connected();
+    client.pause();
+    const frame = encodeFrame({ type: 'update', update: new Uint8Array(50_000) });
+    for (let i = 0; i < 20; i++) connection.send(frame);
+    const before = connection.buffered;
+    const heard = new Promise<void>((resolve) => {
+      connection.events = { ...DEAF, onMessage: () => resolve() };
+    });
+    for (const lie of [Buffer.alloc(6, 0xff), Buffer.alloc(3), Buffer.alloc(0)]) client.pong(lie);
+    client.send(Buffer.from([1]));
+    await heard;
+    expect(connection.buffered).toBe(before);
   });
 });

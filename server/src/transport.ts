@@ -2,8 +2,9 @@
  * Sockets: the upgrade, the frames in and out, backpressure, dead peers.
  *
  * Invariants: what a connection holds for its peer is the frames it was given
- * and nothing else, and it tells how much that is; a socket that neither sends
- * nor answers a ping is closed within two heartbeats.
+ * and nothing else, and it tells how much that is; so it does of what lies in the
+ * kernel unread, where a peer that stopped reading would cost megabytes unseen; a
+ * socket that neither sends nor answers a ping is closed within two heartbeats.
  */
 import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
@@ -43,7 +44,7 @@ export interface ConnectionEvents {
   onMessage(bytes: Uint8Array): void;
   /** The peer sent something that is not a binary frame. */
   onText(): void;
-  /** What was waiting has been handed to the kernel. */
+  /** Nothing waits any more, as {@link Connection.buffered} counts it. */
   onDrain(): void;
   onClose(code: number): void;
   /** Called at every heartbeat. */
@@ -52,6 +53,10 @@ export interface ConnectionEvents {
 
 /** Bytes that may lie in Node's own queue of a socket; the rest waits as shared frames. */
 const SOCKET_BUFFER = 256 * 1024;
+/** Bytes behind the last that the peer has read, from which on it is asked how far it is. */
+const ASK_BYTES = 128 * 1024;
+/** Bytes that may be on their way to the peer; those beyond are taken to lie unread in some kernel. */
+const IN_FLIGHT = 256 * 1024;
 
 export class Connection {
   readonly #webSocket: WebSocket;
@@ -61,6 +66,10 @@ export class Connection {
   /** Chunks that the socket has not been given yet, in order. */
   #queue: Frame['chunks'][number][] = [];
   #queuedBytes = 0;
+  /** Bytes that the socket was given; those of them that a ping asked about; those that its answer says were read. */
+  #written = 0;
+  #asked = 0;
+  #read = 0;
   #lastHeard: number;
   #lastSent: number;
   #closing: Timer | undefined;
@@ -81,8 +90,9 @@ export class Connection {
     webSocket.on('ping', () => {
       this.#lastHeard = clock.now();
     });
-    webSocket.on('pong', () => {
+    webSocket.on('pong', (data) => {
       this.#lastHeard = clock.now();
+      this.#answered(data);
     });
     webSocket.on('close', (code) => {
       this.#closing?.cancel();
@@ -111,8 +121,18 @@ export class Connection {
   }
 
   /** Bytes given to this connection that the kernel has not taken. */
-  get buffered(): number {
+  get untaken(): number {
     return this.#queuedBytes + this.#socket.writableLength;
+  }
+
+  /**
+   * Bytes given to this connection that wait for the peer: those that the kernel has
+   * not taken, and those that it has and that the peer leaves unread, beyond what may
+   * well be on its way. A peer that answers no pings counts as one that does not read.
+   */
+  get buffered(): number {
+    const unread = this.#written - this.#read - IN_FLIGHT;
+    return this.#queuedBytes + Math.max(this.#socket.writableLength, unread);
   }
 
   get isOpen(): boolean {
@@ -124,7 +144,8 @@ export class Connection {
     if (!this.isOpen) return;
     this.#lastSent = this.#clock.now();
     if (this.#queue.length === 0 && frame.chunks.length === 1) {
-      for (const part of frame.chunks[0]!) this.#socket.write(part);
+      this.#write(frame.chunks[0]!);
+      this.#askHowFar();
       return;
     }
     for (const chunk of frame.chunks) this.#queue.push(chunk);
@@ -135,17 +156,44 @@ export class Connection {
   #pump(): void {
     let next = 0;
     while (next < this.#queue.length && this.#socket.writableLength < SOCKET_BUFFER) {
-      // All parts of a chunk at once: between a header and its payload nothing may pass, not even a ping.
-      for (const part of this.#queue[next++]!) {
-        this.#queuedBytes -= part.length;
-        if (this.isOpen) this.#socket.write(part);
-      }
+      const parts = this.#queue[next++]!;
+      for (const part of parts) this.#queuedBytes -= part.length;
+      if (this.isOpen) this.#write(parts);
     }
     if (next > 0) this.#queue.splice(0, next);
+    this.#askHowFar();
   }
 
+  /** All parts of a chunk at once: between a header and its payload nothing may pass, not even a ping. */
+  #write(parts: Frame['chunks'][number]): void {
+    for (const part of parts) {
+      this.#written += part.length;
+      this.#socket.write(part);
+    }
+  }
+
+  /** A ping is answered once what was sent before it is read; it carries how much that was. */
   ping(): void {
-    if (this.isOpen) this.#webSocket.ping();
+    if (!this.isOpen) return;
+    this.#asked = this.#written;
+    const payload = Buffer.allocUnsafe(6);
+    payload.writeUIntBE(this.#asked, 0, 6);
+    this.#webSocket.ping(payload);
+  }
+
+  #askHowFar(): void {
+    const isAsked = this.#asked > this.#read;
+    if (!isAsked && this.#written - this.#read >= ASK_BYTES) this.ping();
+  }
+
+  #answered(payload: Buffer): void {
+    if (payload.length !== 6) return;
+    const read = payload.readUIntBE(0, 6);
+    // Whoever lies about this has its own socket fill up, and nothing else.
+    if (read <= this.#read || read > this.#asked) return;
+    this.#read = read;
+    this.#askHowFar();
+    if (this.buffered === 0) this.events?.onDrain();
   }
 
   /** Stops reading: what the peer sends waits in its and the kernel's buffers. */
