@@ -83,7 +83,7 @@ describe('[RLY] redis', () => {
     const gap = new Promise<void>((resolve) => relay.onGap(resolve));
     relay.reconnect();
     await gap;
-    const channels = (await redis.admin.pubsub('CHANNELS', `test-${tests}:*`)) as string[];
+    const channels = (await redis.admin.pubsub('CHANNELS', `test-${tests}:0:*`)) as string[];
     expect(channels.length).toBe(10_001);
   });
 
@@ -100,6 +100,48 @@ describe('[RLY] redis', () => {
     // Commands of one connection are answered in order.
     await relay.subscribe('c', () => undefined).ready;
     expect((await count()).filter((n) => typeof n === 'number')).toEqual([0, 0]);
+  });
+
+  it('[RLY-16] what a turn says on many channels is one command, and keeps its order', async () => {
+    const prefix = `test-${++tests}:`;
+    const relays = await Promise.all(
+      Array.from({ length: 3 }, () => RedisRelay.open(redis.service.url, { prefix })),
+    );
+    onTestFinished(async () => void (await Promise.all(relays.map((relay) => relay.close()))));
+    const [from, ...others] = relays;
+    const heard: string[] = [];
+    const listen = async (relay: RedisRelay, name: string): Promise<void> => {
+      await relay.subscribe(name, ([value]) => heard.push(`${name}${value}`)).ready;
+    };
+    await listen(others[0]!, 'a');
+    await listen(others[1]!, 'b');
+    const publishes = async () => {
+      const info = await redis.admin.info('commandstats');
+      return Number(/cmdstat_publish:calls=(\d+)/.exec(info)?.[1] ?? 0);
+    };
+    /** Each turn says a number on four channels; resolves once all have heard it. */
+    const turn = async (value: number, channels = ['a', 'b', 'c', 'd']) => {
+      for (const channel of channels) from!.publish(channel, Uint8Array.of(value));
+      await until(() => heard.length === 2);
+      return heard.splice(0).sort();
+    };
+    const before = await publishes();
+    expect(await turn(1)).toEqual(['a1', 'b1']);
+    // Four are more than three instances: one command again. Two are fewer: one each.
+    expect(await turn(2)).toEqual(['a2', 'b2']);
+    expect((await publishes()) - before).toBe(2);
+    expect(await turn(3, ['a', 'b'])).toEqual(['a3', 'b3']);
+    expect((await publishes()) - before).toBe(4);
+    for (let i = 0; i < 100; i++) {
+      for (let k = 0; k <= i % 7; k++) from!.publish('a', Uint8Array.of(i));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    from!.publish('b', Uint8Array.of(0));
+    await until(() => heard.includes('b0'));
+    const values = heard
+      .filter((said) => said.startsWith('a'))
+      .map((said) => Number(said.slice(1)));
+    expect(values).toEqual(values.toSorted((a, b) => a - b));
   });
 
   it('[RLY-12] what a Redis that stops answering makes it keep is bounded', async () => {

@@ -2,7 +2,8 @@
  * The relay through Redis's publish and subscribe.
  *
  * Two connections, whatever the number of channels: one publishes, one is
- * subscribed. What a turn of the loop publishes leaves in one write.
+ * subscribed. What a turn of the loop publishes leaves in one write, and in few
+ * commands (`bundle.ts`).
  *
  * Invariants: what the server was told on the subscriber's connection follows
  * what is wanted, with at most one change of a channel on its way, in order, so
@@ -24,6 +25,7 @@ import {
   firstAttempt,
   type RedisOptions,
 } from '../redis.js';
+import { type Addressed, bundled, decodeBundle, encodeBundle } from './bundle.js';
 import type { Relay, Subscription } from './relay.js';
 
 /** Bytes that may be on their way to Redis without an answer. */
@@ -31,6 +33,8 @@ const MAX_UNANSWERED_BYTES = 16 * 1024 * 1024;
 /** What a message costs beside its bytes, so that a flood of tiny ones is bounded too. */
 const MESSAGE_OVERHEAD = 200;
 const CHANNELS_PER_COMMAND = 1_000;
+/** Milliseconds for which the number of instances is believed that a bundle's PUBLISH was answered with. */
+const COUNT_HOLDS_MS = 10_000;
 
 type Listener = (message: Uint8Array) => void;
 
@@ -42,14 +46,11 @@ interface Channel {
   waiting: (() => void)[];
 }
 
-interface Outgoing {
-  readonly channel: string;
-  readonly message: Uint8Array;
-}
-
 export class RedisRelay implements Relay {
   readonly name = 'redis';
   readonly #prefix: string;
+  /** The channel that every instance hears. Those of rooms have one colon more. */
+  readonly #everybody: string;
   readonly #publisher: Redis;
   readonly #subscriber: Redis;
   readonly #onWarning: (line: string) => void;
@@ -57,7 +58,8 @@ export class RedisRelay implements Relay {
   /** Channels of which the server may have to be told something. */
   readonly #changed = new Set<string>();
   readonly #gapListeners: (() => void)[] = [];
-  #outgoing: Outgoing[] = [];
+  #outgoing: Addressed[] = [];
+  #instances = { count: 0, until: 0 };
   #unansweredBytes = 0;
   #dropped = 0;
   /** Counts the subscriber's connections, so that a late answer to an earlier one is known as such. */
@@ -72,7 +74,13 @@ export class RedisRelay implements Relay {
     this.#onWarning = options.onWarning ?? (() => undefined);
     this.#publisher = connectRedis(url, 'publisher', options);
     this.#subscriber = connectRedis(url, 'subscriber', options);
-    this.#prefix = `${prefix}${this.#publisher.options.db ?? 0}:`;
+    this.#everybody = `${prefix}${this.#publisher.options.db ?? 0}`;
+    this.#prefix = `${this.#everybody}:`;
+    this.#listen(this.#everybody, (bundle) => {
+      for (const { channel, message } of decodeBundle(bundle) ?? []) {
+        this.#deliver(this.#prefix + channel, message);
+      }
+    });
     this.#subscriber.on('messageBuffer', (channel: Buffer, message: Buffer) =>
       this.#deliver(channel.toString(), message),
     );
@@ -113,11 +121,14 @@ export class RedisRelay implements Relay {
   publish(channel: string, message: Uint8Array): void {
     if (this.#isClosed) return;
     if (this.#outgoing.length === 0) systemClock.soon(() => this.#send());
-    this.#outgoing.push({ channel: this.#prefix + channel, message });
+    this.#outgoing.push({ channel, message });
   }
 
   subscribe(channel: string, listener: Listener): Subscription {
-    const name = this.#prefix + channel;
+    return this.#listen(this.#prefix + channel, listener);
+  }
+
+  #listen(name: string, listener: Listener): Subscription {
     const entry = { listener };
     let state = this.#channels.get(name);
     if (state === undefined) {
@@ -157,7 +168,7 @@ export class RedisRelay implements Relay {
     await new Promise<void>((resolve) => state.waiting.push(resolve));
   }
 
-  #deliver(channel: string, message: Buffer): void {
+  #deliver(channel: string, message: Uint8Array): void {
     const state = this.#channels.get(channel);
     if (state === undefined || this.#isClosed) return;
     for (const entry of [...state.listeners]) {
@@ -176,13 +187,18 @@ export class RedisRelay implements Relay {
     }
     const pipeline = this.#publisher.pipeline();
     let bytes = 0;
-    for (const { channel, message } of outgoing) {
-      const cost = message.length + MESSAGE_OVERHEAD;
+    let bundle = -1;
+    for (const messages of bundled(outgoing, this.#knownInstances())) {
+      const isBundle = messages.length > 1;
+      const message = isBundle ? encodeBundle(messages) : messages[0]!.message;
+      const cost = message.length + messages.length * MESSAGE_OVERHEAD;
       if (this.#unansweredBytes + bytes + cost > MAX_UNANSWERED_BYTES) {
-        this.#dropped++;
+        this.#dropped += messages.length;
         continue;
       }
       bytes += cost;
+      if (isBundle) bundle = pipeline.length;
+      const channel = isBundle ? this.#everybody : this.#prefix + messages[0]!.channel;
       pipeline.publish(channel, asBuffer(message));
     }
     if (pipeline.length === 0) return;
@@ -191,7 +207,17 @@ export class RedisRelay implements Relay {
       this.#unansweredBytes -= bytes;
       const [error] = results?.[0] ?? [];
       if (isRefusal(error)) this.#refused(error);
+      const heard = results?.[bundle]?.[1];
+      if (typeof heard === 'number') {
+        this.#instances = { count: heard, until: systemClock.now() + COUNT_HOLDS_MS };
+      }
     });
+  }
+
+  /** A bundle is the way to learn it, so without a count there is said to be one. */
+  #knownInstances(): number {
+    const { count, until } = this.#instances;
+    return systemClock.now() < until ? count : 1;
   }
 
   #change(name: string): void {
