@@ -32,7 +32,7 @@ export function pinned(core, command, args) {
 export async function startServer({ name = 'cowrite', core, env = {} } = {}) {
   const { script, rooms } = SERVERS[name];
   const folder = mkdtempSync(join(tmpdir(), 'cowrite-bench-'));
-  const [command, args] = pinned(core, process.execPath, [script]);
+  const [command, args] = pinned(core, process.execPath, [...(process.env.NODE_FLAGS?.split(' ') ?? []), script]);
   const port = await freePort();
   const child = spawn(command, args, {
     env: {
