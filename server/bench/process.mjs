@@ -32,7 +32,7 @@ export function pinned(core, command, args) {
 export async function startServer({ name = 'cowrite', core, env = {} } = {}) {
   const { script, rooms } = SERVERS[name];
   const folder = mkdtempSync(join(tmpdir(), 'cowrite-bench-'));
-  const [command, args] = pinned(core, process.execPath, [...(process.env.NODE_FLAGS?.split(' ') ?? []), script]);
+  const [command, args] = pinned(core, process.execPath, [script]);
   const port = await freePort();
   const child = spawn(command, args, {
     env: {
@@ -54,7 +54,6 @@ export async function startServer({ name = 'cowrite', core, env = {} } = {}) {
   child.stdout.resume();
   return {
     name,
-    pid: child.pid,
     url: `ws://127.0.0.1:${port}${rooms}`,
     cpuSeconds() {
       const [, user, system] = /\) .(?: \S+){10} (\d+) (\d+)/.exec(read('stat'));
