@@ -2,7 +2,7 @@
 import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { RoomStandIn } from '../test/room-stand-in.js';
-import { gate } from '../test/support.js';
+import { gate, settled } from '../test/support.js';
 import { encodeAwareness } from './awareness.js';
 import { ManualClock } from './clock.js';
 import { Workers } from './compact/workers.js';
@@ -47,10 +47,6 @@ class TestStorage extends MemoryStorage {
     if (this.fails) throw new Error('away');
     return heads;
   }
-}
-
-async function settled(): Promise<void> {
-  await new Promise<void>((resolve) => setImmediate(resolve));
 }
 
 function setUp() {
@@ -143,7 +139,7 @@ describe('[INS-7] who is there', () => {
     const { room } = await two.open();
     const here = await one.open();
     here.room.changes = [{ client: 1, clock: 1, state: STATE }];
-    here.link.statesChanged();
+    here.link.people.statesChanged();
     clock.advance(BEAT);
     await settled();
     expect(await two.presence.list('room')).toHaveLength(1);

@@ -23,9 +23,10 @@ import type { Codec } from './dialect.js';
 import { Fanout, type FanoutOptions, type Receiver } from './fanout.js';
 import type { Frame } from './frame.js';
 import type { Instances } from './instances.js';
-import { type Link, type LinkedRoom, Peer } from './link.js';
+import type { Link, LinkedRoom } from './link.js';
 import { type LoadedRoom, loadRoom } from './load.js';
 import type { Log, LogRoom } from './log.js';
+import { Peer } from './people.js';
 import type { Snapshots } from './snapshots.js';
 import type { NewEntry, Quarantined, SnapshotMeta, Storage } from './storage/storage.js';
 import type { MayWrite, Missing } from './update/admit.js';
@@ -340,7 +341,7 @@ export class Room implements LogRoom, LinkedRoom {
   #awarenessChanged(): void {
     if (!this.awareness.hasChanges) return;
     this.fanout.schedule();
-    this.#link?.statesChanged();
+    this.#link?.people.statesChanged();
   }
 
   overflowed(): void {
@@ -465,7 +466,7 @@ export class Room implements LogRoom, LinkedRoom {
 
   tellAllHere(): void {
     this.awareness.changeAllHere();
-    this.#link?.statesChanged();
+    this.#link?.people.statesChanged();
   }
 
   here(): AwarenessEntry[] {

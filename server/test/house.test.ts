@@ -16,8 +16,9 @@ const FLOORS = [
   ['compactor'],
   ['contents'],
   [
-    'link',
     'instances',
+    'link',
+    'people',
     'load',
     'fanout',
     'log',
