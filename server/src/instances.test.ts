@@ -188,16 +188,18 @@ describe('[FLT-10] a connection that carries nothing', () => {
 });
 
 describe('[INS-4] what the relay may have lost', () => {
-  it('[INS-4] after a gap the others hear of this instance, the store is asked, and every room catches up', async () => {
+  it('[INS-4] after a gap the others hear of this instance, the store is asked, and every room says who is there', async () => {
     const { clock, start } = setUp();
     const [one, two] = [start(), start()];
-    const { room } = await one.open();
+    const [{ room }, elsewhere] = [await one.open(), await two.open()];
+    room.sessions.add(7);
     one.relay.disconnect();
     one.relay.connect();
     clock.turn();
     await settled();
     expect(two.instances.others).toBe(1);
-    expect([one.storage.asked, room.did]).toEqual([[['room']], ['told all']]);
+    expect(one.storage.asked).toEqual([['room']]);
+    expect(elsewhere.room.did).toEqual([`${one.instances.id}: 7`]);
   });
 
   it('[INS-10] a head is compared with where the room was when the store was asked', async () => {

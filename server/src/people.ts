@@ -29,8 +29,6 @@ export interface PeopledRoom {
   peerLeft(peer: Peer): void;
   /** Asks the session that holds this client for a sign of life. @returns whether one does */
   probe(client: number): boolean;
-  /** The states of all whom sessions here hold are told once more. */
-  tellAllHere(): void;
   /** The states of all whom sessions here hold. */
   here(): AwarenessEntry[];
   /** States that sessions here have changed since the last call. */
@@ -142,13 +140,18 @@ export class People {
     this.#statesTimer = undefined;
     const entries = this.#room?.takeChangesHere() ?? [];
     if (this.#isClosed || entries.length === 0) return;
-    const { keeper, publish, clock } = this.#options;
+    const { publish, clock } = this.#options;
     this.#lastStates = clock.now();
-    for (const { client, clock: at, state } of entries) {
-      if (isNull(state)) keeper.remove(this.#name, client);
-      else keeper.set({ room: this.#name, client, clock: at, state });
-    }
+    this.#keep(entries);
     publish({ kind: 'awareness', update: encodeAwareness(entries) });
+  }
+
+  #keep(entries: readonly AwarenessEntry[]): void {
+    const { keeper } = this.#options;
+    for (const { client, clock, state } of entries) {
+      if (isNull(state)) keeper.remove(this.#name, client);
+      else keeper.set({ room: this.#name, client, clock, state });
+    }
   }
 
   /** What another instance says. @throws {UpdateRefused} */
@@ -245,8 +248,9 @@ export class People {
   async gap(): Promise<void> {
     const room = this.#room;
     if (room === undefined || this.#isClosed) return;
-    room.tellAllHere();
     this.#tellEverybody(room);
+    // What the relay forgot, the presence store may have forgotten, too.
+    this.#keep(room.here());
     this.#options.publish({ kind: 'who' });
     await this.reconcile();
   }

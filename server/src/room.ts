@@ -464,11 +464,6 @@ export class Room implements LogRoom, LinkedRoom {
     return true;
   }
 
-  tellAllHere(): void {
-    this.awareness.changeAllHere();
-    this.#link?.people.statesChanged();
-  }
-
   here(): AwarenessEntry[] {
     return this.awareness.here();
   }

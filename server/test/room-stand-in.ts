@@ -86,10 +86,6 @@ export class RoomStandIn implements LinkedRoom {
     return this.sessions.has(client);
   }
 
-  tellAllHere(): void {
-    this.did.push('told all');
-  }
-
   here(): AwarenessEntry[] {
     const state = new TextEncoder().encode('{}');
     return [...this.sessions].map((client) => ({ client, clock: 1, state }));
