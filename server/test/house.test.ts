@@ -13,7 +13,7 @@ const FLOORS = [
   ['config', 'http', 'rooms', 'session', 'storage/open'],
   ['transport'],
   ['room'],
-  ['compactor'],
+  ['compactor', 'joining'],
   ['contents'],
   [
     'instances',
