@@ -159,13 +159,11 @@ describe('[AWR] awareness', () => {
       expect(told()).toEqual([]);
     });
 
-    it('[INS-6] after a gap all whom sessions here hold are told again, and nobody else', () => {
-      const { room, ada, one, told } = shared();
+    it('[INS-16] an instance speaks for whom its sessions hold, and for nobody else', () => {
+      const { room, ada, one } = shared();
       room.apply(ada, [entry(1, 1, {})]);
       room.applyRemote(one, [entry(2, 1, {})]);
-      told();
-      room.changeAllHere();
-      expect(told()).toEqual([[1, 1]]);
+      expect(room.here()).toEqual([entry(1, 1, {})]);
     });
   });
 

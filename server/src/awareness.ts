@@ -276,13 +276,6 @@ export class Awareness<Owner extends object> {
       .map(([client, { clock, state }]) => ({ client, clock, state }));
   }
 
-  /** Everyone whom sessions of this instance hold, as if all of them had changed. */
-  changeAllHere(): void {
-    for (const [client, { owner }] of this.#clients) {
-      if (this.#isHere?.(owner)) this.#changedHere.add(client);
-    }
-  }
-
   /** Everyone who is here, and those who left of late: for a reader that missed some changes. */
   presentAndGone(): AwarenessEntry[] {
     const gone = [...this.#gone].map(([client, clock]) => ({ client, clock, state: NULL_STATE }));

@@ -2,7 +2,7 @@
 import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { RoomStandIn } from '../test/room-stand-in.js';
-import { gate } from '../test/support.js';
+import { gate, settled } from '../test/support.js';
 import { encodeAwareness } from './awareness.js';
 import { ManualClock } from './clock.js';
 import { Workers } from './compact/workers.js';
@@ -47,10 +47,6 @@ class TestStorage extends MemoryStorage {
     if (this.fails) throw new Error('away');
     return heads;
   }
-}
-
-async function settled(): Promise<void> {
-  await new Promise<void>((resolve) => setImmediate(resolve));
 }
 
 function setUp() {
@@ -143,7 +139,7 @@ describe('[INS-7] who is there', () => {
     const { room } = await two.open();
     const here = await one.open();
     here.room.changes = [{ client: 1, clock: 1, state: STATE }];
-    here.link.statesChanged();
+    here.link.people.statesChanged();
     clock.advance(BEAT);
     await settled();
     expect(await two.presence.list('room')).toHaveLength(1);
@@ -192,16 +188,18 @@ describe('[FLT-10] a connection that carries nothing', () => {
 });
 
 describe('[INS-4] what the relay may have lost', () => {
-  it('[INS-4] after a gap the others hear of this instance, the store is asked, and every room catches up', async () => {
+  it('[INS-4] after a gap the others hear of this instance, the store is asked, and every room says who is there', async () => {
     const { clock, start } = setUp();
     const [one, two] = [start(), start()];
-    const { room } = await one.open();
+    const [{ room }, elsewhere] = [await one.open(), await two.open()];
+    room.sessions.add(7);
     one.relay.disconnect();
     one.relay.connect();
     clock.turn();
     await settled();
     expect(two.instances.others).toBe(1);
-    expect([one.storage.asked, room.did]).toEqual([[['room']], ['told all']]);
+    expect(one.storage.asked).toEqual([['room']]);
+    expect(elsewhere.room.did).toEqual([`${one.instances.id}: 7`]);
   });
 
   it('[INS-10] a head is compared with where the room was when the store was asked', async () => {

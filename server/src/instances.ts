@@ -141,7 +141,7 @@ export class Instances {
     const { clock, onRelayed } = this.#options;
     this.#heard.set(origin, clock.now());
     // It was there all the time, with people who were taken for gone.
-    if (this.#silent.delete(origin)) void this.#inTurn((link) => link.reconcile());
+    if (this.#silent.delete(origin)) void this.#inTurn(({ people }) => people.reconcile());
     if (content.kind === 'updates') onRelayed(content.updates.length, clock.date() - sentAt);
   }
 
@@ -167,7 +167,7 @@ export class Instances {
   #left(instance: string): void {
     if (!this.#heard.delete(instance)) return;
     this.#options.logger.info({ instance }, 'another instance has left');
-    for (const link of this.#links) link.peerLeft(instance);
+    for (const link of this.#links) link.people.peerLeft(instance);
   }
 
   /** Silence says nothing of the others while nothing can be heard. */
@@ -183,7 +183,7 @@ export class Instances {
     this.#hearAnew();
     this.#publish(EVERYBODY, { kind: 'here' });
     void this.#checkHeads();
-    void this.#inTurn((link) => link.gap());
+    void this.#inTurn(({ people }) => people.gap());
   }
 
   /** Some rooms at a time: each of them is a question to the presence store. @param act never rejects */

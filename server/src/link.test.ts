@@ -2,8 +2,8 @@
 import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { RoomStandIn } from '../test/room-stand-in.js';
-import { gate, typed } from '../test/support.js';
-import { type AwarenessEntry, encodeAwareness, NULL_STATE } from './awareness.js';
+import { gate, settled, typed } from '../test/support.js';
+import { encodeAwareness, NULL_STATE } from './awareness.js';
 import { ManualClock } from './clock.js';
 import { Workers } from './compact/workers.js';
 import { Link } from './link.js';
@@ -39,10 +39,6 @@ class NoWorkers extends Workers {
   override async diff(): Promise<undefined> {
     return undefined;
   }
-}
-
-async function settled(): Promise<void> {
-  await new Promise<void>((resolve) => setImmediate(resolve));
 }
 
 function setUp() {
@@ -81,8 +77,6 @@ function setUp() {
   });
   const hear = (content: Content, origin = 'other') =>
     listener!(encodeEnvelope({ origin, sentAt: 0, content }));
-  const hearStates = (...entries: AwarenessEntry[]) =>
-    hear({ kind: 'awareness', update: encodeAwareness(entries) });
   const hearUpdates = (first: number, count = 1) =>
     hear({
       kind: 'updates',
@@ -110,8 +104,8 @@ function setUp() {
   const did = () => room.did.splice(0);
   const said = () => published.splice(0);
   return {
-    ...{ clock, storage, presence, room, link, list, events, subscribed },
-    ...{ hear, hearStates, hearUpdates, store, compact, pass, attached, did, said },
+    ...{ clock, storage, room, link, list, events, subscribed },
+    ...{ hear, hearUpdates, store, compact, pass, attached, did, said },
   };
 }
 
@@ -333,7 +327,7 @@ describe('[INS-10] how far the store goes', () => {
   });
 });
 
-describe('[INS-6] people of other instances', () => {
+describe('[INS-6] its people', () => {
   const present = (instance: string, client: number) => ({ ...person(client), instance });
 
   it('[INS-6] a room is open once those who are present are known, for a second at most', async () => {
@@ -368,76 +362,14 @@ describe('[INS-6] people of other instances', () => {
     await late;
   });
 
-  it('[INS-6] after a gap all are told and asked for; who is missing twice is gone', async () => {
-    const { link, list, hearStates, attached, did } = setUp();
+  it('[INS-9] whoever has typed what arrives is known to have', async () => {
+    const { room, hear, attached } = setUp();
     await attached();
-    hearStates(person(1), person(2));
-    did();
-    list.people = async () => [present('other', 1)];
-    link.gap();
-    await settled();
-    expect(did()).toEqual(['told all', 'other: 1']);
-    link.gap();
-    await settled();
-    expect(did()).toEqual(['told all', 'other: 1', 'other: 2 gone']);
-  });
-
-  it('[INS-16] after a gap everybody says who is with them; who is not among those has left', async () => {
-    const { room, link, hear, hearStates, attached, did, said } = setUp();
-    await attached();
-    room.sessions.add(7);
-    link.gap();
-    const everybody = { kind: 'everybody', update: encodeAwareness([person(7)]) };
-    expect(said()).toEqual([everybody, { kind: 'who' }]);
-    hear({ kind: 'who' });
-    expect(said()).toEqual([everybody]);
-    hearStates(person(1), person(2));
-    hear({ kind: 'awareness', update: encodeAwareness([person(3)]) }, 'third');
-    did();
-    hear({ kind: 'everybody', update: encodeAwareness([person(2, 2), person(7)]) });
-    expect(did()).toEqual(['other: 1 gone', 'other: 2', 'other: 7', 'probe 7']);
-  });
-
-  it('[INS-6] an instance that leaves is told to the room once, and is a new one when it is back', async () => {
-    const { link, hear, hearStates, events, attached, did } = setUp();
-    await attached();
-    hearStates(person(1));
-    hear({ kind: 'gone' });
-    link.peerLeft('other');
-    link.peerLeft('nobody');
-    hearStates(person(1));
-    expect(did()).toEqual(['other: 1', 'other left', 'other: 1']);
-    expect(events).toEqual([
-      'heard other',
-      'peer other',
-      'heard other',
-      'heard other',
-      'peer other',
-    ]);
-  });
-
-  it('[INS-6] states of those who are here are told at the end of the turn, then every 10 ms, and kept present', async () => {
-    const { clock, presence, link, room, attached, said } = setUp();
-    await attached();
-    const change = (...entries: AwarenessEntry[]) => {
-      room.changes = entries;
-      link.statesChanged();
-    };
-    change(person(1));
-    expect(said()).toEqual([]);
-    clock.turn();
-    await settled();
-    expect(said()).toEqual([{ kind: 'awareness', update: encodeAwareness([person(1)]) }]);
-    expect(await presence.list('room')).toEqual([{ ...person(1), instance: 'this' }]);
-    change(person(1, 2));
-    clock.advance(9);
-    expect(said()).toEqual([]);
-    change(person(1, 2, NULL_STATE));
-    clock.advance(1);
-    await settled();
-    const gone = [person(1, 2, NULL_STATE)];
-    expect(said()).toEqual([{ kind: 'awareness', update: encodeAwareness(gone) }]);
-    expect(await presence.list('room')).toEqual([]);
+    hear({ kind: 'awareness', update: encodeAwareness([person(1)]) });
+    const update = typed('x');
+    hear({ kind: 'updates', first: 1, updates: [update] });
+    const { client } = parseUpdate(update).blocks[0]!;
+    expect(room.peers.get('other')!.hasWritten(client)).toBe(true);
   });
 
   it('[INS-6] a link that closes says its last, and leaves nothing behind', async () => {
@@ -451,7 +383,7 @@ describe('[INS-6] people of other instances', () => {
     did();
     said();
     room.changes = [person(3, 1, NULL_STATE)];
-    link.statesChanged();
+    link.people.statesChanged();
     link.close();
     link.close();
     expect(said()).toEqual([
@@ -460,74 +392,10 @@ describe('[INS-6] people of other instances', () => {
     expect(events).toEqual(['unsubscribed', 'closed']);
     hearUpdates(1);
     room.changes = [person(4)];
-    link.statesChanged();
+    link.people.statesChanged();
     clock.turn();
     expect([did(), said()]).toEqual([[], []]);
     // The keeper's tick.
     expect(clock.pending).toBe(1);
-  });
-});
-
-describe('[INS-8] who holds a client', () => {
-  it('[INS-8] another is asked once; without an answer in 3 s it does not', async () => {
-    const { clock, room, hearStates, attached, did, said } = setUp();
-    await attached();
-    hearStates(person(1));
-    did();
-    const peer = room.peers.get('other')!;
-    peer.probe(1);
-    peer.probe(1);
-    expect(said()).toEqual([{ kind: 'probe', instance: 'other', client: 1 }]);
-    clock.advance(2_999);
-    expect(did()).toEqual([]);
-    clock.advance(1);
-    expect(did()).toEqual(['other: 1 gone']);
-  });
-
-  it('[INS-8] while it says so, or its states arrive, it does', async () => {
-    const { clock, room, hear, hearStates, attached, did } = setUp();
-    await attached();
-    hearStates(person(1));
-    const peer = room.peers.get('other')!;
-    peer.probe(1);
-    hear({ kind: 'held', client: 1 });
-    clock.advance(5_000);
-    peer.probe(1);
-    hearStates(person(1, 2));
-    clock.advance(5_000);
-    expect(did()).toEqual(['other: 1', 'other: 1']);
-  });
-
-  it('[INS-8] when it is asked itself it looks, and says what it finds', async () => {
-    const { room, hear, attached, did, said } = setUp();
-    await attached();
-    room.sessions.add(1);
-    hear({ kind: 'probe', instance: 'another', client: 1 });
-    expect([did(), said()]).toEqual([[], []]);
-    hear({ kind: 'probe', instance: 'this', client: 1 });
-    expect([did(), said()]).toEqual([['probe 1'], [{ kind: 'held', client: 1 }]]);
-    hear({ kind: 'probe', instance: 'this', client: 2 });
-    expect(said()).toEqual([
-      { kind: 'awareness', update: encodeAwareness([person(2, 0, NULL_STATE)]) },
-    ]);
-  });
-
-  it('[INS-8] who is claimed by another instance is asked for a sign of life', async () => {
-    const { room, hearStates, attached, did } = setUp();
-    await attached();
-    room.sessions.add(1);
-    hearStates(person(1), person(2));
-    expect(did()).toEqual(['other: 1', 'other: 2', 'probe 1']);
-  });
-
-  it('[INS-9] an instance has written what it typed, not what was pasted', async () => {
-    const { room, hear, hearStates, attached } = setUp();
-    await attached();
-    hearStates(person(1));
-    const peer = room.peers.get('other')!;
-    const [small, large] = [typed('x'), typed('x'.repeat(5_000))];
-    hear({ kind: 'updates', first: 1, updates: [small, large] });
-    const author = (update: Uint8Array) => parseUpdate(update).blocks[0]!.client;
-    expect([peer.hasWritten(author(small)), peer.hasWritten(author(large))]).toEqual([true, false]);
   });
 });

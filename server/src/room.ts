@@ -19,19 +19,17 @@ import type { Clock } from './clock.js';
 import type { Workers } from './compact/workers.js';
 import { Compactor } from './compactor.js';
 import { Contents } from './contents.js';
-import type { Codec } from './dialect.js';
 import { Fanout, type FanoutOptions, type Receiver } from './fanout.js';
-import type { Frame } from './frame.js';
 import type { Instances } from './instances.js';
-import { type Link, type LinkedRoom, Peer } from './link.js';
+import { Joining } from './joining.js';
+import type { Link, LinkedRoom } from './link.js';
 import { type LoadedRoom, loadRoom } from './load.js';
 import type { Log, LogRoom } from './log.js';
+import { Peer } from './people.js';
 import type { Snapshots } from './snapshots.js';
 import type { NewEntry, Quarantined, SnapshotMeta, Storage } from './storage/storage.js';
 import type { MayWrite, Missing } from './update/admit.js';
-import { EMPTY_UPDATE } from './update/assemble.js';
 import type { Parsed } from './update/parsed.js';
-import { covers, decodeStateVector, meets, type StateVector } from './update/state-vector.js';
 import { type Waiter, Waiting } from './waiting.js';
 
 function reportUnusable(
@@ -99,6 +97,8 @@ export class Room implements LogRoom, LinkedRoom {
   readonly fanout: Fanout<Member>;
   /** Sessions with something that waits for others' edits or for a client id. */
   readonly waiting: Waiting<Member>;
+  /** Answers those who ask for the document; only then do they take part. */
+  readonly joining: Joining<Member>;
   readonly #deps: RoomDependencies;
   readonly #contents: Contents;
   readonly #compactor: Compactor;
@@ -139,6 +139,17 @@ export class Room implements LogRoom, LinkedRoom {
     const isHere = (holder: Holder) => !(holder instanceof Peer);
     this.awareness = new Awareness(deps.awareness, link && isHere);
     this.fanout = new Fanout(deps.fanout, this.#contents.tail, this.awareness);
+    this.joining = new Joining({
+      ...deps,
+      room: name,
+      contents: this.#contents,
+      isHere: (session) => this.#sessions.has(session),
+      refresh: () => this.#refresh(),
+      onJoined: (session) => {
+        this.sendAwareness(session);
+        if (!this.fanout.has(session)) this.fanout.add(session);
+      },
+    });
     this.waiting = new Waiting(deps.clock, (session, isFreed) =>
       session.guard(() => session.retry(this, isFreed)),
     );
@@ -205,80 +216,11 @@ export class Room implements LogRoom, LinkedRoom {
     if (this.#sessions.size === 0) this.onIdle?.();
   }
 
-  /**
-   * Answers a step 1: first the tail, then, as step 2, what the snapshot has for
-   * this client, so that a client that calls itself synced has all of it. Then
-   * who is here. Only now does the session take part.
-   *
-   * @param encoded the client's state vector; must not change until this resolves
-   * @throws {UpdateRefused}
-   */
-  async answer(session: Member, encoded: Uint8Array): Promise<void> {
-    const vector = decodeStateVector(encoded);
-    const { snapshot } = this.#contents;
-    const { codec } = session.dialect;
-    if (snapshot === undefined || covers(vector, this.#contents.snapshotVector)) {
-      const step2 = snapshot && codec.encode({ type: 'step2', update: snapshot.deletes });
-      this.#join(session, this.#contents.behind(snapshot?.seq ?? 0, vector)!, step2);
-      return;
-    }
-    try {
-      await this.#answerLater(session, vector, encoded, codec);
-    } catch (error) {
-      this.#deps.logger.error({ err: error, room: this.name }, 'a snapshot could not be read');
-      session.close(CLOSE.internal, 'the document could not be read');
-    }
-  }
-
-  async #answerLater(
-    session: Member,
-    vector: StateVector,
-    encoded: Uint8Array,
-    codec: Codec,
-  ): Promise<void> {
-    const { snapshots } = this.#deps;
-    for (;;) {
-      const snapshot = this.#contents.snapshot!;
-      const step2 = meets(vector, this.#contents.snapshotVector)
-        ? await snapshots.difference(this.name, snapshot, encoded, codec)
-        : await snapshots.whole(this.name, snapshot, codec);
-      if (!this.#sessions.has(session)) return;
-      // A compaction may have trimmed the tail meanwhile; then the answer starts from the new snapshot.
-      const tail = step2 && this.#contents.behind(snapshot.seq, vector);
-      if (tail !== undefined) {
-        this.#join(session, tail, step2);
-        return;
-      }
-      if (step2 === undefined && snapshot === this.#contents.snapshot) {
-        // Another instance may have replaced it, and not be heard yet.
-        await this.#refresh();
-        if (snapshot === this.#contents.snapshot) {
-          throw new Error(`the snapshot at ${snapshot.seq} is not in the store`);
-        }
-      }
-    }
-  }
-
   /** Alone, too: a compaction may have been carried out whose answer was lost. */
   async #refresh(): Promise<void> {
     if (this.#link !== undefined) return await this.#link.refresh(this);
     const snapshot = await this.#deps.storage.snapshot(this.name);
     if (snapshot !== undefined) this.adopt(snapshot);
-  }
-
-  /** @param step2 without one the tail is the whole answer */
-  #join(session: Member, tail: Uint8Array, step2: Frame | undefined): void {
-    const { connection, dialect } = session;
-    if (step2 === undefined) {
-      connection.send(dialect.codec.encode({ type: 'step2', update: tail }));
-    } else {
-      if (tail !== EMPTY_UPDATE) {
-        connection.send(dialect.codec.encode({ type: 'update', update: tail }));
-      }
-      connection.send(step2);
-    }
-    this.sendAwareness(session);
-    if (!this.fanout.has(session)) this.fanout.add(session);
   }
 
   sendAwareness(session: Member): void {
@@ -340,7 +282,7 @@ export class Room implements LogRoom, LinkedRoom {
   #awarenessChanged(): void {
     if (!this.awareness.hasChanges) return;
     this.fanout.schedule();
-    this.#link?.statesChanged();
+    this.#link?.people.statesChanged();
   }
 
   overflowed(): void {
@@ -461,11 +403,6 @@ export class Room implements LogRoom, LinkedRoom {
     if (holder === undefined || holder instanceof Peer) return false;
     holder.probe(client);
     return true;
-  }
-
-  tellAllHere(): void {
-    this.awareness.changeAllHere();
-    this.#link?.statesChanged();
   }
 
   here(): AwarenessEntry[] {

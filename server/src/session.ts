@@ -236,7 +236,7 @@ export class Session implements Member {
     if (question === undefined || this.#isAnswering || this.connection.buffered > MAX_SAID) return;
     this.#question = undefined;
     this.#isAnswering = true;
-    room.answer(this, question).then(
+    room.joining.answer(this, question).then(
       () => {
         this.#isAnswering = false;
         if (!this.isClosed) this.#answerNext(room);

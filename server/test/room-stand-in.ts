@@ -1,6 +1,7 @@
 /** A room that keeps what its link tells it: for tests of links without documents. */
 import { type AwarenessEntry, isNull } from '../src/awareness.js';
-import type { LinkedRoom, Peer } from '../src/link.js';
+import type { LinkedRoom } from '../src/link.js';
+import type { Peer } from '../src/people.js';
 import { Places } from '../src/places.js';
 import type { SnapshotMeta } from '../src/storage/storage.js';
 
@@ -83,10 +84,6 @@ export class RoomStandIn implements LinkedRoom {
   probe(client: number): boolean {
     this.did.push(`probe ${client}`);
     return this.sessions.has(client);
-  }
-
-  tellAllHere(): void {
-    this.did.push('told all');
   }
 
   here(): AwarenessEntry[] {

@@ -186,7 +186,7 @@ class Guest implements Member {
 
   enter(room: Room): void {
     room.enter(this);
-    room.answer(this, Y.encodeStateVector(this.doc));
+    room.joining.answer(this, Y.encodeStateVector(this.doc));
   }
 
   type(room: Room, what: string): void {

@@ -93,6 +93,11 @@ export function gate(): { readonly opened: Promise<void>; open(): void } {
   return { opened, open };
 }
 
+/** What was under way without a clock, a disk or a network has ended. */
+export async function settled(): Promise<void> {
+  await new Promise<void>((resolve) => setImmediate(resolve));
+}
+
 /** Resolves once the store has been given another snapshot. */
 export async function untilCompacted(storage: Storage): Promise<void> {
   const compact = storage.compact.bind(storage);

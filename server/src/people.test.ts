@@ -1,0 +1,185 @@
+/** One room's people: a room, a relay and a presence store that do as the test says. */
+import { pino } from 'pino';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { RoomStandIn } from '../test/room-stand-in.js';
+import { settled, typed } from '../test/support.js';
+import { type AwarenessEntry, encodeAwareness, NULL_STATE } from './awareness.js';
+import { ManualClock } from './clock.js';
+import { type AboutPeople, People } from './people.js';
+import { PresenceKeeper } from './presence/keeper.js';
+import { MemoryPresence, PresenceHub } from './presence/memory.js';
+import type { PresentPerson } from './presence/presence.js';
+import type { Content } from './relay/envelope.js';
+import { parseUpdate } from './update/parse.js';
+
+const STATE = new TextEncoder().encode('{}');
+const person = (client: number, clock = 1, state = STATE) => ({ client, clock, state });
+const present = (instance: string, client: number) => ({ ...person(client), instance });
+
+function setUp() {
+  const clock = new ManualClock();
+  const logger = pino({ level: 'silent' });
+  const hub = new PresenceHub(clock);
+  const presence = new MemoryPresence(hub);
+  const keeper = new PresenceKeeper({ presence, instance: 'this', clock, logger, ttl: 15_000 });
+  onTestFinished(() => keeper.close());
+  const room = new RoomStandIn();
+  const published: Content[] = [];
+  const events: string[] = [];
+  const list = { people: async (): Promise<readonly PresentPerson[]> => [] };
+  const people = new People('room', {
+    instance: 'this',
+    publish: (content) => void published.push(content),
+    listPresent: () => list.people(),
+    keeper,
+    clock,
+    logger,
+    onPeer: (instance) => void events.push(`peer ${instance}`),
+  });
+  people.attach(room);
+  const hear = (content: AboutPeople, origin = 'other') => people.hear(origin, content);
+  const hearStates = (...entries: AwarenessEntry[]) =>
+    hear({ kind: 'awareness', update: encodeAwareness(entries) });
+  const did = () => room.did.splice(0);
+  const said = () => published.splice(0);
+  return { clock, hub, presence, room, people, list, events, hear, hearStates, did, said };
+}
+
+describe('[INS-6] people of other instances', () => {
+  it('[INS-6] after a gap the presence store is asked; who is missing twice is gone', async () => {
+    const { people, list, hearStates, did } = setUp();
+    hearStates(person(1), person(2));
+    did();
+    list.people = async () => [present('other', 1)];
+    people.gap();
+    await settled();
+    expect(did()).toEqual(['other: 1']);
+    people.gap();
+    await settled();
+    expect(did()).toEqual(['other: 1', 'other: 2 gone']);
+  });
+
+  it('[INS-16] after a gap everybody says who is with them; who is not among those has left', async () => {
+    const { room, people, hear, hearStates, did, said } = setUp();
+    room.sessions.add(7);
+    people.gap();
+    const everybody = { kind: 'everybody', update: encodeAwareness([person(7)]) };
+    expect(said()).toEqual([everybody, { kind: 'who' }]);
+    hear({ kind: 'who' });
+    expect(said()).toEqual([everybody]);
+    hearStates(person(1), person(2));
+    hear({ kind: 'awareness', update: encodeAwareness([person(3)]) }, 'third');
+    did();
+    hear({ kind: 'everybody', update: encodeAwareness([person(2, 2), person(7)]) });
+    expect(did()).toEqual(['other: 1 gone', 'other: 2', 'other: 7', 'probe 7']);
+  });
+
+  it('[FLT-9] after a gap those who are here are present again, though the store forgot them and nobody moves', async () => {
+    const { clock, hub, presence, room, people } = setUp();
+    room.sessions.add(7);
+    room.changes = [person(7)];
+    people.statesChanged();
+    clock.turn();
+    await settled();
+    clock.advance(1_000);
+    await settled();
+    hub.flush();
+    people.gap();
+    clock.turn();
+    await settled();
+    expect(await presence.list('room')).toEqual([present('this', 7)]);
+  });
+
+  it('[INS-6] an instance that leaves is told to the room once, and is a new one when it is back', async () => {
+    const { people, hear, hearStates, events, did } = setUp();
+    hearStates(person(1));
+    hear({ kind: 'gone' });
+    people.peerLeft('other');
+    people.peerLeft('nobody');
+    hearStates(person(1));
+    expect(did()).toEqual(['other: 1', 'other left', 'other: 1']);
+    expect(events).toEqual(['peer other', 'peer other']);
+  });
+
+  it('[INS-6] states of those who are here are told at the end of the turn, then every 10 ms, and kept present', async () => {
+    const { clock, presence, people, room, said } = setUp();
+    const change = (...entries: AwarenessEntry[]) => {
+      room.changes = entries;
+      people.statesChanged();
+    };
+    change(person(1));
+    expect(said()).toEqual([]);
+    clock.turn();
+    await settled();
+    expect(said()).toEqual([{ kind: 'awareness', update: encodeAwareness([person(1)]) }]);
+    expect(await presence.list('room')).toEqual([{ ...person(1), instance: 'this' }]);
+    change(person(1, 2));
+    clock.advance(9);
+    expect(said()).toEqual([]);
+    change(person(1, 2, NULL_STATE));
+    clock.advance(1);
+    await settled();
+    const gone = [person(1, 2, NULL_STATE)];
+    expect(said()).toEqual([{ kind: 'awareness', update: encodeAwareness(gone) }]);
+    expect(await presence.list('room')).toEqual([]);
+  });
+});
+
+describe('[INS-8] who holds a client', () => {
+  it('[INS-8] another is asked once; without an answer in 3 s it does not', async () => {
+    const { clock, room, hearStates, did, said } = setUp();
+    hearStates(person(1));
+    did();
+    const peer = room.peers.get('other')!;
+    peer.probe(1);
+    peer.probe(1);
+    expect(said()).toEqual([{ kind: 'probe', instance: 'other', client: 1 }]);
+    clock.advance(2_999);
+    expect(did()).toEqual([]);
+    clock.advance(1);
+    expect(did()).toEqual(['other: 1 gone']);
+  });
+
+  it('[INS-8] while it says so, or its states arrive, it does', async () => {
+    const { clock, room, hear, hearStates, did } = setUp();
+    hearStates(person(1));
+    const peer = room.peers.get('other')!;
+    peer.probe(1);
+    hear({ kind: 'held', client: 1 });
+    clock.advance(5_000);
+    peer.probe(1);
+    hearStates(person(1, 2));
+    clock.advance(5_000);
+    expect(did()).toEqual(['other: 1', 'other: 1']);
+  });
+
+  it('[INS-8] when it is asked itself it looks, and says what it finds', async () => {
+    const { room, hear, did, said } = setUp();
+    room.sessions.add(1);
+    hear({ kind: 'probe', instance: 'another', client: 1 });
+    expect([did(), said()]).toEqual([[], []]);
+    hear({ kind: 'probe', instance: 'this', client: 1 });
+    expect([did(), said()]).toEqual([['probe 1'], [{ kind: 'held', client: 1 }]]);
+    hear({ kind: 'probe', instance: 'this', client: 2 });
+    expect(said()).toEqual([
+      { kind: 'awareness', update: encodeAwareness([person(2, 0, NULL_STATE)]) },
+    ]);
+  });
+
+  it('[INS-8] who is claimed by another instance is asked for a sign of life', async () => {
+    const { room, hearStates, did } = setUp();
+    room.sessions.add(1);
+    hearStates(person(1), person(2));
+    expect(did()).toEqual(['other: 1', 'other: 2', 'probe 1']);
+  });
+
+  it('[INS-9] an instance has written what it typed, not what was pasted', async () => {
+    const { room, people, hearStates } = setUp();
+    hearStates(person(1));
+    const peer = room.peers.get('other')!;
+    const [small, large] = [typed('x'), typed('x'.repeat(5_000))];
+    people.wrote('other', [small, large]);
+    const author = (update: Uint8Array) => parseUpdate(update).blocks[0]!.client;
+    expect([peer.hasWritten(author(small)), peer.hasWritten(author(large))]).toEqual([true, false]);
+  });
+});

@@ -1,0 +1,318 @@
+/**
+ * One room's people, here and on other instances.
+ *
+ * Whom sessions here hold is told to the others and kept present; whom another
+ * instance holds belongs to its {@link Peer}, and leaves with it. Invariant: who
+ * has left does not come back by a list of the present that is older than that.
+ */
+import type { Logger } from 'pino';
+import {
+  type AwarenessEntry,
+  encodeAwareness,
+  isNull,
+  NULL_STATE,
+  readAwareness,
+} from './awareness.js';
+import type { Clock, Timer } from './clock.js';
+import type { PresenceKeeper } from './presence/keeper.js';
+import type { PresentPerson } from './presence/presence.js';
+import type { Content } from './relay/envelope.js';
+import { parseUpdate } from './update/parse.js';
+
+/** The room, as far as its people go. */
+export interface PeopledRoom {
+  /** @returns the clients that sessions here hold, so that they were not taken over */
+  remoteStates(peer: Peer, entries: readonly AwarenessEntry[]): number[];
+  /** Clients that the peer holds. */
+  heldBy(peer: Peer): ReadonlySet<number>;
+  /** The peer is gone, with everybody it holds. */
+  peerLeft(peer: Peer): void;
+  /** Asks the session that holds this client for a sign of life. @returns whether one does */
+  probe(client: number): boolean;
+  /** The states of all whom sessions here hold. */
+  here(): AwarenessEntry[];
+  /** States that sessions here have changed since the last call. */
+  takeChangesHere(): AwarenessEntry[];
+}
+
+/** What a room's people need of the instance that they are on. */
+export interface PeopleOptions {
+  /** This instance. */
+  readonly instance: string;
+  readonly publish: (content: Content) => void;
+  readonly listPresent: () => Promise<readonly PresentPerson[]>;
+  readonly keeper: PresenceKeeper;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** People of another instance are here, perhaps as the presence store remembers them. */
+  readonly onPeer: (instance: string) => void;
+}
+
+/** What instances say to each other about people. */
+export type AboutPeople = Extract<
+  Content,
+  { readonly kind: 'awareness' | 'everybody' | 'who' | 'probe' | 'held' | 'gone' }
+>;
+
+/** Another instance in this room: who holds the people that it says it holds. */
+export class Peer {
+  readonly instance: string;
+  readonly #probe: (client: number) => void;
+  readonly #written = new Set<number>();
+
+  constructor(instance: string, probe: (client: number) => void) {
+    this.instance = instance;
+    this.#probe = probe;
+  }
+
+  /** Whether updates that it relayed have structs of this client. */
+  hasWritten(client: number): boolean {
+    return this.#written.has(client);
+  }
+
+  wrote(client: number): void {
+    if (this.#written.size < MAX_WRITTEN) this.#written.add(client);
+  }
+
+  /** Makes sure that it still holds this client: somebody here claims it. */
+  probe(client: number): void {
+    this.#probe(client);
+  }
+}
+
+const MAX_WRITTEN = 10_000;
+/** Milliseconds between two messages about moving people. */
+const STATES_EVERY_MS = 10;
+/** Milliseconds that another instance has to say that it still holds a client. */
+const PROBE_MS = 3_000;
+const MAX_TYPED_BYTES = 4_096;
+
+export class People {
+  readonly #name: string;
+  readonly #options: PeopleOptions;
+  readonly #peers = new Map<string, Peer>();
+  #room: PeopledRoom | undefined;
+  #isClosed = false;
+  #statesTimer: Timer | undefined;
+  #lastStates = Number.NEGATIVE_INFINITY;
+  readonly #probes = new Map<number, { readonly instance: string; readonly timer: Timer }>();
+  /** While lists of who is present are asked for: who has left since, whom they may still hold. */
+  readonly #leftSince = new Set<string>();
+  #listing = 0;
+  /** Clients that were not in the last list of who is present. */
+  #absent = new Set<number>();
+
+  /** @param name the room's */
+  constructor(name: string, options: PeopleOptions) {
+    this.#name = name;
+    this.#options = options;
+  }
+
+  /** The room is loaded. */
+  attach(room: PeopledRoom): void {
+    this.#room = room;
+  }
+
+  /** Tells what has changed until now, and nothing more. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#tellStates();
+    this.#isClosed = true;
+    this.#statesTimer?.cancel();
+    for (const { timer } of this.#probes.values()) timer.cancel();
+  }
+
+  /** States of people who are here have changed. */
+  statesChanged(): void {
+    if (this.#statesTimer !== undefined || this.#isClosed) return;
+    const { clock } = this.#options;
+    const wait = this.#lastStates + STATES_EVERY_MS - clock.now();
+    if (wait > 0) {
+      this.#statesTimer = clock.after(wait, () => this.#tellStates());
+    } else {
+      this.#statesTimer = { cancel: () => undefined };
+      clock.soon(() => this.#tellStates());
+    }
+  }
+
+  #tellStates(): void {
+    this.#statesTimer?.cancel();
+    this.#statesTimer = undefined;
+    const entries = this.#room?.takeChangesHere() ?? [];
+    if (this.#isClosed || entries.length === 0) return;
+    const { publish, clock } = this.#options;
+    this.#lastStates = clock.now();
+    this.#keep(entries);
+    publish({ kind: 'awareness', update: encodeAwareness(entries) });
+  }
+
+  #keep(entries: readonly AwarenessEntry[]): void {
+    const { keeper } = this.#options;
+    for (const { client, clock, state } of entries) {
+      if (isNull(state)) keeper.remove(this.#name, client);
+      else keeper.set({ room: this.#name, client, clock, state });
+    }
+  }
+
+  /** What another instance says. @throws {UpdateRefused} */
+  hear(origin: string, content: AboutPeople): void {
+    const room = this.#room;
+    if (room === undefined) return;
+    switch (content.kind) {
+      case 'awareness': {
+        const entries = readAwareness(content.update);
+        for (const { client, state } of entries) {
+          this.#answered(client);
+          if (isNull(state)) this.#noteLeft(`${client}\n${origin}`);
+        }
+        for (const client of room.remoteStates(this.#peer(origin), entries)) room.probe(client);
+        break;
+      }
+      case 'everybody': {
+        const entries = readAwareness(content.update);
+        const peer = this.#peer(origin);
+        const there = new Set(entries.map(({ client }) => client));
+        const gone = [...room.heldBy(peer)].filter((client) => !there.has(client));
+        for (const client of there) this.#answered(client);
+        for (const client of gone) this.#noteLeft(`${client}\n${origin}`);
+        const left = gone.map((client) => ({ client, clock: 0, state: NULL_STATE }));
+        for (const client of room.remoteStates(peer, [...left, ...entries])) room.probe(client);
+        break;
+      }
+      case 'who':
+        this.#tellEverybody(room);
+        break;
+      case 'probe':
+        if (content.instance !== this.#options.instance) break;
+        if (room.probe(content.client)) {
+          this.#options.publish({ kind: 'held', client: content.client });
+        } else {
+          const entry = { client: content.client, clock: 0, state: NULL_STATE };
+          this.#options.publish({ kind: 'awareness', update: encodeAwareness([entry]) });
+        }
+        break;
+      case 'held':
+        this.#answered(content.client);
+        break;
+      case 'gone':
+        this.peerLeft(origin);
+        break;
+    }
+  }
+
+  #peer(instance: string): Peer {
+    let peer = this.#peers.get(instance);
+    if (peer === undefined) {
+      peer = new Peer(instance, (client) => this.#probe(instance, client));
+      this.#peers.set(instance, peer);
+      this.#options.onPeer(instance);
+    }
+    return peer;
+  }
+
+  /** That instance is gone, or says so. */
+  peerLeft(instance: string): void {
+    this.#noteLeft(instance);
+    const peer = this.#peers.get(instance);
+    if (peer === undefined) return;
+    this.#peers.delete(instance);
+    // What it held is free: there is nobody to be asked any more.
+    for (const [client, probe] of this.#probes) {
+      if (probe.instance === instance) this.#answered(client);
+    }
+    this.#room?.peerLeft(peer);
+  }
+
+  #noteLeft(who: string): void {
+    if (this.#listing > 0) this.#leftSince.add(who);
+  }
+
+  /** Asks whether that instance still holds the client; without an answer it does not. */
+  #probe(instance: string, client: number): void {
+    if (this.#probes.has(client)) return;
+    this.#options.publish({ kind: 'probe', instance, client });
+    const timer = this.#options.clock.after(PROBE_MS, () => {
+      this.#probes.delete(client);
+      const entry = { client, clock: 0, state: NULL_STATE };
+      this.#room?.remoteStates(this.#peer(instance), [entry]);
+    });
+    this.#probes.set(client, { instance, timer });
+  }
+
+  #answered(client: number): void {
+    this.#probes.get(client)?.timer.cancel();
+    this.#probes.delete(client);
+  }
+
+  /** Messages may have been missed, also by others. */
+  async gap(): Promise<void> {
+    const room = this.#room;
+    if (room === undefined || this.#isClosed) return;
+    this.#tellEverybody(room);
+    // What the relay forgot, the presence store may have forgotten, too.
+    this.#keep(room.here());
+    this.#options.publish({ kind: 'who' });
+    await this.reconcile();
+  }
+
+  /** Also those who heard nothing of a leave are right then. */
+  #tellEverybody(room: PeopledRoom): void {
+    // What has changed meanwhile would be older than this.
+    this.#tellStates();
+    this.#options.publish({ kind: 'everybody', update: encodeAwareness(room.here()) });
+  }
+
+  /** Compares the people of other instances with who is present. Never rejects. */
+  async reconcile(): Promise<void> {
+    const room = this.#room;
+    if (room === undefined) return;
+    let present: readonly PresentPerson[];
+    this.#listing++;
+    try {
+      const listed = await this.#options.listPresent();
+      // It may be older than what the relay has told since it was asked for.
+      present = listed.filter(
+        ({ client, instance }) =>
+          !this.#leftSince.has(instance) && !this.#leftSince.has(`${client}\n${instance}`),
+      );
+    } catch (error) {
+      const { logger } = this.#options;
+      logger.debug({ err: error, room: this.#name }, 'who is present could not be asked');
+      return;
+    } finally {
+      if (--this.#listing === 0) this.#leftSince.clear();
+    }
+    if (this.#isClosed) return;
+    const byInstance = new Map<string, PresentPerson[]>();
+    for (const person of present) {
+      const people = byInstance.get(person.instance);
+      if (people === undefined) byInstance.set(person.instance, [person]);
+      else people.push(person);
+    }
+    for (const [instance, people] of byInstance) {
+      if (instance !== this.#options.instance) room.remoteStates(this.#peer(instance), people);
+    }
+    // Whoever has just come may not be written yet: only who is missing twice is gone.
+    const absent = new Set<number>();
+    for (const [instance, peer] of this.#peers) {
+      const listed = new Set(byInstance.get(instance)?.map(({ client }) => client));
+      const gone = [...room.heldBy(peer)].filter((client) => !listed.has(client));
+      const entries = gone
+        .filter((client) => this.#absent.has(client))
+        .map((client) => ({ client, clock: 0, state: NULL_STATE }));
+      if (entries.length > 0) room.remoteStates(peer, entries);
+      for (const client of gone) absent.add(client);
+    }
+    this.#absent = absent;
+  }
+
+  /** Updates have come from there. @throws {UpdateRefused} */
+  wrote(origin: string, updates: readonly Uint8Array[]): void {
+    const peer = this.#peer(origin);
+    for (const update of updates) {
+      // What people type is small; in what is large, structs of many authors may come together.
+      if (update.length > MAX_TYPED_BYTES) continue;
+      for (const { client } of parseUpdate(update).blocks) peer.wrote(client);
+    }
+  }
+}

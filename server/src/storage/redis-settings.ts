@@ -1,0 +1,81 @@
+/**
+ * Whether a Redis can be the store, and what its settings make of "durable".
+ *
+ * With `appendonly yes` and `appendfsync always` a write is synced to Redis's disk
+ * before it is answered. With `appendfsync everysec` the last second may be lost
+ * with the machine, with `appendonly no` all since the last dump; a replica that
+ * takes over lacks what had not reached it. Redis must not evict
+ * (`maxmemory-policy noeviction`). Redis Cluster is not supported: a batch writes
+ * the keys of many rooms at once.
+ */
+import type { Redis } from 'ioredis';
+
+/** Redis cannot be used as it is; the message says what to do. */
+export class UnusableRedis extends Error {
+  override readonly name = 'UnusableRedis';
+}
+
+/**
+ * @returns in one line what makes it less than durable, if anything does
+ * @throws {UnusableRedis}
+ */
+export async function examine(redis: Redis): Promise<string | undefined> {
+  const facts = parseInfo(await redis.info());
+  const [major = 0, minor = 0] = (facts.get('redis_version') ?? '').split('.').map(Number);
+  if (major < 6 || (major === 6 && minor < 2)) {
+    throw new UnusableRedis(`Redis ${facts.get('redis_version')} is too old: 6.2 or newer`);
+  }
+  if (facts.get('cluster_enabled') === '1') {
+    throw new UnusableRedis(
+      'Redis Cluster is not supported as a store: use a Redis that is not a cluster, or Postgres',
+    );
+  }
+  if (facts.get('role') === 'slave') {
+    throw new UnusableRedis(
+      'this Redis is a replica and takes no writes: give the address of its master',
+    );
+  }
+  const settings = await readSettings(redis, facts);
+  const weak = [...WANTED].flatMap(([name, wanted]) => {
+    const value = settings.get(name);
+    return value === undefined || value === wanted ? [] : [`${name} is ${value}, not ${wanted}`];
+  });
+  // Where these two are hidden nothing is known about the disk.
+  if (!settings.has('appendfsync')) weak.push('appendfsync cannot be read');
+  if (weak.length === 0) return undefined;
+  return `Redis may lose what was reported saved: ${weak.join('; ')}`;
+}
+
+const WANTED = new Map([
+  ['appendonly', 'yes'],
+  ['appendfsync', 'always'],
+  ['no-appendfsync-on-rewrite', 'no'],
+  ['maxmemory-policy', 'noeviction'],
+]);
+
+/** As far as they can be known: a hosted Redis often forbids CONFIG. */
+async function readSettings(
+  redis: Redis,
+  facts: ReadonlyMap<string, string>,
+): Promise<ReadonlyMap<string, string>> {
+  const settings = new Map<string, string>();
+  try {
+    for (const name of WANTED.keys()) {
+      const [, value] = (await redis.config('GET', name)) as string[];
+      if (value !== undefined) settings.set(name, value);
+    }
+  } catch (error) {
+    if (redis.status !== 'ready') throw error;
+    settings.set('appendonly', facts.get('aof_enabled') === '1' ? 'yes' : 'no');
+    const policy = facts.get('maxmemory_policy');
+    if (policy !== undefined) settings.set('maxmemory-policy', policy);
+  }
+  return settings;
+}
+
+function parseInfo(info: string): Map<string, string> {
+  const lines = info.split('\r\n').filter((line) => line.includes(':'));
+  return new Map(
+    lines.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]),
+  );
+}
