@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { RoomStandIn } from '../test/room-stand-in.js';
 import { settled, typed } from '../test/support.js';
-import { type AwarenessEntry, encodeAwareness, NULL_STATE } from './awareness.js';
+import { type AwarenessEntry, encodeAwareness, NULL_STATE, readAwareness } from './awareness.js';
 import { ManualClock } from './clock.js';
 import { type AboutPeople, People } from './people.js';
 import { PresenceKeeper } from './presence/keeper.js';
@@ -46,14 +46,19 @@ function setUp() {
 }
 
 describe('[INS-6] people of other instances', () => {
-  it('[INS-6] after a gap the presence store is asked; who is missing twice is gone', async () => {
-    const { people, list, hearStates, did } = setUp();
+  it('[INS-6] after a gap the presence store is asked; who is missing for 3 s is gone', async () => {
+    const { clock, people, list, hearStates, did } = setUp();
     hearStates(person(1), person(2));
     did();
     list.people = async () => [present('other', 1)];
     people.gap();
     await settled();
     expect(did()).toEqual(['other: 1']);
+    clock.advance(2_999);
+    people.gap();
+    await settled();
+    expect(did()).toEqual(['other: 1']);
+    clock.advance(1);
     people.gap();
     await settled();
     expect(did()).toEqual(['other: 1', 'other: 2 gone']);
@@ -88,6 +93,39 @@ describe('[INS-6] people of other instances', () => {
     clock.turn();
     await settled();
     expect(await presence.list('room')).toEqual([present('this', 7)]);
+  });
+
+  it('[INS-6] who has moved to another instance is not kept present by this one', async () => {
+    const { clock, presence, people, room, hearStates } = setUp();
+    room.sessions.add(7);
+    room.changes = [person(7)];
+    people.statesChanged();
+    clock.turn();
+    await settled();
+    expect(await presence.list('room')).toEqual([present('this', 7)]);
+    // It leaves and is elsewhere before that is told.
+    room.sessions.delete(7);
+    hearStates(person(7));
+    clock.turn();
+    await settled();
+    expect(await presence.list('room')).toEqual([]);
+  });
+
+  it('[INS-14] states of many people are told some at a time', async () => {
+    const { clock, people, room, said } = setUp();
+    const large = new Uint8Array(60_000).fill(0x20);
+    const everybody = Array.from({ length: 10 }, (_, client) => person(client, 1, large));
+    room.changes = everybody;
+    people.statesChanged();
+    clock.turn();
+    const told = said().map((content) =>
+      content.kind === 'awareness' ? readAwareness(content.update).map(({ client }) => client) : [],
+    );
+    expect(told).toEqual([
+      [0, 1, 2, 3],
+      [4, 5, 6, 7],
+      [8, 9],
+    ]);
   });
 
   it('[INS-6] an instance that leaves is told to the room once, and is a new one when it is back', async () => {
@@ -151,6 +189,18 @@ describe('[INS-8] who holds a client', () => {
     hearStates(person(1, 2));
     clock.advance(5_000);
     expect(did()).toEqual(['other: 1', 'other: 1']);
+  });
+
+  it('[INS-8] what a third says of it is no answer', async () => {
+    const { clock, room, hear, hearStates, did } = setUp();
+    hearStates(person(1));
+    did();
+    room.peers.get('other')!.probe(1);
+    hear({ kind: 'held', client: 1 }, 'third');
+    hear({ kind: 'awareness', update: encodeAwareness([person(1, 0)]) }, 'third');
+    did();
+    clock.advance(3_000);
+    expect(did()).toEqual(['other: 1 gone']);
   });
 
   it('[INS-8] when it is asked itself it looks, and says what it finds', async () => {

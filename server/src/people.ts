@@ -86,6 +86,10 @@ const STATES_EVERY_MS = 10;
 /** Milliseconds that another instance has to say that it still holds a client. */
 const PROBE_MS = 3_000;
 const MAX_TYPED_BYTES = 4_096;
+/** Bytes of states in one message. */
+const MAX_RELAYED_BYTES = 256 * 1024;
+/** Milliseconds that somebody has to be in no list before they are gone: their key may not be written yet. */
+const ABSENT_MS = 3_000;
 
 export class People {
   readonly #name: string;
@@ -99,8 +103,8 @@ export class People {
   /** While lists of who is present are asked for: who has left since, whom they may still hold. */
   readonly #leftSince = new Set<string>();
   #listing = 0;
-  /** Clients that were not in the last list of who is present. */
-  #absent = new Set<number>();
+  /** By client and instance: since when they have been in no list of who is present. */
+  #absent = new Map<string, number>();
 
   /** @param name the room's */
   constructor(name: string, options: PeopleOptions) {
@@ -140,10 +144,9 @@ export class People {
     this.#statesTimer = undefined;
     const entries = this.#room?.takeChangesHere() ?? [];
     if (this.#isClosed || entries.length === 0) return;
-    const { publish, clock } = this.#options;
-    this.#lastStates = clock.now();
+    this.#lastStates = this.#options.clock.now();
     this.#keep(entries);
-    publish({ kind: 'awareness', update: encodeAwareness(entries) });
+    this.#publishStates(entries);
   }
 
   #keep(entries: readonly AwarenessEntry[]): void {
@@ -162,10 +165,10 @@ export class People {
       case 'awareness': {
         const entries = readAwareness(content.update);
         for (const { client, state } of entries) {
-          this.#answered(client);
+          this.#answered(client, origin);
           if (isNull(state)) this.#noteLeft(`${client}\n${origin}`);
         }
-        for (const client of room.remoteStates(this.#peer(origin), entries)) room.probe(client);
+        this.#taken(room, this.#peer(origin), entries);
         break;
       }
       case 'everybody': {
@@ -173,10 +176,10 @@ export class People {
         const peer = this.#peer(origin);
         const there = new Set(entries.map(({ client }) => client));
         const gone = [...room.heldBy(peer)].filter((client) => !there.has(client));
-        for (const client of there) this.#answered(client);
+        for (const client of there) this.#answered(client, origin);
         for (const client of gone) this.#noteLeft(`${client}\n${origin}`);
         const left = gone.map((client) => ({ client, clock: 0, state: NULL_STATE }));
-        for (const client of room.remoteStates(peer, [...left, ...entries])) room.probe(client);
+        this.#taken(room, peer, [...left, ...entries]);
         break;
       }
       case 'who':
@@ -192,11 +195,20 @@ export class People {
         }
         break;
       case 'held':
-        this.#answered(content.client);
+        this.#answered(content.client, origin);
         break;
       case 'gone':
         this.peerLeft(origin);
         break;
+    }
+  }
+
+  /** Whom the peer holds now is not kept as one of those here any more; whom a session here holds is asked. */
+  #taken(room: PeopledRoom, peer: Peer, entries: readonly AwarenessEntry[]): void {
+    const held = room.remoteStates(peer, entries);
+    for (const client of held) room.probe(client);
+    for (const { client, state } of entries) {
+      if (!isNull(state) && !held.includes(client)) this.#options.keeper.remove(this.#name, client);
     }
   }
 
@@ -218,7 +230,7 @@ export class People {
     this.#peers.delete(instance);
     // What it held is free: there is nobody to be asked any more.
     for (const [client, probe] of this.#probes) {
-      if (probe.instance === instance) this.#answered(client);
+      if (probe.instance === instance) this.#answered(client, instance);
     }
     this.#room?.peerLeft(peer);
   }
@@ -239,8 +251,11 @@ export class People {
     this.#probes.set(client, { instance, timer });
   }
 
-  #answered(client: number): void {
-    this.#probes.get(client)?.timer.cancel();
+  /** Only by the one that was asked: what others say of the client may be older. */
+  #answered(client: number, instance: string): void {
+    const probe = this.#probes.get(client);
+    if (probe?.instance !== instance) return;
+    probe.timer.cancel();
     this.#probes.delete(client);
   }
 
@@ -259,7 +274,25 @@ export class People {
   #tellEverybody(room: PeopledRoom): void {
     // What has changed meanwhile would be older than this.
     this.#tellStates();
-    this.#options.publish({ kind: 'everybody', update: encodeAwareness(room.here()) });
+    const update = encodeAwareness(room.here());
+    if (update.length <= MAX_RELAYED_BYTES) this.#options.publish({ kind: 'everybody', update });
+    else this.#publishStates(room.here());
+  }
+
+  /** Some at a time: Redis cuts off subscribers for whom megabytes wait. */
+  #publishStates(entries: readonly AwarenessEntry[]): void {
+    let part: AwarenessEntry[] = [];
+    let bytes = 0;
+    for (const entry of entries) {
+      if (part.length > 0 && bytes + entry.state.length > MAX_RELAYED_BYTES) {
+        this.#options.publish({ kind: 'awareness', update: encodeAwareness(part) });
+        part = [];
+        bytes = 0;
+      }
+      part.push(entry);
+      bytes += entry.state.length;
+    }
+    this.#options.publish({ kind: 'awareness', update: encodeAwareness(part) });
   }
 
   /** Compares the people of other instances with who is present. Never rejects. */
@@ -292,16 +325,19 @@ export class People {
     for (const [instance, people] of byInstance) {
       if (instance !== this.#options.instance) room.remoteStates(this.#peer(instance), people);
     }
-    // Whoever has just come may not be written yet: only who is missing twice is gone.
-    const absent = new Set<number>();
+    const now = this.#options.clock.now();
+    const absent = new Map<string, number>();
     for (const [instance, peer] of this.#peers) {
       const listed = new Set(byInstance.get(instance)?.map(({ client }) => client));
-      const gone = [...room.heldBy(peer)].filter((client) => !listed.has(client));
-      const entries = gone
-        .filter((client) => this.#absent.has(client))
-        .map((client) => ({ client, clock: 0, state: NULL_STATE }));
+      const entries: AwarenessEntry[] = [];
+      for (const client of room.heldBy(peer)) {
+        if (listed.has(client)) continue;
+        const key = `${client}\n${instance}`;
+        const since = this.#absent.get(key) ?? now;
+        if (now - since >= ABSENT_MS) entries.push({ client, clock: 0, state: NULL_STATE });
+        else absent.set(key, since);
+      }
       if (entries.length > 0) room.remoteStates(peer, entries);
-      for (const client of gone) absent.add(client);
     }
     this.#absent = absent;
   }

@@ -152,7 +152,10 @@ export class RedisRelay implements Relay {
 
   reconnect(): void {
     // In any other state it is being made already.
-    if (this.#subscriber.status === 'ready') this.#subscriber.disconnect(true);
+    if (this.#subscriber.status !== 'ready') return;
+    // At once, not when the socket is closed: no gap may be told that the old connection has to fill.
+    this.#lost();
+    this.#subscriber.disconnect(true);
   }
 
   async close(): Promise<void> {
@@ -194,6 +197,7 @@ export class RedisRelay implements Relay {
       const cost = message.length + messages.length * MESSAGE_OVERHEAD;
       if (this.#unansweredBytes + bytes + cost > MAX_UNANSWERED_BYTES) {
         this.#dropped += messages.length;
+        this.#hasMissed = true;
         continue;
       }
       bytes += cost;
@@ -205,6 +209,7 @@ export class RedisRelay implements Relay {
     this.#unansweredBytes += bytes;
     void pipeline.exec().then((results) => {
       this.#unansweredBytes -= bytes;
+      this.#tellGap();
       const [error] = results?.[0] ?? [];
       if (isRefusal(error)) this.#refused(error);
       const heard = results?.[bundle]?.[1];

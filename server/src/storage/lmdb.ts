@@ -65,6 +65,8 @@ export class LmdbStorage implements Storage {
   readonly #unlock: Unlock;
   /** The batch that was tried last: the seqs stay its own, whether or not LMDB said that it failed. */
   #batch: { readonly number: number; readonly seqs: readonly number[] } | undefined;
+  /** Of rooms that were written to lately: the seq of the last entry. Asking LMDB costs as much as writing. */
+  readonly #lastSeqs = new Map<string, number>();
   /** Compactions and removals read before they write, so they go one after the other. */
   #exclusive: Promise<unknown> = Promise.resolve();
 
@@ -172,7 +174,9 @@ export class LmdbStorage implements Storage {
 
   async append({ number, appends }: Batch): Promise<readonly number[]> {
     if (number !== this.#batch?.number) {
-      this.#batch = { number, seqs: appends.map(({ room }) => this.#lastSeq(room) + 1) };
+      const next = ({ room }: { room: string }) =>
+        (this.#lastSeqs.get(room) ?? this.#lastSeq(room)) + 1;
+      this.#batch = { number, seqs: appends.map(next) };
     }
     const { seqs } = this.#batch;
     await this.#commit((promises) => {
@@ -185,6 +189,10 @@ export class LmdbStorage implements Storage {
         }
       }
     });
+    if (this.#lastSeqs.size > MAX_LAST_SEQS) this.#lastSeqs.clear();
+    for (const [i, { room, entries }] of appends.entries()) {
+      this.#lastSeqs.set(room, seqs[i]! + entries.length - 1);
+    }
     return seqs;
   }
 
@@ -253,6 +261,7 @@ export class LmdbStorage implements Storage {
 
   async remove(room: string): Promise<void> {
     await this.#alone(async () => {
+      this.#lastSeqs.delete(room);
       const updates = [...this.#range(this.#updates, room, 0)];
       const quarantined = [...this.#range(this.#quarantine, room, 0)];
       await this.#commit((promises) => {
@@ -354,3 +363,4 @@ async function salvageFolder(folder: string): Promise<Salvage | undefined> {
 const DAMAGED = 'checksum does not match';
 /** Entries that are read in one turn of the loop. */
 const LOAD_SLICE = 2_000;
+const MAX_LAST_SEQS = 100_000;
