@@ -52,6 +52,11 @@ export class Acknowledgements {
     this.settle(count, position);
   }
 
+  /** Whether messages wait to be saved. */
+  get isWaiting(): boolean {
+    return this.#waiting.length > 0;
+  }
+
   /**
    * @param durable the position up to which all is on disk
    * @returns the count to report, or undefined when it is the one reported last

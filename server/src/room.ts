@@ -64,8 +64,8 @@ export interface Member extends Receiver, Waiter {
   hasWritten(client: number): boolean;
   send(message: Message): void;
   close(code: number, reason: string): void;
-  /** All that was written is on disk up to this position. */
-  saved(durable: number): void;
+  /** All that was written is on disk up to this position. @returns whether nothing of it waits for more */
+  saved(durable: number): boolean;
   /** Makes sure that its peer is alive: another claims what it holds. */
   probe(client: number): void;
   /** Tries again what waits. @param isFreed somebody has left, so that their client ids are free */
@@ -104,6 +104,8 @@ export class Room implements LogRoom, LinkedRoom {
   readonly #compactor: Compactor;
   readonly #link: Link | undefined;
   readonly #sessions = new Set<Member>();
+  /** Those with something that is not on disk: the others need not be told at every commit. */
+  readonly #unsaved = new Set<Member>();
   #isClosed = false;
   /** Called when nobody is left, and again whenever something has ended that kept the room open. */
   onIdle: (() => void) | undefined;
@@ -208,6 +210,7 @@ export class Room implements LogRoom, LinkedRoom {
 
   leave(session: Member): void {
     if (!this.#sessions.delete(session)) return;
+    this.#unsaved.delete(session);
     this.fanout.remove(session);
     this.waiting.remove(session);
     this.awareness.leave(session);
@@ -270,13 +273,19 @@ export class Room implements LogRoom, LinkedRoom {
       return;
     }
     this.#applyArrived();
-    for (const session of this.#sessions) session.saved(this.durable);
+    for (const session of this.#unsaved) this.tellSaved(session);
     const updates = entries.map(({ update }) => update);
     this.#link?.committed(firstSeq, updates);
     this.#deps.onSaved(this.name, firstSeq + entries.length - 1);
     if (this.#contents.isTrimmable) this.#contents.trim(this.fanout.oldestNeeded);
     this.#compactor.consider();
     if (this.#sessions.size === 0) this.onIdle?.();
+  }
+
+  /** Tells it what is on disk, now and whenever there is more, as long as something of it waits for that. */
+  tellSaved(session: Member): void {
+    if (session.saved(this.durable)) this.#unsaved.delete(session);
+    else if (this.#sessions.has(session)) this.#unsaved.add(session);
   }
 
   #awarenessChanged(): void {

@@ -137,8 +137,12 @@ const DEFAULTS: Limits = {
   closeMs: 10_000,
 };
 
-/** At most one commit in this many milliseconds: rarer ones delay "saved", denser ones cost the disk more. */
-const COMMIT_INTERVAL_MS = 10;
+/**
+ * At most one commit in this many milliseconds: rarer ones delay "saved", and with a
+ * shared store what other instances hear; denser ones cost the disk more. An edit
+ * after a pause is committed at once.
+ */
+const COMMIT_INTERVAL_MS = { own: 25, shared: 10 };
 const WORKER_THREADS = 1;
 
 /**
@@ -160,7 +164,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     clock,
     logger,
     random,
-    commitInterval: COMMIT_INTERVAL_MS,
+    commitInterval: COMMIT_INTERVAL_MS[storage.isShared ? 'shared' : 'own'],
     maxUnsavedBytes: limits.maxUnsavedBytes,
   });
   const workers = new Workers({

@@ -285,7 +285,7 @@ export class Session implements Member {
     if (this.permission !== 'write') {
       if (room.hasNews(update)) this.#reject(count);
       this.#acknowledgements.settle(count, room.last);
-      this.saved(room.durable);
+      room.tellSaved(this);
       return;
     }
     const missing = room.write(this, update);
@@ -308,7 +308,7 @@ export class Session implements Member {
     } else {
       this.#acknowledgements.settle(count, room.last);
     }
-    this.saved(room.durable);
+    room.tellSaved(this);
   }
 
   /** A step 2 holds everybody's structs; an update of a keystroke holds its author's. */
@@ -353,18 +353,18 @@ export class Session implements Member {
       this.#claims.clear();
       for (const entry of room.present(this, entries)) this.#claims.set(entry.client, entry);
     }
-    this.saved(room.durable);
+    room.tellSaved(this);
   }
 
   get isWaiting(): boolean {
     return !this.#parking.isEmpty || this.#claims.size > 0;
   }
 
-  /** The room's log is on disk up to `durable`. */
-  saved(durable: number): void {
+  saved(durable: number): boolean {
     // Also for a dialect that says nothing of it: what is settled is forgotten here.
     const count = this.#acknowledgements.saved(durable);
     if (count !== undefined && this.dialect.acknowledges) this.send({ type: 'saved', count });
+    return !this.#acknowledgements.isWaiting;
   }
 
   /**

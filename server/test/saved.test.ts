@@ -284,7 +284,7 @@ describe('[SAVE] saved', () => {
     await client.join(doc);
     doc.on('update', (update: Uint8Array) => client.send({ type: 'update', update }));
     for (const { opened } of answers.slice(0, 2)) {
-      for (let i = 0; i < 1_000; i++) doc.getMap('m').set(`k${i}`, i);
+      for (let i = 0; i < 1_000; i++) doc.getMap('m').set(`k${i}`, 'long '.repeat(20));
       await opened;
     }
     const loaded = await served(server, 'room');

@@ -168,8 +168,9 @@ class Guest implements Member {
     this.closedWith = reason;
   }
 
-  saved(): void {
+  saved(): boolean {
     // Whether it is on disk is asked of the store.
+    return true;
   }
 
   probe(): void {

@@ -10,7 +10,7 @@ export interface TailSize {
 }
 
 const FLOOR_BYTES = 64 * 1024;
-const FLOOR_UPDATES = 1_000;
+const FLOOR_UPDATES = 4_000;
 
 /** While people edit: past a quarter of the snapshot, and past a floor. */
 export function isDue({ bytes, updates, snapshotBytes }: TailSize): boolean {
