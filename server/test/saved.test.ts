@@ -289,7 +289,7 @@ describe('[SAVE] saved', () => {
     }
     const loaded = await served(server, 'room');
     expect(loaded.getMap('m').toJSON()).toEqual(doc.getMap('m').toJSON());
-    for (let i = 0; i < 3_000; i++) doc.getMap('m').set(`k${i}`, 'again');
+    for (let i = 0; i < 3_000; i++) doc.getMap('m').set(`k${i}`, 'again '.repeat(30));
     await answers[2]!.opened;
   });
 
