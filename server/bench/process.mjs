@@ -1,6 +1,6 @@
 /** Servers to be measured, each in a process of its own, and what Linux says of that process. */
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,56 +16,86 @@ const SERVERS = {
   cowrite: { script: path('../dist/cli.js'), rooms: '/ws' },
   ws: { script: path('peers/bare-ws.mjs'), rooms: '' },
   'y-websocket': {
-    script: path('peers/node_modules/y-websocket/bin/server.cjs'),
+    script: path('node_modules/y-websocket/bin/server.cjs'),
     rooms: '',
   },
   hocuspocus: { script: path('peers/hocuspocus.mjs'), rooms: '' },
 };
 
+let canPin;
+
 /** @param core number of the CPU core to stay on, where `taskset` is there; undefined for any */
 export function pinned(core, command, args) {
-  const canPin = core !== undefined && spawnSync('taskset', ['-V']).status === 0;
-  return canPin ? ['taskset', ['-c', String(core), command, ...args]] : [command, args];
+  canPin ??= spawnSync('taskset', ['-V']).status === 0;
+  return core !== undefined && canPin
+    ? ['taskset', ['-c', String(core), command, ...args]]
+    : [command, args];
 }
 
-/** Starts a server, a Cowrite in a temporary folder; `stop` ends it and removes the folder. */
-export async function startServer({ name = 'cowrite', core, env = {} } = {}) {
+/**
+ * Starts a server, a Cowrite in a temporary folder; `stop` ends it and removes the folder.
+ * @param folder of an earlier one that was ended with `kill`
+ * @param flags of Node
+ */
+export async function startServer({ name = 'cowrite', core, env = {}, folder, flags = [] } = {}) {
   const { script, rooms } = SERVERS[name];
-  const folder = mkdtempSync(join(tmpdir(), 'cowrite-bench-'));
-  const [command, args] = pinned(core, process.execPath, [script]);
+  const data = folder ?? mkdtempSync(join(tmpdir(), 'cowrite-bench-'));
+  const [command, args] = pinned(core, process.execPath, [...flags, script]);
   const port = await freePort();
   const child = spawn(command, args, {
     env: {
       ...process.env,
       HOST: '127.0.0.1',
       PORT: String(port),
-      STORAGE_URL: `lmdb:${folder}`,
+      STORAGE_URL: `lmdb:${data}`,
       LOG_LEVEL: 'error',
       ...env,
     },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const read = (file) => readFileSync(`/proc/${child.pid}/${file}`, 'utf8');
+  const number = (file, pattern) => Number(pattern.exec(read(file))[1]);
   await new Promise((resolve, reject) => {
     child.stdout.once('data', resolve);
     child.once('error', reject);
     child.once('exit', (code) => reject(new Error(`${name} ended with ${code}`)));
   });
   child.stdout.resume();
+  let died;
+  child.once('exit', (code, signal) => {
+    died = `${name} ended with ${code ?? signal}`;
+  });
+  const kill = () =>
+    new Promise((resolve) => {
+      if (child.exitCode !== null || child.signalCode !== null) return resolve();
+      child.removeAllListeners('exit').once('exit', resolve);
+      child.kill('SIGKILL');
+    });
   return {
     name,
     pid: child.pid,
+    folder: data,
     url: `ws://127.0.0.1:${port}${rooms}`,
+    /** How it ended on its own, if it did. */
+    died: () => died,
     cpuSeconds() {
       const [, user, system] = /\) .(?: \S+){10} (\d+) (\d+)/.exec(read('stat'));
       return (Number(user) + Number(system)) / TICKS;
     },
-    residentMegabytes: () => Math.round(Number(/VmRSS:\s+(\d+)/.exec(read('status'))[1]) / 1024),
-    peakMegabytes: () => Math.round(Number(/VmHWM:\s+(\d+)/.exec(read('status'))[1]) / 1024),
-    stop() {
-      child.removeAllListeners('exit');
-      child.kill('SIGKILL');
-      rmSync(folder, { recursive: true, force: true });
+    residentBytes: () => number('status', /VmRSS:\s+(\d+)/) * 1024,
+    residentMegabytes: () => Math.round(number('status', /VmRSS:\s+(\d+)/) / 1024),
+    peakMegabytes: () => Math.round(number('status', /VmHWM:\s+(\d+)/) / 1024),
+    /** The peak counts from here on, where the kernel allows it. */
+    resetPeak() {
+      writeFileSync(`/proc/${child.pid}/clear_refs`, '5');
+    },
+    /** Bytes that it had written to disk, and bytes that it handed to the kernel to write. */
+    written: () => number('io', /write_bytes: (\d+)/),
+    signal: (signal) => child.kill(signal),
+    kill,
+    async stop() {
+      await kill();
+      rmSync(data, { recursive: true, force: true });
     },
   };
 }

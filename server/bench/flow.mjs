@@ -1,0 +1,55 @@
+/** One server under one load: what load.mjs saw, and what Linux counted meanwhile. */
+
+/** Figures of a flow, in the order of the tables. */
+export const FLOW_FIGURES = {
+  cpuPerUpdate: { label: 'CPU per update', unit: 'µs' },
+  cpuPerDelivery: { label: 'CPU per delivery', unit: 'µs' },
+  cpuPerMove: { label: 'CPU per move', unit: 'µs' },
+  share: { label: 'of a core', unit: '%', isContext: true },
+  p50: { label: 'delivery p50', unit: 'ms' },
+  p99: { label: 'delivery p99', unit: 'ms' },
+  worst: { label: 'worst', unit: 'ms', isContext: true },
+  lost: { label: 'not delivered', unit: '' },
+  resident: { label: 'RSS after it', unit: 'MB' },
+  peak: { label: 'peak RSS', unit: 'MB' },
+  generator: { label: 'generator, of a core', unit: '%', isContext: true },
+};
+
+/** @param options `main` names what the server's CPU time is divided by: a figure `cpuPer…` */
+export async function measureFlow(
+  scope,
+  { server: given, name, seconds, warmUp = 1.5, load, main },
+) {
+  const server = given ?? (await scope.server({ name }));
+  const clients = await scope.helper('load.mjs', {
+    name,
+    url: server.url,
+    warmUp,
+    seconds,
+    ...load,
+  });
+  await clients.heard();
+  await clients.ask('start');
+  const before = server.cpuSeconds();
+  await clients.heard();
+  const cpu = server.cpuSeconds() - before;
+  const seen = await clients.heard();
+  clients.kill();
+  if (seen.closed > 0) throw new Error(`${seen.closed} connections were closed`);
+  const per = main === 'cpuPerDelivery' ? seen.received : seen.sent;
+  return {
+    [main]: (cpu / per) * 1e6,
+    share: (100 * cpu) / seen.seconds,
+    p50: seen.p50,
+    p99: seen.p99,
+    worst: seen.worst,
+    lost: seen.expected - seen.received,
+    resident: server.residentMegabytes(),
+    peak: server.peakMegabytes(),
+    generator: 100 * seen.generator,
+    sent: seen.sent,
+    received: seen.received,
+    typed: seen.typed,
+    fromStrangers: seen.fromStrangers,
+  };
+}

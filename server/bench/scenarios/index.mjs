@@ -1,0 +1,29 @@
+/** All that can be measured, in the order in which it is. */
+import flows from './flows.mjs';
+import joins from './joins.mjs';
+import memory from './memory.mjs';
+
+/** Which tables there are, and what stands above each. */
+export const GROUPS = {
+  typing: 'Typing',
+  cursors: 'Cursors',
+  joins: 'Joins and reconnects',
+  memory: 'Memory and cold documents',
+};
+
+/**
+ * @typedef {object} Scenario
+ * @property {string} id `group/name`
+ * @property {string} title what people do
+ * @property {string} main the figure that counts, of `figures`
+ * @property {object} figures name to label and unit; `isContext` is not compared, `isMore` is better when larger
+ * @property {object[]} targets a figure and `timesBare` or `atMost` or `atLeast`
+ * @property {string[]} servers who is measured; `notes` says why others are not
+ * @property {number} repeats in a full run
+ * @property {number | object} lasts seconds that a measurement takes, or by server, for the estimate
+ * @property {number} limit seconds that it may take
+ * @property {Function} measure resolves to figures by name; `{ skipped }` says why there are none
+ */
+
+/** @type {Scenario[]} */
+export const SCENARIOS = [...flows, ...joins, ...memory];
