@@ -60,8 +60,12 @@ async function checkOne(scope, name) {
     compare(client, seen.typed).map((words) => `real client ${index + 1} ${words}`),
   );
   if (real[0].text() !== real[1].text()) problems.push('the real clients differ');
-  if (seen.received !== seen.expected) {
-    problems.push(`${seen.received} of ${seen.expected} deliveries were counted`);
+  const { received, expected } = seen;
+  if (received.update !== expected.update) {
+    problems.push(`${received.update} of ${expected.update} deliveries were counted`);
+  }
+  if (received.awareness === 0 || received.awareness > expected.awareness) {
+    problems.push(`${received.awareness} of ${expected.awareness} cursor moves were counted`);
   }
   // A server may put several keystrokes into one message, but each is read once by everybody.
   if (seen.fromStrangers !== KEYSTROKES * LOAD.people) {
@@ -72,7 +76,7 @@ async function checkOne(scope, name) {
   const letters = seen.typed.reduce((sum, { text }) => sum + text.length, 0);
   return {
     problems,
-    words: `${letters} letters, ${seen.received} deliveries, ${seen.fromStrangers} of real keystrokes`,
+    words: `${letters} letters, ${received.update} deliveries, ${received.awareness} of ${expected.awareness} cursor moves, ${seen.fromStrangers} of real keystrokes`,
   };
 }
 

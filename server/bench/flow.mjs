@@ -9,7 +9,8 @@ export const FLOW_FIGURES = {
   p50: { label: 'delivery p50', unit: 'ms' },
   p99: { label: 'delivery p99', unit: 'ms' },
   worst: { label: 'worst', unit: 'ms', isContext: true },
-  lost: { label: 'not delivered', unit: '' },
+  lost: { label: 'keystrokes not delivered', unit: '' },
+  skipped: { label: 'cursor moves passed over', unit: '%' },
   resident: { label: 'RSS after it', unit: 'MB' },
   peak: { label: 'peak RSS', unit: 'MB' },
   generator: { label: 'generator, of a core', unit: '%', isContext: true },
@@ -36,20 +37,20 @@ export async function measureFlow(
   const seen = await clients.heard();
   clients.kill();
   if (seen.closed > 0) throw new Error(`${seen.closed} connections were closed`);
-  const per = main === 'cpuPerDelivery' ? seen.received : seen.sent;
+  const { expected, received } = seen;
+  const per =
+    main === 'cpuPerDelivery' ? received.update + received.awareness : seen.sent;
   return {
     [main]: (cpu / per) * 1e6,
     share: (100 * cpu) / seen.seconds,
     p50: seen.p50,
     p99: seen.p99,
     worst: seen.worst,
-    lost: seen.expected - seen.received,
+    lost: expected.update === 0 ? undefined : expected.update - received.update,
+    skipped:
+      expected.awareness === 0 ? undefined : 100 * (1 - received.awareness / expected.awareness),
     resident: server.residentMegabytes(),
     peak: server.peakMegabytes(),
     generator: 100 * seen.generator,
-    sent: seen.sent,
-    received: seen.received,
-    typed: seen.typed,
-    fromStrangers: seen.fromStrangers,
   };
 }

@@ -28,7 +28,10 @@ async function main() {
     ({ id, title }) => options.only === undefined || `${id} ${title}`.includes(options.only),
   );
   if (options.list) return list(chosen);
-  if (options.render) return await render(options.folder), 0;
+  if (options.render) {
+    await render(options.folder);
+    return 0;
+  }
   if (options.quick) return quick({ ...options, files });
   if (options.check || options.only === undefined) {
     if (!(await check(options))) return 1;
