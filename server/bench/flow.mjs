@@ -38,8 +38,7 @@ export async function measureFlow(
   clients.kill();
   if (seen.closed > 0) throw new Error(`${seen.closed} connections were closed`);
   const { expected, received } = seen;
-  const per =
-    main === 'cpuPerDelivery' ? received.update + received.awareness : seen.sent;
+  const per = main === 'cpuPerDelivery' ? received.update + received.awareness : seen.sent;
   return {
     [main]: (cpu / per) * 1e6,
     share: (100 * cpu) / seen.seconds,
