@@ -41,7 +41,7 @@ async function checkOne(scope, name) {
   });
   const load = await scope.helper('load.mjs', {
     name,
-    url: server.url,
+    urls: [server.url],
     warmUp: 0.2,
     strangers: STRANGERS,
     ...LOAD,

@@ -17,7 +17,7 @@ const EMPTY = 'AA==';
 
 const kept = [];
 const writers = new Map();
-const commands = { join, leave, upload, edit };
+const commands = { join, leave, upload, edit, flood, pause };
 process.on('message', async ({ command, ...options }) => {
   try {
     tell(await commands[command](options));
@@ -95,6 +95,23 @@ async function edit({ room, times }) {
     writer.clock += STAMP_LENGTH;
   }
   await sleep(300);
+  return {};
+}
+
+/** From now on somebody writes a lot. */
+async function flood({ room, bytes, every }) {
+  const writer = await writerOf(room);
+  const text = 'y'.repeat(bytes);
+  setInterval(() => {
+    writer.send(writer.dialect.update(typedUpdate(writer.id, writer.clock, text)));
+    writer.clock += bytes;
+  }, every);
+  return {};
+}
+
+/** From now on nobody of those that were kept reads. */
+function pause() {
+  for (const client of kept) client.pause();
   return {};
 }
 

@@ -11,7 +11,6 @@ export const FLOW_FIGURES = {
   worst: { label: 'worst', unit: 'ms', isContext: true },
   lost: { label: 'keystrokes not delivered', unit: '' },
   skipped: { label: 'cursor moves passed over', unit: '%' },
-  resident: { label: 'RSS after it', unit: 'MB' },
   peak: { label: 'peak RSS', unit: 'MB' },
   generator: { label: 'generator, of a core', unit: '%', isContext: true },
 };
@@ -24,7 +23,7 @@ export async function measureFlow(
   const server = given ?? (await scope.server({ name }));
   const clients = await scope.helper('load.mjs', {
     name,
-    url: server.url,
+    urls: [server.url],
     warmUp,
     seconds,
     ...load,
@@ -48,7 +47,6 @@ export async function measureFlow(
     lost: expected.update === 0 ? undefined : expected.update - received.update,
     skipped:
       expected.awareness === 0 ? undefined : 100 * (1 - received.awareness / expected.awareness),
-    resident: server.residentMegabytes(),
     peak: server.peakMegabytes(),
     generator: 100 * seen.generator,
   };

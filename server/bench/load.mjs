@@ -4,7 +4,7 @@
  *
  * The load: `rooms` rooms of `people` each; of those, `writers` type `keys` times a
  * second and `movers` send states `moves` times a second. Who writes when is spread
- * evenly over the time.
+ * evenly over the time. Of several servers each has its share of a room's people.
  */
 import { addressOf, sleep, tell } from './helper.mjs';
 import { at } from './numbers.mjs';
@@ -13,7 +13,9 @@ import { dialectOf, eachStamp, STAMP_LENGTH, stamp, state, typedUpdate } from '.
 
 const {
   name,
-  url,
+  urls,
+  /** Of the rooms' names, so that a server can be driven again. */
+  prefix = 'bench',
   rooms,
   people,
   writers = 0,
@@ -43,7 +45,7 @@ let measuredTo = Infinity;
 const clients = [];
 const jobs = [];
 for (let r = 0; r < rooms; r++) {
-  for (let p = 0; p < people; p++) jobs.push({ room: `bench-${r}`, place: p });
+  for (let p = 0; p < people; p++) jobs.push({ room: `${prefix}-${r}`, place: p });
 }
 for (let i = 0; i < jobs.length; i += CONNECTING_AT_ONCE) {
   const some = jobs.slice(i, i + CONNECTING_AT_ONCE);
@@ -98,7 +100,7 @@ async function join({ room, place }, index) {
   };
   const heard = [];
   let hear = (bytes) => heard.push(Buffer.from(bytes));
-  const socket = await openSocket(`${url}/${room}`, {
+  const socket = await openSocket(`${urls[place % urls.length]}/${room}`, {
     onMessage: (bytes) => hear(bytes),
     localAddress: addressOf(index),
   });

@@ -26,5 +26,6 @@ export function digits(value) {
 export function spread(values) {
   const middle = digits(median(values));
   if (values.length < 2) return `${middle} (one run)`;
+  if (Math.min(...values) === Math.max(...values)) return middle;
   return `${middle} (${digits(Math.min(...values))}–${digits(Math.max(...values))})`;
 }

@@ -53,8 +53,6 @@ export async function startServer({ name = 'cowrite', core, env = {}, folder, fl
     },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  const read = (file) => readFileSync(`/proc/${child.pid}/${file}`, 'utf8');
-  const number = (file, pattern) => Number(pattern.exec(read(file))[1]);
   await new Promise((resolve, reject) => {
     child.stdout.once('data', resolve);
     child.once('error', reject);
@@ -78,19 +76,7 @@ export async function startServer({ name = 'cowrite', core, env = {}, folder, fl
     url: `ws://127.0.0.1:${port}${rooms}`,
     /** How it ended on its own, if it did. */
     died: () => died,
-    cpuSeconds() {
-      const [, user, system] = /\) .(?: \S+){10} (\d+) (\d+)/.exec(read('stat'));
-      return (Number(user) + Number(system)) / TICKS;
-    },
-    residentBytes: () => number('status', /VmRSS:\s+(\d+)/) * 1024,
-    residentMegabytes: () => Math.round(number('status', /VmRSS:\s+(\d+)/) / 1024),
-    peakMegabytes: () => Math.round(number('status', /VmHWM:\s+(\d+)/) / 1024),
-    /** The peak counts from here on, where the kernel allows it. */
-    resetPeak() {
-      writeFileSync(`/proc/${child.pid}/clear_refs`, '5');
-    },
-    /** Bytes that it had written to disk, and bytes that it handed to the kernel to write. */
-    written: () => number('io', /write_bytes: (\d+)/),
+    ...watched(child.pid),
     signal: (signal) => child.kill(signal),
     kill,
     async stop() {
@@ -100,7 +86,28 @@ export async function startServer({ name = 'cowrite', core, env = {}, folder, fl
   };
 }
 
-async function freePort() {
+/** What Linux says of a process. */
+export function watched(pid) {
+  const read = (file) => readFileSync(`/proc/${pid}/${file}`, 'utf8');
+  const number = (file, pattern) => Number(pattern.exec(read(file))[1]);
+  return {
+    cpuSeconds() {
+      const [, user, system] = /\) .(?: \S+){10} (\d+) (\d+)/.exec(read('stat'));
+      return (Number(user) + Number(system)) / TICKS;
+    },
+    residentBytes: () => number('status', /VmRSS:\s+(\d+)/) * 1024,
+    residentMegabytes: () => Math.round(number('status', /VmRSS:\s+(\d+)/) / 1024),
+    peakMegabytes: () => Math.round(number('status', /VmHWM:\s+(\d+)/) / 1024),
+    /** The peak counts from here on, where the kernel allows it. */
+    resetPeak() {
+      writeFileSync(`/proc/${pid}/clear_refs`, '5');
+    },
+    /** Bytes that it has caused to be written to disk. */
+    written: () => number('io', /write_bytes: (\d+)/),
+  };
+}
+
+export async function freePort() {
   const server = createServer();
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address();

@@ -12,6 +12,14 @@ const CORES = cpus().length;
 export const SERVER_CORE = CORES > 1 ? 0 : undefined;
 export const LOAD_CORE = CORES > 1 ? 1 : undefined;
 
+/** Of several servers each has a core, where there are that many and two to spare. */
+export function serverCore(index, count) {
+  return CORES >= count + 2 ? (index === 0 ? 0 : index + 1) : SERVER_CORE;
+}
+
+/** Of a crowd that must not get in the way of those whose keystrokes are timed. */
+export const CROWD_CORE = CORES > 2 ? 2 : LOAD_CORE;
+
 /** @returns what `body` does, or `{ failed }` with the reason */
 export async function bounded(seconds, body) {
   const ends = [];
@@ -81,6 +89,7 @@ async function startHelper(own, file, settings, core) {
     return words.shift();
   };
   return {
+    pid: child.pid,
     heard,
     ask(word) {
       child.send(word);

@@ -50,7 +50,7 @@ export function typedUpdate(client, clock, text) {
     ...uint(client),
     ...uint(clock),
     ...place,
-    text.length,
+    ...uint(text.length),
     ...Buffer.from(text),
     0,
   ]);

@@ -1,7 +1,13 @@
 /** All that can be measured, in the order in which it is. */
+import curves from './curves.mjs';
 import flows from './flows.mjs';
+import growth from './growth.mjs';
+import instances from './instances.mjs';
 import joins from './joins.mjs';
+import literature from './literature.mjs';
 import memory from './memory.mjs';
+import saturation from './saturation.mjs';
+import slowReaders from './slow-readers.mjs';
 
 /** Which tables there are, and what stands above each. */
 export const GROUPS = {
@@ -9,6 +15,12 @@ export const GROUPS = {
   cursors: 'Cursors',
   joins: 'Joins and reconnects',
   memory: 'Memory and cold documents',
+  growth: 'Growth',
+  'slow-readers': 'Readers that do not read',
+  instances: 'Several instances',
+  saturation: 'Saturation',
+  literature: 'Loads from the literature',
+  curves: 'How costs grow',
 };
 
 /**
@@ -26,4 +38,14 @@ export const GROUPS = {
  */
 
 /** @type {Scenario[]} */
-export const SCENARIOS = [...flows, ...joins, ...memory];
+export const SCENARIOS = [
+  ...flows,
+  ...joins,
+  ...memory,
+  ...growth,
+  ...slowReaders,
+  ...instances,
+  ...saturation,
+  ...literature,
+  ...curves,
+];
