@@ -9,6 +9,8 @@ export const FLOW_FIGURES = {
   p50: { label: 'delivery p50', unit: 'ms' },
   p99: { label: 'delivery p99', unit: 'ms' },
   worst: { label: 'worst', unit: 'ms', isContext: true },
+  saved50: { label: 'on disk p50', unit: 'ms' },
+  saved99: { label: 'on disk p99', unit: 'ms' },
   lost: { label: 'keystrokes not delivered', unit: '' },
   skipped: { label: 'cursor moves passed over', unit: '%' },
   peak: { label: 'peak RSS', unit: 'MB' },
@@ -44,6 +46,8 @@ export async function measureFlow(
     p50: seen.p50,
     p99: seen.p99,
     worst: seen.worst,
+    saved50: seen.saved50,
+    saved99: seen.saved99,
     lost: expected.update === 0 ? undefined : expected.update - received.update,
     skipped:
       expected.awareness === 0 ? undefined : 100 * (1 - received.awareness / expected.awareness),

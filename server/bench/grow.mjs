@@ -5,11 +5,10 @@
  */
 import { sleep, tell } from './helper.mjs';
 import { openSocket } from './socket.mjs';
-import { dialectOf, uint } from './wire.mjs';
+import { dialectOf, savedCount, uint } from './wire.mjs';
 
 const { url, room, keystrokes, rate } = JSON.parse(process.argv[2]);
 const CLIENT = 3_000_000_000;
-const SAVED = 100;
 const JUMP_EVERY = 20;
 const DELETE_EVERY = 15;
 /** Document messages that may be on their way to the disk. */
@@ -20,7 +19,7 @@ let saved = 0;
 const socket = await openSocket(`${url}/${room}`, {
   protocol: 'cowrite.v1',
   onMessage(bytes) {
-    if (bytes[0] === SAVED) saved = readUint(bytes, 1);
+    saved = savedCount(bytes) ?? saved;
   },
 });
 for (const frame of dialect.hello()) socket.send(frame);
@@ -66,12 +65,4 @@ function insertion(clock, below) {
 
 function deletion(at) {
   return Buffer.from([0, 1, ...uint(CLIENT), 1, ...uint(at), 1]);
-}
-
-function readUint(bytes, from) {
-  let value = 0;
-  for (let at = from, factor = 1; ; at++, factor *= 128) {
-    value += (bytes[at] & 127) * factor;
-    if (bytes[at] < 128) return value;
-  }
 }

@@ -9,7 +9,15 @@
 import { addressOf, sleep, tell } from './helper.mjs';
 import { at } from './numbers.mjs';
 import { openSocket } from './socket.mjs';
-import { dialectOf, eachStamp, STAMP_LENGTH, stamp, state, typedUpdate } from './wire.mjs';
+import {
+  dialectOf,
+  eachStamp,
+  STAMP_LENGTH,
+  savedCount,
+  stamp,
+  state,
+  typedUpdate,
+} from './wire.mjs';
 
 const {
   name,
@@ -24,6 +32,8 @@ const {
   moves = 0,
   warmUp,
   seconds,
+  /** Speak Cowrite's own dialect, and time how soon each keystroke is on the disk. */
+  saving = false,
   /** For the self-check: what each client typed, and stamps of authors from this number up. */
   strangers = Infinity,
 } = JSON.parse(process.argv[2]);
@@ -38,6 +48,7 @@ const result = { sent: 0, fromStrangers: 0 };
 const expected = { update: 0, awareness: 0 };
 const received = { update: 0, awareness: 0 };
 const lags = [];
+const savedAfter = [];
 let measuring = false;
 let measuredFrom = Infinity;
 let measuredTo = Infinity;
@@ -71,6 +82,7 @@ process.once('message', async () => {
   const deadline = performance.now() + TAIL_MS;
   while (isShort() && performance.now() < deadline) await sleep(20);
   const sorted = Float64Array.from(lags).sort();
+  const saves = Float64Array.from(savedAfter).sort();
   tell({
     ...result,
     expected,
@@ -78,6 +90,8 @@ process.once('message', async () => {
     p50: at(sorted, 0.5) / 1000,
     p99: at(sorted, 0.99) / 1000,
     worst: at(sorted, 1) / 1000,
+    saved50: saving ? at(saves, 0.5) / 1000 : undefined,
+    saved99: saving ? at(saves, 0.99) / 1000 : undefined,
     seconds: (measuredTo - measuredFrom) / 1e6,
     generator: (user + system) / (measuredTo - measuredFrom),
     closed: clients.filter((client) => !client.isAlive()).length,
@@ -103,8 +117,19 @@ async function join({ room, place }, index) {
   const socket = await openSocket(`${urls[place % urls.length]}/${room}`, {
     onMessage: (bytes) => hear(bytes),
     localAddress: addressOf(index),
+    protocol: saving ? 'cowrite.v1' : undefined,
   });
+  /** When each document message was sent; the first is the answer to the server's step 1. */
+  const sentAt = [0];
+  let saved = 0;
+  const settle = (count) => {
+    for (; saved < count; saved++) {
+      if (sentAt[saved] >= measuredFrom) savedAfter.push(now() - sentAt[saved]);
+    }
+  };
   hear = (bytes) => {
+    const count = saving ? savedCount(bytes) : undefined;
+    if (count !== undefined) return settle(count);
     const kind = dialect.kind(bytes);
     if (kind === 'step1') socket.send(dialect.nothing);
     else if (kind === 'step2') resolve();
@@ -130,6 +155,7 @@ async function join({ room, place }, index) {
     type() {
       const text = stamp(now(), place);
       if (strangers !== Infinity) typed += text;
+      if (saving) sentAt.push(now());
       socket.send(dialect.update(typedUpdate(id, clock, text)));
       clock += STAMP_LENGTH;
     },

@@ -62,7 +62,13 @@ function overview(known, results) {
     const { runs } = results[scenario.id];
     for (const { figure, label, aim, reached, isMet } of judged(scenario, runs)) {
       const cells = EVERYONE.map((name) => medianCell(scenario, runs, name, figure));
-      const verdict = isMet === undefined ? 'not measured' : isMet ? 'met' : '**not met**';
+      const reasons = reasonsOf(runs[OURS] ?? []).join('; ');
+      const verdict =
+        isMet === undefined
+          ? 'not measured'
+          : isMet
+            ? 'met'
+            : `**not met**${reasons && `: ${reasons}`}`;
       lines.push(
         `| ${scenario.title}: ${label} | ${cells.join(' | ')} | ${aim.replace(`${label} `, '')} | ${reached} | ${verdict} |`,
       );

@@ -43,8 +43,10 @@ async function main() {
   }
   process.stdout.write(`This takes about ${Math.ceil(estimate(chosen) / 60)} minutes.\n`);
   for (const scenario of chosen) {
+    const start = performance.now();
     const runs = await measure(scenario);
     process.stdout.write(printed(scenario, runs));
+    process.stdout.write(`  (${Math.round((performance.now() - start) / 1000)} s)\n`);
     if (options.folder !== undefined) merge(options.folder, scenario, runs, options);
   }
   if (options.folder !== undefined) await render(options.folder);

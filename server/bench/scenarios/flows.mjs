@@ -1,6 +1,6 @@
 /** People who type and move cursors. The first five are rows of DESIGN.md's table. */
 import { FLOW_FIGURES, measureFlow } from '../flow.mjs';
-import { EVERYONE } from '../servers.mjs';
+import { EVERYONE, OURS } from '../servers.mjs';
 
 const flow = ({ main, p99, target, ...rest }) => ({
   servers: EVERYONE,
@@ -66,6 +66,15 @@ export default [
       lasts: 11,
     }),
   ),
+  flow({
+    id: 'typing/saved',
+    title:
+      "200 rooms x 3 people typing 5/s in Cowrite's own dialect, each keystroke reported saved",
+    servers: [OURS],
+    notes: 'the other servers have no such report',
+    load: { rooms: 200, people: 3, writers: 3, keys: 5, saving: true },
+    main: 'cpuPerUpdate',
+  }),
   flow({
     id: 'cursors/500',
     title: '500 people in one room: 20 typing 2/s, all moving cursors once a second',
