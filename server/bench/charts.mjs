@@ -28,7 +28,7 @@ export async function drawCharts(folder, results) {
       backgroundColor: '#ffffff',
       textStyle: { fontFamily: FONT },
       title: { text: title, left: 12, top: 8, textStyle: { fontSize: 14, fontFamily: FONT } },
-      legend: { bottom: 6 },
+      legend: { bottom: 6, data: named(option.series) },
       ...option,
     });
     writeFileSync(join(folder, file), `${chart.renderToSVGString()}\n`);
@@ -46,18 +46,24 @@ export async function drawCharts(folder, results) {
   return drawn;
 }
 
+/** Servers in their order, whatever that of the bars. */
+function named(series) {
+  const names = series.map(({ name }) => name);
+  return EVERYONE.map((name) => LABELS[name]).filter((label) => names.includes(label));
+}
+
 /** Bars for what has a target in times of the bare broadcast. */
 function ratioChart(known, results) {
   const rows = known.filter(({ targets = [] }) => targets.some((target) => target.timesBare));
   if (rows.length === 0) return undefined;
   const drawn = [...rows].reverse();
   return {
-    grid: { left: 250, right: 40, top: 44, bottom: 60 },
+    grid: { left: 280, right: 40, top: 44, bottom: 60 },
     xAxis: { type: 'value' },
     yAxis: {
       type: 'category',
       data: drawn.map(({ title }) => title),
-      axisLabel: { width: 235, overflow: 'break' },
+      axisLabel: { width: 250, overflow: 'break' },
     },
     series: [...EVERYONE].reverse().map((name) => ({
       name: LABELS[name],
@@ -82,7 +88,7 @@ function* curveCharts(known, results) {
       const names = EVERYONE.filter((name) => points.some(({ servers }) => servers.includes(name)));
       yield {
         file: `${curve}-${figure}.svg`,
-        title: `${title}: ${label}`,
+        title: `${title}: ${label}, ${unit}`,
         option: {
           grid: { left: 70, right: 30, top: 48, bottom: 74 },
           xAxis: {
@@ -93,7 +99,7 @@ function* curveCharts(known, results) {
             min: Math.min(...points.map((point) => point.curve.x)),
             max: Math.max(...points.map((point) => point.curve.x)),
           },
-          yAxis: { type: isLogarithmic ? 'log' : 'value', name: unit },
+          yAxis: { type: isLogarithmic ? 'log' : 'value' },
           series: names.map((name) => ({
             name: LABELS[name],
             type: 'line',

@@ -24,9 +24,9 @@ process.exit(await main());
 
 /** @returns exit code */
 async function main() {
-  const chosen = SCENARIOS.filter(
-    ({ id, title }) => options.only === undefined || `${id} ${title}`.includes(options.only),
-  );
+  const exact = SCENARIOS.filter(({ id }) => id === options.only);
+  const named = SCENARIOS.filter(({ id, title }) => `${id} ${title}`.includes(options.only ?? ''));
+  const chosen = exact.length > 0 ? exact : named;
   if (options.list) return list(chosen);
   if (options.render) {
     await render(options.folder);

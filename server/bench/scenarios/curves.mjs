@@ -3,34 +3,36 @@ import { FLOW_FIGURES, measureFlow } from '../flow.mjs';
 import { EVERYONE, WITH_DOCUMENTS } from '../servers.mjs';
 import { JOIN_FIGURES, withDocument } from './joins.mjs';
 
-const PEOPLE = [2, 10, 50, 150, 500];
+const EVERYBODY = 500;
+const PEOPLE = [2, 10, 50, 250, EVERYBODY];
 const ROOMS = [10, 100, 500, 2_000];
 const MEGABYTES = [0.1, 1, 4, 20];
 const JOINERS = 20;
 
-const flow = ({ load, ...rest }) => ({
+const flow = ({ load, main = 'cpuPerUpdate', ...rest }) => ({
   servers: EVERYONE,
   repeats: 1,
   lasts: 5,
   limit: 40,
   figures: FLOW_FIGURES,
-  main: 'cpuPerUpdate',
+  main,
   measure: (scope, { name, seconds = 2.5 }) =>
-    measureFlow(scope, { name, seconds, warmUp: 1, load, main: 'cpuPerUpdate' }),
+    measureFlow(scope, { name, seconds, warmUp: 1, load, main }),
   ...rest,
 });
 
 const people = PEOPLE.map((x) =>
   flow({
     id: `curves/people-${x}`,
-    title: `one room of ${x} people, one typing 20/s`,
-    load: { rooms: 1, people: x, writers: 1, keys: 20 },
+    title: `${EVERYBODY} people in rooms of ${x}, one in each typing 10/s`,
+    load: { rooms: EVERYBODY / x, people: x, writers: 1, keys: 10 },
+    main: 'cpuPerDelivery',
     curve: {
       name: 'people',
       x,
       axis: 'people in the room',
-      title: 'More people in a room',
-      shown: ['cpuPerUpdate', 'p99'],
+      title: 'The same people in larger rooms',
+      shown: ['cpuPerDelivery', 'p99'],
     },
   }),
 );

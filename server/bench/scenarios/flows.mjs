@@ -5,7 +5,7 @@ import { EVERYONE, OURS } from '../servers.mjs';
 const flow = ({ main, p99, target, ...rest }) => ({
   servers: EVERYONE,
   repeats: 3,
-  lasts: 8,
+  lasts: 7.5,
   limit: 60,
   figures: FLOW_FIGURES,
   main,
@@ -13,7 +13,7 @@ const flow = ({ main, p99, target, ...rest }) => ({
     ...(target === undefined ? [] : [{ figure: main, timesBare: target }]),
     ...(p99 === undefined ? [] : [{ figure: 'p99', atMost: p99 }]),
   ],
-  measure: (scope, { name, seconds = 4.5 }) =>
+  measure: (scope, { name, seconds = 4 }) =>
     measureFlow(scope, { name, seconds, load: rest.load, main }),
   ...rest,
 });

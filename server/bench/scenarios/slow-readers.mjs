@@ -22,9 +22,9 @@ const crowd = ({ readers, bytes, ...rest }) => ({
     peak: { label: 'peak RSS', unit: 'MB' },
   },
   repeats: 1,
-  lasts: 35,
+  lasts: 30,
   limit: 80,
-  async measure(scope, { name, seconds = 4 }) {
+  async measure(scope, { name, seconds = 3 }) {
     const server = await scope.server({ name });
     const people = await scope.helper('crowd.mjs', { name, url: server.url }, CROWD_CORE);
     await people.heard();
