@@ -5,7 +5,6 @@
  * must be counted.
  */
 import { sleep } from './helper.mjs';
-import { connectReal } from './real-clients.mjs';
 import { bounded } from './scope.mjs';
 import { EVERYONE, LABELS } from './servers.mjs';
 import { stamp } from './wire.mjs';
@@ -34,6 +33,8 @@ export async function check({ servers = EVERYONE }) {
 }
 
 async function checkOne(scope, name) {
+  // They are installed only once this runs.
+  const { connectReal } = await import('./real-clients.mjs');
   const server = await scope.server({ name });
   const real = await Promise.all([1, 2].map(() => connectReal(name, server.url, ROOM)));
   await scope.own(() => {

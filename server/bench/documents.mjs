@@ -7,7 +7,6 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import * as Y from 'yjs';
 
 /** One text of so many insertions has about 150 KB. */
 const INSERTIONS = 4_000;
@@ -31,10 +30,12 @@ export function documentOf(megabytes) {
   return built.get(megabytes);
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) build(Number(process.argv[2]));
+if (process.argv[1] === fileURLToPath(import.meta.url)) await build(Number(process.argv[2]));
 
 /** Inserts at places all over, so that nothing merges into long runs. */
-function build(megabytes) {
+async function build(megabytes) {
+  // Only here: whoever imports this file may be about to install it.
+  const Y = await import('yjs');
   const doc = new Y.Doc();
   const texts = doc.getArray('texts');
   const count = Math.max(1, Math.round(megabytes / TEXT_MB));
