@@ -3,7 +3,7 @@
  * sent and step over it, so that hundreds of large documents cost them little.
  */
 import { readFileSync } from 'node:fs';
-import { addressOf, sleep, tell } from './helper.mjs';
+import { addressOf, answerStep1, sleep, tell } from './helper.mjs';
 import { at } from './numbers.mjs';
 import { openSocket } from './socket.mjs';
 import { dialectOf, STAMP_LENGTH, stamp, typedUpdate } from './wire.mjs';
@@ -146,7 +146,7 @@ async function open(room, vector, index) {
   });
   hear = (head) => {
     const kind = dialect.kind(head);
-    if (kind === 'step1') socket.send(dialect.nothing);
+    if (kind === 'step1') answerStep1(socket, dialect);
     else if (kind === 'step2') settle.resolve();
   };
   for (const head of early) hear(head);

@@ -7,6 +7,11 @@ export function tell(message) {
   process.send(message);
 }
 
+/** A bare broadcast hands on the questions of other clients; if all answered all, nothing else would be heard. */
+export function answerStep1(socket, dialect) {
+  if (dialect.answersJoins) socket.send(dialect.nothing);
+}
+
 export function sleep(ms) {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }

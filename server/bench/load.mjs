@@ -6,7 +6,7 @@
  * second and `movers` send states `moves` times a second. Who writes when is spread
  * evenly over the time. Of several servers each has its share of a room's people.
  */
-import { addressOf, sleep, tell } from './helper.mjs';
+import { addressOf, answerStep1, sleep, tell } from './helper.mjs';
 import { at } from './numbers.mjs';
 import { openSocket } from './socket.mjs';
 import {
@@ -131,7 +131,7 @@ async function join({ room, place }, index) {
     const count = saving ? savedCount(bytes) : undefined;
     if (count !== undefined) return settle(count);
     const kind = dialect.kind(bytes);
-    if (kind === 'step1') socket.send(dialect.nothing);
+    if (kind === 'step1') answerStep1(socket, dialect);
     else if (kind === 'step2') resolve();
     if (kind !== 'update' && kind !== 'awareness') return;
     eachStamp(bytes, (sentAt, author) => {

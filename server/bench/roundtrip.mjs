@@ -3,7 +3,7 @@
  * server's first message, and from one's keystroke through another's answer to it
  * back to the first.
  */
-import { sleep, tell } from './helper.mjs';
+import { answerStep1, sleep, tell } from './helper.mjs';
 import { at } from './numbers.mjs';
 import { openSocket } from './socket.mjs';
 import { dialectOf, eachStamp, STAMP_LENGTH, stamp, typedUpdate } from './wire.mjs';
@@ -76,7 +76,7 @@ async function join(index) {
   });
   hear = (bytes) => {
     const kind = dialect.kind(bytes);
-    if (kind === 'step1') socket.send(dialect.nothing);
+    if (kind === 'step1') answerStep1(socket, dialect);
     else if (kind === 'step2') settle();
     else if (kind === 'update')
       eachStamp(bytes, (number, author) => client.onStamp(number, author));
