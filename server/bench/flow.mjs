@@ -12,7 +12,7 @@ export const FLOW_FIGURES = {
   saved50: { label: 'on disk p50', unit: 'ms' },
   saved99: { label: 'on disk p99', unit: 'ms' },
   lost: { label: 'keystrokes not delivered', unit: '' },
-  skipped: { label: 'cursor moves passed over', unit: '%' },
+  passedOver: { label: 'cursor moves passed over', unit: '%' },
   peak: { label: 'peak RSS', unit: 'MB' },
   generator: { label: 'generator, of a core', unit: '%', isContext: true },
 };
@@ -49,7 +49,7 @@ export async function measureFlow(
     saved50: seen.saved50,
     saved99: seen.saved99,
     lost: expected.update === 0 ? undefined : expected.update - received.update,
-    skipped:
+    passedOver:
       expected.awareness === 0 ? undefined : 100 * (1 - received.awareness / expected.awareness),
     peak: server.peakMegabytes(),
     generator: 100 * seen.generator,

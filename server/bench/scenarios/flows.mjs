@@ -63,7 +63,7 @@ export default [
       load: { rooms: 1_000, people, writers: 1, keys: 1 },
       main: 'cpuPerUpdate',
       repeats: 2,
-      lasts: 11,
+      lasts: 9,
     }),
   ),
   flow({
@@ -72,6 +72,7 @@ export default [
       "200 rooms x 3 people typing 5/s in Cowrite's own dialect, each keystroke reported saved",
     servers: [OURS],
     notes: 'the other servers have no such report',
+    repeats: 2,
     load: { rooms: 200, people: 3, writers: 3, keys: 5, saving: true },
     main: 'cpuPerUpdate',
   }),
@@ -81,6 +82,6 @@ export default [
     load: { rooms: 1, people: 500, writers: 20, keys: 2, movers: 500, moves: 1 },
     main: 'cpuPerDelivery',
     repeats: 2,
-    lasts: 12,
+    lasts: 10,
   }),
 ];

@@ -66,7 +66,7 @@ const roundTrip = {
   id: 'literature/10-round-trip',
   title: '10 connections in one room: a keystroke and its answer',
   servers: EVERYONE,
-  repeats: 3,
+  repeats: 2,
   lasts: 4.5,
   limit: 30,
   main: 'mean',
@@ -94,8 +94,8 @@ const roundTrip = {
 };
 
 export default [
-  crowd({ connections: 50_000, people: 2, delivered: 100, lasts: 25 }),
-  crowd({ connections: 20_000, people: 5, delivered: 5_000, lasts: 17 }),
+  crowd({ connections: 50_000, people: 2, delivered: 100, lasts: 18 }),
+  crowd({ connections: 20_000, people: 5, delivered: 5_000, lasts: 14 }),
   crowd({ connections: 10_000, people: 5, delivered: 10_000, lasts: 13 }),
   crowd({ connections: 1_000, people: 50, delivered: 50_000, lasts: 10 }),
   lossless,

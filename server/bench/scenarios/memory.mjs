@@ -13,10 +13,10 @@ const OWN_FILES = 300;
 
 /** What is garbage is nobody's weight, and when it is collected is chance. */
 async function settledBytes(server) {
-  await sleep(1_500);
+  await sleep(1_000);
   for (let i = 0; i < 2; i++) {
     server.signal('SIGUSR2');
-    await sleep(700);
+    await sleep(500);
   }
   return server.residentBytes();
 }
@@ -35,7 +35,7 @@ const idle = {
   title: '10,000 idle connections, each in a room of its own',
   servers: EVERYONE,
   repeats: 3,
-  lasts: 11,
+  lasts: 8,
   limit: 60,
   main: 'perConnection',
   figures: {
