@@ -56,10 +56,11 @@ const rooms = ROOMS.map((x) =>
 const sizes = MEGABYTES.map((x) => ({
   id: `curves/size-${x}`,
   title: `${JOINERS} clients join a document of ${x} MB just edited`,
+  documents: [x],
   servers: WITH_DOCUMENTS,
   repeats: 1,
   lasts: 4 + x,
-  limit: 60,
+  limit: 120,
   main: 'cpuPerJoin',
   figures: { cpuPerJoin: { label: 'CPU per join', unit: 'ms' }, ...JOIN_FIGURES },
   curve: {

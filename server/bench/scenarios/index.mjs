@@ -31,6 +31,7 @@ export const GROUPS = {
  * @property {object} figures name to label and unit; `isContext` is not compared, `isMore` is better when larger
  * @property {object[]} targets a figure and `timesBare` or `atMost` or `atLeast`
  * @property {string[]} servers who is measured; `notes` says why others are not
+ * @property {number[]} [documents] megabytes of those that it needs
  * @property {number} repeats in a full run
  * @property {number | object} lasts seconds that a measurement takes, or by server, for the estimate
  * @property {number} limit seconds that it may take

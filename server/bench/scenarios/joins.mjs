@@ -49,6 +49,7 @@ export async function withDocument(scope, { name, megabytes }) {
 
 const join = ({ megabytes, clients = 150, ...rest }) => ({
   title: `${clients} clients join a ${megabytes} MB document just edited`,
+  documents: [megabytes],
   servers: WITH_DOCUMENTS,
   figures: JOIN_FIGURES,
   main: 'wall',
@@ -68,6 +69,7 @@ const reconnects = Object.entries(SIZES).flatMap(([size, megabytes]) =>
   [150, 1_500].map((clients) => ({
     id: `joins/again-${size}-${clients}`,
     title: `${clients.toLocaleString('en-US')} clients come back to a ${megabytes < 1 ? `${megabytes * 1000} KB` : `${megabytes} MB`} document just edited`,
+    documents: [megabytes],
     servers: megabytes < 1 ? WITH_DOCUMENTS : [OURS],
     notes: megabytes < 1 ? undefined : ONLY_OURS,
     repeats: 1,

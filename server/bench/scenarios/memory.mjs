@@ -63,6 +63,7 @@ const idle = {
 const open = {
   id: 'memory/open',
   title: `${DOCUMENTS} documents of 1 MB open, one client in each`,
+  documents: [1],
   servers: WITH_DOCUMENTS,
   repeats: 1,
   lasts: { cowrite: 20, 'y-websocket': 25, hocuspocus: 25 },
@@ -86,6 +87,7 @@ const open = {
 const cold = {
   id: 'memory/cold',
   title: `${DOCUMENTS} documents of 1 MB opened after a restart`,
+  documents: [1],
   servers: [OURS],
   notes: 'the other servers keep nothing; the file is in the cache of the kernel',
   repeats: 2,
