@@ -8,7 +8,7 @@ const HELP = `npm run bench [-- options] ["part of an id or title"]
   --check        only the self-check of the load generator against real clients
   --list         what there is, and how long it takes
   --render       write RESULTS.md and the charts anew from results.json
-  --servers a,b  only these: ws, y-websocket, hocuspocus, cowrite
+  --servers a,b  only these of ws, y-websocket, hocuspocus, cowrite: a trial, as ratios need all
   --seconds n    measure for so long: a trial, not written to the results
   --repeats n    so often: a trial, too
   --out folder   write a trial's results there
@@ -35,7 +35,7 @@ export function readArguments(argv = process.argv.slice(2)) {
     process.stdout.write(HELP);
     process.exit(0);
   }
-  const isTrial = values.seconds !== undefined || values.repeats !== undefined;
+  const isTrial = [values.seconds, values.repeats, values.servers].some(Boolean);
   return {
     ...values,
     only: positionals[0],

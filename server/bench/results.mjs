@@ -8,16 +8,12 @@ import { report } from './report.mjs';
 /** A scenario's figures take the place of its earlier ones; all others stay. */
 export function merge(folder, { id }, runs) {
   const results = readResults(folder);
-  const earlier = results[id]?.runs ?? {};
   results[id] = {
     date: new Date().toISOString().slice(0, 10),
     commit: commit(),
     versions: versions(),
     machine: machine(),
-    // Servers that were left out of this run keep what they had.
-    runs: Object.fromEntries(
-      Object.entries({ ...earlier, ...runs }).map(([name, each]) => [name, each.map(rounded)]),
-    ),
+    runs: Object.fromEntries(Object.entries(runs).map(([name, each]) => [name, each.map(rounded)])),
   };
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, 'results.json'), `${JSON.stringify(results, null, 2)}\n`);

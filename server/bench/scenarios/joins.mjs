@@ -10,6 +10,7 @@ export const JOIN_FIGURES = {
   wall: { label: 'all have it', unit: 's' },
   cpu: { label: 'server CPU', unit: 's' },
   peak: { label: 'peak RSS', unit: 'MB' },
+  before: { label: 'RSS before', unit: 'MB', isContext: true },
   p50: { label: 'one client p50', unit: 'ms' },
   sent: { label: 'received', unit: 'MB', isContext: true },
 };
@@ -27,6 +28,7 @@ export async function withDocument(scope, { name, megabytes }) {
     async join(clients, vector) {
       await ask(crowd, 'edit', { room: ROOM, times: KEYSTROKES });
       server.resetPeak();
+      const resident = server.residentMegabytes();
       const before = server.cpuSeconds();
       const seen = await ask(crowd, 'join', {
         rooms: [ROOM],
@@ -40,6 +42,7 @@ export async function withDocument(scope, { name, megabytes }) {
         wall: seen.seconds,
         cpu: server.cpuSeconds() - before,
         peak: server.peakMegabytes(),
+        before: resident,
         p50: seen.p50,
         sent: seen.bytes / 1e6,
       };
@@ -74,7 +77,7 @@ const reconnects = Object.entries(SIZES).flatMap(([size, megabytes]) =>
     notes: megabytes < 1 ? undefined : ONLY_OURS,
     repeats: 1,
     lasts: { cowrite: 4 + (megabytes * clients) / 900, hocuspocus: 6, 'y-websocket': 6 },
-    limit: 90,
+    limit: 120,
     main: 'wallEmpty',
     figures: {
       ...Object.fromEntries(
