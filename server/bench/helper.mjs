@@ -3,6 +3,9 @@
 /** Clients of one address: so few that a free port is soon found. */
 const PORTS = 5_000;
 
+// Whoever started it is gone.
+process.once('disconnect', () => process.exit());
+
 export function tell(message) {
   process.send(message);
 }

@@ -1,6 +1,8 @@
 /** One Cowrite of several that meet in Redis, as a process of its own that tells what the relay took. */
 import { createServer } from '@cowrite/server';
 
+import { tell } from './helper.mjs';
+
 const { redis, storage } = JSON.parse(process.argv[2]);
 let lags = [];
 const server = await createServer({
@@ -12,7 +14,7 @@ const server = await createServer({
 });
 // What was heard since it was last asked.
 process.on('message', () => {
-  process.send(lags);
+  tell(lags);
   lags = [];
 });
-process.send(server.url);
+tell(server.url);

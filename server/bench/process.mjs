@@ -22,6 +22,21 @@ const SERVERS = {
   hocuspocus: { script: path('peers/hocuspocus.mjs'), rooms: '' },
 };
 
+/** What must not outlive this process, however it ends. */
+const ends = new Set();
+process.once('exit', () => {
+  for (const end of ends) end();
+});
+for (const [signal, code] of Object.entries({ SIGINT: 130, SIGTERM: 143, SIGHUP: 129 })) {
+  process.once(signal, () => process.exit(code));
+}
+
+/** @param end is called at the exit, unless what this returns was called before */
+export function atExit(end) {
+  ends.add(end);
+  return () => ends.delete(end);
+}
+
 let canPin;
 
 /** @param core number of the CPU core to stay on, where `taskset` is there; undefined for any */
@@ -53,6 +68,11 @@ export async function startServer({ name = 'cowrite', core, env = {}, folder, fl
     },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
+  const remove = () => rmSync(data, { recursive: true, force: true });
+  const settled = atExit(() => {
+    child.kill('SIGKILL');
+    remove();
+  });
   await new Promise((resolve, reject) => {
     child.stdout.once('data', resolve);
     child.once('error', reject);
@@ -81,7 +101,8 @@ export async function startServer({ name = 'cowrite', core, env = {}, folder, fl
     kill,
     async stop() {
       await kill();
-      rmSync(data, { recursive: true, force: true });
+      remove();
+      settled();
     },
   };
 }

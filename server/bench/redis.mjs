@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
-import { freePort } from './process.mjs';
+import { atExit, freePort } from './process.mjs';
 
 const PROGRAM = process.env.REDIS_SERVER ?? 'redis-server';
 const DURABLE = ['--save', '', '--appendonly', 'yes', '--appendfsync', 'always'];
@@ -39,13 +39,19 @@ async function startRedis(scope) {
   const port = await freePort();
   const place = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder];
   const child = spawn(PROGRAM, [...place, ...DURABLE], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const remove = () => rmSync(folder, { recursive: true, force: true });
+  const settled = atExit(() => {
+    child.kill('SIGKILL');
+    remove();
+  });
   await scope.own(async () => {
     if (child.exitCode === null && child.signalCode === null) {
       const ended = new Promise((resolve) => child.once('exit', resolve));
       child.kill('SIGKILL');
       await ended;
     }
-    rmSync(folder, { recursive: true, force: true });
+    remove();
+    settled();
   });
   await new Promise((resolve, reject) => {
     child.stdout.setEncoding('utf8').on('data', (text) => {
