@@ -68,7 +68,7 @@ export async function startServer({ name = 'cowrite', core, env = {}, folder, fl
     },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  const remove = () => rmSync(data, { recursive: true, force: true });
+  const remove = () => rmSync(data, { recursive: true, force: true, maxRetries: 5 });
   const settled = atExit(() => {
     child.kill('SIGKILL');
     remove();

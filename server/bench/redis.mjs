@@ -39,7 +39,7 @@ async function startRedis(scope) {
   const port = await freePort();
   const place = ['--port', String(port), '--bind', '127.0.0.1', '--dir', folder];
   const child = spawn(PROGRAM, [...place, ...DURABLE], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const remove = () => rmSync(folder, { recursive: true, force: true });
+  const remove = () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   const settled = atExit(() => {
     child.kill('SIGKILL');
     remove();
