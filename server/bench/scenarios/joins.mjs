@@ -123,7 +123,7 @@ export default [
     megabytes: 20,
     repeats: 1,
     lasts: { cowrite: 12, hocuspocus: 90, 'y-websocket': 90 },
-    limit: 150,
+    limit: 200,
     targets: [
       { figure: 'wall', atMost: 2.5 },
       { figure: 'cpu', atMost: 1.5 },
