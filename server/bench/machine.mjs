@@ -28,12 +28,13 @@ export function versions() {
   };
 }
 
+/** What was measured; what this very run writes does not make it another. */
 export function commit() {
-  const { status, stdout } = spawnSync('git', ['describe', '--always', '--dirty', '--abbrev=10'], {
-    cwd: FOLDER,
-    encoding: 'utf8',
-  });
-  return status === 0 ? stdout.trim() : 'unknown';
+  const git = (...args) =>
+    spawnSync('git', args, { cwd: FOLDER, encoding: 'utf8' }).stdout?.trim() ?? '';
+  const hash = git('rev-parse', '--short=10', 'HEAD');
+  const isChanged = git('status', '--porcelain', '--', '../src', '../../client/src') !== '';
+  return hash === '' ? 'unknown' : `${hash}${isChanged ? ', changed' : ''}`;
 }
 
 /** What is compared with lives in a package of its own, and is installed here and nowhere else. */
