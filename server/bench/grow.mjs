@@ -12,7 +12,7 @@ const CLIENT = 3_000_000_000;
 const JUMP_EVERY = 20;
 const DELETE_EVERY = 15;
 /** Document messages that may be on their way to the disk. */
-const WINDOW = 20_000;
+const WINDOW = 10_000;
 
 const dialect = dialectOf('cowrite', room);
 let saved = 0;
