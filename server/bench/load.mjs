@@ -4,14 +4,26 @@
  *
  * The load: `rooms` rooms of `people` each; of those, `writers` type `keys` times a
  * second and `movers` send states `moves` times a second. Who writes when is spread
- * evenly over the time.
+ * evenly over the time. Of several servers each has its share of a room's people.
  */
-import { WebSocket } from 'ws';
-import { dialectOf, eachStamp, STAMP_LENGTH, stamp, state, typedUpdate } from './wire.mjs';
+import { addressOf, answerStep1, sleep, tell } from './helper.mjs';
+import { at } from './numbers.mjs';
+import { openSocket } from './socket.mjs';
+import {
+  dialectOf,
+  eachStamp,
+  STAMP_LENGTH,
+  savedCount,
+  stamp,
+  state,
+  typedUpdate,
+} from './wire.mjs';
 
 const {
   name,
-  url,
+  urls,
+  /** Of the rooms' names, so that a server can be driven again. */
+  prefix = 'bench',
   rooms,
   people,
   writers = 0,
@@ -20,87 +32,131 @@ const {
   moves = 0,
   warmUp,
   seconds,
+  /** Speak Cowrite's own dialect, and time how soon each keystroke is on the disk. */
+  saving = false,
+  /** For the self-check: what each client typed, and stamps of authors from this number up. */
+  strangers = Infinity,
 } = JSON.parse(process.argv[2]);
-const CONNECTING_AT_ONCE = 50;
+const CONNECTING_AT_ONCE = 100;
 /** Milliseconds that the last ones may take to arrive. */
 const TAIL_MS = 3_000;
 
 const origin = performance.now();
-const now = () => (performance.now() - origin) * 1000;
-const result = { sent: 0, expected: 0, received: 0, first: 0, lags: [] };
+const now = () => Math.round((performance.now() - origin) * 1000);
+const result = { sent: 0, fromStrangers: 0 };
+/** Deliveries, apart: a state may be passed over for a newer one, a keystroke never. */
+const expected = { update: 0, awareness: 0 };
+const received = { update: 0, awareness: 0 };
+const lags = [];
+const savedAfter = [];
 let measuring = false;
-let measuredFrom = 0;
+let measuredFrom = Infinity;
+let measuredTo = Infinity;
 
 const clients = [];
 const jobs = [];
 for (let r = 0; r < rooms; r++) {
-  for (let p = 0; p < people; p++) jobs.push({ room: `bench-${r}`, place: p });
+  for (let p = 0; p < people; p++) jobs.push({ room: `${prefix}-${r}`, place: p });
 }
 for (let i = 0; i < jobs.length; i += CONNECTING_AT_ONCE) {
-  clients.push(...(await Promise.all(jobs.slice(i, i + CONNECTING_AT_ONCE).map(join))));
+  const some = jobs.slice(i, i + CONNECTING_AT_ONCE);
+  clients.push(...(await Promise.all(some.map((job, k) => join(job, i + k)))));
 }
 
-const writing = clients.filter(({ place }) => place < writers);
-const moving = clients.filter(({ place }) => place < movers);
-write(writing, keys, (client) => client.type());
-write(moving, moves, (client) => client.move());
-await new Promise((resolve) => setTimeout(resolve, warmUp * 1000));
-process.on('message', async () => {
+tell('ready');
+process.once('message', async () => {
+  const writing = clients.filter(({ place }) => place < writers);
+  const moving = clients.filter(({ place }) => place < movers);
+  write(writing, keys, 'update', (client) => client.type());
+  write(moving, moves, 'awareness', (client) => client.move());
+  await sleep(warmUp * 1000);
+  tell('go');
+  const before = process.cpuUsage();
   measuredFrom = now();
   measuring = true;
-  await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+  await sleep(seconds * 1000);
   measuring = false;
-  const measuredTo = now();
-  process.send('over');
+  measuredTo = now();
+  tell('over');
+  const { user, system } = process.cpuUsage(before);
   const deadline = performance.now() + TAIL_MS;
-  while (result.received < result.expected && performance.now() < deadline) {
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  result.lags.sort((a, b) => a - b);
-  const at = (quantile) =>
-    (result.lags[Math.min(result.lags.length - 1, Math.floor(result.lags.length * quantile))] ??
-      0) / 1000;
-  process.send({
-    sent: result.sent,
-    expected: result.expected,
-    received: result.received,
-    p50: at(0.5),
-    p99: at(0.99),
-    worst: at(1),
+  while (isShort() && performance.now() < deadline) await sleep(20);
+  const sorted = Float64Array.from(lags).sort();
+  const saves = Float64Array.from(savedAfter).sort();
+  tell({
+    ...result,
+    expected,
+    received,
+    p50: at(sorted, 0.5) / 1000,
+    p99: at(sorted, 0.99) / 1000,
+    worst: at(sorted, 1) / 1000,
+    saved50: saving ? at(saves, 0.5) / 1000 : undefined,
+    saved99: saving ? at(saves, 0.99) / 1000 : undefined,
     seconds: (measuredTo - measuredFrom) / 1e6,
+    generator: (user + system) / (measuredTo - measuredFrom),
+    closed: clients.filter((client) => !client.isAlive()).length,
+    typed: strangers === Infinity ? undefined : clients.map((client) => client.typed()),
   });
 });
-process.send('ready');
 
-async function join({ room, place }) {
+async function join({ room, place }, index) {
   const dialect = dialectOf(name, room);
-  const socket = new WebSocket(`${url}/${room}`, { perMessageDeflate: false });
-  await new Promise((resolve, reject) => {
-    socket.once('open', resolve);
-    socket.once('error', reject);
+  let resolve;
+  const joined = new Promise((done) => {
+    resolve = done;
   });
-  const joined = new Promise((resolve) => {
-    if (!dialect.answersJoins) resolve();
-    socket.on('message', (bytes) => {
-      const kind = dialect.kind(bytes);
-      if (kind === 'step1') socket.send(dialect.nothing);
-      else if (kind === 'step2') resolve();
-      if (kind !== 'update' && kind !== 'awareness') return;
+  const seen = new Set();
+  // y-websocket's clients send on what they hear of others' states, and a bare broadcast lets them.
+  const isNew = (sentAt, author) => {
+    if (strangers === Infinity) return true;
+    const key = sentAt * 1_000 + author;
+    return !seen.has(key) && seen.add(key);
+  };
+  const heard = [];
+  let hear = (bytes) => heard.push(Buffer.from(bytes));
+  const socket = await openSocket(`${urls[place % urls.length]}/${room}`, {
+    onMessage: (bytes) => hear(bytes),
+    localAddress: addressOf(index),
+    protocol: saving ? 'cowrite.v1' : undefined,
+  });
+  /** When each document message was sent; the first is the answer to the server's step 1. */
+  const sentAt = [0];
+  let saved = 0;
+  const settle = (count) => {
+    for (; saved < count; saved++) {
+      if (sentAt[saved] >= measuredFrom) savedAfter.push(now() - sentAt[saved]);
+    }
+  };
+  hear = (bytes) => {
+    const count = saving ? savedCount(bytes) : undefined;
+    if (count !== undefined) return settle(count);
+    const kind = dialect.kind(bytes);
+    if (kind === 'step1') answerStep1(socket, dialect);
+    else if (kind === 'step2') resolve();
+    if (kind !== 'update' && kind !== 'awareness') return;
+    eachStamp(bytes, (sentAt, author) => {
+      if (author >= strangers) result.fromStrangers++;
       // Some servers send an author what it wrote; that is no delivery.
-      eachStamp(bytes, (at, author) => {
-        if (author !== place) arrived(at);
-      });
+      else if (author !== place && isNew(sentAt, author)) arrived(sentAt, kind);
     });
-  });
+  };
+  for (const bytes of heard) hear(bytes);
   for (const frame of dialect.hello()) socket.send(frame);
-  await joined;
-  const id = 1_000_000 + Math.floor(Math.random() * 2 ** 31);
+  if (dialect.answersJoins) await joined;
+  // Numbers of the length that Yjs draws, and never the same one twice.
+  const id = 1_000_000_000 + index * 1_000 + (process.pid % 1_000);
   let clock = 0;
   let states = 0;
+  let typed = '';
   return {
     place,
+    isAlive: socket.isAlive,
+    typed: () => ({ id, text: typed, states }),
     type() {
-      socket.send(dialect.update(typedUpdate(id, clock, stamp(now(), place))));
+      const text = stamp(now(), place);
+      if (strangers !== Infinity) typed += text;
+      if (saving) sentAt.push(now());
+      socket.send(dialect.update(typedUpdate(id, clock, text)));
       clock += STAMP_LENGTH;
     },
     move() {
@@ -109,27 +165,31 @@ async function join({ room, place }) {
   };
 }
 
-/** A stamp that came back: of this run when it was sent while it was measured. */
-function arrived(at) {
-  if (at < measuredFrom || measuredFrom === 0) return;
-  if (!measuring && at > measuredFrom + seconds * 1e6) return;
-  result.received++;
-  result.lags.push(now() - at);
+function isShort() {
+  return received.update < expected.update || received.awareness < expected.awareness;
+}
+
+/** A stamp that came back: it counts when it was sent while it was measured. */
+function arrived(sentAt, kind) {
+  if (sentAt < measuredFrom || sentAt > measuredTo) return;
+  received[kind]++;
+  lags.push(now() - sentAt);
 }
 
 /** Each does it `rate` times a second, all of them spread evenly. */
-function write(who, rate, act) {
+function write(who, rate, kind, act) {
   if (who.length === 0 || rate === 0) return;
   const perSecond = who.length * rate;
   const start = performance.now();
   let done = 0;
-  setInterval(() => {
+  const timer = setInterval(() => {
     const due = Math.floor(((performance.now() - start) / 1000) * perSecond);
     for (; done < due; done++) {
       act(who[done % who.length]);
       if (!measuring) continue;
       result.sent++;
-      result.expected += people - 1;
+      expected[kind] += people - 1;
     }
+    if (strangers !== Infinity && measuredTo < Infinity) clearInterval(timer);
   }, 1);
 }

@@ -7,133 +7,96 @@
  * its range. Cowrite writes durably in all of them; the others keep documents in
  * memory.
  */
-import { fork, spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { cpus } from 'node:os';
-import { fileURLToPath } from 'node:url';
-import { startServer } from './process.mjs';
+import { readArguments } from './arguments.mjs';
+import { check } from './check.mjs';
+import { documentOf } from './documents.mjs';
+import { installPeers, maxFiles } from './machine.mjs';
+import { printed } from './print.mjs';
+import { quick } from './quick.mjs';
+import { merge, render } from './results.mjs';
+import { SCENARIOS } from './scenarios/index.mjs';
+import { bounded } from './scope.mjs';
 
-const PEERS = fileURLToPath(new URL('peers', import.meta.url));
-const LOAD = fileURLToPath(new URL('load.mjs', import.meta.url));
-const NAMES = ['ws', 'y-websocket', 'hocuspocus', 'cowrite'];
-const CORES = cpus().length;
-
-/** @property per what the server's CPU time is divided by: `sent` or `received` */
-const SCENARIOS = [
-  {
-    title: '200 rooms x 3 people typing 5/s: CPU per update',
-    load: { rooms: 200, people: 3, writers: 3, keys: 5 },
-    per: 'sent',
-    target: 1.5,
-  },
-  {
-    title: '1 writer 50/s, 100 readers: CPU per delivery',
-    load: { rooms: 1, people: 101, writers: 1, keys: 50 },
-    per: 'received',
-    target: 1.2,
-  },
-  {
-    title: '20 writers 10/s each, 100 readers: CPU per delivery',
-    load: { rooms: 1, people: 120, writers: 20, keys: 10 },
-    per: 'received',
-    target: 0.45,
-  },
-  {
-    title: '50 people moving cursors 10/s: CPU per move',
-    load: { rooms: 1, people: 50, movers: 50, moves: 10 },
-    per: 'sent',
-    target: 0.35,
-    p99: 30,
-  },
-  {
-    title: '200 people moving cursors 2/s: CPU per move',
-    load: { rooms: 1, people: 200, movers: 200, moves: 2 },
-    per: 'sent',
-    target: 0.17,
-    p99: 60,
-  },
-];
-
-const isQuick = process.argv.includes('--quick');
-const only = process.argv.slice(2).find((argument) => !argument.startsWith('-'));
-const repeats = isQuick ? 1 : 3;
-const seconds = isQuick ? 5 : 10;
+const options = readArguments();
+const files = maxFiles();
 
 installPeers();
-for (const scenario of SCENARIOS) {
-  if (only !== undefined && !scenario.title.includes(only)) continue;
-  const runs = Object.fromEntries(NAMES.map((name) => [name, []]));
-  for (let repeat = 0; repeat < repeats; repeat++) {
-    for (const name of NAMES) runs[name].push(await measure(name, scenario));
+process.exit(await main());
+
+/** @returns exit code */
+async function main() {
+  const exact = SCENARIOS.filter(({ id }) => id === options.only);
+  const named = SCENARIOS.filter(({ id, title }) => `${id} ${title}`.includes(options.only ?? ''));
+  const chosen = exact.length > 0 ? exact : named;
+  if (options.list) return list(chosen);
+  if (options.render) {
+    await render(options.folder);
+    return 0;
   }
-  report(scenario, runs);
-}
-
-async function measure(name, { load, per }) {
-  const server = await startServer({ name, core: CORES > 1 ? 0 : undefined });
-  const settings = JSON.stringify({ name, url: server.url, warmUp: 2, seconds, ...load });
-  const child = fork(LOAD, [settings], { execArgv: [] });
-  if (CORES > 1) spawnSync('taskset', ['-cp', '1', String(child.pid)]);
-  try {
-    await said(child);
-    const before = server.cpuSeconds();
-    child.send('go');
-    await said(child);
-    const cpu = server.cpuSeconds() - before;
-    const figures = await said(child);
-    return {
-      ...figures,
-      cost: (cpu / figures[per]) * 1e6,
-      share: cpu / figures.seconds,
-      lost: figures.expected - figures.received,
-      resident: server.residentMegabytes(),
-    };
-  } finally {
-    child.removeAllListeners('exit');
-    child.kill('SIGKILL');
-    server.stop();
+  if (options.quick) return quick({ ...options, files });
+  if (options.check || options.only === undefined) {
+    if (!(await check(options))) return 1;
+    if (options.check) return 0;
   }
+  if (chosen.length === 0) {
+    process.stderr.write(`Nothing is called "${options.only}"; --list says what there is.\n`);
+    return 1;
+  }
+  process.stdout.write(`This takes about ${Math.ceil(estimate(chosen) / 60)} minutes.\n`);
+  for (const scenario of chosen) {
+    const start = performance.now();
+    const runs = await measure(scenario);
+    process.stdout.write(printed(scenario, runs));
+    process.stdout.write(`  (${Math.round((performance.now() - start) / 1000)} s)\n`);
+    if (options.folder !== undefined) merge(options.folder, scenario, runs, options);
+  }
+  if (options.folder !== undefined) await render(options.folder);
+  return 0;
 }
 
-function said(child) {
-  return new Promise((resolve, reject) => {
-    child.once('message', resolve);
-    child.once('exit', (code) => reject(new Error(`the load ended with ${code}`)));
-  });
+async function measure(scenario) {
+  const names = serversOf(scenario);
+  const runs = Object.fromEntries(names.map((name) => [name, []]));
+  // Building them is no part of anybody's time.
+  for (const megabytes of scenario.documents ?? []) documentOf(megabytes);
+  for (let repeat = 0; repeat < (options.repeats ?? scenario.repeats); repeat++) {
+    for (const name of names) {
+      // Who did not come to an end once does not get another minute.
+      if (runs[name].some(({ failed, skipped }) => failed ?? skipped)) continue;
+      runs[name].push(
+        await bounded(scenario.limit, (scope) =>
+          scenario.measure(scope, { name, seconds: options.seconds, files }),
+        ),
+      );
+    }
+  }
+  return runs;
 }
 
-function report({ title, target, p99 }, runs) {
-  const floor = median(runs.ws.map(({ cost }) => cost));
-  process.stdout.write(`\n${title}; at most ${target} x ws${p99 ? `, p99 ${p99} ms` : ''}\n`);
-  for (const name of NAMES) {
-    const costs = runs[name].map(({ cost }) => cost);
-    const p99s = runs[name].map((run) => run.p99);
-    const lost = Math.max(...runs[name].map((run) => run.lost));
+function serversOf({ servers }) {
+  return servers.filter((name) => options.servers?.includes(name) ?? true);
+}
+
+/** Seconds. */
+function estimate(scenarios) {
+  let sum = 0;
+  for (const scenario of scenarios) {
+    const { lasts, repeats } = scenario;
+    for (const name of serversOf(scenario)) {
+      sum += (options.repeats ?? repeats) * (typeof lasts === 'number' ? lasts : lasts[name]);
+    }
+  }
+  return sum;
+}
+
+function list(scenarios) {
+  for (const scenario of scenarios) {
     process.stdout.write(
-      `  ${name.padEnd(12)} ${median(costs).toFixed(1).padStart(8)} us (${range(costs, 1)}), ` +
-        `${(median(costs) / floor).toFixed(2)} x ws; p50 ${median(runs[name].map((run) => run.p50)).toFixed(1)} ms, ` +
-        `p99 ${median(p99s).toFixed(1)} ms (${range(p99s, 1)}); ` +
-        `core ${Math.round(100 * median(runs[name].map((run) => run.share)))} %; ` +
-        `not delivered ${lost}; ${median(runs[name].map((run) => run.resident))} MB\n`,
+      `${scenario.id.padEnd(28)} ${String(Math.round(estimate([scenario]))).padStart(4)} s  ${scenario.title}\n`,
     );
   }
-}
-
-function median(values) {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)];
-}
-
-function range(values, digits) {
-  return `${Math.min(...values).toFixed(digits)}–${Math.max(...values).toFixed(digits)}`;
-}
-
-function installPeers() {
-  if (existsSync(`${PEERS}/node_modules/@hocuspocus/server`)) return;
-  const { status } = spawnSync('npm', ['ci', '--no-audit', '--no-fund'], {
-    cwd: PEERS,
-    stdio: 'inherit',
-    shell: process.platform === 'win32',
-  });
-  if (status !== 0) throw new Error('what is to be compared with could not be installed');
+  process.stdout.write(
+    `${scenarios.length} scenarios, ${Math.ceil(estimate(scenarios) / 60)} minutes\n`,
+  );
+  return 0;
 }

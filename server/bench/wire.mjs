@@ -8,6 +8,7 @@
 const AT = 0x40;
 const DIGITS = 12;
 const AUTHORS = 1_000;
+const SAVED = 100;
 export const STAMP_LENGTH = 1 + DIGITS;
 
 /** @param author less than 1,000 */
@@ -41,6 +42,19 @@ export function uint(value) {
   return bytes;
 }
 
+/** @returns how many document messages are on disk, where this says so (Cowrite's own dialect) */
+export function savedCount(bytes) {
+  return bytes[0] === SAVED ? readUint(bytes, 1) : undefined;
+}
+
+function readUint(bytes, from) {
+  let value = 0;
+  for (let at = from, factor = 1; ; at++, factor *= 0x80) {
+    value += (bytes[at] & 0x7f) * factor;
+    if (bytes[at] < 0x80) return value;
+  }
+}
+
 /** Text as an item of type `t`, behind the client's last one. @param clock units that the client has written before */
 export function typedUpdate(client, clock, text) {
   const place = clock === 0 ? [0x04, 1, 1, 0x74] : [0x84, ...uint(client), ...uint(clock - 1)];
@@ -50,7 +64,7 @@ export function typedUpdate(client, clock, text) {
     ...uint(client),
     ...uint(clock),
     ...place,
-    text.length,
+    ...uint(text.length),
     ...Buffer.from(text),
     0,
   ]);

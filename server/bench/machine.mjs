@@ -1,0 +1,56 @@
+/** What the figures were measured on and with. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { cpus, release, totalmem } from 'node:os';
+import { fileURLToPath } from 'node:url';
+
+const FOLDER = fileURLToPath(new URL('.', import.meta.url));
+const json = (file) => JSON.parse(readFileSync(new URL(file, import.meta.url), 'utf8'));
+
+export function machine() {
+  return {
+    cpu: cpus()[0].model.trim(),
+    cores: cpus().length,
+    memoryGb: Math.round(totalmem() / 2 ** 30),
+    kernel: release(),
+  };
+}
+
+export function versions() {
+  const installed = (name) => json(`node_modules/${name}/package.json`).version;
+  return {
+    node: process.versions.node,
+    cowrite: json('../package.json').version,
+    ws: installed('ws'),
+    'y-websocket': installed('y-websocket'),
+    hocuspocus: installed('@hocuspocus/server'),
+    yjs: installed('yjs'),
+  };
+}
+
+/** What was measured; what this very run writes does not make it another. */
+export function commit() {
+  const git = (...args) =>
+    spawnSync('git', args, { cwd: FOLDER, encoding: 'utf8' }).stdout?.trim() ?? '';
+  const hash = git('rev-parse', '--short=10', 'HEAD');
+  const isChanged = git('status', '--porcelain', '--', '../src', '../../client/src') !== '';
+  return hash === '' ? 'unknown' : `${hash}${isChanged ? ', changed' : ''}`;
+}
+
+/** What is compared with lives in a package of its own, and is installed here and nowhere else. */
+export function installPeers() {
+  if (existsSync(new URL('node_modules/echarts', import.meta.url))) return;
+  process.stdout.write('Installing what is compared with…\n');
+  execFileSync('npm', ['ci', '--no-audit', '--no-fund'], {
+    cwd: FOLDER,
+    stdio: 'inherit',
+    shell: process.platform === 'win32',
+  });
+}
+
+/** Connections are files. @returns how many a process may have, after asking for more */
+export function maxFiles() {
+  spawnSync('prlimit', ['--pid', String(process.pid), '--nofile=200000:200000']);
+  const limits = existsSync('/proc/self/limits') ? readFileSync('/proc/self/limits', 'utf8') : '';
+  return Number(/Max open files\s+(\d+)/.exec(limits)?.[1] ?? 1_024);
+}

@@ -1,0 +1,90 @@
+/** What a document costs that grows by a million keystrokes: on the disk, and for those in other rooms. */
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { measureFlow } from '../flow.mjs';
+import { ask, untilQuiet } from '../quiet.mjs';
+import { CROWD_CORE } from '../scope.mjs';
+import { OURS } from '../servers.mjs';
+
+const ROOM = 'novel';
+const KEYSTROKES = 1_000_000;
+/** A keystroke costs a core some 50 µs; what is to be seen is the growth, not a full core. */
+const RATE = 12_500;
+const OTHERS = { rooms: 1, people: 2, writers: 1, keys: 100 };
+
+async function measure(scope, { name, seconds }) {
+  const keystrokes = seconds === undefined ? KEYSTROKES : RATE * seconds;
+  const server = await scope.server({ name });
+  const others = (prefix, duration) =>
+    measureFlow(scope, {
+      server,
+      name,
+      seconds: duration,
+      warmUp: 0.5,
+      load: { ...OTHERS, prefix },
+      main: 'cpuPerUpdate',
+    });
+  const before = await others('before', 3);
+  const writer = await scope.helper(
+    'grow.mjs',
+    { url: server.url, room: ROOM, keystrokes, rate: RATE },
+    CROWD_CORE,
+  );
+  await writer.heard();
+  const cpu = server.cpuSeconds();
+  const written = server.written();
+  const [grown, meanwhile] = await Promise.all([
+    writer.ask('start'),
+    others('meanwhile', keystrokes / RATE),
+  ]);
+  if (grown.saved < keystrokes) throw new Error(`${grown.saved} of ${keystrokes} were saved`);
+  await untilQuiet(server);
+  const figures = {
+    cpuPerKeystroke: ((server.cpuSeconds() - cpu) / keystrokes) * 1e6,
+    seconds: grown.seconds,
+    updates: grown.bytes / 1e6,
+    amplification: (server.written() - written) / grown.bytes || undefined,
+    p99Before: before.p99,
+    p99: meanwhile.p99,
+    worst: meanwhile.worst,
+    peak: server.peakMegabytes(),
+    disk: sizeOf(server.folder) / 1e6,
+  };
+  const crowd = await scope.helper('crowd.mjs', { name, url: server.url });
+  await crowd.heard();
+  const opened = await ask(crowd, 'join', { rooms: [ROOM] });
+  return { ...figures, document: opened.bytes / 1e6, open: opened.seconds * 1000 };
+}
+
+function sizeOf(folder) {
+  return readdirSync(folder, { recursive: true })
+    .map((file) => statSync(join(folder, file)))
+    .reduce((sum, { blocks }) => sum + blocks * 512, 0);
+}
+
+export default [
+  {
+    id: 'growth/1m',
+    title: 'a document grown by 1,000,000 keystrokes at 12,500/s, and two people in another room',
+    servers: [OURS],
+    notes: 'compactions run meanwhile, and are part of all of it',
+    repeats: 1,
+    lasts: 95,
+    limit: 180,
+    main: 'amplification',
+    figures: {
+      amplification: { label: 'bytes written to disk for each of updates', unit: '' },
+      cpuPerKeystroke: { label: 'CPU per keystroke', unit: 'µs' },
+      seconds: { label: 'all saved after', unit: 's' },
+      p99Before: { label: 'other room: p99 before', unit: 'ms' },
+      p99: { label: 'p99 meanwhile', unit: 'ms' },
+      worst: { label: 'worst meanwhile', unit: 'ms' },
+      peak: { label: 'peak RSS', unit: 'MB' },
+      updates: { label: 'updates', unit: 'MB', isContext: true },
+      document: { label: 'the document in the end', unit: 'MB' },
+      disk: { label: 'the folder in the end', unit: 'MB' },
+      open: { label: 'to open it', unit: 'ms' },
+    },
+    measure,
+  },
+];
