@@ -74,17 +74,23 @@ export function encodeAwareness(entries: readonly AwarenessEntry[]): Uint8Array 
   return writer.bytes;
 }
 
+/** What is known of a room's people. */
+class Lists<Owner> {
+  readonly clients = new Map<number, Known<Owner>>();
+  readonly owned = new Map<Owner, Set<number>>();
+  /** Clients whose state has changed since {@link Awareness.takeChanges}. */
+  readonly changed = new Set<number>();
+  /** Of those, the ones that sessions of this instance have changed. */
+  readonly changedHere = new Set<number>();
+  /** The last clock of those that are gone, for whoever was not told yet; bounded. */
+  readonly gone = new Map<number, number>();
+}
+
 export class Awareness<Owner extends object> {
   readonly #limits: AwarenessLimits;
   readonly #isHere: ((owner: Owner) => boolean) | undefined;
-  readonly #clients = new Map<number, Known<Owner>>();
-  readonly #owned = new Map<Owner, Set<number>>();
-  /** Clients whose state has changed since {@link takeChanges}. */
-  readonly #changed = new Set<number>();
-  /** Of those, the ones that sessions of this instance have changed. */
-  readonly #changedHere = new Set<number>();
-  /** The last clock of those that are gone, for whoever was not told yet; bounded. */
-  readonly #gone = new Map<number, number>();
+  /** Made when the first state comes: many rooms have none. */
+  #lists: Lists<Owner> | undefined;
 
   /**
    * @param isHere whether an owner is a session of this instance; what it holds is not
@@ -96,11 +102,11 @@ export class Awareness<Owner extends object> {
   }
 
   ownerOf(client: number): Owner | undefined {
-    return this.#clients.get(client)?.owner;
+    return this.#lists?.clients.get(client)?.owner;
   }
 
   get size(): number {
-    return this.#clients.size;
+    return this.#lists?.clients.size ?? 0;
   }
 
   /**
@@ -111,7 +117,7 @@ export class Awareness<Owner extends object> {
   apply(owner: Owner, entries: readonly AwarenessEntry[]): AwarenessEntry[] {
     const foreign: AwarenessEntry[] = [];
     for (const entry of entries) {
-      const known = this.#clients.get(entry.client);
+      const known = this.#lists?.clients.get(entry.client);
       if (known !== undefined && known.owner !== owner) {
         const isNewer = entry.clock > known.clock && !isNull(entry.state);
         if (isNewer && entry.state.length <= this.#limits.maxStateBytes) foreign.push(entry);
@@ -131,23 +137,23 @@ export class Awareness<Owner extends object> {
       return;
     }
     if (clock > MAX_CLOCK || (known !== undefined && clock <= known.clock)) return;
-    const owned = this.#owned.get(owner) ?? new Set();
-    if (known === undefined && !this.#mayIntroduce(owned, entry)) return;
+    if (known === undefined && !this.#mayIntroduce(this.heldBy(owner), entry)) return;
     if (!this.#isFit(entry.state)) return;
     this.#set(owner, entry);
     this.#noteHere(client);
   }
 
   #noteHere(client: number): void {
-    if (this.#isHere !== undefined) this.#changedHere.add(client);
+    if (this.#isHere !== undefined) this.#lists?.changedHere.add(client);
   }
 
   #set(owner: Owner, { client, clock, state }: AwarenessEntry): void {
-    const owned = this.#owned.get(owner) ?? new Set();
-    this.#owned.set(owner, owned.add(client));
-    this.#clients.set(client, { clock, state: state.slice(), owner });
-    this.#gone.delete(client);
-    this.#changed.add(client);
+    this.#lists ??= new Lists();
+    const { owned, clients, gone, changed } = this.#lists;
+    owned.set(owner, (owned.get(owner) ?? new Set()).add(client));
+    clients.set(client, { clock, state: state.slice(), owner });
+    gone.delete(client);
+    changed.add(client);
   }
 
   /**
@@ -159,7 +165,7 @@ export class Awareness<Owner extends object> {
   applyRemote(owner: Owner, entries: readonly AwarenessEntry[]): number[] {
     const held: number[] = [];
     for (const entry of entries) {
-      const known = this.#clients.get(entry.client);
+      const known = this.#lists?.clients.get(entry.client);
       if (isNull(entry.state)) {
         if (known?.owner === owner)
           this.#forget(entry.client, Math.max(entry.clock, known.clock), known);
@@ -170,7 +176,7 @@ export class Awareness<Owner extends object> {
         const isStale = known !== undefined && entry.clock < known.clock;
         const isSame = known?.owner === owner && entry.clock === known.clock;
         if (isStale || isSame) continue;
-        if (known !== undefined) this.#owned.get(known.owner)?.delete(entry.client);
+        if (known !== undefined) this.#lists?.owned.get(known.owner)?.delete(entry.client);
         this.#set(owner, entry);
       }
     }
@@ -179,7 +185,7 @@ export class Awareness<Owner extends object> {
 
   /** The clients that this owner holds. */
   heldBy(owner: Owner): ReadonlySet<number> {
-    return this.#owned.get(owner) ?? NOBODY;
+    return this.#lists?.owned.get(owner) ?? NOBODY;
   }
 
   /**
@@ -189,19 +195,21 @@ export class Awareness<Owner extends object> {
    */
   #mayIntroduce(owned: ReadonlySet<number>, { client, clock }: AwarenessEntry): boolean {
     if (owned.size >= this.#limits.maxClients) return false;
-    return owned.size === 0 || clock > (this.#gone.get(client) ?? -1);
+    return owned.size === 0 || clock > (this.#lists?.gone.get(client) ?? -1);
   }
 
   /** The client is gone, and its id is free. */
   #forget(client: number, clock: number, { owner }: Known<Owner>): void {
-    this.#clients.delete(client);
-    this.#owned.get(owner)?.delete(client);
-    this.#changed.add(client);
-    this.#gone.delete(client);
-    this.#gone.set(client, clock);
-    if (this.#gone.size > MAX_GONE) {
-      const [oldest] = this.#gone.keys();
-      this.#gone.delete(oldest!);
+    this.#lists ??= new Lists();
+    const { clients, owned, changed, gone } = this.#lists;
+    clients.delete(client);
+    owned.get(owner)?.delete(client);
+    changed.add(client);
+    gone.delete(client);
+    gone.set(client, clock);
+    if (gone.size > MAX_GONE) {
+      const [oldest] = gone.keys();
+      gone.delete(oldest!);
     }
   }
 
@@ -220,65 +228,71 @@ export class Awareness<Owner extends object> {
 
   /** The owner has left: its clients are gone, and their ids are free. */
   leave(owner: Owner): void {
-    for (const client of [...(this.#owned.get(owner) ?? [])]) {
-      const known = this.#clients.get(client)!;
+    for (const client of [...this.heldBy(owner)]) {
+      const known = this.#lists!.clients.get(client)!;
       // The same clock with a null state is a removal to y-protocols, so a client
       // that returns need not count past a clock that it never used.
       this.#forget(client, known.clock, known);
       if (this.#isHere?.(owner)) this.#noteHere(client);
     }
-    this.#owned.delete(owner);
+    this.#lists?.owned.delete(owner);
   }
 
   get hasChanges(): boolean {
-    return this.#changed.size > 0;
+    return this.#lists !== undefined && this.#lists.changed.size > 0;
   }
 
   /** The newest state of every client that has changed since the last call. */
   takeChanges(): AwarenessEntry[] {
-    const entries = [...this.#changed].map((client) => this.#entry(client));
-    this.#changed.clear();
+    if (!this.hasChanges) return [];
+    const { changed } = this.#lists!;
+    const entries = [...changed].map((client) => this.#entry(client));
+    changed.clear();
     return entries.filter((entry) => entry !== undefined);
   }
 
   /** The same for other instances: what sessions of this one have changed. */
   takeChangesHere(): AwarenessEntry[] {
     const entries: AwarenessEntry[] = [];
-    for (const client of this.#changedHere) {
+    for (const client of this.#lists?.changedHere ?? []) {
       const owner = this.ownerOf(client);
       const entry = this.#entry(client);
       // Not those who have moved to another instance meanwhile: it speaks for them.
       if (entry !== undefined && (owner === undefined || this.#isHere?.(owner)))
         entries.push(entry);
     }
-    this.#changedHere.clear();
+    this.#lists?.changedHere.clear();
     return entries;
   }
 
   #entry(client: number): AwarenessEntry | undefined {
-    const known = this.#clients.get(client);
+    const known = this.#lists?.clients.get(client);
     if (known !== undefined) return { client, clock: known.clock, state: known.state };
-    const clock = this.#gone.get(client);
+    const clock = this.#lists?.gone.get(client);
     return clock === undefined ? undefined : { client, clock, state: NULL_STATE };
   }
 
   /** Everyone who is here. */
   present(): AwarenessEntry[] {
     const entries: AwarenessEntry[] = [];
-    for (const [client, { clock, state }] of this.#clients) entries.push({ client, clock, state });
+    for (const [client, { clock, state }] of this.#lists?.clients ?? []) {
+      entries.push({ client, clock, state });
+    }
     return entries;
   }
 
   /** Everyone whom sessions of this instance hold. */
   here(): AwarenessEntry[] {
-    return [...this.#clients]
+    return [...(this.#lists?.clients ?? [])]
       .filter(([, { owner }]) => this.#isHere?.(owner))
       .map(([client, { clock, state }]) => ({ client, clock, state }));
   }
 
   /** Everyone who is here, and those who left of late: for a reader that missed some changes. */
   presentAndGone(): AwarenessEntry[] {
-    const gone = [...this.#gone].map(([client, clock]) => ({ client, clock, state: NULL_STATE }));
+    const gone = [...(this.#lists?.gone ?? [])].map(([client, clock]) => {
+      return { client, clock, state: NULL_STATE };
+    });
     return [...this.present(), ...gone];
   }
 }

@@ -12,14 +12,18 @@ import type { Contents } from './contents.js';
 import type { Snapshots } from './snapshots.js';
 import type { Quarantined, SnapshotMeta, Storage } from './storage/storage.js';
 
-export interface CompactorOptions {
-  readonly room: string;
-  readonly contents: Contents;
+/** What the compactors of all rooms share. */
+export interface CompactorDependencies {
   readonly storage: Storage;
   readonly workers: Workers;
   readonly snapshots: Snapshots;
   readonly logger: Logger;
   readonly onQuarantine: (room: string, entries: readonly Quarantined[]) => void;
+}
+
+export interface CompactorOptions {
+  readonly room: string;
+  readonly contents: Contents;
   /** The store has this snapshot. */
   readonly onCompacted: (snapshot: SnapshotMeta) => void;
   /** The store has another snapshot than the one that was merged. */
@@ -29,6 +33,7 @@ export interface CompactorOptions {
 }
 
 export class Compactor {
+  readonly #deps: CompactorDependencies;
   readonly #options: CompactorOptions;
   /** Entries that were found unusable, until a compaction has moved them to the quarantine. */
   #unusable: readonly Quarantined[];
@@ -37,7 +42,12 @@ export class Compactor {
   /** Bytes of the tail below which it is not tried again. */
   #from = 0;
 
-  constructor(options: CompactorOptions, unusable: readonly Quarantined[]) {
+  constructor(
+    deps: CompactorDependencies,
+    options: CompactorOptions,
+    unusable: readonly Quarantined[],
+  ) {
+    this.#deps = deps;
     this.#options = options;
     this.#unusable = unusable;
   }
@@ -68,7 +78,8 @@ export class Compactor {
 
   /** Never rejects: a room whose compaction fails is served from its tail. */
   async #run(): Promise<void> {
-    const { room, contents, storage, workers, snapshots, logger } = this.#options;
+    const { storage, workers, snapshots, logger } = this.#deps;
+    const { room, contents } = this.#options;
     this.#isRunning = true;
     try {
       const { snapshot, isFaithful, poisoned } = await compactRoom({
@@ -90,7 +101,7 @@ export class Compactor {
       if (poisoned.length > 0) {
         const found = poisoned.map(({ seq, author, reason }) => ({ seq, author, reason }));
         logger.error({ room, found }, 'entries of the log were set aside');
-        this.#options.onQuarantine(room, poisoned);
+        this.#deps.onQuarantine(room, poisoned);
       }
     } catch (error) {
       await this.#failed(error);
@@ -103,7 +114,8 @@ export class Compactor {
   async #failed(error: unknown): Promise<void> {
     // Closing kills the worker; the next one to open the room begins again.
     if (this.#isClosed) return;
-    const { room, contents, logger, onReplaced } = this.#options;
+    const { logger } = this.#deps;
+    const { room, contents, onReplaced } = this.#options;
     if (error instanceof SnapshotReplaced) {
       try {
         await onReplaced();

@@ -19,11 +19,15 @@ export interface Newcomer extends Receiver {
   close(code: number, reason: string): void;
 }
 
+/** What all rooms share for it. */
+export interface JoiningDependencies {
+  readonly snapshots: Snapshots;
+  readonly logger: Logger;
+}
+
 export interface JoiningOptions<N extends Newcomer> {
   readonly room: string;
   readonly contents: Contents;
-  readonly snapshots: Snapshots;
-  readonly logger: Logger;
   /** Whether it has not left meanwhile. */
   readonly isHere: (newcomer: N) => boolean;
   /** Takes over the store's snapshot, if that is another than the one known. */
@@ -33,9 +37,11 @@ export interface JoiningOptions<N extends Newcomer> {
 }
 
 export class Joining<N extends Newcomer> {
+  readonly #deps: JoiningDependencies;
   readonly #options: JoiningOptions<N>;
 
-  constructor(options: JoiningOptions<N>) {
+  constructor(deps: JoiningDependencies, options: JoiningOptions<N>) {
+    this.#deps = deps;
     this.#options = options;
   }
 
@@ -46,7 +52,8 @@ export class Joining<N extends Newcomer> {
    * @throws {UpdateRefused}
    */
   async answer(newcomer: N, encoded: Uint8Array): Promise<void> {
-    const { room, contents, logger } = this.#options;
+    const { room, contents } = this.#options;
+    const { logger } = this.#deps;
     const vector = decodeStateVector(encoded);
     const { snapshot } = contents;
     const { codec } = newcomer.dialect;
@@ -69,7 +76,8 @@ export class Joining<N extends Newcomer> {
     encoded: Uint8Array,
     codec: Codec,
   ): Promise<void> {
-    const { room, contents, snapshots, isHere, refresh } = this.#options;
+    const { room, contents, isHere, refresh } = this.#options;
+    const { snapshots } = this.#deps;
     for (;;) {
       const snapshot = contents.snapshot!;
       const step2 = meets(vector, contents.snapshotVector)

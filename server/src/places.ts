@@ -24,8 +24,8 @@ export class Places {
   readonly #seqs: number[] = [];
   /** Own positions that are not committed, ascending, each with the head when it was admitted. */
   readonly #uncommitted: { readonly position: number; readonly head: number }[] = [];
-  /** Seqs beyond the head that are known: others' with their update, own with none. */
-  readonly #early = new Map<number, Uint8Array | undefined>();
+  /** Seqs beyond the head that are known: others' with their update, own with none. Undefined for none. */
+  #early: Map<number, Uint8Array | undefined> | undefined;
   #earlyBytes = 0;
 
   /**
@@ -61,7 +61,7 @@ export class Places {
 
   /** Whether entries are known to lie beyond others that have not arrived. */
   get hasHole(): boolean {
-    return this.#early.size > 0;
+    return this.#early !== undefined;
   }
 
   /** @returns the position of an own update that is on its way to the store */
@@ -91,7 +91,7 @@ export class Places {
 
   /** An entry of another instance, from the relay or from the store. What is known already is dropped. */
   arrived(seq: number, update: Uint8Array): void {
-    if (seq <= this.#head || this.#early.has(seq)) return;
+    if (seq <= this.#head || this.#early?.has(seq)) return;
     if (seq > this.#head + 1 && this.#earlyBytes + update.length > MAX_EARLY_BYTES) return;
     this.#put(seq, update);
   }
@@ -99,7 +99,7 @@ export class Places {
   /** @returns the next entry whose turn it is, to be applied before the next call */
   next(): Arrived | undefined {
     const seq = this.#head + 1;
-    const update = this.#early.get(seq);
+    const update = this.#early?.get(seq);
     if (update === undefined) return undefined;
     this.#drop(seq);
     this.#head = seq;
@@ -115,7 +115,7 @@ export class Places {
 
   /** What is missing up to `seq` is in what was applied, or will never be. */
   skipTo(seq: number): void {
-    for (const early of [...this.#early.keys()]) if (early <= seq) this.#drop(early);
+    for (const early of [...(this.#early?.keys() ?? [])]) if (early <= seq) this.#drop(early);
     this.#head = Math.max(this.#head, seq);
     this.#pass();
   }
@@ -137,7 +137,7 @@ export class Places {
 
   /** Own entries need no applying: they were in the tail before they had a seq. */
   #pass(): void {
-    while (this.#early.has(this.#head + 1) && this.#early.get(this.#head + 1) === undefined) {
+    while (this.#early?.has(this.#head + 1) && this.#early.get(this.#head + 1) === undefined) {
       this.#drop(this.#head + 1);
       this.#head++;
     }
@@ -145,12 +145,14 @@ export class Places {
 
   #put(seq: number, update: Uint8Array | undefined): void {
     this.#drop(seq);
+    this.#early ??= new Map();
     this.#early.set(seq, update);
     this.#earlyBytes += update?.length ?? 0;
   }
 
   #drop(seq: number): void {
-    this.#earlyBytes -= this.#early.get(seq)?.length ?? 0;
-    this.#early.delete(seq);
+    this.#earlyBytes -= this.#early?.get(seq)?.length ?? 0;
+    this.#early?.delete(seq);
+    if (this.#early?.size === 0) this.#early = undefined;
   }
 }

@@ -122,9 +122,10 @@ export class Room implements LogRoom, LinkedRoom {
     this.#deps = deps;
     this.#link = link;
     this.#contents = new Contents(loaded);
+    // Not spread into the options: an object of a dozen properties for each room costs a kilobyte.
     this.#compactor = new Compactor(
+      deps,
       {
-        ...deps,
         room: name,
         contents: this.#contents,
         onCompacted: (snapshot) => {
@@ -141,8 +142,7 @@ export class Room implements LogRoom, LinkedRoom {
     const isHere = (holder: Holder) => !(holder instanceof Peer);
     this.awareness = new Awareness(deps.awareness, link && isHere);
     this.fanout = new Fanout(deps.fanout, this.#contents.tail, this.awareness);
-    this.joining = new Joining({
-      ...deps,
+    this.joining = new Joining(deps, {
       room: name,
       contents: this.#contents,
       isHere: (session) => this.#sessions.has(session),

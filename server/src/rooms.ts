@@ -60,7 +60,7 @@ export class Rooms {
   }
 
   async #load(name: string): Promise<Room> {
-    const { clock, logger, loadTimeout, idle } = this.#options;
+    const { clock, logger, loadTimeout } = this.#options;
     let timer: Timer | undefined;
     const timeout = new Promise<never>((_, reject) => {
       timer = clock.after(loadTimeout, () => reject(new Error(`no answer in ${loadTimeout} ms`)));
@@ -68,16 +68,7 @@ export class Rooms {
     const opening = Room.open(name, this.#options);
     try {
       const room = await Promise.race([opening, timeout]);
-      const entry = this.#entries.get(name)!;
-      entry.room = room;
-      room.start();
-      room.onLost = () => {
-        entry.idle?.cancel();
-        if (this.#entries.get(name) === entry) this.#entries.delete(name);
-        room.close();
-      };
-      room.onIdle = () => this.#considerUnloading(entry, room, idle);
-      room.onIdle();
+      this.#loaded(room, this.#entries.get(name)!);
       return room;
     } catch (error) {
       // The next to come tries again: nothing of the failed load stays, also when it ends after all.
@@ -93,11 +84,24 @@ export class Rooms {
     }
   }
 
-  #considerUnloading(entry: Entry, room: Room, wait: number): void {
+  /** Apart, so that what the room keeps of this is not all that its loading needed. */
+  #loaded(room: Room, entry: Entry): void {
+    entry.room = room;
+    room.start();
+    room.onLost = () => {
+      entry.idle?.cancel();
+      if (this.#entries.get(room.name) === entry) this.#entries.delete(room.name);
+      room.close();
+    };
+    room.onIdle = () => this.#considerUnloading(entry, room);
+    room.onIdle();
+  }
+
+  #considerUnloading(entry: Entry, room: Room): void {
     entry.idle?.cancel();
     entry.idle = undefined;
     if (!room.isAtRest || this.#closed) return;
-    entry.idle = this.#options.clock.after(wait, () => {
+    entry.idle = this.#options.clock.after(this.#options.idle, () => {
       entry.idle = undefined;
       if (!room.isAtRest || room.compactWhenIdle()) return;
       room.close();

@@ -70,7 +70,7 @@ export class Session implements Member {
   /** Set while the client has been asked for what is missing: when it may be asked again. */
   #ask: { delay: number; timer: Timer } | undefined;
   /** The newest states this session sent for client ids that belong to another. */
-  readonly #claims = new Map<number, AwarenessEntry>();
+  #claims: Map<number, AwarenessEntry> | undefined;
   #probe: Timer | undefined;
   /** The newest step 1 that is not answered yet. */
   #question: Uint8Array | undefined;
@@ -80,7 +80,7 @@ export class Session implements Member {
   /** Messages that arrived while a large one is read in slices. */
   #inbox: Uint8Array[] | undefined;
   /** Client ids that this session has written to by updates of its own. */
-  readonly #written = new Set<number>();
+  #written: Set<number> | undefined;
 
   /**
    * New structs of a client id come from the session that holds the id, once it
@@ -93,13 +93,13 @@ export class Session implements Member {
     return (
       owner === undefined ||
       owner === this ||
-      this.#written.has(client) ||
+      this.#written?.has(client) ||
       !owner.hasWritten(client)
     );
   };
 
   hasWritten(client: number): boolean {
-    return this.#written.has(client);
+    return this.#written?.has(client) ?? false;
   }
 
   constructor({ connection, dialect, permission, author, clock, logger }: SessionOptions) {
@@ -162,7 +162,7 @@ export class Session implements Member {
     this.#ask?.timer.cancel();
     this.#probe?.cancel();
     this.#parking.clear();
-    this.#claims.clear();
+    this.#claims = undefined;
     room?.leave(this);
   }
 
@@ -314,6 +314,7 @@ export class Session implements Member {
   /** A step 2 holds everybody's structs; an update of a keystroke holds its author's. */
   #noteWritten({ blocks }: Parsed): void {
     for (const { client } of blocks) {
+      this.#written ??= new Set();
       if (this.#written.size < MAX_WRITTEN && this.mayWrite(client)) this.#written.add(client);
     }
   }
@@ -348,16 +349,16 @@ export class Session implements Member {
       (update) => room.write(this, update),
       (count) => this.#acknowledgements.settle(count, room.last),
     );
-    if (isFreed && this.#claims.size > 0) {
+    if (isFreed && this.#claims !== undefined) {
       const entries = [...this.#claims.values()];
-      this.#claims.clear();
-      for (const entry of room.present(this, entries)) this.#claims.set(entry.client, entry);
+      const refused = room.present(this, entries).map((entry) => [entry.client, entry] as const);
+      this.#claims = refused.length === 0 ? undefined : new Map(refused);
     }
     room.tellSaved(this);
   }
 
   get isWaiting(): boolean {
-    return !this.#parking.isEmpty || this.#claims.size > 0;
+    return !this.#parking.isEmpty || this.#claims !== undefined;
   }
 
   saved(durable: number): boolean {
@@ -374,6 +375,7 @@ export class Session implements Member {
    */
   #present(room: Room, update: Uint8Array): void {
     for (const entry of room.present(this, readAwareness(update))) {
+      this.#claims ??= new Map();
       if (this.#claims.size >= MAX_CLAIMS && !this.#claims.has(entry.client)) continue;
       this.#claims.set(entry.client, { ...entry, state: entry.state.slice() });
       room.waiting.add(this);

@@ -256,11 +256,14 @@ export class Transport {
       const onError = () => socket.destroy();
       socket.on('error', onError);
       this.#upgrading.add(socket);
-      socket.once('close', () => this.#upgrading.delete(socket));
+      const onClose = () => this.#upgrading.delete(socket);
+      socket.once('close', onClose);
       this.#upgrade(request, accept).then(
         (opened) => {
           this.#upgrading.delete(socket);
           socket.off('error', onError);
+          // What is left of this turn keeps the whole request in memory.
+          socket.off('close', onClose);
           this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
             opened(this.#connect(webSocket, socket, request), dialectOf(request));
           });

@@ -20,7 +20,8 @@ const SHARE = 10;
 export class Waiting<W extends Waiter> {
   readonly #clock: Clock;
   readonly #retry: (waiter: W, isFreed: boolean) => void;
-  readonly #waiters = new Set<W>();
+  /** Undefined for none, as in nearly every room. */
+  #waiters: Set<W> | undefined;
   /** From the first change until the round that it leads to is over. */
   #isScheduled = false;
   #isRunning = false;
@@ -36,16 +37,18 @@ export class Waiting<W extends Waiter> {
   }
 
   add(waiter: W): void {
+    this.#waiters ??= new Set();
     this.#waiters.add(waiter);
   }
 
   remove(waiter: W): void {
-    this.#waiters.delete(waiter);
+    this.#waiters?.delete(waiter);
+    if (this.#waiters?.size === 0) this.#waiters = undefined;
   }
 
   /** Something has changed. @param isFreed somebody has left, so that their client ids are free */
   changed(isFreed: boolean): void {
-    if (this.#waiters.size === 0) return;
+    if (this.#waiters === undefined) return;
     this.#isFreed ||= isFreed;
     if (this.#isRunning) this.#isStale = true;
     if (this.#isScheduled) return;
@@ -54,7 +57,7 @@ export class Waiting<W extends Waiter> {
       const freed = this.#isFreed;
       this.#isFreed = false;
       this.#isRunning = true;
-      this.#slice([...this.#waiters], 0, freed, 0);
+      this.#slice([...(this.#waiters ?? [])], 0, freed, 0);
     });
   }
 
@@ -63,9 +66,9 @@ export class Waiting<W extends Waiter> {
     let next = first;
     while (next < waiters.length && this.#clock.now() - start <= SLICE_MS) {
       const waiter = waiters[next++]!;
-      if (!this.#waiters.has(waiter)) continue;
+      if (!this.#waiters?.has(waiter)) continue;
       this.#retry(waiter, isFreed);
-      if (!waiter.isWaiting) this.#waiters.delete(waiter);
+      if (!waiter.isWaiting) this.remove(waiter);
     }
     const cost = spent + this.#clock.now() - start;
     if (next < waiters.length) {

@@ -10,6 +10,8 @@ import type { Parsed } from './parsed.js';
 import { RangeSet, type Ranges } from './ranges.js';
 import { encodeStateVector, type StateVector } from './state-vector.js';
 
+const EMPTY_VECTOR = encodeStateVector(new Map());
+
 export class Frontier {
   readonly #vector = new Map<number, number>();
   deletes = new RangeSet();
@@ -30,6 +32,7 @@ export class Frontier {
 
   /** The state vector as Yjs encodes it; kept until the next change, do not write into it. */
   encodedVector(): Uint8Array {
+    if (this.#vector.size === 0) return EMPTY_VECTOR;
     this.#encoded ??= encodeStateVector(this.#vector);
     return this.#encoded;
   }

@@ -33,7 +33,8 @@ export class Tail {
   #first: number;
   #last: number;
   #size = 0;
-  #merged = new Map<string, Uint8Array>();
+  /** Stretches that were asked for since the last append. */
+  #merged: Map<string, Uint8Array> | undefined;
 
   /** @param position what the snapshot holds ends here; the tail begins behind it */
   constructor(position: number) {
@@ -68,7 +69,7 @@ export class Tail {
   /** Copies the change: the frame that it came in can be freed. */
   append(position: number, change: Change): void {
     this.#last = position;
-    this.#merged.clear();
+    this.#merged = undefined;
     for (const part of change.parts) this.#appendPart(position, part);
     for (const [client, ranges] of change.deletes) {
       for (let i = 0; i < ranges.length; i += 2) {
@@ -81,7 +82,7 @@ export class Tail {
   /** Passes over entries that could not be used. */
   skipTo(position: number): void {
     this.#last = Math.max(this.#last, position);
-    this.#merged.clear();
+    this.#merged = undefined;
   }
 
   #appendPart(position: number, part: Change['parts'][number]): void {
@@ -118,7 +119,7 @@ export class Tail {
       throw new RangeError(`the tail begins behind ${this.#first}, not ${position}`);
     if (position >= this.#last) return EMPTY_UPDATE;
     const key = vector === undefined ? `${position}` : `${position};${this.#relevant(vector)}`;
-    const before = this.#merged.get(key);
+    const before = this.#merged?.get(key);
     if (before !== undefined) return before;
     const parts: Part[] = [];
     for (const [client, column] of this.#columns) {
@@ -126,7 +127,7 @@ export class Tail {
       if (part !== undefined) parts.push(part);
     }
     const merged = assemble(parts, this.#deletesSince(position));
-    if (this.#merged.size >= MAX_MERGED) this.#merged.clear();
+    if (this.#merged === undefined || this.#merged.size >= MAX_MERGED) this.#merged = new Map();
     this.#merged.set(key, merged);
     return merged;
   }
@@ -179,7 +180,7 @@ export class Tail {
     this.#size -= kept;
     this.#deletes = this.#deletes.slice(kept);
     this.#first = Math.min(position, this.#last);
-    this.#merged.clear();
+    this.#merged = undefined;
   }
 
   /** Whether `vector` has every struct that the tail has. */
