@@ -21,20 +21,21 @@ export interface CompactorDependencies {
   readonly onQuarantine: (room: string, entries: readonly Quarantined[]) => void;
 }
 
-export interface CompactorOptions {
-  readonly room: string;
-  readonly contents: Contents;
+/** The room, as far as its compactions go. */
+export interface CompactedRoom {
+  readonly name: string;
   /** The store has this snapshot. */
-  readonly onCompacted: (snapshot: SnapshotMeta) => void;
-  /** The store has another snapshot than the one that was merged. */
-  readonly onReplaced: () => Promise<void>;
+  compacted(snapshot: SnapshotMeta): void;
+  /** Takes over the store's snapshot, if that is another than the one known. */
+  refresh(): Promise<void>;
   /** Nothing runs any more. */
-  readonly onEnd: () => void;
+  compactionEnded(): void;
 }
 
 export class Compactor {
   readonly #deps: CompactorDependencies;
-  readonly #options: CompactorOptions;
+  readonly #room: CompactedRoom;
+  readonly #contents: Contents;
   /** Entries that were found unusable, until a compaction has moved them to the quarantine. */
   #unusable: readonly Quarantined[];
   #isRunning = false;
@@ -44,11 +45,13 @@ export class Compactor {
 
   constructor(
     deps: CompactorDependencies,
-    options: CompactorOptions,
+    room: CompactedRoom,
+    contents: Contents,
     unusable: readonly Quarantined[],
   ) {
     this.#deps = deps;
-    this.#options = options;
+    this.#room = room;
+    this.#contents = contents;
     this.#unusable = unusable;
   }
 
@@ -62,7 +65,7 @@ export class Compactor {
 
   /** While people edit: begins when it is due. */
   consider(): void {
-    const { contents } = this.#options;
+    const contents = this.#contents;
     if (this.#isClosed || this.#isRunning || contents.head <= (contents.snapshot?.seq ?? 0)) return;
     if (contents.tail.size < this.#from) return;
     if (isDue(contents.uncompacted) || this.#unusable.length > 0) void this.#run();
@@ -70,7 +73,7 @@ export class Compactor {
 
   /** When the last one has left: less is enough. @returns whether it has begun */
   considerWhenIdle(): boolean {
-    const { contents } = this.#options;
+    const contents = this.#contents;
     if (!isDueWhenIdle(contents.uncompacted) || contents.tail.size < this.#from) return false;
     void this.#run();
     return true;
@@ -79,7 +82,8 @@ export class Compactor {
   /** Never rejects: a room whose compaction fails is served from its tail. */
   async #run(): Promise<void> {
     const { storage, workers, snapshots, logger } = this.#deps;
-    const { room, contents } = this.#options;
+    const { name: room } = this.#room;
+    const contents = this.#contents;
     this.#isRunning = true;
     try {
       const { snapshot, isFaithful, poisoned } = await compactRoom({
@@ -93,7 +97,7 @@ export class Compactor {
       });
       this.#from = 0;
       this.#unusable = [];
-      this.#options.onCompacted(snapshot);
+      this.#room.compacted(snapshot);
       if (!isFaithful) {
         const message = 'a document reads differently once reloaded; its log was kept aside';
         logger.warn({ room }, message);
@@ -107,7 +111,7 @@ export class Compactor {
       await this.#failed(error);
     } finally {
       this.#isRunning = false;
-      this.#options.onEnd();
+      this.#room.compactionEnded();
     }
   }
 
@@ -115,16 +119,16 @@ export class Compactor {
     // Closing kills the worker; the next one to open the room begins again.
     if (this.#isClosed) return;
     const { logger } = this.#deps;
-    const { room, contents, onReplaced } = this.#options;
+    const { name: room } = this.#room;
     if (error instanceof SnapshotReplaced) {
       try {
-        await onReplaced();
+        await this.#room.refresh();
         return;
       } catch (cause) {
         logger.warn({ err: cause, room }, 'the store could not be asked for its snapshot');
       }
     }
-    this.#from = Math.max(1, contents.tail.size * 2);
+    this.#from = Math.max(1, this.#contents.tail.size * 2);
     logger.error({ err: error, room }, 'a compaction failed; the room goes on without');
   }
 }

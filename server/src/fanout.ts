@@ -86,6 +86,8 @@ export class Fanout<R extends Receiver> {
   #single: Uint8Array | undefined;
   #timer: Timer | undefined;
   #nextFlush = 0;
+  /** What a flush costs, as far as believed: one that was interrupted by something else does not count in full. */
+  #cost = 0;
 
   constructor(options: FanoutOptions, tail: Tail, awareness: States) {
     this.#options = options;
@@ -194,7 +196,8 @@ export class Fanout<R extends Receiver> {
       return;
     }
     this.#timer = undefined;
-    this.#nextFlush = end + flushDelay(this.#receivers.size, cost);
+    this.#cost = Math.min(cost, 2 * this.#cost + SLICE_MS);
+    this.#nextFlush = end + flushDelay(this.#receivers.size, this.#cost);
     if (this.#tail.last > this.#flushed || this.#awareness.hasChanges) this.schedule();
   }
 

@@ -25,24 +25,26 @@ export interface JoiningDependencies {
   readonly logger: Logger;
 }
 
-export interface JoiningOptions<N extends Newcomer> {
-  readonly room: string;
-  readonly contents: Contents;
+/** The room, as far as joining it goes. */
+export interface JoinedRoom<N extends Newcomer> {
+  readonly name: string;
   /** Whether it has not left meanwhile. */
-  readonly isHere: (newcomer: N) => boolean;
+  isHere(newcomer: N): boolean;
   /** Takes over the store's snapshot, if that is another than the one known. */
-  readonly refresh: () => Promise<void>;
+  refresh(): Promise<void>;
   /** It has been sent the document up to now. */
-  readonly onJoined: (newcomer: N) => void;
+  joined(newcomer: N): void;
 }
 
 export class Joining<N extends Newcomer> {
   readonly #deps: JoiningDependencies;
-  readonly #options: JoiningOptions<N>;
+  readonly #room: JoinedRoom<N>;
+  readonly #contents: Contents;
 
-  constructor(deps: JoiningDependencies, options: JoiningOptions<N>) {
+  constructor(deps: JoiningDependencies, room: JoinedRoom<N>, contents: Contents) {
     this.#deps = deps;
-    this.#options = options;
+    this.#room = room;
+    this.#contents = contents;
   }
 
   /**
@@ -52,7 +54,8 @@ export class Joining<N extends Newcomer> {
    * @throws {UpdateRefused}
    */
   async answer(newcomer: N, encoded: Uint8Array): Promise<void> {
-    const { room, contents } = this.#options;
+    const { name: room } = this.#room;
+    const contents = this.#contents;
     const { logger } = this.#deps;
     const vector = decodeStateVector(encoded);
     const { snapshot } = contents;
@@ -76,14 +79,15 @@ export class Joining<N extends Newcomer> {
     encoded: Uint8Array,
     codec: Codec,
   ): Promise<void> {
-    const { room, contents, isHere, refresh } = this.#options;
+    const { name: room } = this.#room;
+    const contents = this.#contents;
     const { snapshots } = this.#deps;
     for (;;) {
       const snapshot = contents.snapshot!;
       const step2 = meets(vector, contents.snapshotVector)
         ? await snapshots.difference(room, snapshot, encoded, codec)
         : await snapshots.whole(room, snapshot, codec);
-      if (!isHere(newcomer)) return;
+      if (!this.#room.isHere(newcomer)) return;
       // A compaction may have trimmed the tail meanwhile; then the answer starts from the new snapshot.
       const tail = step2 && contents.behind(snapshot.seq, vector);
       if (tail !== undefined) {
@@ -92,7 +96,7 @@ export class Joining<N extends Newcomer> {
       }
       if (step2 === undefined && snapshot === contents.snapshot) {
         // Another instance may have replaced it, and not be heard yet.
-        await refresh();
+        await this.#room.refresh();
         if (snapshot === contents.snapshot) {
           throw new Error(`the snapshot at ${snapshot.seq} is not in the store`);
         }
@@ -111,6 +115,6 @@ export class Joining<N extends Newcomer> {
       }
       connection.send(step2);
     }
-    this.#options.onJoined(newcomer);
+    this.#room.joined(newcomer);
   }
 }

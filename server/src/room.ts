@@ -17,11 +17,11 @@ import {
 } from './awareness.js';
 import type { Clock } from './clock.js';
 import type { Workers } from './compact/workers.js';
-import { Compactor } from './compactor.js';
+import { type CompactedRoom, Compactor } from './compactor.js';
 import { Contents } from './contents.js';
 import { Fanout, type FanoutOptions, type Receiver } from './fanout.js';
 import type { Instances } from './instances.js';
-import { Joining } from './joining.js';
+import { type JoinedRoom, Joining } from './joining.js';
 import type { Link, LinkedRoom } from './link.js';
 import { type LoadedRoom, loadRoom } from './load.js';
 import type { Log, LogRoom } from './log.js';
@@ -91,7 +91,11 @@ export interface RoomDependencies {
   readonly onSaved: (room: string, seq: number) => void;
 }
 
-export class Room implements LogRoom, LinkedRoom {
+function isSession(holder: Holder): boolean {
+  return !(holder instanceof Peer);
+}
+
+export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Member> {
   readonly name: string;
   readonly awareness: Awareness<Holder>;
   readonly fanout: Fanout<Member>;
@@ -122,36 +126,10 @@ export class Room implements LogRoom, LinkedRoom {
     this.#deps = deps;
     this.#link = link;
     this.#contents = new Contents(loaded);
-    // Not spread into the options: an object of a dozen properties for each room costs a kilobyte.
-    this.#compactor = new Compactor(
-      deps,
-      {
-        room: name,
-        contents: this.#contents,
-        onCompacted: (snapshot) => {
-          this.adopt(snapshot);
-          link?.compacted(snapshot.seq);
-        },
-        onReplaced: () => this.#refresh(),
-        onEnd: () => {
-          if (this.#sessions.size === 0) this.onIdle?.();
-        },
-      },
-      loaded.unusable,
-    );
-    const isHere = (holder: Holder) => !(holder instanceof Peer);
-    this.awareness = new Awareness(deps.awareness, link && isHere);
+    this.#compactor = new Compactor(deps, this, this.#contents, loaded.unusable);
+    this.awareness = new Awareness(deps.awareness, link && isSession);
     this.fanout = new Fanout(deps.fanout, this.#contents.tail, this.awareness);
-    this.joining = new Joining(deps, {
-      room: name,
-      contents: this.#contents,
-      isHere: (session) => this.#sessions.has(session),
-      refresh: () => this.#refresh(),
-      onJoined: (session) => {
-        this.sendAwareness(session);
-        if (!this.fanout.has(session)) this.fanout.add(session);
-      },
-    });
+    this.joining = new Joining(deps, this, this.#contents);
     this.waiting = new Waiting(deps.clock, (session, isFreed) =>
       session.guard(() => session.retry(this, isFreed)),
     );
@@ -220,10 +198,28 @@ export class Room implements LogRoom, LinkedRoom {
   }
 
   /** Alone, too: a compaction may have been carried out whose answer was lost. */
-  async #refresh(): Promise<void> {
+  async refresh(): Promise<void> {
     if (this.#link !== undefined) return await this.#link.refresh(this);
     const snapshot = await this.#deps.storage.snapshot(this.name);
     if (snapshot !== undefined) this.adopt(snapshot);
+  }
+
+  isHere(session: Member): boolean {
+    return this.#sessions.has(session);
+  }
+
+  joined(session: Member): void {
+    this.sendAwareness(session);
+    if (!this.fanout.has(session)) this.fanout.add(session);
+  }
+
+  compacted(snapshot: SnapshotMeta): void {
+    this.adopt(snapshot);
+    this.#link?.compacted(snapshot.seq);
+  }
+
+  compactionEnded(): void {
+    if (this.#sessions.size === 0) this.onIdle?.();
   }
 
   sendAwareness(session: Member): void {

@@ -2,7 +2,7 @@
  * Puts the parts together, and takes them apart in the right order: no new
  * sockets, everything on disk, "saved" said, sockets closed, store closed.
  */
-import { randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { createServer as createHttpServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { CLOSE } from '@cowrite/client/protocol';
@@ -227,7 +227,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
       if (log.full) throw new UpgradeRefused(503, 'the store is not taking writes');
       const permission = (await permissionOf(hooks, name, request, logger)) ?? 'write';
       return (connection, dialect) => {
-        const author = `${randomUUID()}@${connection.remote}`;
+        const author = `${randomBytes(12).toString('base64url')}@${connection.remote}`;
         const session = new Session({ connection, dialect, permission, author, clock, logger });
         rooms.open(name).then(
           (room) => {

@@ -13,7 +13,7 @@ import type { Clock, Timer } from './clock.js';
 import type { Dialect } from './dialect.js';
 import { Parking } from './parking.js';
 import { type Member, type Room, StoreFull } from './room.js';
-import type { Connection } from './transport.js';
+import type { Connection, ConnectionEvents } from './transport.js';
 import { parseUpdate, UpdateParser } from './update/parse.js';
 import type { Parsed } from './update/parsed.js';
 import { UpdateRefused } from './update/refused.js';
@@ -53,11 +53,11 @@ const PROBE_MS = 3_000;
 const FIRST_ASK_MS = 500;
 const LAST_ASK_MS = 30_000;
 /** Clients of y-websocket close a socket that brings no data for 30 s; pings do not count. */
-const KEEP_ALIVE_MS = 15_000;
+const KEEP_ALIVE_MS = 10_000;
 /** RFC 6455: a control frame has at most 125 bytes, two of them for the code. */
 const MAX_REASON = 123;
 
-export class Session implements Member {
+export class Session implements Member, ConnectionEvents {
   readonly connection: Connection;
   readonly dialect: Dialect;
   readonly permission: Permission;
@@ -110,13 +110,7 @@ export class Session implements Member {
     this.#clock = clock;
     this.#logger = logger;
     connection.pause();
-    connection.events = {
-      onMessage: (bytes) => this.#receive(bytes),
-      onText: () => this.close(CLOSE.malformed, 'text frames mean nothing here'),
-      onDrain: () => this.#drained(),
-      onClose: () => this.#closed(),
-      onHeartbeat: () => this.#heartbeat(),
-    };
+    connection.events = this;
   }
 
   get #room(): Room | undefined {
@@ -142,7 +136,7 @@ export class Session implements Member {
     else this.connection.send(frame);
   }
 
-  #drained(): void {
+  onDrain(): void {
     this.#said = 0;
     const room = this.#room;
     if (room === undefined) return;
@@ -153,10 +147,10 @@ export class Session implements Member {
   close(code: number, reason: string): void {
     this.connection.close(code, shortened(reason));
     // What still arrives on a socket that is closing is not the room's any more.
-    this.#closed();
+    this.onClose();
   }
 
-  #closed(): void {
+  onClose(): void {
     const room = this.#room;
     this.#state = { kind: 'closed' };
     this.#ask?.timer.cancel();
@@ -166,7 +160,7 @@ export class Session implements Member {
     room?.leave(this);
   }
 
-  #heartbeat(): void {
+  onHeartbeat(): void {
     const room = this.#room;
     if (room === undefined) return;
     room.fanout.checkPatience(this);
@@ -175,7 +169,11 @@ export class Session implements Member {
     }
   }
 
-  #receive(bytes: Uint8Array): void {
+  onText(): void {
+    this.close(CLOSE.malformed, 'text frames mean nothing here');
+  }
+
+  onMessage(bytes: Uint8Array): void {
     const room = this.#room;
     if (room === undefined) return;
     // While a large message is read, those behind it wait: a socket is paused, but not in the middle of what it just read.
@@ -275,7 +273,7 @@ export class Session implements Member {
         const waiting = this.#inbox ?? [];
         this.#inbox = undefined;
         this.connection.resume();
-        for (const bytes of waiting) this.#receive(bytes);
+        for (const bytes of waiting) this.onMessage(bytes);
       });
     };
     slice();

@@ -225,11 +225,18 @@ export class Connection {
   }
 }
 
+/** A heartbeat looks at one of so many parts of the connections at a time. */
+const PARTS = 50;
+
 export class Transport {
   readonly #options: TransportOptions;
   readonly #webSockets: WebSocketServer;
   readonly #connections = new Set<Connection>();
   readonly #heartbeat: Timer;
+  /** Goes round all connections, those that come meanwhile too. */
+  #round: Iterator<Connection, undefined> = this.#connections.values();
+  /** How many are to be looked at, times {@link PARTS}. */
+  #due = 0;
   /** Sockets whose upgrade is not decided yet. */
   readonly #upgrading = new Set<Duplex>();
   #accepting = true;
@@ -271,7 +278,7 @@ export class Transport {
         (error: unknown) => refuse(socket, error),
       );
     });
-    this.#heartbeat = options.clock.every(options.heartbeat, () => this.#beat());
+    this.#heartbeat = options.clock.every(options.heartbeat / PARTS, () => this.#beat());
   }
 
   get connections(): ReadonlySet<Connection> {
@@ -299,15 +306,26 @@ export class Transport {
     return connection;
   }
 
+  /** Some of the connections: pings to a hundred thousand at once would keep everybody waiting. */
   #beat(): void {
     const { heartbeat } = this.#options;
-    for (const connection of this.#connections) {
+    this.#due += this.#connections.size;
+    for (; this.#due >= PARTS; this.#due -= PARTS) {
+      const connection = this.#next();
+      if (connection === undefined) continue;
       if (connection.silence > 2 * heartbeat) connection.terminate();
       else {
         if (connection.silence > heartbeat / 2) connection.ping();
         connection.events?.onHeartbeat();
       }
     }
+  }
+
+  #next(): Connection | undefined {
+    const next = this.#round.next();
+    if (!next.done) return next.value;
+    this.#round = this.#connections.values();
+    return this.#round.next().value;
   }
 
   /** From now on upgrades are answered with 503, and nothing more is read from the sockets. */
