@@ -20,9 +20,18 @@ export const FLOW_FIGURES = {
 };
 
 /** Enough that what is hot is compiled: a server that runs for days is not measured by its first seconds. */
-const WARM_UP = { rooms: 20, people: 2, writers: 2, keys: 75, warmUp: 4, seconds: 0.1 };
+const WARM_UP = {
+  rooms: 20,
+  people: 2,
+  writers: 2,
+  keys: 60,
+  movers: 2,
+  moves: 60,
+  warmUp: 5,
+  seconds: 0.1,
+};
 
-/** Types in rooms that nobody is in afterwards, and waits until the server is done with them. */
+/** Types and moves in rooms that nobody is in afterwards, and waits until the server is done with them. */
 async function makeWarm(scope, server, name) {
   const urls = [server.url];
   const clients = await scope.helper('load.mjs', { name, urls, prefix: 'warm', ...WARM_UP });

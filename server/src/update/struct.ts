@@ -171,7 +171,10 @@ function checkJson(text: string, mayBeUndefined: boolean): void {
   }
 }
 
+/** Before `JSON.parse`, which recurses. @throws {UpdateRefused} */
 export function checkJsonNesting(text: string): void {
+  // What is deeper has as many closing brackets, or is no JSON.
+  if (text.length <= 2 * MAX_NESTING) return;
   let depth = 0;
   let inString = false;
   for (let i = 0; i < text.length; i++) {
