@@ -1,4 +1,4 @@
-/** The worker's entry: one task in, one result out, bytes handed over and not copied. */
+/** What a worker does: one task in, one result out, bytes handed over and not copied. */
 import { move } from 'piscina';
 import { compact, diff, type Task } from './job.js';
 

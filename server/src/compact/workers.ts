@@ -36,7 +36,7 @@ export class Workers {
     this.#free = options.threads;
     this.#pool = new Piscina({
       // The worker is a compiled file, also when this module is run from its source.
-      filename: new URL('../../dist/compact/worker.js', import.meta.url).href,
+      filename: new URL('../../dist/compact/entry.cjs', import.meta.url).href,
       minThreads: 0,
       maxThreads: options.threads,
       idleTimeout: 30_000,
