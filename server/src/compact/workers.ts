@@ -19,6 +19,9 @@ export class OverBudget extends Error {
   override readonly name = 'OverBudget';
 }
 
+/** A compiled file, also when this module is run from its source. */
+export const WORKER_ENTRY = new URL('../../dist/compact/entry.cjs', import.meta.url).href;
+
 /** A diff that would wait behind more than these is answered with the whole snapshot instead. */
 const MAX_WAITING_DIFFS = 8;
 /** So is one that no thread is free for in this many milliseconds. */
@@ -35,8 +38,7 @@ export class Workers {
     this.#options = options;
     this.#free = options.threads;
     this.#pool = new Piscina({
-      // The worker is a compiled file, also when this module is run from its source.
-      filename: new URL('../../dist/compact/entry.cjs', import.meta.url).href,
+      filename: WORKER_ENTRY,
       minThreads: 0,
       maxThreads: options.threads,
       idleTimeout: 30_000,
