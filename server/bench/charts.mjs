@@ -58,12 +58,12 @@ function ratioChart(known, results) {
   if (rows.length === 0) return undefined;
   const drawn = [...rows].reverse();
   return {
-    grid: { left: 280, right: 40, top: 44, bottom: 60 },
+    grid: { left: 300, right: 40, top: 44, bottom: 60 },
     xAxis: { type: 'value' },
     yAxis: {
       type: 'category',
       data: drawn.map(({ title }) => title),
-      axisLabel: { width: 250, overflow: 'break' },
+      axisLabel: { width: 280, overflow: 'break' },
     },
     series: [...EVERYONE].reverse().map((name) => ({
       name: LABELS[name],
