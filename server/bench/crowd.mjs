@@ -40,9 +40,11 @@ async function join({ rooms, count = rooms.length, vector = EMPTY, keep = false,
     while (next < count) {
       const index = next++;
       const from = performance.now();
-      const client = await open(rooms[index % rooms.length], vector, index).catch(() => undefined);
-      if (client === undefined) {
-        refused++;
+      let client;
+      try {
+        client = await open(rooms[index % rooms.length], vector, index);
+      } catch (error) {
+        if (refused++ === 0) process.stderr.write(`a client was refused: ${error.message}\n`);
         continue;
       }
       const whole = client.synced.then(() => {

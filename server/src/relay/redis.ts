@@ -65,6 +65,8 @@ export class RedisRelay implements Relay {
   /** Counts the subscriber's connections, so that a late answer to an earlier one is known as such. */
   #connection = 0;
   #isSubscribed = false;
+  /** Over when the newest connection hears everything, or is lost; never rejects. */
+  #subscribing: Promise<void> = Promise.resolve();
   #hasMissed = false;
   #isRefused = false;
   #isClosed = false;
@@ -84,7 +86,9 @@ export class RedisRelay implements Relay {
     this.#subscriber.on('messageBuffer', (channel: Buffer, message: Buffer) =>
       this.#deliver(channel.toString(), message),
     );
-    this.#subscriber.on('ready', () => void this.#subscribeAll());
+    this.#subscriber.on('ready', () => {
+      this.#subscribing = this.#subscribeAll();
+    });
     this.#subscriber.on('close', () => this.#lost());
     // What was to be said meanwhile was dropped: as bad for the others as what was not heard.
     this.#publisher.on('close', () => {
@@ -106,6 +110,7 @@ export class RedisRelay implements Relay {
       firstAttempt(relay.#publisher, timeout),
       firstAttempt(relay.#subscriber, timeout),
     ]);
+    await relay.#subscribing;
     return relay;
   }
 
@@ -197,7 +202,6 @@ export class RedisRelay implements Relay {
       const cost = message.length + messages.length * MESSAGE_OVERHEAD;
       if (this.#unansweredBytes + bytes + cost > MAX_UNANSWERED_BYTES) {
         this.#dropped += messages.length;
-        this.#hasMissed = true;
         continue;
       }
       bytes += cost;
@@ -209,7 +213,6 @@ export class RedisRelay implements Relay {
     this.#unansweredBytes += bytes;
     void pipeline.exec().then((results) => {
       this.#unansweredBytes -= bytes;
-      this.#tellGap();
       const [error] = results?.[0] ?? [];
       if (isRefusal(error)) this.#refused(error);
       const heard = results?.[bundle]?.[1];

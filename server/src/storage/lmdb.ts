@@ -261,7 +261,6 @@ export class LmdbStorage implements Storage {
 
   async remove(room: string): Promise<void> {
     await this.#alone(async () => {
-      this.#lastSeqs.delete(room);
       const updates = [...this.#range(this.#updates, room, 0)];
       const quarantined = [...this.#range(this.#quarantine, room, 0)];
       await this.#commit((promises) => {
@@ -269,6 +268,8 @@ export class LmdbStorage implements Storage {
         for (const { key } of updates) promises.push(this.#updates.remove(key));
         for (const { key } of quarantined) promises.push(this.#quarantine.remove(key));
       });
+      // Only now: an append that was on its way has noted its seq meanwhile.
+      this.#lastSeqs.delete(room);
     });
   }
 
