@@ -5,6 +5,7 @@
  * its work, and is not tried again before the tail is twice as large.
  */
 import type { Logger } from 'pino';
+import type { Clock } from './clock.js';
 import { compactRoom, SnapshotReplaced } from './compact/compaction.js';
 import { isDue, isDueWhenIdle } from './compact/policy.js';
 import type { Workers } from './compact/workers.js';
@@ -17,6 +18,7 @@ export interface CompactorDependencies {
   readonly storage: Storage;
   readonly workers: Workers;
   readonly snapshots: Snapshots;
+  readonly clock: Clock;
   readonly logger: Logger;
   readonly onQuarantine: (room: string, entries: readonly Quarantined[]) => void;
 }
@@ -81,10 +83,12 @@ export class Compactor {
 
   /** Never rejects: a room whose compaction fails is served from its tail. */
   async #run(): Promise<void> {
-    const { storage, workers, snapshots, logger } = this.#deps;
+    const { storage, workers, snapshots, clock, logger } = this.#deps;
     const { name: room } = this.#room;
     const contents = this.#contents;
     this.#isRunning = true;
+    const { updates } = contents.uncompacted;
+    const start = clock.now();
     try {
       const { snapshot, isFaithful, poisoned } = await compactRoom({
         storage,
@@ -98,6 +102,8 @@ export class Compactor {
       this.#from = 0;
       this.#unusable = [];
       this.#room.compacted(snapshot);
+      const ms = Math.round(clock.now() - start);
+      logger.debug({ room, updates, bytes: snapshot.size, ms }, 'compacted');
       if (!isFaithful) {
         const message = 'a document reads differently once reloaded; its log was kept aside';
         logger.warn({ room }, message);

@@ -30,7 +30,7 @@ const FLOORS = [
   ],
   ['places', 'dialect', 'room-name', 'awareness', 'acknowledgements', 'compact/policy'],
   ['frame', 'storage/', 'relay/', 'presence/', 'compact/worker'],
-  ['redis', 'compact/job', 'compact/merge', 'compact/set-aside', 'clock'],
+  ['redis', 'compact/job', 'compact/merge', 'compact/set-aside', 'compact/packed', 'clock'],
   ['update/'],
 ];
 

@@ -124,7 +124,7 @@ class HeldStorage extends MemoryStorage {
 
 /** The job itself, without a thread. */
 class Inline extends Workers {
-  override async compact(task: Omit<CompactTask, 'kind'>): Promise<CompactResult> {
+  override async compact(task: CompactTask): Promise<CompactResult> {
     return compact(task);
   }
 }
@@ -134,7 +134,10 @@ class Guest implements Member {
   readonly author = 'guest';
   readonly doc = new Y.Doc();
   readonly dialect = chooseDialect(new Set()).dialect;
-  readonly mayWrite = () => true;
+  mayWrite(): boolean {
+    return true;
+  }
+
   readonly hasWritten = () => false;
   readonly isWaiting = false;
   closedWith: string | undefined;

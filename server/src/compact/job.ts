@@ -17,7 +17,6 @@ import { decodeStateVector, encodeStateVector } from '../update/state-vector.js'
 import { merge, type SetAside } from './merge.js';
 
 export interface CompactTask {
-  readonly kind: 'compact';
   readonly snapshot: Uint8Array | undefined;
   readonly updates: readonly Uint8Array[];
 }
@@ -35,14 +34,11 @@ export interface CompactResult {
 }
 
 export interface DiffTask {
-  readonly kind: 'diff';
   readonly snapshot: Uint8Array;
   readonly stateVector: Uint8Array;
 }
 
-export type Task = CompactTask | DiffTask;
-
-export function compact({ snapshot, updates }: Omit<CompactTask, 'kind'>): CompactResult {
+export function compact({ snapshot, updates }: CompactTask): CompactResult {
   const { merged, poisoned, passes } = mergeAndEncode(snapshot, updates);
   // The merged document is garbage by now: the check loads another of its size.
   const { update, stateVector, deletes, isFaithful } = settle(merged);
@@ -55,7 +51,7 @@ function mergeAndEncode(snapshot: Uint8Array | undefined, updates: readonly Uint
 }
 
 /** The structs and deletions of a snapshot that a state vector lacks: by bytes, without a document. */
-export function diff({ snapshot, stateVector }: Omit<DiffTask, 'kind'>): Uint8Array {
+export function diff({ snapshot, stateVector }: DiffTask): Uint8Array {
   const parsed = parseUpdate(snapshot);
   const vector = decodeStateVector(stateVector);
   const parts = [];

@@ -1,10 +1,20 @@
 /** What a worker does: one task in, one result out, bytes handed over and not copied. */
 import { move } from 'piscina';
-import { compact, diff, type Task } from './job.js';
+import { compact, type DiffTask, diff } from './job.js';
+import { type Packed, unpack } from './packed.js';
+
+/** A task on its way to a worker. */
+export type Task =
+  | ({ readonly kind: 'diff' } & DiffTask)
+  | {
+      readonly kind: 'compact';
+      readonly snapshot: Uint8Array | undefined;
+      readonly updates: Packed;
+    };
 
 export default function run(task: Task): unknown {
   if (task.kind === 'diff') return move(whole(diff(task)));
-  return compact(task);
+  return compact({ snapshot: task.snapshot, updates: unpack(task.updates) });
 }
 
 /** Only a whole buffer can be handed over. */

@@ -9,6 +9,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { open } from 'lmdb';
 import * as framework from 'vitest';
 import { storageContract } from './contract.js';
 import { LmdbStorage, type Salvage } from './lmdb.js';
@@ -32,6 +33,69 @@ framework.describe('[STO] lmdb', () => {
     await first.close();
     const second = await LmdbStorage.open(folder);
     await second.close();
+    await dispose();
+  });
+});
+
+framework.describe('[CMP] compactions in lmdb', () => {
+  const { expect, it } = framework;
+  const snapshot = (seq: number) => ({
+    seq,
+    update: Uint8Array.of(9),
+    stateVector: Uint8Array.of(0),
+    deletes: Uint8Array.of(0, 0),
+  });
+  const entry = { author: 'ada', update: Uint8Array.of(1, 2, 3) };
+
+  it('[CMP-13] reading and removing many entries lets others have the event loop', async () => {
+    const { folder, dispose } = temporary();
+    const storage = await LmdbStorage.open(folder);
+    const entries = Array.from({ length: 5_000 }, () => entry);
+    await storage.append({ number: 1, appends: [{ room: 'a', entries }] });
+    const turnsOf = async (work: Promise<unknown>) => {
+      let turns = 0;
+      let isDone = false;
+      const count = () => {
+        turns++;
+        if (!isDone) setImmediate(count);
+      };
+      count();
+      await work;
+      isDone = true;
+      return turns;
+    };
+    expect(await turnsOf(storage.since('a', 0))).toBeGreaterThanOrEqual(10);
+    const compaction = { base: 0, snapshot: snapshot(5_000), quarantined: [] };
+    expect(await turnsOf(storage.compact('a', compaction))).toBeGreaterThanOrEqual(10);
+    expect(await storage.since('a', 5_000)).toEqual([]);
+    await storage.close();
+    await dispose();
+  });
+
+  it('[CMP-13] what an interrupted compaction left is not read, and removed by the next', async () => {
+    const { folder, dispose } = temporary();
+    const storage = await LmdbStorage.open(folder);
+    const entries = Array.from({ length: 3 }, () => entry);
+    await storage.append({ number: 1, appends: [{ room: 'a', entries }] });
+    await storage.compact('a', { base: 0, snapshot: snapshot(3), quarantined: [] });
+    await storage.close();
+
+    const root = open({ path: folder, maxDbs: 8 });
+    const updates = root.openDB<Buffer, [string, number]>({ name: 'updates', encoding: 'binary' });
+    await updates.put(['a', 3], Buffer.from('left'));
+    await root.close();
+
+    const again = await LmdbStorage.open(folder);
+    expect(await again.load('a')).toMatchObject({ tail: [], damaged: [], lastSeq: 3 });
+    const [first] = await again.append({ number: 1, appends: [{ room: 'a', entries: [entry] }] });
+    expect(first).toBe(4);
+    await again.compact('a', { base: 3, snapshot: snapshot(4), quarantined: [] });
+    await again.close();
+
+    const after = open({ path: folder, maxDbs: 8 });
+    const left = after.openDB<Buffer, [string, number]>({ name: 'updates', encoding: 'binary' });
+    expect(left.getKeysCount()).toBe(0);
+    await after.close();
     await dispose();
   });
 });

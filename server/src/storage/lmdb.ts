@@ -41,6 +41,10 @@ const untext = new TextDecoder();
 
 type Key = [room: string, seq: number];
 
+type Promises = Set<Promise<boolean>>;
+
+const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
 const DATA_FILE = 'data.mdb';
 const LOCK_FILE = 'lock.mdb';
 
@@ -150,14 +154,12 @@ export class LmdbStorage implements Storage {
     const tail: LogEntry[] = [];
     const damaged: Quarantined[] = [];
     let lastSeq = above;
-    let read = 0;
-    for (const { key, value } of this.#range(this.#updates, room, above)) {
+    for await (const { key, value } of this.#sliced(room, above)) {
       const [, seq] = key;
       lastSeq = seq;
       const entry = this.#entry(room, seq, value);
       if (entry === undefined) damaged.push({ seq, reason: DAMAGED, author: '', update: value });
       else tail.push(entry);
-      if (++read % LOAD_SLICE === 0) await new Promise<void>((resolve) => setImmediate(resolve));
     }
     return { snapshot, tail, damaged, lastSeq };
   }
@@ -185,7 +187,7 @@ export class LmdbStorage implements Storage {
           const seq = seqs[i]! + n;
           const key = { kind: KIND.update, room, seq };
           const value = encodeRecord(key, [text.encode(author), update]);
-          promises.push(this.#updates.put([room, seq], value));
+          promises.add(this.#updates.put([room, seq], value));
         }
       }
     });
@@ -199,7 +201,7 @@ export class LmdbStorage implements Storage {
   async since(room: string, seq: number): Promise<readonly LogEntry[] | undefined> {
     if (seq < (this.#meta(room)?.seq ?? 0)) return undefined;
     const entries: LogEntry[] = [];
-    for (const { key, value } of this.#range(this.#updates, room, seq)) {
+    for await (const { key, value } of this.#sliced(room, seq)) {
       const entry = this.#entry(room, key[1], value);
       if (entry !== undefined) entries.push(entry);
     }
@@ -221,9 +223,6 @@ export class LmdbStorage implements Storage {
     return await this.#alone(async () => {
       if ((this.#meta(room)?.seq ?? 0) !== base) return false;
       const meta = { seq: snapshot.seq, size: snapshot.update.length };
-      const obsolete = [...this.#range(this.#updates, room, 0)]
-        .map(({ key }) => key)
-        .filter(([, seq]) => seq <= snapshot.seq);
       await this.#commit((promises) => {
         const { seq } = snapshot;
         const description = [
@@ -231,22 +230,18 @@ export class LmdbStorage implements Storage {
           snapshot.stateVector,
           snapshot.deletes,
         ];
-        promises.push(
-          this.#snapshots.put(
-            room,
-            encodeRecord({ kind: KIND.snapshot, room, seq }, [snapshot.update]),
-          ),
-          this.#rooms.put(room, encodeRecord({ kind: KIND.room, room, seq }, description)),
-        );
+        const content = encodeRecord({ kind: KIND.snapshot, room, seq }, [snapshot.update]);
+        promises.add(this.#snapshots.put(room, content));
+        const described = encodeRecord({ kind: KIND.room, room, seq }, description);
+        promises.add(this.#rooms.put(room, described));
         for (const entry of quarantined) {
           const about = text.encode(JSON.stringify({ reason: entry.reason, author: entry.author }));
           const key = { kind: KIND.quarantine, room, seq: entry.seq };
-          promises.push(
-            this.#quarantine.put([room, entry.seq], encodeRecord(key, [about, entry.update])),
-          );
+          const value = encodeRecord(key, [about, entry.update]);
+          promises.add(this.#quarantine.put([room, entry.seq], value));
         }
-        for (const key of obsolete) promises.push(this.#updates.remove(key));
       });
+      await this.#removeUpTo(room, snapshot.seq);
       return true;
     });
   }
@@ -264,9 +259,9 @@ export class LmdbStorage implements Storage {
       const updates = [...this.#range(this.#updates, room, 0)];
       const quarantined = [...this.#range(this.#quarantine, room, 0)];
       await this.#commit((promises) => {
-        promises.push(this.#rooms.remove(room), this.#snapshots.remove(room));
-        for (const { key } of updates) promises.push(this.#updates.remove(key));
-        for (const { key } of quarantined) promises.push(this.#quarantine.remove(key));
+        promises.add(this.#rooms.remove(room)).add(this.#snapshots.remove(room));
+        for (const { key } of updates) promises.add(this.#updates.remove(key));
+        for (const { key } of quarantined) promises.add(this.#quarantine.remove(key));
       });
       // Only now: an append that was on its way has noted its seq meanwhile.
       this.#lastSeqs.delete(room);
@@ -315,6 +310,31 @@ export class LmdbStorage implements Storage {
     });
   }
 
+  /** As many at a time as do not keep the event loop waiting. */
+  async *#sliced(room: string, above: number) {
+    let count = 0;
+    for (const entry of this.#range(this.#updates, room, above)) {
+      yield entry;
+      if (++count % SLICE === 0) await nextTurn();
+    }
+  }
+
+  /**
+   * What is in the snapshot. Nobody reads it any more: when this is interrupted, the
+   * next compaction goes on with it.
+   */
+  async #removeUpTo(room: string, seq: number): Promise<void> {
+    for (;;) {
+      const keys = [
+        ...this.#updates.getKeys({ start: [room, 0], end: [room, seq + 1], limit: SLICE }),
+      ];
+      await this.#commit((promises) => {
+        for (const key of keys) promises.add(this.#updates.remove(key));
+      });
+      if (keys.length < SLICE) return;
+    }
+  }
+
   async #alone<T>(task: () => Promise<T>): Promise<T> {
     const done = this.#exclusive.then(task);
     // The caller hears of a failure; the next in line must run all the same.
@@ -324,12 +344,13 @@ export class LmdbStorage implements Storage {
 
   /**
    * One transaction of everything that `write` queues. LMDB reports a failed
-   * commit on each operation's promise and on one of its own: all are waited
-   * for, so that none is left unhandled, and the cause is thrown.
+   * commit on the promises of its operations, most of which are one and the same,
+   * and on one of its own: all are waited for, so that none is left unhandled, and
+   * the cause is thrown.
    */
-  async #commit(write: (promises: Promise<boolean>[]) => void): Promise<void> {
-    const promises: Promise<boolean>[] = [];
-    promises.push(this.#root.batch(() => write(promises)));
+  async #commit(write: (promises: Promises) => void): Promise<void> {
+    const promises: Promises = new Set();
+    promises.add(this.#root.batch(() => write(promises)));
     const results = await Promise.allSettled(promises);
     const failed = results.find((result) => result.status === 'rejected');
     if (failed === undefined) return;
@@ -362,6 +383,6 @@ async function salvageFolder(folder: string): Promise<Salvage | undefined> {
 }
 
 const DAMAGED = 'checksum does not match';
-/** Entries that are read in one turn of the loop. */
-const LOAD_SLICE = 2_000;
+/** Entries that are read or removed in one turn of the loop; it takes some milliseconds. */
+const SLICE = 500;
 const MAX_LAST_SEQS = 100_000;
