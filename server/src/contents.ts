@@ -8,7 +8,7 @@
 import type { LoadedRoom } from './load.js';
 import { type Arrived, Places } from './places.js';
 import type { SnapshotMeta } from './storage/storage.js';
-import { admit, type MayWrite, type Verdict } from './update/admit.js';
+import { admit, type Sender, type Verdict } from './update/admit.js';
 import type { Frontier } from './update/frontier.js';
 import { parseUpdate } from './update/parse.js';
 import type { Parsed } from './update/parsed.js';
@@ -102,8 +102,8 @@ export class Contents {
    *
    * @throws {UpdateRefused}
    */
-  admit(update: Parsed, mayWrite: MayWrite): Verdict {
-    const verdict = admit(this.#frontier, update, mayWrite);
+  admit(update: Parsed, sender: Sender): Verdict {
+    const verdict = admit(this.#frontier, update, sender);
     if (verdict.change !== undefined) this.tail.append(this.#places.admitted(), verdict.change);
     return verdict;
   }

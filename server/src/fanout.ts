@@ -61,7 +61,7 @@ const SLOWEST = 64;
 const SMALL_ROOM = 8;
 /** Milliseconds of one flush in one turn of the loop; a keystroke elsewhere waits for a few turns. */
 const SLICE_MS = 1;
-const DELAY_PER_RECEIVER = 0.48;
+const DELAY_PER_RECEIVER = 0.52;
 const LONGEST_DELAY = 50;
 
 /**

@@ -28,7 +28,7 @@ import type { Log, LogRoom } from './log.js';
 import { Peer } from './people.js';
 import type { Snapshots } from './snapshots.js';
 import type { NewEntry, Quarantined, SnapshotMeta, Storage } from './storage/storage.js';
-import type { MayWrite, Missing } from './update/admit.js';
+import type { Missing, Sender } from './update/admit.js';
 import type { Parsed } from './update/parsed.js';
 import { type Waiter, Waiting } from './waiting.js';
 
@@ -56,10 +56,9 @@ export class StoreFull extends Error {
 type Holder = Member | Peer;
 
 /** A session as the room sees it. */
-export interface Member extends Receiver, Waiter {
+export interface Member extends Receiver, Waiter, Sender {
   /** Who writes, as the log keeps it. */
   readonly author: string;
-  readonly mayWrite: MayWrite;
   /** Whether it has written new structs of this client by updates of its own. */
   hasWritten(client: number): boolean;
   send(message: Message): void;
@@ -91,6 +90,15 @@ export interface RoomDependencies {
   readonly onSaved: (room: string, seq: number) => void;
 }
 
+/** Who keeps rooms, and lets them go. */
+export interface RoomOwner {
+  entered(): void;
+  /** Nobody is left, or something has ended that kept the empty room open. */
+  atRest(room: Room): void;
+  /** The store has lost entries that it had: the room has to be loaded anew. */
+  lost(room: Room): void;
+}
+
 function isSession(holder: Holder): boolean {
   return !(holder instanceof Peer);
 }
@@ -99,8 +107,6 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
   readonly name: string;
   readonly awareness: Awareness<Holder>;
   readonly fanout: Fanout<Member>;
-  /** Sessions with something that waits for others' edits or for a client id. */
-  readonly waiting: Waiting<Member>;
   /** Answers those who ask for the document; only then do they take part. */
   readonly joining: Joining<Member>;
   readonly #deps: RoomDependencies;
@@ -108,13 +114,11 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
   readonly #compactor: Compactor;
   readonly #link: Link | undefined;
   readonly #sessions = new Set<Member>();
-  /** Those with something that is not on disk: the others need not be told at every commit. */
-  readonly #unsaved = new Set<Member>();
+  /** Those with something that is not on disk: the others need not be told at every commit. Undefined before the first. */
+  #unsaved: Set<Member> | undefined;
+  #waiting: Waiting<Member> | undefined;
+  #owner: RoomOwner | undefined;
   #isClosed = false;
-  /** Called when nobody is left, and again whenever something has ended that kept the room open. */
-  onIdle: (() => void) | undefined;
-  /** Called when the store has lost entries that it had: the room has to be loaded anew. */
-  onLost: (() => void) | undefined;
 
   private constructor(
     name: string,
@@ -130,9 +134,6 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
     this.awareness = new Awareness(deps.awareness, link && isSession);
     this.fanout = new Fanout(deps.fanout, this.#contents.tail, this.awareness);
     this.joining = new Joining(deps, this, this.#contents);
-    this.waiting = new Waiting(deps.clock, (session, isFreed) =>
-      session.guard(() => session.retry(this, isFreed)),
-    );
   }
 
   /** Reads the room from the store. Writes nothing, whatever it finds. */
@@ -153,8 +154,14 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
   }
 
   /** The room is the one of its name now, and may write. */
-  start(): void {
+  start(owner: RoomOwner): void {
+    this.#owner = owner;
     this.#compactor.consider();
+    this.#considerRest();
+  }
+
+  #considerRest(): void {
+    if (this.isAtRest) this.#owner?.atRest(this);
   }
 
   get sessions(): ReadonlySet<Member> {
@@ -183,18 +190,27 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
 
   enter(session: Member): void {
     this.#sessions.add(session);
+    this.#owner?.entered();
     session.send({ type: 'step1', stateVector: this.stateVector });
   }
 
   leave(session: Member): void {
     if (!this.#sessions.delete(session)) return;
-    this.#unsaved.delete(session);
+    this.#unsaved?.delete(session);
     this.fanout.remove(session);
-    this.waiting.remove(session);
+    this.#waiting?.remove(session);
     this.awareness.leave(session);
     this.#awarenessChanged();
-    this.waiting.changed(true);
-    if (this.#sessions.size === 0) this.onIdle?.();
+    this.#waiting?.changed(true);
+    this.#considerRest();
+  }
+
+  /** Something of the session waits for others' edits or for a client id. */
+  mustWait(session: Member): void {
+    this.#waiting ??= new Waiting(this.#deps.clock, (member, isFreed) =>
+      member.guard(() => member.retry(this, isFreed)),
+    );
+    this.#waiting.add(session);
   }
 
   /** Alone, too: a compaction may have been carried out whose answer was lost. */
@@ -219,7 +235,7 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
   }
 
   compactionEnded(): void {
-    if (this.#sessions.size === 0) this.onIdle?.();
+    this.#considerRest();
   }
 
   sendAwareness(session: Member): void {
@@ -241,14 +257,14 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
    */
   write(session: Member, update: Parsed): Missing | undefined {
     if (this.#deps.log.full) throw new StoreFull('the store is not taking writes');
-    const { change, missing } = this.#contents.admit(update, session.mayWrite);
+    const { change, missing } = this.#contents.admit(update, session);
     if (missing !== undefined) this.awareness.ownerOf(missing.client)?.probe(missing.client);
     if (change === undefined) return missing;
     // A copy: the log holds it until it is committed, and the frame lies in a larger buffer of the socket.
     const bytes = change.update.slice();
     this.#deps.log.append(this, { update: bytes, author: session.author });
     this.fanout.updated(session, bytes);
-    this.waiting.changed(false);
+    this.#waiting?.changed(false);
     return missing;
   }
 
@@ -269,19 +285,22 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
       return;
     }
     this.#applyArrived();
-    for (const session of this.#unsaved) this.tellSaved(session);
+    for (const session of this.#unsaved ?? []) this.tellSaved(session);
     const updates = entries.map(({ update }) => update);
     this.#link?.committed(firstSeq, updates);
     this.#deps.onSaved(this.name, firstSeq + entries.length - 1);
     if (this.#contents.isTrimmable) this.#contents.trim(this.fanout.oldestNeeded);
     this.#compactor.consider();
-    if (this.#sessions.size === 0) this.onIdle?.();
+    this.#considerRest();
   }
 
   /** Tells it what is on disk, now and whenever there is more, as long as something of it waits for that. */
   tellSaved(session: Member): void {
-    if (session.saved(this.durable)) this.#unsaved.delete(session);
-    else if (this.#sessions.has(session)) this.#unsaved.add(session);
+    if (session.saved(this.durable)) this.#unsaved?.delete(session);
+    else if (this.#sessions.has(session)) {
+      this.#unsaved ??= new Set();
+      this.#unsaved.add(session);
+    }
   }
 
   #awarenessChanged(): void {
@@ -365,7 +384,7 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
       }
       if (change === undefined) return;
       this.fanout.updated(undefined, change.update.slice());
-      this.waiting.changed(false);
+      this.#waiting?.changed(false);
     } catch (error) {
       // The worker will set it aside; here it is as if it were not there.
       this.#deps.logger.error({ err: error, room: this.name, seq }, 'an entry cannot be used');
@@ -376,20 +395,21 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
     if (this.#isClosed) return;
     this.#deps.logger.error({ room: this.name, head: this.head }, 'the store has lost entries');
     // It is not the room of its name any more: its idle timer must not close the one that is.
-    this.onIdle = undefined;
+    const owner = this.#owner;
+    this.#owner = undefined;
     const { snapshot } = this.#contents;
     if (snapshot !== undefined) this.#deps.snapshots.drop(this.name, snapshot);
     // Before the link is closed, so that everybody is told that these people are gone.
     for (const session of [...this.#sessions]) {
       session.close(CLOSE.restarting, 'the store has lost entries');
     }
-    this.onLost?.();
+    owner?.lost(this);
   }
 
   remoteStates(peer: Peer, entries: readonly AwarenessEntry[]): number[] {
     const held = this.awareness.applyRemote(peer, entries);
     if (this.awareness.hasChanges) this.fanout.schedule();
-    if (entries.some(({ state }) => isNull(state))) this.waiting.changed(true);
+    if (entries.some(({ state }) => isNull(state))) this.#waiting?.changed(true);
     return held;
   }
 
@@ -400,7 +420,7 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
   peerLeft(peer: Peer): void {
     this.awareness.leave(peer);
     if (this.awareness.hasChanges) this.fanout.schedule();
-    this.waiting.changed(true);
+    this.#waiting?.changed(true);
   }
 
   probe(client: number): boolean {

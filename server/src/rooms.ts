@@ -5,7 +5,7 @@
  * being closed.
  */
 import type { Timer } from './clock.js';
-import { Room, type RoomDependencies } from './room.js';
+import { Room, type RoomDependencies, type RoomOwner } from './room.js';
 
 export interface RoomsOptions extends RoomDependencies {
   /** Milliseconds that an empty room stays in memory. */
@@ -19,10 +19,47 @@ export class LoadFailed extends Error {
   override readonly name = 'LoadFailed';
 }
 
-interface Entry {
-  readonly opening: Promise<Room>;
+/** A name and its room: loads once, goes when nobody has been in it for a while. */
+class Entry implements RoomOwner {
+  readonly #rooms: Rooms;
+  /** While it loads. */
+  opening: Promise<Room> | undefined;
   room: Room | undefined;
-  idle: Timer | undefined;
+  #idle: Timer | undefined;
+
+  constructor(rooms: Rooms) {
+    this.#rooms = rooms;
+  }
+
+  loaded(room: Room): void {
+    this.room = room;
+    this.opening = undefined;
+    room.start(this);
+  }
+
+  entered(): void {
+    this.#idle?.cancel();
+    this.#idle = undefined;
+  }
+
+  atRest(room: Room): void {
+    this.#idle?.cancel();
+    this.#idle = this.#rooms.afterIdle(() => {
+      this.#idle = undefined;
+      if (!room.isAtRest || room.compactWhenIdle()) return;
+      this.lost(room);
+    });
+  }
+
+  lost(room: Room): void {
+    this.close();
+    this.#rooms.forget(room.name, this);
+  }
+
+  close(): void {
+    this.#idle?.cancel();
+    this.room?.close();
+  }
 }
 
 export class Rooms {
@@ -53,13 +90,14 @@ export class Rooms {
   async open(name: string): Promise<Room> {
     let entry = this.#entries.get(name);
     if (entry === undefined) {
-      entry = { opening: this.#load(name), room: undefined, idle: undefined };
+      entry = new Entry(this);
       this.#entries.set(name, entry);
+      entry.opening = this.#load(name, entry);
     }
-    return await entry.opening;
+    return entry.room ?? (await entry.opening!);
   }
 
-  async #load(name: string): Promise<Room> {
+  async #load(name: string, entry: Entry): Promise<Room> {
     const { clock, logger, loadTimeout } = this.#options;
     let timer: Timer | undefined;
     const timeout = new Promise<never>((_, reject) => {
@@ -68,7 +106,7 @@ export class Rooms {
     const opening = Room.open(name, this.#options);
     try {
       const room = await Promise.race([opening, timeout]);
-      this.#loaded(room, this.#entries.get(name)!);
+      entry.loaded(room);
       return room;
     } catch (error) {
       // The next to come tries again: nothing of the failed load stays, also when it ends after all.
@@ -84,37 +122,19 @@ export class Rooms {
     }
   }
 
-  /** Apart, so that what the room keeps of this is not all that its loading needed. */
-  #loaded(room: Room, entry: Entry): void {
-    entry.room = room;
-    room.start();
-    room.onLost = () => {
-      entry.idle?.cancel();
-      if (this.#entries.get(room.name) === entry) this.#entries.delete(room.name);
-      room.close();
-    };
-    room.onIdle = () => this.#considerUnloading(entry, room);
-    room.onIdle();
+  /** @returns undefined once no room is unloaded any more */
+  afterIdle(call: () => void): Timer | undefined {
+    return this.#closed ? undefined : this.#options.clock.after(this.#options.idle, call);
   }
 
-  #considerUnloading(entry: Entry, room: Room): void {
-    entry.idle?.cancel();
-    entry.idle = undefined;
-    if (!room.isAtRest || this.#closed) return;
-    entry.idle = this.#options.clock.after(this.#options.idle, () => {
-      entry.idle = undefined;
-      if (!room.isAtRest || room.compactWhenIdle()) return;
-      room.close();
-      if (this.#entries.get(room.name) === entry) this.#entries.delete(room.name);
-    });
+  /** The name is free for another, unless another has it already. */
+  forget(name: string, entry: Entry): void {
+    if (this.#entries.get(name) === entry) this.#entries.delete(name);
   }
 
   /** No room is unloaded or compacted any more. */
   close(): void {
     this.#closed = true;
-    for (const { room, idle } of this.#entries.values()) {
-      idle?.cancel();
-      room?.close();
-    }
+    for (const entry of this.#entries.values()) entry.close();
   }
 }

@@ -66,7 +66,8 @@ export class Session implements Member, ConnectionEvents {
   readonly #logger: Logger;
   readonly #acknowledgements = new Acknowledgements();
   #state: State = { kind: 'waiting' };
-  readonly #parking = new Parking();
+  /** Undefined before the first time that something is missing. */
+  #parking: Parking | undefined;
   /** Set while the client has been asked for what is missing: when it may be asked again. */
   #ask: { delay: number; timer: Timer } | undefined;
   /** The newest states this session sent for client ids that belong to another. */
@@ -87,7 +88,7 @@ export class Session implements Member, ConnectionEvents {
    * has written to it. Whoever has written to an id itself may go on: nobody is
    * kept from writing by another's claim, only from writing in another's name.
    */
-  readonly mayWrite = (client: number): boolean => {
+  mayWrite(client: number): boolean {
     if (this.#state.kind !== 'in') return false;
     const owner = this.#state.room.awareness.ownerOf(client);
     return (
@@ -96,7 +97,7 @@ export class Session implements Member, ConnectionEvents {
       this.#written?.has(client) ||
       !owner.hasWritten(client)
     );
-  };
+  }
 
   hasWritten(client: number): boolean {
     return this.#written?.has(client) ?? false;
@@ -155,7 +156,7 @@ export class Session implements Member, ConnectionEvents {
     this.#state = { kind: 'closed' };
     this.#ask?.timer.cancel();
     this.#probe?.cancel();
-    this.#parking.clear();
+    this.#parking?.clear();
     this.#claims = undefined;
     room?.leave(this);
   }
@@ -296,10 +297,11 @@ export class Session implements Member, ConnectionEvents {
         return;
       }
       this.#acknowledgements.open(count);
-      if (this.#parking.add(count, update, missing)) room.waiting.add(this);
+      this.#parking ??= new Parking();
+      if (this.#parking.add(count, update, missing)) room.mustWait(this);
       this.#askAgain(room);
     } else if (isWhole) {
-      this.#parking.clear();
+      this.#parking?.clear();
       this.#ask?.timer.cancel();
       this.#ask = undefined;
       this.#acknowledgements.settleAllUpTo(count, room.last);
@@ -342,7 +344,7 @@ export class Session implements Member, ConnectionEvents {
    * @param isFreed a session has left, so that its client ids are free
    */
   retry(room: Room, isFreed: boolean): void {
-    this.#parking.retry(
+    this.#parking?.retry(
       ({ client, clock }) => isFreed || room.clock(client) > clock,
       (update) => room.write(this, update),
       (count) => this.#acknowledgements.settle(count, room.last),
@@ -356,7 +358,7 @@ export class Session implements Member, ConnectionEvents {
   }
 
   get isWaiting(): boolean {
-    return !this.#parking.isEmpty || this.#claims !== undefined;
+    return this.#parking?.isEmpty === false || this.#claims !== undefined;
   }
 
   saved(durable: number): boolean {
@@ -376,7 +378,7 @@ export class Session implements Member, ConnectionEvents {
       this.#claims ??= new Map();
       if (this.#claims.size >= MAX_CLAIMS && !this.#claims.has(entry.client)) continue;
       this.#claims.set(entry.client, { ...entry, state: entry.state.slice() });
-      room.waiting.add(this);
+      room.mustWait(this);
     }
   }
 

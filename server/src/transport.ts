@@ -7,9 +7,10 @@
  * socket that neither sends nor answers a ping is closed within two heartbeats.
  */
 import type { IncomingMessage, Server } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { CLOSE } from '@cowrite/client/protocol';
-import { type WebSocket, WebSocketServer } from 'ws';
+import { type RawData, type Server as SocketServer, WebSocket, WebSocketServer } from 'ws';
 import type { Clock, Timer } from './clock.js';
 import { chooseDialect, type Dialect } from './dialect.js';
 import type { Frame } from './frame.js';
@@ -58,10 +59,40 @@ const ASK_BYTES = 128 * 1024;
 /** Bytes that may be on their way to the peer; those beyond are taken to lie unread in some kernel. */
 const IN_FLIGHT = 256 * 1024;
 
+/**
+ * Knows whose it is, so that all sockets share their listeners: a closure for each
+ * event of each socket is a fifth of what an idle connection weighs.
+ */
+class ConnectedSocket extends WebSocket {
+  connection: Connection | undefined;
+}
+
+function onMessage(this: WebSocket, data: RawData, isBinary: boolean): void {
+  (this as ConnectedSocket).connection?.received(data as Buffer, isBinary);
+}
+
+function onPing(this: WebSocket): void {
+  (this as ConnectedSocket).connection?.heard();
+}
+
+function onPong(this: WebSocket, payload: Buffer): void {
+  (this as ConnectedSocket).connection?.answered(payload);
+}
+
+function onClose(this: WebSocket, code: number): void {
+  (this as ConnectedSocket).connection?.closed(code);
+}
+
+/** ws closes the socket after an error of its own; the close event says the rest. */
+function onError(this: WebSocket): void {
+  this.terminate();
+}
+
 export class Connection {
-  readonly #webSocket: WebSocket;
-  readonly #socket: Duplex;
+  readonly #webSocket: ConnectedSocket;
+  readonly #socket: Socket;
   readonly #clock: Clock;
+  readonly #all: Set<Connection>;
   readonly remote: string;
   /** Chunks that the socket has not been given yet, in order. */
   #queue: Frame['chunks'][number][] = [];
@@ -75,39 +106,60 @@ export class Connection {
   #closing: Timer | undefined;
   events: ConnectionEvents | undefined;
 
-  constructor(webSocket: WebSocket, socket: Duplex, clock: Clock, remote: string) {
+  /** @param all has this one from now on, until it is closed */
+  constructor(webSocket: ConnectedSocket, socket: Socket, clock: Clock, all: Set<Connection>) {
     this.#webSocket = webSocket;
     this.#socket = socket;
     this.#clock = clock;
-    this.remote = remote;
+    this.#all = all;
+    this.remote = socket.remoteAddress ?? 'unknown';
     this.#lastHeard = clock.now();
     this.#lastSent = this.#lastHeard;
-    webSocket.on('message', (data, isBinary) => {
-      this.#lastHeard = clock.now();
-      if (isBinary) this.events?.onMessage(data as Buffer);
-      else this.events?.onText();
-    });
-    webSocket.on('ping', () => {
-      this.#lastHeard = clock.now();
-    });
-    webSocket.on('pong', (data) => {
-      this.#lastHeard = clock.now();
-      this.#answered(data);
-    });
-    webSocket.on('close', (code) => {
-      this.#closing?.cancel();
-      this.#queue = [];
-      this.#queuedBytes = 0;
-      this.events?.onClose(code);
-    });
-    // ws closes the socket after an error of its own; the close event says the rest.
-    webSocket.on('error', () => this.#webSocket.terminate());
-    socket.on('drain', () => {
-      // A peer that reads is alive, also while a ping waits behind what it still has to read.
-      this.#lastHeard = clock.now();
-      this.#pump();
-      if (this.buffered === 0) this.events?.onDrain();
-    });
+    all.add(this);
+    webSocket.connection = this;
+    webSocket.on('message', onMessage);
+    webSocket.on('ping', onPing);
+    webSocket.on('pong', onPong);
+    webSocket.on('close', onClose);
+    webSocket.on('error', onError);
+    socket.on('drain', () => this.#drained());
+  }
+
+  /** For the listeners above, as those that follow. */
+  received(data: Buffer, isBinary: boolean): void {
+    this.heard();
+    if (isBinary) this.events?.onMessage(data);
+    else this.events?.onText();
+  }
+
+  heard(): void {
+    this.#lastHeard = this.#clock.now();
+  }
+
+  answered(payload: Buffer): void {
+    this.heard();
+    if (payload.length !== 6) return;
+    const read = payload.readUIntBE(0, 6);
+    // Whoever lies about this has its own socket fill up, and nothing else.
+    if (read <= this.#read || read > this.#asked) return;
+    this.#read = read;
+    this.#askHowFar();
+    if (this.buffered === 0) this.events?.onDrain();
+  }
+
+  closed(code: number): void {
+    this.#all.delete(this);
+    this.#closing?.cancel();
+    this.#queue = [];
+    this.#queuedBytes = 0;
+    this.events?.onClose(code);
+  }
+
+  #drained(): void {
+    // A peer that reads is alive, also while a ping waits behind what it still has to read.
+    this.heard();
+    this.#pump();
+    if (this.buffered === 0) this.events?.onDrain();
   }
 
   /** Milliseconds since the peer was last heard of. */
@@ -186,16 +238,6 @@ export class Connection {
     if (!isAsked && this.#written - this.#read >= ASK_BYTES) this.ping();
   }
 
-  #answered(payload: Buffer): void {
-    if (payload.length !== 6) return;
-    const read = payload.readUIntBE(0, 6);
-    // Whoever lies about this has its own socket fill up, and nothing else.
-    if (read <= this.#read || read > this.#asked) return;
-    this.#read = read;
-    this.#askHowFar();
-    if (this.buffered === 0) this.events?.onDrain();
-  }
-
   /** Stops reading: what the peer sends waits in its and the kernel's buffers. */
   pause(): void {
     this.#webSocket.pause();
@@ -230,7 +272,7 @@ const PARTS = 50;
 
 export class Transport {
   readonly #options: TransportOptions;
-  readonly #webSockets: WebSocketServer;
+  readonly #webSockets: SocketServer<typeof ConnectedSocket>;
   readonly #connections = new Set<Connection>();
   readonly #heartbeat: Timer;
   /** Goes round all connections, those that come meanwhile too. */
@@ -255,6 +297,7 @@ export class Transport {
       noServer: true,
       clientTracking: false,
       perMessageDeflate: false,
+      WebSocket: ConnectedSocket,
       maxPayload: options.maxMessageBytes,
       handleProtocols: (offered) => chooseDialect(offered).subprotocol ?? false,
     });
@@ -272,7 +315,9 @@ export class Transport {
           // What is left of this turn keeps the whole request in memory.
           socket.off('close', onClose);
           this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-            opened(this.#connect(webSocket, socket, request), dialectOf(request));
+            const { clock } = this.#options;
+            const connection = new Connection(webSocket, request.socket, clock, this.#connections);
+            opened(connection, dialectOf(request));
           });
         },
         (error: unknown) => refuse(socket, error),
@@ -296,14 +341,6 @@ export class Transport {
     const opened = await accept({ room: room.name, request });
     if (!this.#accepting) throw new UpgradeRefused(503, 'this instance is closing');
     return opened;
-  }
-
-  #connect(webSocket: WebSocket, socket: Duplex, request: IncomingMessage): Connection {
-    const remote = request.socket.remoteAddress ?? 'unknown';
-    const connection = new Connection(webSocket, socket, this.#options.clock, remote);
-    this.#connections.add(connection);
-    webSocket.on('close', () => this.#connections.delete(connection));
-    return connection;
   }
 
   /** Some of the connections: pings to a hundred thousand at once would keep everybody waiting. */

@@ -38,8 +38,11 @@ export interface Verdict {
   readonly missing: Missing | undefined;
 }
 
-/** Says whether new structs of this client may come from the update's sender. */
-export type MayWrite = (client: number) => boolean;
+/** Where an update comes from. */
+export interface Sender {
+  /** Whether new structs of this client may come from it. */
+  mayWrite(client: number): boolean;
+}
 
 /**
  * Admits what it can of an update and moves the frontier by it.
@@ -50,10 +53,10 @@ export type MayWrite = (client: number) => boolean;
 export function admit(
   frontier: Frontier,
   update: Parsed,
-  mayWrite?: MayWrite,
+  sender?: Sender,
   extent: 'what is possible' | 'all or nothing' = 'what is possible',
 ): Verdict {
-  const plan = planStructs(frontier, update, mayWrite);
+  const plan = planStructs(frontier, update, sender);
   const { reached } = plan;
   let { missing } = plan;
   let whole = update.canonical && missing === undefined && update.skips.length === 0;
@@ -114,13 +117,13 @@ interface Plan {
   readonly missing: Missing | undefined;
 }
 
-function planStructs(frontier: Frontier, update: Parsed, mayWrite: MayWrite | undefined): Plan {
+function planStructs(frontier: Frontier, update: Parsed, sender: Sender | undefined): Plan {
   let missing: Missing | undefined;
   const limits: number[] = [];
   for (const block of update.blocks) {
     const known = frontier.clock(block.client);
     let limit = block.end;
-    if (block.start > known || (block.end > known && mayWrite?.(block.client) === false)) {
+    if (block.start > known || (block.end > known && sender?.mayWrite(block.client) === false)) {
       limit = known;
       missing ??= { client: block.client, clock: known };
     }

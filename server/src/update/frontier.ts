@@ -10,29 +10,32 @@ import type { Parsed } from './parsed.js';
 import { RangeSet, type Ranges } from './ranges.js';
 import { encodeStateVector, type StateVector } from './state-vector.js';
 
-const EMPTY_VECTOR = encodeStateVector(new Map());
+const NOTHING: StateVector = new Map();
+const EMPTY_VECTOR = encodeStateVector(NOTHING);
 
 export class Frontier {
-  readonly #vector = new Map<number, number>();
+  /** Undefined while nothing was written. */
+  #vector: Map<number, number> | undefined;
   deletes = new RangeSet();
   #encoded: Uint8Array | undefined;
 
   get vector(): StateVector {
-    return this.#vector;
+    return this.#vector ?? NOTHING;
   }
 
   clock(client: number): number {
-    return this.#vector.get(client) ?? 0;
+    return this.#vector?.get(client) ?? 0;
   }
 
   reach(client: number, clock: number): void {
+    this.#vector ??= new Map();
     this.#vector.set(client, clock);
     this.#encoded = undefined;
   }
 
   /** The state vector as Yjs encodes it; kept until the next change, do not write into it. */
   encodedVector(): Uint8Array {
-    if (this.#vector.size === 0) return EMPTY_VECTOR;
+    if (this.#vector === undefined) return EMPTY_VECTOR;
     this.#encoded ??= encodeStateVector(this.#vector);
     return this.#encoded;
   }

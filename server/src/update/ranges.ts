@@ -52,18 +52,21 @@ function pushJoined(ranges: Ranges, start: number, end: number): void {
   }
 }
 
+const NONE: ReadonlyMap<number, Ranges> = new Map();
+
 export class RangeSet {
-  readonly #clients = new Map<number, Ranges>();
+  /** Undefined for none, as in most rooms: an empty map weighs as much as all else of them. */
+  #clients: Map<number, Ranges> | undefined;
 
   get clients(): ReadonlyMap<number, Ranges> {
-    return this.#clients;
+    return this.#clients ?? NONE;
   }
 
   /** Adds `[start, end)`. */
   add(client: number, start: number, end: number): void {
-    const ranges = this.#clients.get(client);
+    const ranges = this.#clients?.get(client);
     if (ranges === undefined) {
-      this.#clients.set(client, [start, end]);
+      this.#set(client, [start, end]);
       return;
     }
     const from = firstEndingAt(ranges, start);
@@ -88,7 +91,7 @@ export class RangeSet {
       for (let i = 0; i < added.length; i += 2) this.add(client, added[i]!, added[i + 1]!);
       return;
     }
-    const old = this.#clients.get(client) ?? [];
+    const old = this.#clients?.get(client) ?? [];
     const merged: Ranges = [];
     let i = 0;
     let j = 0;
@@ -101,12 +104,17 @@ export class RangeSet {
         j += 2;
       }
     }
-    this.#clients.set(client, merged);
+    this.#set(client, merged);
+  }
+
+  #set(client: number, ranges: Ranges): void {
+    this.#clients ??= new Map();
+    this.#clients.set(client, ranges);
   }
 
   /** Pushes the parts of `[start, end)` that are not in the set onto `out`. */
   subtractFrom(client: number, start: number, end: number, out: Ranges): void {
-    const ranges = this.#clients.get(client);
+    const ranges = this.#clients?.get(client);
     let at = start;
     if (ranges !== undefined) {
       for (let i = firstEndingAt(ranges, start); i < ranges.length && ranges[i]! < end; i += 2) {

@@ -27,7 +27,8 @@ interface Column {
 }
 
 export class Tail {
-  readonly #columns = new Map<number, Column>();
+  /** Undefined while nothing was written. */
+  #columns: Map<number, Column> | undefined;
   /** Flat: position, client, start, end. Ascending in position. */
   #deletes: number[] = [];
   #first: number;
@@ -59,7 +60,7 @@ export class Tail {
   /** What of {@link size} lies behind `position`. */
   sizeBehind(position: number): number {
     let size = this.#deletes.length - firstBehind(this.#deletes, position);
-    for (const { used, index } of this.#columns.values()) {
+    for (const { used, index } of this.#columns?.values() ?? []) {
       const entry = firstBehind(index, position);
       if (entry < index.length) size += used - index[entry + 2]!;
     }
@@ -86,6 +87,7 @@ export class Tail {
   }
 
   #appendPart(position: number, part: Change['parts'][number]): void {
+    this.#columns ??= new Map();
     let column = this.#columns.get(part.client);
     if (column === undefined) {
       column = { bytes: new Uint8Array(0), used: 0, count: 0, end: part.start, index: [] };
@@ -122,7 +124,7 @@ export class Tail {
     const before = this.#merged?.get(key);
     if (before !== undefined) return before;
     const parts: Part[] = [];
-    for (const [client, column] of this.#columns) {
+    for (const [client, column] of this.#columns ?? []) {
       const part = sliceColumn(client, column, position, vector?.get(client) ?? 0);
       if (part !== undefined) parts.push(part);
     }
@@ -135,7 +137,7 @@ export class Tail {
   /** The part of a state vector that makes a difference here: equal keys, equal answers. */
   #relevant(vector: StateVector): string {
     const known: number[] = [];
-    for (const [client, column] of this.#columns) {
+    for (const [client, column] of this.#columns ?? []) {
       const clock = vector.get(client) ?? 0;
       if (clock > column.index[1]!) known.push(client, Math.min(clock, column.end));
     }
@@ -157,11 +159,11 @@ export class Tail {
   /** Forgets everything up to and with `position`. */
   trim(position: number): void {
     if (position <= this.#first) return;
-    for (const [client, column] of this.#columns) {
+    for (const [client, column] of this.#columns ?? []) {
       const entry = firstBehind(column.index, position);
       if (entry === column.index.length) {
         this.#size -= column.used;
-        this.#columns.delete(client);
+        this.#columns?.delete(client);
       } else if (entry > 0) {
         const from = column.index[entry + 2]!;
         const before = column.index[entry + 3]!;
@@ -185,7 +187,7 @@ export class Tail {
 
   /** Whether `vector` has every struct that the tail has. */
   isCoveredBy(vector: StateVector): boolean {
-    for (const [client, column] of this.#columns) {
+    for (const [client, column] of this.#columns ?? []) {
       if ((vector.get(client) ?? 0) < column.end) return false;
     }
     return true;
