@@ -1,10 +1,11 @@
 /**
  * Drives one server with one load, as a process of its own: connects, says that it
  * is ready, and when told to go writes for the given time and says what came back.
+ * Its clients stay, silent, until it is killed.
  *
  * The load: `rooms` rooms of `people` each; of those, `writers` type `keys` times a
  * second and `movers` send states `moves` times a second. Who writes when is spread
- * evenly over the time. Of several servers each has its share of a room's people.
+ * evenly over the time, those of one room far from each other. Of several servers each has its share of a room's people.
  */
 import { addressOf, answerStep1, sleep, tell } from './helper.mjs';
 import { at } from './numbers.mjs';
@@ -176,8 +177,12 @@ function arrived(sentAt, kind) {
   lags.push(now() - sentAt);
 }
 
-/** Each does it `rate` times a second, all of them spread evenly. */
-function write(who, rate, kind, act) {
+/**
+ * Each does it `rate` times a second, all of them spread evenly: first one of each
+ * room, then the next of each. In turn, those of a room would type as one.
+ */
+function write(some, rate, kind, act) {
+  const who = some.toSorted((a, b) => a.place - b.place);
   if (who.length === 0 || rate === 0) return;
   const perSecond = who.length * rate;
   const start = performance.now();
@@ -190,6 +195,6 @@ function write(who, rate, kind, act) {
       result.sent++;
       expected[kind] += people - 1;
     }
-    if (strangers !== Infinity && measuredTo < Infinity) clearInterval(timer);
+    if (measuredTo < Infinity) clearInterval(timer);
   }, 1);
 }

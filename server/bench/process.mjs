@@ -4,6 +4,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 /** Kernel clock ticks a second, as /proc counts CPU time; 100 on every Linux that Node runs on. */
@@ -51,8 +52,16 @@ export function pinned(core, command, args) {
  * Starts a server, a Cowrite in a temporary folder; `stop` ends it and removes the folder.
  * @param folder of an earlier one that was ended with `kill`
  * @param flags of Node
+ * @param onLog hears what it logs, an object a line
  */
-export async function startServer({ name = 'cowrite', core, env = {}, folder, flags = [] } = {}) {
+export async function startServer({
+  name = 'cowrite',
+  core,
+  env = {},
+  folder,
+  flags = [],
+  onLog,
+} = {}) {
   const { script, rooms } = SERVERS[name];
   const data = folder ?? mkdtempSync(join(tmpdir(), 'cowrite-bench-'));
   const [command, args] = pinned(core, process.execPath, [...flags, script]);
@@ -66,13 +75,16 @@ export async function startServer({ name = 'cowrite', core, env = {}, folder, fl
       LOG_LEVEL: 'error',
       ...env,
     },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', onLog === undefined ? 'inherit' : 'pipe'],
   });
   const remove = () => rmSync(data, { recursive: true, force: true, maxRetries: 5 });
   const settled = atExit(() => {
     child.kill('SIGKILL');
     remove();
   });
+  if (onLog !== undefined) {
+    createInterface(child.stderr).on('line', (line) => onLog(JSON.parse(line)));
+  }
   await new Promise((resolve, reject) => {
     child.stdout.once('data', resolve);
     child.once('error', reject);
@@ -136,8 +148,6 @@ export function watched(pid) {
     resetPeak() {
       writeFileSync(`/proc/${pid}/clear_refs`, '5');
     },
-    /** Bytes that it has caused to be written to disk. */
-    written: () => number('io', /write_bytes: (\d+)/),
   };
 }
 

@@ -11,7 +11,7 @@ const JOINERS = 20;
 
 const flow = ({ load, main = 'cpuPerUpdate', ...rest }) => ({
   servers: EVERYONE,
-  repeats: 1,
+  repeats: 2,
   lasts: 5,
   limit: 40,
   figures: FLOW_FIGURES,
@@ -58,7 +58,7 @@ const sizes = MEGABYTES.map((x) => ({
   title: `${JOINERS} clients join a document of ${x} MB just edited`,
   documents: [x],
   servers: WITH_DOCUMENTS,
-  repeats: 1,
+  repeats: 2,
   lasts: 4 + x,
   limit: 120,
   main: 'cpuPerJoin',

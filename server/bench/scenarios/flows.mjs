@@ -1,4 +1,4 @@
-/** People who type and move cursors. The first five are rows of DESIGN.md's table. */
+/** People who type and move cursors. The first five have targets. */
 import { FLOW_FIGURES, measureFlow } from '../flow.mjs';
 import { EVERYONE, OURS } from '../servers.mjs';
 

@@ -11,6 +11,7 @@ export const JOIN_FIGURES = {
   cpu: { label: 'server CPU', unit: 's' },
   peak: { label: 'peak RSS', unit: 'MB' },
   before: { label: 'RSS before', unit: 'MB', isContext: true },
+  uploading: { label: 'peak RSS while it was uploaded', unit: 'MB', isContext: true },
   p50: { label: 'one client p50', unit: 'ms' },
   sent: { label: 'received', unit: 'MB', isContext: true },
 };
@@ -23,6 +24,7 @@ export async function withDocument(scope, { name, megabytes }) {
   await crowd.heard();
   await ask(crowd, 'upload', { rooms: [ROOM], file: document.file });
   await untilQuiet(server);
+  const uploading = server.peakMegabytes();
   return {
     /** @param vector `empty`, `half` or `current` */
     async join(clients, vector) {
@@ -43,6 +45,7 @@ export async function withDocument(scope, { name, megabytes }) {
         cpu: server.cpuSeconds() - before,
         peak: server.peakMegabytes(),
         before: resident,
+        uploading,
         p50: seen.p50,
         sent: seen.bytes / 1e6,
       };
@@ -75,7 +78,7 @@ const reconnects = Object.entries(SIZES).flatMap(([size, megabytes]) =>
     documents: [megabytes],
     servers: megabytes < 1 ? WITH_DOCUMENTS : [OURS],
     notes: megabytes < 1 ? undefined : ONLY_OURS,
-    repeats: 1,
+    repeats: 2,
     lasts: { cowrite: 4 + (megabytes * clients) / 900, hocuspocus: 6, 'y-websocket': 6 },
     limit: 120,
     main: 'wallEmpty',
@@ -121,7 +124,7 @@ export default [
   join({
     id: 'joins/20mb',
     megabytes: 20,
-    repeats: 1,
+    repeats: 2,
     lasts: { cowrite: 12, hocuspocus: 90, 'y-websocket': 90 },
     limit: 200,
     targets: [

@@ -65,7 +65,7 @@ const open = {
   title: `${DOCUMENTS} documents of 1 MB open, one client in each`,
   documents: [1],
   servers: WITH_DOCUMENTS,
-  repeats: 1,
+  repeats: 2,
   lasts: { cowrite: 20, 'y-websocket': 25, hocuspocus: 25 },
   limit: 120,
   main: 'perDocument',

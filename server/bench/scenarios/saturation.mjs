@@ -68,7 +68,7 @@ export default [
     id: 'saturation/100x5',
     title: `${ROOMS} rooms x ${PEOPLE} people: highest rate with p99 under ${P99_MS} ms and nothing lost`,
     servers: EVERYONE,
-    repeats: 1,
+    repeats: 2,
     lasts: 45,
     limit: 110,
     main: 'rate',

@@ -21,7 +21,7 @@ const crowd = ({ readers, bytes, ...rest }) => ({
     share: { label: 'of a core by then', unit: '%' },
     peak: { label: 'peak RSS', unit: 'MB' },
   },
-  repeats: 1,
+  repeats: 2,
   lasts: 30,
   limit: 80,
   async measure(scope, { name, seconds = 3 }) {
