@@ -136,7 +136,9 @@ framework.describe('[STO] a damaged data file', () => {
       const file = join(folder, 'data.mdb');
       truncateSync(file, statSync(file).size - pages * 4096);
       const heard: Salvage[] = [];
-      const storage = await LmdbStorage.open(folder, (salvage) => void heard.push(salvage));
+      const storage = await LmdbStorage.open(folder, {
+        onSalvage: (salvage) => void heard.push(salvage),
+      });
       expect(heard.length).toBe(1);
       expect(statSync(heard[0]!.aside).size).toBeGreaterThan(0);
       let kept = 0;
@@ -150,7 +152,7 @@ framework.describe('[STO] a damaged data file', () => {
       expect(kept).toBeGreaterThanOrEqual(55 - 5 - pages * 5);
       await storage.append({ number: 1, appends: [{ room: 'c', entries: entries(1, 1) }] });
       await storage.close();
-      const again = await LmdbStorage.open(folder, () => expect.unreachable());
+      const again = await LmdbStorage.open(folder, { onSalvage: () => expect.unreachable() });
       expect((await again.load('c')).lastSeq).toBe(1);
       await again.close();
       await dispose();

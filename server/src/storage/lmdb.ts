@@ -1,19 +1,25 @@
 /**
- * Storage in an LMDB environment, one folder for all rooms.
+ * Storage in one folder for all rooms: a journal (journal.ts) for what is being
+ * typed, and behind it an LMDB environment, into which it is moved.
  *
- * Durable here means: the commit's pages are written and synced (`fdatasync`)
- * before `append` resolves. `overlappingSync` stays off for that: with it LMDB
- * resolves at the commit and syncs afterwards. Commits run on LMDB's own thread,
- * the event loop does not wait for the disk.
+ * Durable here means: what was written is synced (`fdatasync`) before `append`
+ * resolves, in the journal or, where that has no place, in LMDB. `overlappingSync`
+ * stays off for that: with it LMDB resolves at the commit and syncs afterwards. Both
+ * write on threads of their own, the event loop does not wait for the disk.
+ *
+ * What is read is what both hold at one moment: an entry is in one of them or,
+ * while it is moved, in both. So they are looked at in the same turn of the loop, and
+ * LMDB is asked for its newest state before something leaves the journal.
  *
  * One process owns the folder at a time (lock.ts). Keys are arrays in
  * `ordered-binary` encoding, `[room, seq]`, in which no room's keys are a prefix
  * or a neighbour inside another's.
  *
- *   updates     [room, seq] → record(author, update)
+ *   updates     [room, last seq] → records(author, update) of entries that follow each other
  *   rooms       room        → record(meta as JSON, state vector, deletes)
  *   snapshots   room        → record(update)
  *   quarantine  [room, seq] → record(meta as JSON, update)
+ *   journal     'moved'     → the generation up to which all of it is here, in decimal
  *
  * A data file that was cut short or whose index is broken is moved aside, and
  * its records are taken over into a new one (salvage.ts).
@@ -21,10 +27,13 @@
 import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
+import { ascending, chunksOf, isReadable, type Run, readChunk } from './chunks.js';
+import { FILE_BYTES, type Full, Journal, type Left, readJournal } from './journal.js';
 import { lockFolder, type Unlock } from './lock.js';
-import { decodeRecord, encodeRecord, KIND, type Record } from './record.js';
+import { decodeRecord, encodeRecord, KIND, type Record, readRecords } from './record.js';
 import { findDamage, salvageRecords } from './salvage.js';
 import {
+  type Append,
   type Batch,
   type Compaction,
   DamagedSnapshot,
@@ -48,6 +57,15 @@ const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 const DATA_FILE = 'data.mdb';
 const LOCK_FILE = 'lock.mdb';
 
+export interface LmdbOptions {
+  /** Hears when the data file was damaged and what was found in it. */
+  readonly onSalvage?: ((salvage: Salvage) => void) | undefined;
+  /** Hears, in one line, when something of the newest commits was damaged. */
+  readonly onWarning?: ((line: string) => void) | undefined;
+  /** Bytes of one of the two files of the journal. Default 4 MB; smaller for tests. */
+  readonly journalBytes?: number;
+}
+
 /** A damaged data file and what became of it. */
 export interface Salvage {
   /** What was wrong with it. */
@@ -66,7 +84,13 @@ export class LmdbStorage implements Storage {
   readonly #rooms: Database<Buffer, string>;
   readonly #snapshots: Database<Buffer, string>;
   readonly #quarantine: Database<Buffer, Key>;
+  readonly #moved: Database<Buffer, string>;
   readonly #unlock: Unlock;
+  #journal!: Journal;
+  /** Set while a file of the journal is moved. */
+  #moving: Promise<void> | undefined;
+  /** What kept one from being moved, until somebody is told. */
+  #failure: Error | undefined;
   /** The batch that was tried last: the seqs stay its own, whether or not LMDB said that it failed. */
   #batch: { readonly number: number; readonly seqs: readonly number[] } | undefined;
   /** Of rooms that were written to lately: the seq of the last entry. Asking LMDB costs as much as writing. */
@@ -82,23 +106,27 @@ export class LmdbStorage implements Storage {
     this.#rooms = this.#root.openDB({ name: 'rooms', ...options });
     this.#snapshots = this.#root.openDB({ name: 'snapshots', ...options });
     this.#quarantine = this.#root.openDB({ name: 'quarantine', ...options });
+    this.#moved = this.#root.openDB({ name: 'journal', ...options });
   }
 
   /**
    * @param folder is made where it does not exist
-   * @param onSalvage hears when the data file was damaged and what was found in it
    * @throws {StorageInUse} when another process has it open
    */
   static async open(
     folder: string,
-    onSalvage: (salvage: Salvage) => void = () => undefined,
+    { onSalvage, onWarning, journalBytes = FILE_BYTES }: LmdbOptions = {},
   ): Promise<LmdbStorage> {
     mkdirSync(folder, { recursive: true });
     const unlock = await lockFolder(folder);
     try {
       const salvage = await salvageFolder(folder);
       const storage = new LmdbStorage(folder, unlock);
-      if (salvage !== undefined) onSalvage(salvage);
+      if (salvage !== undefined) onSalvage?.(salvage);
+      const left = readJournal(folder, storage.#movedGeneration, journalBytes);
+      for (const words of left.damage) onWarning?.(`the journal is not whole: ${words}`);
+      await storage.#takeOverJournal(left);
+      storage.#journal = new Journal(folder, left.generation, journalBytes);
       return storage;
     } catch (cause) {
       await unlock();
@@ -151,16 +179,8 @@ export class LmdbStorage implements Storage {
   async load(room: string): Promise<StoredRoom> {
     const snapshot = this.#meta(room);
     const above = snapshot?.seq ?? 0;
-    const tail: LogEntry[] = [];
-    const damaged: Quarantined[] = [];
-    let lastSeq = above;
-    for await (const { key, value } of this.#sliced(room, above)) {
-      const [, seq] = key;
-      lastSeq = seq;
-      const entry = this.#entry(room, seq, value);
-      if (entry === undefined) damaged.push({ seq, reason: DAMAGED, author: '', update: value });
-      else tail.push(entry);
-    }
+    const lastSeq = this.#lastSeq(room);
+    const { entries: tail, damaged } = await this.#read(room, above);
     return { snapshot, tail, damaged, lastSeq };
   }
 
@@ -175,37 +195,43 @@ export class LmdbStorage implements Storage {
   }
 
   async append({ number, appends }: Batch): Promise<readonly number[]> {
-    if (number !== this.#batch?.number) {
-      const next = ({ room }: { room: string }) =>
-        (this.#lastSeqs.get(room) ?? this.#lastSeq(room)) + 1;
+    if (this.#failure !== undefined) {
+      const failure = this.#failure;
+      this.#failure = undefined;
+      throw failure;
+    }
+    const isRetry = number === this.#batch?.number;
+    if (!isRetry) {
+      const next = ({ room }: Append) => (this.#lastSeqs.get(room) ?? this.#lastSeq(room)) + 1;
       this.#batch = { number, seqs: appends.map(next) };
     }
-    const { seqs } = this.#batch;
-    await this.#commit((promises) => {
-      for (const [i, { room, entries }] of appends.entries()) {
-        for (const [n, { author, update }] of entries.entries()) {
-          const seq = seqs[i]! + n;
-          const key = { kind: KIND.update, room, seq };
-          const value = encodeRecord(key, [text.encode(author), update]);
-          promises.add(this.#updates.put([room, seq], value));
+    const { seqs } = this.#batch!;
+    // Whatever is wrong with the journal, the tree may still take it; the same entries twice are one.
+    if (isRetry || !(await this.#journal.append(appends, seqs))) {
+      await this.#commit((promises) => {
+        for (const [i, { room, entries }] of appends.entries()) {
+          const runs = entries.map(({ author, update }, n) => {
+            const seq = seqs[i]! + n;
+            const fields = [text.encode(author), update];
+            return { first: seq, records: encodeRecord({ kind: KIND.update, room, seq }, fields) };
+          });
+          for (const [last, chunk] of chunksOf(runs)) {
+            promises.add(this.#updates.put([room, last], chunk));
+          }
         }
-      }
-    });
+      });
+    }
     if (this.#lastSeqs.size > MAX_LAST_SEQS) this.#lastSeqs.clear();
     for (const [i, { room, entries }] of appends.entries()) {
       this.#lastSeqs.set(room, seqs[i]! + entries.length - 1);
     }
+    this.#moveFull();
     return seqs;
   }
 
   async since(room: string, seq: number): Promise<readonly LogEntry[] | undefined> {
     if (seq < (this.#meta(room)?.seq ?? 0)) return undefined;
-    const entries: LogEntry[] = [];
-    for await (const { key, value } of this.#sliced(room, seq)) {
-      const entry = this.#entry(room, key[1], value);
-      if (entry !== undefined) entries.push(entry);
-    }
-    return entries;
+    return (await this.#read(room, seq)).entries;
   }
 
   async heads(rooms: readonly string[]): Promise<readonly Head[]> {
@@ -242,6 +268,8 @@ export class LmdbStorage implements Storage {
         }
       });
       await this.#removeUpTo(room, snapshot.seq);
+      this.#root.resetReadTxn();
+      this.#journal.forget(room, snapshot.seq);
       return true;
     });
   }
@@ -256,6 +284,8 @@ export class LmdbStorage implements Storage {
 
   async remove(room: string): Promise<void> {
     await this.#alone(async () => {
+      // The journal knows nothing of removals: after a crash it would bring the room back.
+      await this.#moveAll();
       const updates = [...this.#range(this.#updates, room, 0)];
       const quarantined = [...this.#range(this.#quarantine, room, 0)];
       await this.#commit((promises) => {
@@ -269,15 +299,13 @@ export class LmdbStorage implements Storage {
   }
 
   async close(): Promise<void> {
-    await this.#exclusive;
+    // What cannot be moved is on disk all the same, and the next start moves it.
+    await this.#alone(() => this.#moveAll()).catch((error: Error) => {
+      this.#failure = error;
+    });
+    await this.#journal.close();
     await this.#root.close();
     await this.#unlock();
-  }
-
-  #entry(room: string, seq: number, value: Buffer): LogEntry | undefined {
-    const record = decodeRecord(value);
-    if (record?.room !== room || record.seq !== seq) return undefined;
-    return { seq, author: untext.decode(record.fields[0]), update: record.fields[1]! };
   }
 
   #lastSeq(room: string): number {
@@ -287,8 +315,9 @@ export class LmdbStorage implements Storage {
       reverse: true,
       limit: 1,
     });
-    for (const [, seq] of newest) return seq;
-    return this.#meta(room)?.seq ?? 0;
+    let last = this.#meta(room)?.seq ?? 0;
+    for (const [, seq] of newest) last = Math.max(last, seq);
+    return Math.max(last, this.#journal.lastSeq(room));
   }
 
   #meta(room: string): SnapshotMeta | undefined {
@@ -310,13 +339,103 @@ export class LmdbStorage implements Storage {
     });
   }
 
-  /** As many at a time as do not keep the event loop waiting. */
-  async *#sliced(room: string, above: number) {
-    let count = 0;
-    for (const entry of this.#range(this.#updates, room, above)) {
-      yield entry;
-      if (++count % SLICE === 0) await nextTurn();
+  /**
+   * What journal and LMDB hold of a room behind a seq, ascending, each entry once.
+   * Until the first `await` both are asked; what is moved, committed or compacted
+   * afterwards is not seen, or is seen whole.
+   */
+  async #read(room: string, above: number) {
+    const runs = [...this.#journal.runs(room, above)].map(({ last, records }) => ({
+      last,
+      records: Buffer.from(records),
+    }));
+    const entries: LogEntry[] = [];
+    const damaged: Quarantined[] = [];
+    let read = 0;
+    const take = async (last: number, chunk: Buffer) => {
+      for (const entry of readChunk(room, last, chunk)) {
+        if (++read % SLICE === 0) await nextTurn();
+        if (entry.seq <= above) continue;
+        if (isReadable(entry)) entries.push(entry);
+        else damaged.push(entry);
+      }
+    };
+    for (const { key, value } of this.#range(this.#updates, room, above)) await take(key[1], value);
+    for (const { last, records } of runs) await take(last, records);
+    return { entries: ascending(entries), damaged };
+  }
+
+  #moveFull(): void {
+    if (this.#journal.full === undefined || this.#moving !== undefined) return;
+    this.#moving = this.#alone(() => this.#move())
+      .catch((error: Error) => {
+        this.#failure = error;
+      })
+      .finally(() => {
+        this.#moving = undefined;
+      });
+  }
+
+  /** All that the journal holds when this is called. */
+  async #moveAll(): Promise<void> {
+    for (let file = 0; file < 2; file++) {
+      if ((await this.#journal.turn()) !== undefined) await this.#move();
     }
+  }
+
+  /** Moves the full file of the journal, if there is one. Alone: nobody else may write to what is moved. */
+  async #move(): Promise<void> {
+    const { full } = this.#journal;
+    if (full === undefined) return;
+    await this.#putAll(this.#unmerged(full), full.generation);
+    this.#root.resetReadTxn();
+    this.#journal.release();
+  }
+
+  /** What of a file no snapshot has. */
+  *#unmerged(file: Full): Iterable<[room: string, runs: Run[]]> {
+    for (const room of file.rooms) {
+      const above = this.#meta(room)?.seq ?? 0;
+      yield [room, file.runs(room).filter(({ last }) => last > above)];
+    }
+  }
+
+  /** In slices, so that no turn of the loop takes long. @param generation what is moved with the last of them */
+  async #putAll(rooms: Iterable<[room: string, runs: Run[]]>, generation: number): Promise<void> {
+    let puts: [key: Key, chunk: Buffer][] = [];
+    const commit = async (isLast: boolean) => {
+      await this.#commit((promises) => {
+        for (const [key, chunk] of puts) promises.add(this.#updates.put(key, chunk));
+        if (isLast) promises.add(this.#moved.put(MOVED, Buffer.from(String(generation))));
+      });
+      puts = [];
+    };
+    for (const [room, runs] of rooms) {
+      for (const [last, chunk] of chunksOf(runs)) {
+        puts.push([[room, last], chunk]);
+        if (puts.length >= SLICE) await commit(false);
+      }
+    }
+    await commit(true);
+  }
+
+  /** What a crash left in the journal. */
+  async #takeOverJournal({ commits, generation }: Left): Promise<void> {
+    if (commits.length === 0) return;
+    const rooms = new Map<string, Run[]>();
+    for (const { record, bytes } of commits.flatMap((commit) => [...readRecords(commit)])) {
+      if (record?.kind !== KIND.update) continue;
+      const { room, seq } = record;
+      if (seq <= (this.#meta(room)?.seq ?? 0)) continue;
+      const runs = rooms.get(room);
+      if (runs === undefined) rooms.set(room, [{ first: seq, records: bytes }]);
+      else runs.push({ first: seq, records: bytes });
+    }
+    await this.#putAll(rooms, generation);
+  }
+
+  get #movedGeneration(): number {
+    return Number(this.#moved.get(MOVED) ?? 0);
   }
 
   /**
@@ -383,6 +502,7 @@ async function salvageFolder(folder: string): Promise<Salvage | undefined> {
 }
 
 const DAMAGED = 'checksum does not match';
-/** Entries that are read or removed in one turn of the loop; it takes some milliseconds. */
+const MOVED = 'moved';
+/** Entries that are read, moved or removed in one turn of the loop; it takes some milliseconds. */
 const SLICE = 500;
 const MAX_LAST_SEQS = 100_000;

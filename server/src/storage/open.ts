@@ -24,7 +24,7 @@ const KINDS: readonly Kind[] = [
   {
     isShared: false,
     form: /^lmdb:./,
-    open: (url, { onSalvage }) => LmdbStorage.open(url.slice('lmdb:'.length), onSalvage),
+    open: (url, events) => LmdbStorage.open(url.slice('lmdb:'.length), events),
   },
   {
     isShared: true,

@@ -30,32 +30,88 @@ export interface Record extends RecordKey {
   readonly fields: readonly Uint8Array[];
 }
 
-const text = new TextEncoder();
+/** Of UTF-8, for one unit of UTF-16. */
+const BYTES_A_UNIT = 3;
+const LONGEST_NUMBERS = 1 + 8 + 8;
+const LONGEST_LENGTH = 8;
 const FIELDS = { [KIND.update]: 2, [KIND.room]: 3, [KIND.snapshot]: 1, [KIND.quarantine]: 2 };
 
 /** @returns a new array. */
-export function encodeRecord(
-  { kind, room, seq }: RecordKey,
+export function encodeRecord(key: RecordKey, fields: readonly Uint8Array[]): Buffer {
+  const body = bodyLength(key, fields);
+  const bytes = Buffer.from(new Uint8Array(HEAD + uintSize(body) + body).buffer);
+  writeRecord(bytes, 0, key, fields);
+  return bytes;
+}
+
+/** How many bytes {@link writeRecord} writes at most. */
+export function longestRecord({ room }: RecordKey, fields: readonly Uint8Array[]): number {
+  let length = LONGEST_HEAD + LONGEST_NUMBERS + room.length * BYTES_A_UNIT;
+  for (const field of fields) length += LONGEST_LENGTH + field.length;
+  return length;
+}
+
+/**
+ * @param into has room for it from `at` on; see {@link longestRecord}
+ * @returns where the record ends
+ */
+export function writeRecord(
+  into: Buffer,
+  at: number,
+  key: RecordKey,
   fields: readonly Uint8Array[],
-): Buffer {
-  const name = text.encode(room);
-  let size = 1 + uintSize(name.length) + name.length + uintSize(seq);
-  for (const field of fields) size += uintSize(field.length) + field.length;
-  const writer = new Writer(HEAD + uintSize(size) + size);
-  const bytes = Buffer.from(writer.bytes.buffer);
-  MAGIC.copy(bytes);
-  writer.pos = HEAD;
-  writer.uint(size);
-  writer.uint(kind);
-  writer.uint(name.length);
-  writer.raw(name);
-  writer.uint(seq);
+): number {
+  const writer = new Writer(into, at + HEAD);
+  writer.uint(bodyLength(key, fields));
+  writer.uint(key.kind);
+  writer.uint(Buffer.byteLength(key.room));
+  writer.pos += into.write(key.room, writer.pos);
+  writer.uint(key.seq);
   for (const field of fields) {
     writer.uint(field.length);
     writer.raw(field);
   }
-  bytes.writeUInt32LE(crc32(bytes.subarray(HEAD)), MAGIC.length);
-  return bytes;
+  MAGIC.copy(into, at);
+  into.writeUInt32LE(crc32(into.subarray(at + HEAD, writer.pos)), at + MAGIC.length);
+  return writer.pos;
+}
+
+function bodyLength({ room, seq }: RecordKey, fields: readonly Uint8Array[]): number {
+  const name = Buffer.byteLength(room);
+  let length = 1 + uintSize(name) + name + uintSize(seq);
+  for (const field of fields) length += uintSize(field.length) + field.length;
+  return length;
+}
+
+/** What {@link readRecords} comes across: a whole record, or bytes that are none. */
+export interface Found {
+  readonly bytes: Buffer;
+  readonly record: Record | undefined;
+}
+
+/** Records that were written one behind the other. What is damaged between them comes, too. */
+export function* readRecords(bytes: Buffer): Iterable<Found> {
+  let at = 0;
+  while (at < bytes.length) {
+    const whole = recordAt(bytes, at);
+    let end = whole?.bytes.length;
+    if (end === undefined) {
+      let next = at;
+      do next = bytes.indexOf(MAGIC, next + 1);
+      while (next >= 0 && recordAt(bytes, next) === undefined);
+      end = (next < 0 ? bytes.length : next) - at;
+    }
+    yield whole ?? { bytes: bytes.subarray(at, at + end), record: undefined };
+    at += end;
+  }
+}
+
+function recordAt(bytes: Buffer, at: number): Found | undefined {
+  const length = recordLength(bytes.subarray(at, at + LONGEST_HEAD));
+  if (length === undefined || at + length > bytes.length) return undefined;
+  const whole = bytes.subarray(at, at + length);
+  const record = decodeRecord(whole);
+  return record && { bytes: whole, record };
 }
 
 /** @returns undefined when the bytes are not one whole, undamaged record */

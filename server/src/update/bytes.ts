@@ -111,10 +111,12 @@ export function uintSize(value: number): number {
 /** Writes into an array of the exact size, known before: nothing is grown or copied twice. */
 export class Writer {
   readonly bytes: Uint8Array;
-  pos = 0;
+  pos: number;
 
-  constructor(size: number) {
-    this.bytes = new Uint8Array(size);
+  /** @param size of a new array, or an array that has room for it from `pos` on */
+  constructor(size: number | Uint8Array, pos = 0) {
+    this.bytes = typeof size === 'number' ? new Uint8Array(size) : size;
+    this.pos = pos;
   }
 
   uint(value: number): void {

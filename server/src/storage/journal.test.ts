@@ -1,0 +1,311 @@
+/** What the journal in front of LMDB must hold: a crash is a copy of the folder, or a SIGKILL. */
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import * as framework from 'vitest';
+import { Dice } from '../../test/seeded.js';
+import { storageContract } from './contract.js';
+import { LmdbStorage } from './lmdb.js';
+import type { Storage } from './storage.js';
+
+const { describe, expect, it, onTestFinished } = framework;
+
+function folder(): string {
+  const made = mkdtempSync(join(tmpdir(), 'cowrite-journal-'));
+  onTestFinished(() => rmSync(made, { recursive: true, force: true }));
+  return made;
+}
+
+/** What would be there if the machine stopped now. Nothing may be written meanwhile. */
+function crashed(from: string): string {
+  const to = folder();
+  for (const name of readdirSync(from).filter((name) => /^(data\.mdb|journal-.)$/.test(name))) {
+    copyFileSync(join(from, name), join(to, name));
+  }
+  return to;
+}
+
+const entry = (byte: number, length = 40) => ({
+  author: 'ada',
+  update: new Uint8Array(length).fill(byte),
+});
+
+const snapshotAt = (seq: number) => ({
+  seq,
+  update: Uint8Array.of(9),
+  stateVector: Uint8Array.of(0),
+  deletes: Uint8Array.of(0, 0),
+});
+
+async function opened(
+  path: string,
+  options: Parameters<typeof LmdbStorage.open>[1] = {},
+): Promise<LmdbStorage> {
+  return await LmdbStorage.open(path, options);
+}
+
+async function bytesOf(storage: Storage, room: string): Promise<number[]> {
+  return (await storage.load(room)).tail.map(({ update }) => update[0]!);
+}
+
+// So small that what is written is moved all the time, and much has no place in it.
+for (const journalBytes of [400, 4_000]) {
+  storageContract(framework, `lmdb with a journal of ${journalBytes} bytes`, async () => {
+    const path = mkdtempSync(join(tmpdir(), 'cowrite-journal-'));
+    return {
+      survivesClose: true,
+      open: () => LmdbStorage.open(path, { journalBytes }),
+      dispose: async () => rmSync(path, { recursive: true, force: true }),
+    };
+  });
+}
+
+describe('[STO] the journal of lmdb', () => {
+  it('[STO-42] what is appended is on disk when it resolves, and LMDB has not been asked', async () => {
+    const path = folder();
+    const storage = await opened(path);
+    const before = readFileSync(join(path, 'data.mdb'));
+    await storage.append({ number: 1, appends: [{ room: 'a', entries: [entry(1), entry(2)] }] });
+    await storage.append({ number: 2, appends: [{ room: 'a', entries: [entry(3)] }] });
+    expect(readFileSync(join(path, 'data.mdb')).equals(before)).toBe(true);
+    const after = await opened(crashed(path), { onWarning: (line) => expect.unreachable(line) });
+    expect(await bytesOf(after, 'a')).toEqual([1, 2, 3]);
+    expect(await bytesOf(storage, 'a')).toEqual([1, 2, 3]);
+    await after.close();
+    await storage.close();
+  });
+
+  it('[STO-43] a commit that was interrupted counts for nothing, wherever it was cut, and all before it counts', async () => {
+    const path = folder();
+    const storage = await opened(path, { journalBytes: 8_192 });
+    const file = join(path, 'journal-0');
+    const ends: number[] = [];
+    for (const number of [1, 2, 3]) {
+      await storage.append({ number, appends: [{ room: 'a', entries: [entry(number)] }] });
+      ends.push(readFileSync(file).findLastIndex((byte) => byte !== 0) + 1);
+    }
+    for (let cut = ends[1]!; cut < ends[2]!; cut++) {
+      const copy = crashed(path);
+      const bytes = readFileSync(file);
+      bytes.fill(0, cut);
+      writeFileSync(join(copy, 'journal-0'), bytes);
+      const warnings: string[] = [];
+      const after = await opened(copy, {
+        journalBytes: 8_192,
+        onWarning: (line) => void warnings.push(line),
+      });
+      expect(await bytesOf(after, 'a'), `cut at ${cut}`).toEqual([1, 2]);
+      // Before its generation can be read it cannot be told from nothing.
+      expect(warnings.length).toBe(cut - ends[1]! < 18 - 5 ? 0 : 1);
+      const [seq] = await after.append({
+        number: 1,
+        appends: [{ room: 'a', entries: [entry(4)] }],
+      });
+      expect(seq).toBe(3);
+      await after.close();
+    }
+    const shorter = crashed(path);
+    truncateSync(join(shorter, 'journal-0'), ends[1]);
+    const warnings: string[] = [];
+    const after = await opened(shorter, {
+      journalBytes: 8_192,
+      onWarning: (line) => void warnings.push(line),
+    });
+    expect(await bytesOf(after, 'a')).toEqual([1, 2]);
+    expect(warnings).toEqual([expect.stringContaining(`it has ${ends[1]} of 8192 bytes`)]);
+    await after.close();
+    await storage.close();
+  });
+
+  it('[STO-44] what is damaged between commits takes nothing with it but itself, and is told', async () => {
+    const path = folder();
+    const storage = await opened(path);
+    for (const number of [1, 2, 3]) {
+      const entries = [entry(number), entry(number + 10)];
+      await storage.append({ number, appends: [{ room: 'a', entries }] });
+    }
+    const copy = crashed(path);
+    await storage.close();
+    const bytes = readFileSync(join(copy, 'journal-0'));
+    bytes[bytes.indexOf(Buffer.alloc(40, 2)) + 7] = 0;
+    writeFileSync(join(copy, 'journal-0'), bytes);
+    const warnings: string[] = [];
+    const after = await opened(copy, { onWarning: (line) => void warnings.push(line) });
+    expect(warnings).toEqual([
+      expect.stringMatching(/^the journal is not whole: .*journal-0: bytes /),
+    ]);
+    const { tail, lastSeq } = await after.load('a');
+    expect(tail.map(({ seq, update }) => [seq, update[0]])).toEqual([
+      [1, 1],
+      [2, 11],
+      [4, 12],
+      [5, 3],
+      [6, 13],
+    ]);
+    expect(lastSeq).toBe(6);
+    await after.close();
+  });
+
+  it('[STO-45] what is left of an earlier generation is not taken for new', async () => {
+    const path = folder();
+    const storage = await opened(path, { journalBytes: 2_000 });
+    // Enough to fill both files more than once; then a few, in front of what is old.
+    for (let number = 1; number <= 40; number++) {
+      await storage.append({ number, appends: [{ room: 'a', entries: [entry(number, 150)] }] });
+    }
+    // Waits for what is moved, and leaves LMDB alone after it.
+    await storage.remove('nobody');
+    await storage.compact('a', { base: 0, snapshot: snapshotAt(40), quarantined: [] });
+    await storage.append({ number: 41, appends: [{ room: 'b', entries: [entry(7)] }] });
+    const after = await opened(crashed(path), { journalBytes: 2_000 });
+    expect(await after.load('a')).toMatchObject({ tail: [], lastSeq: 40 });
+    expect(await bytesOf(after, 'b')).toEqual([7]);
+    await after.close();
+    await storage.close();
+  });
+
+  it('[STO-45] what is written while the journal is emptied is in it afterwards', async () => {
+    const path = folder();
+    const storage = await opened(path, { journalBytes: 2_000 });
+    for (let number = 1; number <= 60; number++) {
+      const written = storage.append({
+        number,
+        appends: [{ room: 'a', entries: [entry(number, 30)] }],
+      });
+      // Has everything moved that is there when it is called.
+      await storage.remove('nobody');
+      await written;
+      expect(await bytesOf(storage, 'a')).toEqual(Array.from({ length: number }, (_, i) => i + 1));
+    }
+    const after = await opened(crashed(path), { journalBytes: 2_000 });
+    expect((await bytesOf(after, 'a')).length).toBe(60);
+    await after.close();
+    await storage.close();
+  });
+
+  it('[STO-50] what is read while entries are written and moved has no hole, and nothing twice', async () => {
+    const storage = await opened(folder(), { journalBytes: 2_000 });
+    // So many that reading them takes some turns of the event loop.
+    let appended = 3_000;
+    const many = Array.from({ length: appended }, (_, i) => entry(i % 251, 30));
+    await storage.append({ number: 1, appends: [{ room: 'a', entries: many }] });
+    const reads: Promise<void>[] = [];
+    const wrong: unknown[] = [];
+    const read = async () => {
+      const known = appended;
+      const seqs = (await storage.since('a', 0))!.map((one) => one.seq);
+      expect(seqs).toEqual(Array.from({ length: seqs.length }, (_, i) => 1 + i));
+      expect(seqs.length).toBeGreaterThanOrEqual(known);
+    };
+    for (let number = 2; number <= 150; number++) {
+      const entries = [entry(number % 251, number % 10 === 0 ? 1_000 : 30)];
+      const written = storage.append({ number, appends: [{ room: 'a', entries }] });
+      reads.push(read().catch((error: unknown) => void wrong.push(error)));
+      await written;
+      appended++;
+    }
+    await Promise.all(reads);
+    expect(wrong).toEqual([]);
+    await storage.close();
+  });
+
+  it('[STO-46] a removed room does not come back after a crash, and may be written anew', async () => {
+    const path = folder();
+    const storage = await opened(path);
+    await storage.append({ number: 1, appends: [{ room: 'a', entries: [entry(1), entry(2)] }] });
+    await storage.remove('a');
+    const gone = await opened(crashed(path));
+    expect(await gone.load('a')).toMatchObject({ tail: [], lastSeq: 0 });
+    await gone.close();
+    await storage.append({ number: 2, appends: [{ room: 'a', entries: [entry(3)] }] });
+    const again = await opened(crashed(path));
+    expect(await bytesOf(again, 'a')).toEqual([3]);
+    await again.close();
+    await storage.close();
+  });
+
+  it('[STO-47] what is in a snapshot is not read from the journal, before or after a crash', async () => {
+    const path = folder();
+    const storage = await opened(path);
+    const entries = [1, 2, 3, 4].map((byte) => entry(byte));
+    await storage.append({ number: 1, appends: [{ room: 'a', entries }] });
+    await storage.compact('a', { base: 0, snapshot: snapshotAt(3), quarantined: [] });
+    expect(await bytesOf(storage, 'a')).toEqual([4]);
+    const after = await opened(crashed(path));
+    expect(await bytesOf(after, 'a')).toEqual([4]);
+    expect((await after.since('a', 3))?.map(({ seq }) => seq)).toEqual([4]);
+    await after.close();
+    await storage.close();
+  });
+
+  it('[STO-48] a journal that cannot be written costs one more attempt: the tree takes what it does not', async () => {
+    const path = folder();
+    mkdirSync(join(path, 'journal-0'), { recursive: true });
+    // What lies there is no journal, and is not read as one.
+    await expect(opened(path)).rejects.toThrow();
+    rmSync(join(path, 'journal-0'), { recursive: true });
+    const storage = await opened(path);
+    mkdirSync(join(path, 'journal-0'));
+    const batch = { number: 1, appends: [{ room: 'a', entries: [entry(1)] }] };
+    await expect(storage.append(batch)).rejects.toThrow(/EISDIR/);
+    expect(await storage.append(batch)).toEqual([1]);
+    expect(await bytesOf(storage, 'a')).toEqual([1]);
+    await storage.close();
+  });
+
+  it('[STO-49] a process that is killed, also while it moves what the journal holds, loses nothing that was reported', {
+    timeout: 60_000,
+  }, async () => {
+    const dice = Dice.announced('[STO-49]');
+    const path = folder();
+    const script = new URL('../../test/journal-writer.mjs', import.meta.url).pathname;
+    const kills = Number(process.env.KILLS ?? 12);
+    let reported: Record<string, number> = {};
+    for (let kill = 0; kill < kills; kill++) {
+      const journalBytes = String(dice.pick([2_000, 20_000, 200_000]));
+      const child = fork(script, [path, journalBytes, String(1 + dice.below(1e9))]);
+      const due = 2 + dice.below(150);
+      let heard = 0;
+      await new Promise<void>((resolve, reject) => {
+        child.once('exit', (code) => reject(new Error(`it ended with ${code}`)));
+        child.on('message', ({ lasts }: { lasts: Record<string, number> }) => {
+          reported = lasts;
+          if (++heard >= due) resolve();
+        });
+      });
+      child.removeAllListeners('exit');
+      const gone = once(child, 'exit');
+      child.kill('SIGKILL');
+      await gone;
+
+      const storage = await opened(path);
+      for (const [room, last] of Object.entries(reported)) {
+        const { snapshot, tail, damaged, lastSeq } = await storage.load(room);
+        const when = `kill ${kill + 1}, room ${room}`;
+        expect(lastSeq, when).toBeGreaterThanOrEqual(last);
+        expect(damaged, when).toEqual([]);
+        const base = snapshot?.seq ?? 0;
+        expect(
+          tail.map(({ seq }) => seq),
+          when,
+        ).toEqual(Array.from({ length: lastSeq - base }, (_, i) => base + 1 + i));
+        for (const { seq, update } of tail)
+          expect(update.every((byte) => byte === seq % 251)).toBe(true);
+        reported[room] = lastSeq;
+      }
+      await storage.close();
+    }
+    expect(Object.values(reported).every((last) => last > 100)).toBe(true);
+  });
+});
