@@ -57,11 +57,14 @@ interface Behind {
 /** Bytes a millisecond: a phone on a bad line loads a large document at this rate and is not cut off. */
 const SLOWEST = 64;
 
+/** What is due at the end of this turn of the loop is not called off. */
+const THIS_TURN: Timer = { cancel: () => undefined };
+
 /** With this many receivers or fewer a flush is so cheap that it need not wait. */
 const SMALL_ROOM = 8;
 /** Milliseconds of one flush in one turn of the loop; a keystroke elsewhere waits for a few turns. */
 const SLICE_MS = 1;
-const DELAY_PER_RECEIVER = 0.52;
+const DELAY_PER_RECEIVER = 0.55;
 const LONGEST_DELAY = 50;
 
 /**
@@ -133,7 +136,7 @@ export class Fanout<R extends Receiver> {
     if (wait > 0) {
       this.#timer = clock.after(wait, () => this.#flush());
     } else {
-      this.#timer = { cancel: () => undefined };
+      this.#timer = THIS_TURN;
       clock.soon(() => this.#flush());
     }
   }

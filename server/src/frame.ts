@@ -20,6 +20,10 @@ export interface Frame {
 }
 
 const FRAGMENT_BYTES = 128 * 1024;
+/** A payload up to this has a head of two bytes (RFC 6455, section 5.2), and is nearly always a keystroke. */
+const SMALL = 125;
+const SMALL_HEAD = 2;
+const FIN = 0x80;
 const OPCODE_CONTINUATION = 0;
 const OPCODE_BINARY = 2;
 const NOTHING = new Uint8Array(0);
@@ -45,8 +49,17 @@ function syncHead(step: number, payload: Uint8Array): Uint8Array {
 }
 
 function frame(head: Uint8Array, body: Uint8Array): Frame {
-  if (head.length + body.length <= FRAGMENT_BYTES) {
-    const payload = Buffer.allocUnsafe(head.length + body.length);
+  const length = head.length + body.length;
+  if (length <= SMALL) {
+    const bytes = Buffer.allocUnsafe(SMALL_HEAD + length);
+    bytes[0] = FIN | OPCODE_BINARY;
+    bytes[1] = length;
+    bytes.set(head, SMALL_HEAD);
+    bytes.set(body, SMALL_HEAD + head.length);
+    return { chunks: [[bytes]], size: bytes.length };
+  }
+  if (length <= FRAGMENT_BYTES) {
+    const payload = Buffer.allocUnsafe(length);
     payload.set(head);
     payload.set(body, head.length);
     const bytes = Buffer.concat(fragment(payload, OPCODE_BINARY, true));

@@ -83,7 +83,8 @@ export class Places {
       const seq = first + i;
       if (seq <= head) isForward = false;
       this.#seqs[position - this.#base - 1] = seq;
-      if (seq > this.#head) this.#put(seq, undefined);
+      if (seq === this.#head + 1 && this.#early === undefined) this.#head = seq;
+      else if (seq > this.#head) this.#put(seq, undefined);
     }
     this.#pass();
     return isForward;

@@ -207,7 +207,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
       maxClients: limits.maxAwarenessClients,
     },
     onQuarantine: (room, entries) => call('onQuarantine', hooks.onQuarantine, { room, entries }),
-    onSaved: (room, seq) => call('onSaved', hooks.onSaved, { room, seq }),
+    onSaved: hooks.onSaved && ((room, seq) => call('onSaved', hooks.onSaved, { room, seq })),
   };
   const rooms = new Rooms({
     ...dependencies,
