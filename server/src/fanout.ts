@@ -44,6 +44,7 @@ interface States {
 }
 
 interface Frames {
+  readonly codec: Codec;
   readonly update: Frame | undefined;
   readonly awareness: Frame | undefined;
 }
@@ -150,18 +151,19 @@ export class Fanout<R extends Receiver> {
     this.#flushed = position;
     this.#author = undefined;
     this.#single = undefined;
-    const frames = new Map<Codec, Frames>();
+    const frames: Frames[] = [];
     const framesFor = (codec: Codec): Frames => {
-      let known = frames.get(codec);
+      let known = frames.find((each) => each.codec === codec);
       if (known === undefined) {
         known = {
+          codec,
           update: update && codec.encode({ type: 'update', update }),
           awareness:
             changes.length === 0
               ? undefined
               : codec.encode({ type: 'awareness', update: encodeAwareness(changes) }),
         };
-        frames.set(codec, known);
+        frames.push(known);
       }
       return known;
     };

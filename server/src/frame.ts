@@ -20,9 +20,11 @@ export interface Frame {
 }
 
 const FRAGMENT_BYTES = 128 * 1024;
-/** A payload up to this has a head of two bytes (RFC 6455, section 5.2), and is nearly always a keystroke. */
-const SMALL = 125;
-const SMALL_HEAD = 2;
+/** Message type, step and length of a short update. */
+const SYNC_HEAD = 3;
+/** With these a payload has 125 bytes, the most for a frame head of two (RFC 6455, section 5.2). */
+const SMALL = 125 - SYNC_HEAD;
+const SMALL_HEAD = 2 + SYNC_HEAD;
 const FIN = 0x80;
 const OPCODE_CONTINUATION = 0;
 const OPCODE_BINARY = 2;
@@ -32,12 +34,26 @@ const NOTHING = new Uint8Array(0);
 export function encodeFrame(message: Message): Frame {
   switch (message.type) {
     case 'step2':
-      return frame(syncHead(SYNC_STEP_2, message.update), message.update);
+      return syncFrame(SYNC_STEP_2, message.update);
     case 'update':
-      return frame(syncHead(SYNC_UPDATE, message.update), message.update);
+      return syncFrame(SYNC_UPDATE, message.update);
     default:
       return frame(NOTHING, encodeMessage(message));
   }
+}
+
+function syncFrame(step: number, update: Uint8Array): Frame {
+  const { length } = update;
+  if (length > SMALL) return frame(syncHead(step, update), update);
+  // In one piece, at the least cost: this is nearly every keystroke.
+  const bytes = Buffer.allocUnsafe(SMALL_HEAD + length);
+  bytes[0] = FIN | OPCODE_BINARY;
+  bytes[1] = SYNC_HEAD + length;
+  bytes[2] = MESSAGE_SYNC;
+  bytes[3] = step;
+  bytes[4] = length;
+  bytes.set(update, SMALL_HEAD);
+  return { chunks: [[bytes]], size: bytes.length };
 }
 
 function syncHead(step: number, payload: Uint8Array): Uint8Array {
@@ -50,14 +66,6 @@ function syncHead(step: number, payload: Uint8Array): Uint8Array {
 
 function frame(head: Uint8Array, body: Uint8Array): Frame {
   const length = head.length + body.length;
-  if (length <= SMALL) {
-    const bytes = Buffer.allocUnsafe(SMALL_HEAD + length);
-    bytes[0] = FIN | OPCODE_BINARY;
-    bytes[1] = length;
-    bytes.set(head, SMALL_HEAD);
-    bytes.set(body, SMALL_HEAD + head.length);
-    return { chunks: [[bytes]], size: bytes.length };
-  }
   if (length <= FRAGMENT_BYTES) {
     const payload = Buffer.allocUnsafe(length);
     payload.set(head);

@@ -33,8 +33,6 @@ const LENGTH_AT = 8;
 const GENERATION_AT = 12;
 const HEAD = 18;
 
-const text = new TextEncoder();
-
 /** Its records are a view: copy what has to outlive this turn of the event loop. */
 export interface KeptRun extends Run {
   readonly last: number;
@@ -83,11 +81,11 @@ class JournalFile {
     const runs: number[] = [];
     for (const [i, { room, entries }] of appends.entries()) {
       const from = at;
-      for (const [n, entry] of entries.entries()) {
-        const key = { kind: KIND.update, room, seq: seqs[i]! + n };
-        at = writeRecord(bytes, at, key, [text.encode(entry.author), entry.update]);
+      let seq = seqs[i]!;
+      for (const { author, update } of entries) {
+        at = writeRecord(bytes, at, { kind: KIND.update, room, seq: seq++ }, [author, update]);
       }
-      runs.push(seqs[i]!, seqs[i]! + entries.length - 1, from, at);
+      runs.push(seqs[i]!, seq - 1, from, at);
     }
     MAGIC.copy(bytes, used);
     bytes.writeUInt32LE(at - used - HEAD, used + LENGTH_AT);
@@ -261,9 +259,7 @@ function longestCommit(appends: readonly Append[], seqs: readonly number[], most
   let length = HEAD;
   for (const [i, { room, entries }] of appends.entries()) {
     for (const { author, update } of entries) {
-      const key = { kind: KIND.update, room, seq: seqs[i]! };
-      // An author is a short text; three bytes for each unit are enough.
-      length += longestRecord(key, [update]) + 3 * author.length + 8;
+      length += longestRecord({ kind: KIND.update, room, seq: seqs[i]! }, [author, update]);
       if (length > most) return length;
     }
   }

@@ -45,7 +45,6 @@ import {
   type StoredRoom,
 } from './storage.js';
 
-const text = new TextEncoder();
 const untext = new TextDecoder();
 
 type Key = [room: string, seq: number];
@@ -212,8 +211,8 @@ export class LmdbStorage implements Storage {
         for (const [i, { room, entries }] of appends.entries()) {
           const runs = entries.map(({ author, update }, n) => {
             const seq = seqs[i]! + n;
-            const fields = [text.encode(author), update];
-            return { first: seq, records: encodeRecord({ kind: KIND.update, room, seq }, fields) };
+            const records = encodeRecord({ kind: KIND.update, room, seq }, [author, update]);
+            return { first: seq, records };
           });
           for (const [last, chunk] of chunksOf(runs)) {
             promises.add(this.#updates.put([room, last], chunk));
@@ -251,17 +250,13 @@ export class LmdbStorage implements Storage {
       const meta = { seq: snapshot.seq, size: snapshot.update.length };
       await this.#commit((promises) => {
         const { seq } = snapshot;
-        const description = [
-          text.encode(JSON.stringify(meta)),
-          snapshot.stateVector,
-          snapshot.deletes,
-        ];
+        const description = [JSON.stringify(meta), snapshot.stateVector, snapshot.deletes];
         const content = encodeRecord({ kind: KIND.snapshot, room, seq }, [snapshot.update]);
         promises.add(this.#snapshots.put(room, content));
         const described = encodeRecord({ kind: KIND.room, room, seq }, description);
         promises.add(this.#rooms.put(room, described));
         for (const entry of quarantined) {
-          const about = text.encode(JSON.stringify({ reason: entry.reason, author: entry.author }));
+          const about = JSON.stringify({ reason: entry.reason, author: entry.author });
           const key = { kind: KIND.quarantine, room, seq: entry.seq };
           const value = encodeRecord(key, [about, entry.update]);
           promises.add(this.#quarantine.put([room, entry.seq], value));

@@ -36,8 +36,11 @@ const LONGEST_NUMBERS = 1 + 8 + 8;
 const LONGEST_LENGTH = 8;
 const FIELDS = { [KIND.update]: 2, [KIND.room]: 3, [KIND.snapshot]: 1, [KIND.quarantine]: 2 };
 
+/** What a record holds: bytes, or text that becomes UTF-8. */
+export type Field = Uint8Array | string;
+
 /** @returns a new array. */
-export function encodeRecord(key: RecordKey, fields: readonly Uint8Array[]): Buffer {
+export function encodeRecord(key: RecordKey, fields: readonly Field[]): Buffer {
   const body = bodyLength(key, fields);
   const bytes = Buffer.from(new Uint8Array(HEAD + uintSize(body) + body).buffer);
   writeRecord(bytes, 0, key, fields);
@@ -45,9 +48,11 @@ export function encodeRecord(key: RecordKey, fields: readonly Uint8Array[]): Buf
 }
 
 /** How many bytes {@link writeRecord} writes at most. */
-export function longestRecord({ room }: RecordKey, fields: readonly Uint8Array[]): number {
+export function longestRecord({ room }: RecordKey, fields: readonly Field[]): number {
   let length = LONGEST_HEAD + LONGEST_NUMBERS + room.length * BYTES_A_UNIT;
-  for (const field of fields) length += LONGEST_LENGTH + field.length;
+  for (const field of fields) {
+    length += LONGEST_LENGTH + field.length * (typeof field === 'string' ? BYTES_A_UNIT : 1);
+  }
   return length;
 }
 
@@ -59,28 +64,34 @@ export function writeRecord(
   into: Buffer,
   at: number,
   key: RecordKey,
-  fields: readonly Uint8Array[],
+  fields: readonly Field[],
 ): number {
   const writer = new Writer(into, at + HEAD);
   writer.uint(bodyLength(key, fields));
   writer.uint(key.kind);
-  writer.uint(Buffer.byteLength(key.room));
-  writer.pos += into.write(key.room, writer.pos);
+  writeField(writer, into, key.room);
   writer.uint(key.seq);
-  for (const field of fields) {
-    writer.uint(field.length);
-    writer.raw(field);
-  }
+  for (const field of fields) writeField(writer, into, field);
   MAGIC.copy(into, at);
   into.writeUInt32LE(crc32(into.subarray(at + HEAD, writer.pos)), at + MAGIC.length);
   return writer.pos;
 }
 
-function bodyLength({ room, seq }: RecordKey, fields: readonly Uint8Array[]): number {
-  const name = Buffer.byteLength(room);
-  let length = 1 + uintSize(name) + name + uintSize(seq);
-  for (const field of fields) length += uintSize(field.length) + field.length;
+function writeField(writer: Writer, into: Buffer, field: Field): void {
+  writer.uint(Buffer.byteLength(field));
+  if (typeof field === 'string') writer.pos += into.write(field, writer.pos);
+  else writer.raw(field);
+}
+
+function bodyLength({ room, seq }: RecordKey, fields: readonly Field[]): number {
+  let length = 1 + fieldLength(room) + uintSize(seq);
+  for (const field of fields) length += fieldLength(field);
   return length;
+}
+
+function fieldLength(field: Field): number {
+  const length = Buffer.byteLength(field);
+  return uintSize(length) + length;
 }
 
 /** What {@link readRecords} comes across: a whole record, or bytes that are none. */

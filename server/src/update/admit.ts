@@ -73,11 +73,15 @@ export function admit(
     parts.push(cutBlock(update.bytes, block, known, reached[b]!));
   }
 
-  const knownBefore = update.blocks.map(({ client }) => frontier.clock(client));
-  const ends = new Map(parts.map((part) => [part.client, part.end]));
+  const knownBefore =
+    update.bornDeleted.length > 0
+      ? update.blocks.map(({ client }) => frontier.clock(client))
+      : undefined;
+  const ends =
+    update.deletes.size > 0 ? new Map(parts.map((part) => [part.client, part.end])) : undefined;
   const deletes: [number, Ranges][] = [];
   for (const [client, ranges] of update.deletes) {
-    const end = ends.get(client) ?? frontier.clock(client);
+    const end = ends?.get(client) ?? frontier.clock(client);
     const fresh: Ranges = [];
     for (let i = 0; i < ranges.length; i += 2) {
       if (ranges[i + 1]! > end) missing ??= { client, clock: end };
@@ -97,7 +101,7 @@ export function admit(
   for (const { block, start, end } of update.bornDeleted) {
     const { client } = update.blocks[block]!;
     // Only what is new: for clocks that are known, the log says whether they are deleted.
-    const from = Math.max(start, knownBefore[block]!);
+    const from = Math.max(start, knownBefore![block]!);
     const until = Math.min(end, reached[block]!);
     if (from < until) frontier.deletes.add(client, from, until);
   }

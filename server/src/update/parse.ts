@@ -26,6 +26,7 @@ import {
 const MIN_STRUCT = 2;
 const MIN_BLOCK = 3;
 const MIN_DELETES = 2;
+const NO_DELETES: ReadonlyMap<number, Ranges> = new Map();
 
 /**
  * Admission looks at these in one turn of the loop. Documents of tens of megabytes
@@ -51,7 +52,8 @@ export class UpdateParser {
   readonly #references: Reference[] = [];
   readonly #skips: Span[] = [];
   readonly #bornDeleted: Span[] = [];
-  readonly #deletes = new Map<number, Ranges>();
+  /** Undefined for none, as in most updates: a map costs as much as all else of a keystroke. */
+  #deletes: Map<number, Ranges> | undefined;
   readonly #struct = newStruct();
   readonly #seen: Set<number> | undefined;
   #canonical = true;
@@ -108,7 +110,7 @@ export class UpdateParser {
       references: this.#references,
       skips: this.#skips,
       bornDeleted: this.#bornDeleted,
-      deletes: this.#deletes,
+      deletes: this.#deletes ?? NO_DELETES,
       canonical: this.#canonical,
     };
   }
@@ -177,7 +179,7 @@ export class UpdateParser {
       if (count * MIN_DELETES > reader.left) {
         throw new UpdateRefused('more deletions declared than sent');
       }
-      if (this.#deletes.has(client)) throw new UpdateRefused('two delete sets of one client');
+      if (this.#deletes?.has(client)) throw new UpdateRefused('two delete sets of one client');
       this.#ranges += count;
       if (this.#ranges > MAX_RANGES) throw new UpdateRefused('too many deletions');
       const ranges: Ranges = [];
@@ -189,8 +191,10 @@ export class UpdateParser {
         else this.#canonical = false;
       }
       if (!canonicalise(ranges)) this.#canonical = false;
-      if (ranges.length > 0) this.#deletes.set(client, ranges);
-      else this.#canonical = false;
+      if (ranges.length > 0) {
+        this.#deletes ??= new Map();
+        this.#deletes.set(client, ranges);
+      } else this.#canonical = false;
     }
     if (reader.left > 0) throw new UpdateRefused(`${reader.left} bytes after the update`);
   }
