@@ -35,7 +35,7 @@ export async function loadRoom(name: string, storage: Storage, clock: Clock): Pr
   const tail = new Tail(base);
   const unusable = [...damaged];
   const present = new Set([...entries, ...damaged].map(({ seq }) => seq));
-  for (let seq = base + 1; seq < lastSeq; seq++) {
+  for (let seq = base + 1; seq <= lastSeq; seq++) {
     if (present.has(seq)) continue;
     unusable.push({ seq, author: '', reason: 'it is missing', update: new Uint8Array(0) });
   }

@@ -14,8 +14,6 @@ import { httpApp } from './http.js';
 import { Instances } from './instances.js';
 import { Log } from './log.js';
 import type { Presence } from './presence/presence.js';
-import { RedisPresence } from './presence/redis.js';
-import { RedisRelay } from './relay/redis.js';
 import type { Relay } from './relay/relay.js';
 import type { RoomDependencies } from './room.js';
 import { Rooms } from './rooms.js';
@@ -307,6 +305,8 @@ async function meetingOf(
   }
   if (typeof redis === 'object') return redis;
   const events = { onWarning: (line: string) => logger.warn(line) };
+  const { RedisRelay } = await import('./relay/redis.js');
+  const { RedisPresence } = await import('./presence/redis.js');
   const [relay, presence] = await Promise.all([
     RedisRelay.open(redis, events),
     RedisPresence.open(redis, events),

@@ -44,9 +44,15 @@ const sources: Source[] = (readdirSync(SOURCE, { recursive: true }) as string[])
   .filter((file) => file.endsWith('.ts') && !/\.test\.ts$|\.d\.ts$/.test(file))
   .map((file) => {
     const text = readFileSync(join(SOURCE, file), 'utf8');
-    const imports = [...text.matchAll(/^(?:import|export) (type )?[^;]*?from '([^']+)'/gms)].map(
-      ([, isType, from]) => ({ from: from!, isType: isType !== undefined }),
-    );
+    const imports = [
+      ...[...text.matchAll(/^(?:import|export) (type )?[^;]*?from '([^']+)'/gms)].map(
+        ([, isType, from]) => ({ from: from!, isType: isType !== undefined }),
+      ),
+      ...[...text.matchAll(/\bimport\('([^']+)'\)/g)].map(([, from]) => ({
+        from: from!,
+        isType: false,
+      })),
+    ];
     return { name: file.replace(/\.ts$/, ''), text, imports };
   });
 

@@ -51,7 +51,7 @@ export function* readChunk(
 ): Iterable<LogEntry | Quarantined> {
   let before: number | undefined;
   let damaged: Buffer | undefined;
-  for (const found of readRecords(chunk)) {
+  for (const found of readRecords(chunk, true)) {
     const { record } = found;
     if (record?.room !== room || record.kind !== KIND.update) {
       damaged ??= found.bytes;

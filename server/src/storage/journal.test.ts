@@ -13,10 +13,12 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import * as framework from 'vitest';
 import { Dice } from '../../test/seeded.js';
 import { storageContract } from './contract.js';
 import { LmdbStorage } from './lmdb.js';
+import { decodeRecord, encodeRecord, KIND } from './record.js';
 import type { Storage } from './storage.js';
 
 const { describe, expect, it, onTestFinished } = framework;
@@ -35,6 +37,9 @@ function crashed(from: string): string {
   }
   return to;
 }
+
+/** Of a commit, as journal.ts writes it. */
+const HEAD_BYTES = 26;
 
 const entry = (byte: number, length = 40) => ({
   author: 'ada',
@@ -95,7 +100,14 @@ describe('[STO] the journal of lmdb', () => {
       await storage.append({ number, appends: [{ room: 'a', entries: [entry(number)] }] });
       ends.push(readFileSync(file).findLastIndex((byte) => byte !== 0) + 1);
     }
-    for (let cut = ends[1]!; cut < ends[2]!; cut++) {
+    const head = readFileSync(file).indexOf('CWJ1', ends[1]!);
+    // Before its tag can be read it cannot be told from nothing. A last byte that is zero needs no writing.
+    const isHeadWhole = (cut: number) =>
+      readFileSync(file)
+        .subarray(head, head + HEAD_BYTES)
+        .findLastIndex((byte) => byte !== 0) <
+      cut - head;
+    for (let cut = head; cut < ends[2]!; cut++) {
       const copy = crashed(path);
       const bytes = readFileSync(file);
       bytes.fill(0, cut);
@@ -106,8 +118,7 @@ describe('[STO] the journal of lmdb', () => {
         onWarning: (line) => void warnings.push(line),
       });
       expect(await bytesOf(after, 'a'), `cut at ${cut}`).toEqual([1, 2]);
-      // Before its generation can be read it cannot be told from nothing.
-      expect(warnings.length).toBe(cut - ends[1]! < 18 - 5 ? 0 : 1);
+      expect(warnings.length, `cut at ${cut}`).toBe(isHeadWhole(cut) ? 1 : 0);
       const [seq] = await after.append({
         number: 1,
         appends: [{ room: 'a', entries: [entry(4)] }],
@@ -249,18 +260,92 @@ describe('[STO] the journal of lmdb', () => {
     await storage.close();
   });
 
-  it('[STO-48] a journal that cannot be written costs one more attempt: the tree takes what it does not', async () => {
+  it('[STO-48] where a file of the journal cannot be made, the tree takes everything, and it is told', async () => {
     const path = folder();
-    mkdirSync(join(path, 'journal-0'), { recursive: true });
-    // What lies there is no journal, and is not read as one.
-    await expect(opened(path)).rejects.toThrow();
-    rmSync(join(path, 'journal-0'), { recursive: true });
-    const storage = await opened(path);
-    mkdirSync(join(path, 'journal-0'));
-    const batch = { number: 1, appends: [{ room: 'a', entries: [entry(1)] }] };
-    await expect(storage.append(batch)).rejects.toThrow(/EISDIR/);
-    expect(await storage.append(batch)).toEqual([1]);
-    expect(await bytesOf(storage, 'a')).toEqual([1]);
+    const warnings: string[] = [];
+    const storage = await opened(path, {
+      journalBytes: 2_000,
+      onWarning: (line) => void warnings.push(line),
+    });
+    // The second file is needed once the first is full.
+    mkdirSync(join(path, 'journal-1'));
+    for (let number = 1; number <= 40; number++) {
+      const appends = [{ room: 'a', entries: [entry(number, 150)] }];
+      expect(await storage.append({ number, appends })).toEqual([number]);
+    }
+    expect(warnings).toEqual([expect.stringMatching(/^the journal cannot be used, .*EISDIR/)]);
+    await storage.remove('nobody');
+    expect((await bytesOf(storage, 'a')).length).toBe(40);
+    await storage.close();
+    rmSync(join(path, 'journal-1'), { recursive: true });
+    const again = await opened(path, { journalBytes: 2_000 });
+    expect((await bytesOf(again, 'a')).length).toBe(40);
+    await again.close();
+  });
+
+  it('[STO-51] what a client puts into an entry, made to look like a commit or a record, is neither', async () => {
+    const path = folder();
+    const storage = await opened(path, { journalBytes: 4_000 });
+    // Forged with all that is known of the format: everything but the tag.
+    const record = encodeRecord({ kind: KIND.update, room: 'victim', seq: 1 }, [
+      'mallory',
+      Uint8Array.of(66),
+    ]);
+    const forge = (generation: number) => {
+      const commit = Buffer.alloc(HEAD_BYTES + record.length);
+      commit.write('CWJ1');
+      commit.writeUInt32LE(record.length, 8);
+      commit.writeUIntLE(generation, 12, 6);
+      record.copy(commit, HEAD_BYTES);
+      commit.writeUInt32LE(crc32(commit.subarray(8)), 4);
+      return commit;
+    };
+    const update = Buffer.concat([...[1, 2, 3, 4, 2 ** 40].map(forge), record]);
+    for (let number = 1; number <= 4; number++) {
+      const entries = [{ author: 'mallory', update }];
+      await storage.append({ number, appends: [{ room: 'a', entries }] });
+    }
+    const killed = await opened(crashed(path), { journalBytes: 4_000 });
+    expect(await killed.load('victim')).toMatchObject({ tail: [], lastSeq: 0 });
+    expect((await killed.load('a')).tail.length).toBe(4);
+    await killed.close();
+    await storage.close();
+    const again = await opened(path, {
+      journalBytes: 4_000,
+      onWarning: (line) => expect.unreachable(line),
+    });
+    expect(await again.load('victim')).toMatchObject({ tail: [], lastSeq: 0 });
+    expect((await again.load('a')).tail.length).toBe(4);
+    await again.close();
+  });
+
+  it('[STO-51] a whole checksum around a broken body is damage, and nobody falls over it', () => {
+    const broken = encodeRecord({ kind: KIND.update, room: 'a', seq: 1 }, ['ada']);
+    expect(decodeRecord(broken)).toBeUndefined();
+    const unknown = encodeRecord({ kind: 9 as typeof KIND.update, room: 'a', seq: 1 }, ['ada']);
+    expect(decodeRecord(unknown)).toBeUndefined();
+  });
+
+  it('[STO-52] a head that is damaged in one file is known from the other', async () => {
+    const path = folder();
+    const storage = await opened(path, { journalBytes: 4_000 });
+    for (let number = 1; number <= 30; number++) {
+      await storage.append({ number, appends: [{ room: 'a', entries: [entry(number, 150)] }] });
+    }
+    for (const name of ['journal-0', 'journal-1']) {
+      const copy = crashed(path);
+      const bytes = readFileSync(join(copy, name)).fill(0, 0, 16);
+      writeFileSync(join(copy, name), bytes);
+      const warnings: string[] = [];
+      const after = await opened(copy, {
+        journalBytes: 4_000,
+        onWarning: (line) => void warnings.push(line),
+      });
+      expect(warnings).toEqual([expect.stringContaining(`${name}: its head is damaged`)]);
+      expect((await bytesOf(after, 'a')).length).toBe(30);
+      await after.append({ number: 1, appends: [{ room: 'a', entries: [entry(31)] }] });
+      await after.close();
+    }
     await storage.close();
   });
 

@@ -9,13 +9,18 @@
  * is written again only once all of it is in the tree, and the tree knows that
  * (its *generation*), so that nothing old is taken for new after a crash.
  *
- * A commit in a file: `CWJ1`, CRC-32 (little-endian) of all that follows, four
- * bytes of length of the records, six bytes of the file's generation, and the records
- * (record.ts) of its entries, those of a room together. A commit that was
- * interrupted does not match its checksum, and counts for nothing.
+ * A file: `CWJF`, CRC-32 (little-endian) of the tag, and the *tag*: eight random
+ * bytes, the same in both files. Clients choose what is in their entries, so bytes
+ * that look like a commit may lie anywhere; only one with the tag is one.
+ *
+ * A commit in it: `CWJ1`, CRC-32 of all that follows, four bytes of length of the
+ * records, six bytes of the file's generation, the tag, and the records (record.ts)
+ * of its entries, those of a room together. A commit that was interrupted does not
+ * match its checksum, and counts for nothing.
  */
+import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { type FileHandle, open, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { Run } from './chunks.js';
@@ -31,7 +36,13 @@ const MAGIC = Buffer.from('CWJ1', 'latin1');
 const CRC_AT = 4;
 const LENGTH_AT = 8;
 const GENERATION_AT = 12;
-const HEAD = 18;
+const TAG_AT = 18;
+const TAG_BYTES = 8;
+const HEAD = TAG_AT + TAG_BYTES;
+
+const FILE_MAGIC = Buffer.from('CWJF', 'latin1');
+/** What stands at the beginning of a file. */
+const FILE_HEAD = FILE_MAGIC.length + 4 + TAG_BYTES;
 
 /** Its records are a view: copy what has to outlive this turn of the event loop. */
 export interface KeptRun extends Run {
@@ -41,27 +52,40 @@ export interface KeptRun extends Run {
 class JournalFile {
   readonly bytes: Buffer;
   readonly #handle: FileHandle;
+  readonly #tag: Buffer;
   readonly #rooms = new Map<string, number[]>();
   generation = 0;
-  used = 0;
+  used = FILE_HEAD;
+  /** Whether anything of this generation may be on disk: also what failed. */
+  isTouched = false;
 
-  private constructor(handle: FileHandle, size: number) {
+  private constructor(handle: FileHandle, size: number, tag: Buffer) {
     this.#handle = handle;
+    this.#tag = tag;
     this.bytes = Buffer.alloc(size);
   }
 
-  /** Makes it, with all its blocks, where it is not there. */
-  static async open(path: string, size: number): Promise<JournalFile> {
-    if (existsSync(path)) {
-      const handle = await open(path, 'r+');
-      if ((await handle.stat()).size === size) return new JournalFile(handle, size);
+  /** Makes it, with all its blocks, where it is not there or is not of this size and tag. */
+  static async open(path: string, size: number, tag: Buffer): Promise<JournalFile> {
+    const head = headOf(tag);
+    const isThere = existsSync(path);
+    const handle = await open(path, isThere ? 'r+' : 'w+');
+    try {
+      const found = Buffer.alloc(FILE_HEAD);
+      await handle.read(found, 0, FILE_HEAD, 0);
+      if ((await handle.stat()).size !== size || !found.equals(head)) {
+        await handle.truncate(0);
+        await writeAll(handle, Buffer.concat([head, Buffer.alloc(size - FILE_HEAD)]), 0);
+        await handle.sync();
+      }
+      await syncFolder(dirname(path));
+      return new JournalFile(handle, size, tag);
+    } catch (error) {
       await handle.close();
+      // Half a file would take the place that the tree needs.
+      if (!isThere) await rm(path, { force: true });
+      throw error;
     }
-    const handle = await open(path, 'w+');
-    await writeAll(handle, Buffer.alloc(size), 0);
-    await handle.sync();
-    await syncFolder(dirname(path));
-    return new JournalFile(handle, size);
   }
 
   get rooms(): Iterable<string> {
@@ -70,7 +94,8 @@ class JournalFile {
 
   begin(generation: number): void {
     this.generation = generation;
-    this.used = 0;
+    this.used = FILE_HEAD;
+    this.isTouched = false;
     this.#rooms.clear();
   }
 
@@ -90,6 +115,8 @@ class JournalFile {
     MAGIC.copy(bytes, used);
     bytes.writeUInt32LE(at - used - HEAD, used + LENGTH_AT);
     bytes.writeUIntLE(this.generation, used + GENERATION_AT, 6);
+    this.#tag.copy(bytes, used + TAG_AT);
+    this.isTouched = true;
     bytes.writeUInt32LE(crc32(bytes.subarray(used + LENGTH_AT, at)), used + CRC_AT);
     await writeAll(this.#handle, bytes.subarray(used, at), used);
     await this.#handle.datasync();
@@ -144,25 +171,57 @@ async function writeAll(handle: FileHandle, bytes: Buffer, position: number): Pr
 async function syncFolder(folder: string): Promise<void> {
   if (process.platform === 'win32') return;
   const handle = await open(folder, 'r');
-  await handle.sync();
-  await handle.close();
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+function headOf(tag: Buffer): Buffer {
+  const head = Buffer.alloc(FILE_HEAD);
+  FILE_MAGIC.copy(head);
+  head.writeUInt32LE(crc32(tag), FILE_MAGIC.length);
+  tag.copy(head, FILE_MAGIC.length + 4);
+  return head;
+}
+
+/** @returns undefined when the file has no whole head */
+function tagOf(bytes: Buffer): Buffer | undefined {
+  const tag = bytes.subarray(FILE_MAGIC.length + 4, FILE_HEAD);
+  return tag.length === TAG_BYTES && headOf(tag).equals(bytes.subarray(0, FILE_HEAD))
+    ? tag
+    : undefined;
 }
 
 export class Journal {
   readonly #folder: string;
   readonly #fileBytes: number;
+  readonly #tag: Buffer;
+  readonly #onWarning: (line: string) => void;
   readonly #files: (JournalFile | undefined)[] = [undefined, undefined];
   #current = 0;
   #generation: number;
-
   /** Writes and turns of the files go one after the other. */
   #busy: Promise<unknown> = Promise.resolve();
+  /** Set when a file cannot be made, and when it is closed: then the tree takes everything. */
+  #isOff = false;
 
-  /** @param generation the highest that was ever used; what the files hold has been read */
-  constructor(folder: string, generation: number, fileBytes: number) {
+  /**
+   * @param left what the files held; its commits are in the tree by now
+   * @param onWarning hears when no file can be made
+   */
+  constructor(
+    folder: string,
+    { generation, tag }: Pick<Left, 'generation' | 'tag'>,
+    fileBytes: number,
+    onWarning: (line: string) => void,
+  ) {
     this.#folder = folder;
     this.#generation = generation;
+    this.#tag = tag ?? randomBytes(TAG_BYTES);
     this.#fileBytes = fileBytes;
+    this.#onWarning = onWarning;
   }
 
   /**
@@ -176,18 +235,31 @@ export class Journal {
     if (length > most) return false;
     return await this.#alone(async () => {
       let file = this.#files[this.#current];
+      if (this.#isOff) return false;
       if (file === undefined || file.used + length > this.#fileBytes) {
         if (this.full !== undefined) return false;
         file = await this.#turn();
+        if (file === undefined) return false;
       }
       await file.append(appends, seqs);
       return true;
     });
   }
 
-  async #turn(): Promise<JournalFile> {
+  /** @returns undefined when no file can be made */
+  async #turn(): Promise<JournalFile | undefined> {
     const next = this.#files[this.#current] === undefined ? this.#current : 1 - this.#current;
-    this.#files[next] ??= await JournalFile.open(pathOf(this.#folder, next), this.#fileBytes);
+    const path = pathOf(this.#folder, next);
+    try {
+      this.#files[next] ??= await JournalFile.open(path, this.#fileBytes, this.#tag);
+    } catch (error) {
+      this.#isOff = true;
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#onWarning(`the journal cannot be used, commits cost more: ${reason}`);
+      // Nothing is written to the other one any more: it is full.
+      if (this.#files[this.#current] !== undefined) this.#current = next;
+      return undefined;
+    }
     const file = this.#files[next];
     file.begin(++this.#generation);
     this.#current = next;
@@ -204,13 +276,13 @@ export class Journal {
   /** The file that is to be moved into the tree; undefined for none. */
   get full(): Full | undefined {
     const file = this.#files[1 - this.#current];
-    return file !== undefined && file.used > 0 ? file : undefined;
+    return file?.isTouched ? file : undefined;
   }
 
   /** Also what is being written to is to be moved, once what is full has been. @returns {@link full} */
   async turn(): Promise<Full | undefined> {
     return await this.#alone(async () => {
-      const isWritten = (this.#files[this.#current]?.used ?? 0) > 0;
+      const isWritten = this.#files[this.#current]?.isTouched === true;
       if (this.full === undefined && isWritten) await this.#turn();
       return this.full;
     });
@@ -239,7 +311,10 @@ export class Journal {
   }
 
   async close(): Promise<void> {
-    for (const file of this.#files) await file?.close();
+    await this.#alone(async () => {
+      this.#isOff = true;
+      for (const file of this.#files) await file?.close();
+    });
   }
 }
 
@@ -270,6 +345,8 @@ function longestCommit(appends: readonly Append[], seqs: readonly number[], most
 export interface Left {
   /** The highest generation that is there, `moved` when there is none above it. */
   readonly generation: number;
+  /** The tag of the files; undefined where there is none, or none that is whole. */
+  readonly tag: Buffer | undefined;
   /** Records one behind the other, in the order in which they were committed; damaged stretches between them, too. */
   readonly commits: readonly Buffer[];
   /** What was damaged, in words. */
@@ -278,48 +355,58 @@ export interface Left {
 
 /** @param moved the generation up to which the tree has everything */
 export function readJournal(folder: string, moved: number, fileBytes: number): Left {
-  const commits: Buffer[] = [];
-  const damage: string[] = [];
   const files = [0, 1]
     .map((place) => pathOf(folder, place))
     .filter((path) => existsSync(path))
-    .map((path) => ({ path, ...readFile(readFileSync(path), moved, fileBytes) }))
+    .map((path) => ({ path, bytes: readFileSync(path) }));
+  const tag = files.map(({ bytes }) => tagOf(bytes)).find((each) => each !== undefined);
+  const read = files
+    .map(({ path, bytes }) => ({ path, ...readFile(bytes, tag, moved, fileBytes) }))
     .sort((a, b) => a.generation - b.generation);
-  for (const file of files) {
-    commits.push(...file.commits);
-    for (const words of file.damage) damage.push(`${file.path}: ${words}`);
-  }
-  return { generation: files.at(-1)?.generation ?? moved, commits, damage };
+  return {
+    generation: read.at(-1)?.generation ?? moved,
+    tag: tag && Buffer.from(tag),
+    commits: read.flatMap(({ commits }) => commits),
+    damage: read.flatMap(({ path, damage }) => damage.map((words) => `${path}: ${words}`)),
+  };
 }
 
-function readFile(bytes: Buffer, moved: number, fileBytes: number): Left {
+function readFile(bytes: Buffer, tag: Buffer | undefined, moved: number, fileBytes: number) {
   const commits: Buffer[] = [];
   const damage: string[] = [];
   if (bytes.length < fileBytes) damage.push(`it has ${bytes.length} of ${fileBytes} bytes`);
+  if (tagOf(bytes) === undefined) damage.push('its head is damaged');
+  if (tag === undefined) return { generation: moved, commits, damage };
   let generation: number | undefined;
-  let at = 0;
+  let at = FILE_HEAD;
   for (;;) {
-    const next = nextCommit(bytes, at, generation, moved);
+    const next = nextCommit(bytes, at, tag, generation, moved);
     if (next === undefined) break;
     if (next.at > at) {
       damage.push(`bytes ${at} to ${next.at} are damaged`);
-      commits.push(bytes.subarray(at, next.at));
+      commits.push(bytes.subarray(at + HEAD, next.at));
     }
     commits.push(next.records);
     generation = next.generation;
     at = next.end;
   }
   // Zeros, or what is left of an earlier generation, are what stands behind the last commit.
-  if (isOf(bytes, at, generation, moved)) {
+  if (isOf(bytes, at, tag, generation, moved)) {
     damage.push(`the commit at byte ${at} is not whole: it was interrupted, or is damaged`);
   }
   return { generation: generation ?? moved, commits, damage };
 }
 
 /** The next whole commit of a generation, of any above `moved` when it is not known yet. */
-function nextCommit(bytes: Buffer, from: number, generation: number | undefined, moved: number) {
+function nextCommit(
+  bytes: Buffer,
+  from: number,
+  tag: Buffer,
+  generation: number | undefined,
+  moved: number,
+) {
   for (let at = from; at >= 0; at = bytes.indexOf(MAGIC, at + 1)) {
-    if (!isOf(bytes, at, generation, moved)) continue;
+    if (!isOf(bytes, at, tag, generation, moved)) continue;
     const end = at + HEAD + bytes.readUInt32LE(at + LENGTH_AT);
     if (end > bytes.length) continue;
     if (bytes.readUInt32LE(at + CRC_AT) !== crc32(bytes.subarray(at + LENGTH_AT, end))) continue;
@@ -329,10 +416,16 @@ function nextCommit(bytes: Buffer, from: number, generation: number | undefined,
   return undefined;
 }
 
-function isOf(bytes: Buffer, at: number, generation: number | undefined, moved: number): boolean {
-  if (at + HEAD > bytes.length || !bytes.subarray(at, at + MAGIC.length).equals(MAGIC)) {
-    return false;
-  }
+function isOf(
+  bytes: Buffer,
+  at: number,
+  tag: Buffer,
+  generation: number | undefined,
+  moved: number,
+): boolean {
+  if (at + HEAD > bytes.length) return false;
+  if (!bytes.subarray(at, at + MAGIC.length).equals(MAGIC)) return false;
+  if (!bytes.subarray(at + TAG_AT, at + HEAD).equals(tag)) return false;
   const its = bytes.readUIntLE(at + GENERATION_AT, 6);
   return generation === undefined ? its > moved : its === generation;
 }

@@ -51,6 +51,11 @@ type Key = [room: string, seq: number];
 
 type Promises = Set<Promise<boolean>>;
 
+interface Readable {
+  readonly entries: LogEntry[];
+  readonly damaged: Quarantined[];
+}
+
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 const DATA_FILE = 'data.mdb';
@@ -94,6 +99,8 @@ export class LmdbStorage implements Storage {
   #batch: { readonly number: number; readonly seqs: readonly number[] } | undefined;
   /** Of rooms that were written to lately: the seq of the last entry. Asking LMDB costs as much as writing. */
   readonly #lastSeqs = new Map<string, number>();
+  /** Reads that are under way. */
+  readonly #reading = new Set<Promise<unknown>>();
   /** Compactions and removals read before they write, so they go one after the other. */
   #exclusive: Promise<unknown> = Promise.resolve();
 
@@ -118,16 +125,18 @@ export class LmdbStorage implements Storage {
   ): Promise<LmdbStorage> {
     mkdirSync(folder, { recursive: true });
     const unlock = await lockFolder(folder);
+    let storage: LmdbStorage | undefined;
     try {
       const salvage = await salvageFolder(folder);
-      const storage = new LmdbStorage(folder, unlock);
+      storage = new LmdbStorage(folder, unlock);
       if (salvage !== undefined) onSalvage?.(salvage);
       const left = readJournal(folder, storage.#movedGeneration, journalBytes);
       for (const words of left.damage) onWarning?.(`the journal is not whole: ${words}`);
       await storage.#takeOverJournal(left);
-      storage.#journal = new Journal(folder, left.generation, journalBytes);
+      storage.#journal = new Journal(folder, left, journalBytes, (line) => onWarning?.(line));
       return storage;
     } catch (cause) {
+      if (storage !== undefined) await storage.#root.close();
       await unlock();
       throw cause;
     }
@@ -298,9 +307,14 @@ export class LmdbStorage implements Storage {
     await this.#alone(() => this.#moveAll()).catch((error: Error) => {
       this.#failure = error;
     });
-    await this.#journal.close();
-    await this.#root.close();
-    await this.#unlock();
+    // LMDB does not wait for cursors.
+    await Promise.allSettled(this.#reading);
+    try {
+      await this.#journal.close();
+      await this.#root.close();
+    } finally {
+      await this.#unlock();
+    }
   }
 
   #lastSeq(room: string): number {
@@ -339,7 +353,17 @@ export class LmdbStorage implements Storage {
    * Until the first `await` both are asked; what is moved, committed or compacted
    * afterwards is not seen, or is seen whole.
    */
-  async #read(room: string, above: number) {
+  async #read(room: string, above: number): Promise<Readable> {
+    const reading = this.#readBoth(room, above);
+    this.#reading.add(reading);
+    try {
+      return await reading;
+    } finally {
+      this.#reading.delete(reading);
+    }
+  }
+
+  async #readBoth(room: string, above: number): Promise<Readable> {
     const runs = [...this.#journal.runs(room, above)].map(({ last, records }) => ({
       last,
       records: Buffer.from(records),
@@ -357,7 +381,12 @@ export class LmdbStorage implements Storage {
     };
     for (const { key, value } of this.#range(this.#updates, room, above)) await take(key[1], value);
     for (const { last, records } of runs) await take(last, records);
-    return { entries: ascending(entries), damaged };
+    // Of an entry that is there twice one is enough.
+    const readable = new Set(damaged.length > 0 ? entries.map(({ seq }) => seq) : []);
+    return {
+      entries: ascending(entries),
+      damaged: damaged.filter(({ seq }) => !readable.has(seq)),
+    };
   }
 
   #moveFull(): void {
@@ -382,21 +411,22 @@ export class LmdbStorage implements Storage {
   async #move(): Promise<void> {
     const { full } = this.#journal;
     if (full === undefined) return;
-    await this.#putAll(this.#unmerged(full), full.generation);
+    await this.#putAll(runsOf(full), full.generation, false);
     this.#root.resetReadTxn();
     this.#journal.release();
   }
 
-  /** What of a file no snapshot has. */
-  *#unmerged(file: Full): Iterable<[room: string, runs: Run[]]> {
-    for (const room of file.rooms) {
-      const above = this.#meta(room)?.seq ?? 0;
-      yield [room, file.runs(room).filter(({ last }) => last > above)];
-    }
-  }
-
-  /** In slices, so that no turn of the loop takes long. @param generation what is moved with the last of them */
-  async #putAll(rooms: Iterable<[room: string, runs: Run[]]>, generation: number): Promise<void> {
+  /**
+   * In slices, so that no turn of the loop takes long.
+   *
+   * @param generation what is moved with the last of them
+   * @param isBeside whether what is there under the same keys stays
+   */
+  async #putAll(
+    rooms: Iterable<readonly [room: string, runs: readonly Run[]]>,
+    generation: number,
+    isBeside: boolean,
+  ): Promise<void> {
     let puts: [key: Key, chunk: Buffer][] = [];
     const commit = async (isLast: boolean) => {
       await this.#commit((promises) => {
@@ -407,26 +437,44 @@ export class LmdbStorage implements Storage {
     };
     for (const [room, runs] of rooms) {
       for (const [last, chunk] of chunksOf(runs)) {
-        puts.push([[room, last], chunk]);
+        const there = isBeside ? this.#updates.get([room, last]) : undefined;
+        puts.push([[room, last], there === undefined ? chunk : Buffer.concat([there, chunk])]);
         if (puts.length >= SLICE) await commit(false);
       }
     }
     await commit(true);
   }
 
-  /** What a crash left in the journal. */
+  /**
+   * What a crash left in the journal. A move that it interrupted may have put some of
+   * it under the same keys, together with what is damaged in the journal by now: that
+   * stays, and what is there twice is read once.
+   */
   async #takeOverJournal({ commits, generation }: Left): Promise<void> {
     if (commits.length === 0) return;
-    const rooms = new Map<string, Run[]>();
-    for (const { record, bytes } of commits.flatMap((commit) => [...readRecords(commit)])) {
+    const rooms = new Map<string, { readonly above: number; readonly runs: Run[] }>();
+    for (const { record, bytes } of commits.flatMap((commit) => [...readRecords(commit, false)])) {
       if (record?.kind !== KIND.update) continue;
       const { room, seq } = record;
-      if (seq <= (this.#meta(room)?.seq ?? 0)) continue;
-      const runs = rooms.get(room);
-      if (runs === undefined) rooms.set(room, [{ first: seq, records: bytes }]);
-      else runs.push({ first: seq, records: bytes });
+      let known = rooms.get(room);
+      if (known === undefined) {
+        known = { above: this.#snapshotSeq(room), runs: [] };
+        rooms.set(room, known);
+      }
+      if (seq > known.above) known.runs.push({ first: seq, records: bytes });
     }
-    await this.#putAll(rooms, generation);
+    const found = [...rooms].map(([room, { runs }]) => [room, runs] as const);
+    await this.#putAll(found, generation, true);
+  }
+
+  /** 0 for a room without one, and for one whose description is damaged: then all of its entries are kept. */
+  #snapshotSeq(room: string): number {
+    try {
+      return this.#meta(room)?.seq ?? 0;
+    } catch (error) {
+      if (error instanceof DamagedSnapshot) return 0;
+      throw error;
+    }
   }
 
   get #movedGeneration(): number {
@@ -471,6 +519,11 @@ export class LmdbStorage implements Storage {
     const { commitError } = failed.reason as { commitError?: Promise<never> };
     throw await (commitError ?? Promise.reject(failed.reason)).catch((error: unknown) => error);
   }
+}
+
+/** What a snapshot has taken in has been forgotten there. */
+function* runsOf(file: Full): Iterable<readonly [room: string, runs: readonly Run[]]> {
+  for (const room of file.rooms) yield [room, file.runs(room)];
 }
 
 /**

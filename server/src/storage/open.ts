@@ -1,8 +1,6 @@
 /** A storage adapter from its address. */
 import { LmdbStorage, type Salvage } from './lmdb.js';
 import { MemoryStorage } from './memory.js';
-import { PostgresStorage } from './postgres.js';
-import { RedisStorage } from './redis.js';
 import type { Storage } from './storage.js';
 
 /** What an adapter has to say while it opens and runs. */
@@ -29,12 +27,19 @@ const KINDS: readonly Kind[] = [
   {
     isShared: true,
     form: /^postgres(ql)?:\/\/./,
-    open: (url, { onWarning }) => PostgresStorage.open(url, { onWarning }),
+    // Only who uses a database has its driver in memory.
+    async open(url, { onWarning }) {
+      const { PostgresStorage } = await import('./postgres.js');
+      return await PostgresStorage.open(url, { onWarning });
+    },
   },
   {
     isShared: true,
     form: /^rediss?:\/\/./,
-    open: (url, { onWarning }) => RedisStorage.open(url, { onWarning }),
+    async open(url, { onWarning }) {
+      const { RedisStorage } = await import('./redis.js');
+      return await RedisStorage.open(url, { onWarning });
+    },
   },
   { isShared: false, form: /^memory:/, open: async () => new MemoryStorage() },
 ];

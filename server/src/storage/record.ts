@@ -9,6 +9,7 @@
  */
 import { crc32 } from 'node:zlib';
 import { Reader, uintSize, Writer } from '../update/bytes.js';
+import { UpdateRefused } from '../update/refused.js';
 
 export const MAGIC = Buffer.from('CWR1', 'latin1');
 const HEAD = MAGIC.length + 4;
@@ -100,21 +101,32 @@ export interface Found {
   readonly record: Record | undefined;
 }
 
-/** Records that were written one behind the other. What is damaged between them comes, too. */
-export function* readRecords(bytes: Buffer): Iterable<Found> {
-  let at = 0;
-  while (at < bytes.length) {
+/**
+ * Records that were written one behind the other. What is damaged between them comes, too.
+ *
+ * A damaged record is stepped over by its length. Where that is damaged itself, the
+ * next one can only be looked for; what is found then may be something that a client
+ * put into an entry, made to look like a record.
+ *
+ * @param search whether to look for it; otherwise all behind is damaged
+ */
+export function* readRecords(bytes: Buffer, search: boolean): Iterable<Found> {
+  for (let at = 0; at < bytes.length; ) {
     const whole = recordAt(bytes, at);
-    let end = whole?.bytes.length;
-    if (end === undefined) {
-      let next = at;
-      do next = bytes.indexOf(MAGIC, next + 1);
-      while (next >= 0 && recordAt(bytes, next) === undefined);
-      end = (next < 0 ? bytes.length : next) - at;
-    }
-    yield whole ?? { bytes: bytes.subarray(at, at + end), record: undefined };
-    at += end;
+    const end = whole === undefined ? endOfDamage(bytes, at, search) : at + whole.bytes.length;
+    yield whole ?? { bytes: bytes.subarray(at, end), record: undefined };
+    at = end;
   }
+}
+
+function endOfDamage(bytes: Buffer, at: number, search: boolean): number {
+  const end = at + (recordLength(bytes.subarray(at, at + LONGEST_HEAD)) ?? bytes.length);
+  if (end < bytes.length && bytes.subarray(end, end + MAGIC.length).equals(MAGIC)) return end;
+  if (!search) return bytes.length;
+  let next = at;
+  do next = bytes.indexOf(MAGIC, next + 1);
+  while (next >= 0 && recordAt(bytes, next) === undefined);
+  return next < 0 ? bytes.length : next;
 }
 
 function recordAt(bytes: Buffer, at: number): Found | undefined {
@@ -129,19 +141,28 @@ function recordAt(bytes: Buffer, at: number): Found | undefined {
 export function decodeRecord(bytes: Buffer): Record | undefined {
   if (recordLength(bytes) !== bytes.length) return undefined;
   if (bytes.readUInt32LE(MAGIC.length) !== crc32(bytes.subarray(HEAD))) return undefined;
-  const reader = new Reader(bytes, HEAD);
+  try {
+    return readBody(new Reader(bytes, HEAD));
+  } catch (error) {
+    // The checksum is no secret: what a client made to look like a record may have any body.
+    if (error instanceof UpdateRefused) return undefined;
+    throw error;
+  }
+}
+
+function readBody(reader: Reader): Record | undefined {
   reader.uint();
   const kind = reader.uint() as Kind;
   const room = reader.string();
   const seq = reader.uint();
   const fields: Uint8Array[] = [];
-  for (let i = 0; i < FIELDS[kind]; i++) {
+  for (let i = 0; i < (FIELDS[kind] ?? 0); i++) {
     const length = reader.uint();
     const start = reader.pos;
     reader.skip(length);
-    fields.push(bytes.subarray(start, reader.pos));
+    fields.push(reader.bytes.subarray(start, reader.pos));
   }
-  return { kind, room, seq, fields };
+  return fields.length > 0 && reader.left === 0 ? { kind, room, seq, fields } : undefined;
 }
 
 /**

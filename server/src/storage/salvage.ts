@@ -60,16 +60,21 @@ export function* salvageRecords(file: string): Iterable<Record> {
   try {
     const { size } = fstatSync(descriptor);
     const window = Buffer.alloc(WINDOW + LONGEST_HEAD);
+    /** The end of the last whole record: what looks like one inside it was put there by a client. */
+    let end = 0;
     for (let base = 0; base < size; base += WINDOW) {
       const read = readSync(descriptor, window, 0, window.length, base);
       const part = window.subarray(0, read);
       for (let at = part.indexOf(MAGIC); at >= 0 && at < WINDOW; at = part.indexOf(MAGIC, at + 1)) {
+        if (base + at < end) continue;
         const length = recordLength(part.subarray(at, at + LONGEST_HEAD));
         if (length === undefined || length > size - base - at) continue;
         const bytes = Buffer.alloc(length);
         readSync(descriptor, bytes, 0, length, base + at);
         const record = decodeRecord(bytes);
-        if (record !== undefined) yield record;
+        if (record === undefined) continue;
+        end = base + at + length;
+        yield record;
       }
     }
   } finally {
