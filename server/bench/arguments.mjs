@@ -8,6 +8,8 @@ const HELP = `npm run bench [-- options] ["part of an id or title"]
   --check        only the self-check of the load generator against real clients
   --list         what there is, and how long it takes
   --render       write RESULTS.md and the charts anew from results.json
+  --capacity "rooms=1000 people=3 writers=1 keys=2 movers=0 moves=0"
+                 what such a load asks of a server, by the prices in results.json
   --servers a,b  only these of ws, y-websocket, hocuspocus, cowrite: a trial, as ratios need all
   --seconds n    measure for so long: a trial, not written to the results
   --repeats n    so often: a trial, too
@@ -25,6 +27,7 @@ export function readArguments(argv = process.argv.slice(2)) {
       list: { type: 'boolean', default: false },
       render: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
+      capacity: { type: 'string' },
       servers: { type: 'string' },
       seconds: { type: 'string' },
       repeats: { type: 'string' },

@@ -54,7 +54,11 @@ export function commit() {
 
 /** What is compared with lives in a package of its own, and is installed here and nowhere else. */
 export function installPeers() {
-  if (existsSync(new URL('node_modules/echarts', import.meta.url))) return;
+  const { dependencies } = JSON.parse(
+    readFileSync(new URL('package.json', import.meta.url), 'utf8'),
+  );
+  const isThere = (name) => existsSync(new URL(`node_modules/${name}`, import.meta.url));
+  if (Object.keys(dependencies).every(isThere)) return;
   process.stdout.write('Installing what is compared with…\n');
   execFileSync('npm', ['ci', '--no-audit', '--no-fund'], {
     cwd: FOLDER,

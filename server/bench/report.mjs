@@ -1,6 +1,7 @@
 /** RESULTS.md as text: notes.md, and what can be said of the figures without anybody's help. */
 import { existsSync, readFileSync } from 'node:fs';
-import { spread } from './numbers.mjs';
+import { PRICED } from './capacity.mjs';
+import { digits, spread } from './numbers.mjs';
 import { reasonsOf } from './print.mjs';
 import { GROUPS, SCENARIOS } from './scenarios/index.mjs';
 import { BARE, EVERYONE, LABELS, OURS } from './servers.mjs';
@@ -9,8 +10,11 @@ import { judged, timesBare, valuesOf, worseThanPeers } from './targets.mjs';
 const NOTES = new URL('notes.md', import.meta.url);
 const MARK = '<!-- figures -->';
 
-/** @param charts file and title of each that was drawn, by group */
-export function report(results, charts) {
+/**
+ * @param charts file and title of each that was drawn, by group
+ * @param capacity prices, and what they predict; undefined for none
+ */
+export function report(results, charts, capacity) {
   const notes = existsSync(NOTES) ? readFileSync(NOTES, 'utf8') : `# Results\n\n${MARK}\n`;
   const [before, after = ''] = notes.split(MARK);
   const known = SCENARIOS.filter(({ id }) => results[id] !== undefined);
@@ -28,6 +32,7 @@ export function report(results, charts) {
         charts[group],
       ),
     ),
+    ...prices(capacity),
   ];
   return `${before.trimEnd()}\n\n${figures.join('\n')}\n${after.trim() === '' ? '' : `\n${after.trim()}\n`}`;
 }
@@ -103,6 +108,29 @@ function worse(known, results) {
       : ['Every figure at which y-websocket or Hocuspocus does better than Cowrite:', ...lines]),
     '',
   ];
+}
+
+function prices(capacity) {
+  if (capacity === undefined) return [];
+  const lines = [
+    'What the loads above come to, by least squares ([capacity.mjs](capacity.mjs)):',
+    '',
+    '| | µs of CPU |',
+    '|---|---:|',
+  ];
+  for (const [name, words] of Object.entries(PRICED)) {
+    lines.push(`| ${words} | ${digits(capacity.prices[name] * 1e6)} |`);
+  }
+  lines.push('', '| | measured, of a core | the model says | off by |', '|---|---:|---:|---:|');
+  for (const { title, isCheck, cores, predicted } of capacity.rows) {
+    const cells = [percent(cores), percent(predicted), percent(predicted / cores - 1)];
+    lines.push(`| ${title}${isCheck ? ': **not fitted to**' : ''} | ${cells.join(' | ')} |`);
+  }
+  return [...lines, ''];
+}
+
+function percent(share) {
+  return `${(100 * share).toFixed(1)} %`;
 }
 
 /** @returns a table for each row of scenarios that have the same figures */

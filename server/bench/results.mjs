@@ -1,9 +1,12 @@
 /** Keeps the figures of every run in results.json, and makes RESULTS.md and the charts of it. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { reckoned } from './capacity.mjs';
 import { drawCharts } from './charts.mjs';
 import { commit, machine, versions } from './machine.mjs';
 import { report } from './report.mjs';
+import { SCENARIOS } from './scenarios/index.mjs';
+import { OURS } from './servers.mjs';
 
 /** A scenario's figures take the place of its earlier ones; all others stay. */
 export function merge(folder, { id }, runs) {
@@ -23,10 +26,11 @@ export function merge(folder, { id }, runs) {
 export async function render(folder) {
   const results = readResults(folder);
   const charts = await drawCharts(join(folder, 'charts'), results);
-  writeFileSync(join(folder, 'RESULTS.md'), report(results, charts));
+  const capacity = await reckoned(results, SCENARIOS, OURS);
+  writeFileSync(join(folder, 'RESULTS.md'), report(results, charts, capacity));
 }
 
-function readResults(folder) {
+export function readResults(folder) {
   const file = join(folder, 'results.json');
   return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {};
 }

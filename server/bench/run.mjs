@@ -8,14 +8,17 @@
  * memory.
  */
 import { readArguments } from './arguments.mjs';
+import { coresFor, demand, PRICED, reckoned } from './capacity.mjs';
 import { check } from './check.mjs';
 import { documentOf } from './documents.mjs';
 import { installPeers, maxFiles } from './machine.mjs';
+import { digits } from './numbers.mjs';
 import { printed } from './print.mjs';
 import { quick } from './quick.mjs';
-import { merge, render } from './results.mjs';
+import { merge, readResults, render } from './results.mjs';
 import { SCENARIOS } from './scenarios/index.mjs';
 import { bounded } from './scope.mjs';
+import { OURS } from './servers.mjs';
 
 const options = readArguments();
 const files = maxFiles();
@@ -33,6 +36,7 @@ async function main() {
     await render(options.folder);
     return 0;
   }
+  if (options.capacity !== undefined) return await capacity(options.capacity);
   if (options.quick) return quick({ ...options, files });
   if (options.check || options.only === undefined) {
     if (!(await check(options))) return 1;
@@ -87,6 +91,31 @@ function estimate(scenarios) {
     }
   }
   return sum;
+}
+
+/** @param words such as `rooms=1000 people=3 writers=1 keys=2` */
+async function capacity(words) {
+  const load = Object.fromEntries(
+    words.split(/\s+/).map((word) => {
+      const [name, value] = word.split('=');
+      return [name, Number(value)];
+    }),
+  );
+  const known = await reckoned(readResults(options.folder), SCENARIOS, OURS);
+  if (known === undefined || !(load.rooms > 0 && load.people > 0)) {
+    process.stderr.write(
+      'There are no prices, or no rooms and people: measure "capacity" first.\n',
+    );
+    return 1;
+  }
+  for (const [name, amount] of Object.entries(demand(load))) {
+    const cores = amount * known.prices[name];
+    process.stdout.write(
+      `${digits(amount).padStart(12)}  ${digits(cores)} cores  ${PRICED[name]}\n`,
+    );
+  }
+  process.stdout.write(`${digits(coresFor(load, known.prices)).padStart(12)}  cores in all\n`);
+  return 0;
 }
 
 function list(scenarios) {

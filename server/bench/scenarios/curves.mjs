@@ -32,7 +32,7 @@ const people = PEOPLE.map((x) =>
       x,
       axis: 'people in the room',
       title: 'The same people in larger rooms',
-      shown: ['cpuPerDelivery', 'p99'],
+      shown: ['cpuPerDelivery', 'p99', 'peak'],
     },
   }),
 );

@@ -2,6 +2,7 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { measureFlow } from '../flow.mjs';
+import { loopDelay } from '../loop-delay.mjs';
 import { deviceBytesWritten } from '../machine.mjs';
 import { at } from '../numbers.mjs';
 import { ask, untilQuiet } from '../quiet.mjs';
@@ -17,9 +18,11 @@ const OTHERS = { rooms: 1, people: 2, writers: 1, keys: 100 };
 async function measure(scope, { name, seconds }) {
   const keystrokes = seconds === undefined ? KEYSTROKES : RATE * seconds;
   const compactions = [];
+  const delay = await loopDelay(scope);
   const server = await scope.server({
     name,
-    env: { LOG_LEVEL: 'debug' },
+    flags: delay.flags,
+    env: { LOG_LEVEL: 'debug', ...delay.env },
     onLog({ msg, room, ms }) {
       if (msg === 'compacted' && room === ROOM) compactions.push(ms);
     },
@@ -42,10 +45,12 @@ async function measure(scope, { name, seconds }) {
   await writer.heard();
   const cpu = server.cpuSeconds();
   const written = deviceBytesWritten(server.folder);
+  await delay.since(server);
   const [grown, meanwhile] = await Promise.all([
     writer.ask('start'),
     others('meanwhile', keystrokes / RATE),
   ]);
+  const loop = await delay.since(server);
   if (grown.saved < keystrokes) throw new Error(`${grown.saved} of ${keystrokes} were saved`);
   await untilQuiet(server);
   const figures = {
@@ -59,6 +64,8 @@ async function measure(scope, { name, seconds }) {
     p99Before: before.p99,
     p99: meanwhile.p99,
     worst: meanwhile.worst,
+    loop99: loop.p99,
+    loopWorst: loop.worst,
     peak: server.peakMegabytes(),
     disk: sizeOf(server.folder) / 1e6,
   };
@@ -95,6 +102,8 @@ export default [
       p99Before: { label: 'other room: p99 before', unit: 'ms' },
       p99: { label: 'p99 meanwhile', unit: 'ms' },
       worst: { label: 'worst meanwhile', unit: 'ms' },
+      loop99: { label: 'event loop late, p99', unit: 'ms' },
+      loopWorst: { label: 'worst', unit: 'ms' },
       peak: { label: 'peak RSS', unit: 'MB' },
       updates: { label: 'updates', unit: 'MB', isContext: true },
       document: { label: 'the document in the end', unit: 'MB' },

@@ -1,4 +1,5 @@
 /** All that can be measured, in the order in which it is. */
+import capacity from './capacity.mjs';
 import curves from './curves.mjs';
 import flows from './flows.mjs';
 import growth from './growth.mjs';
@@ -21,6 +22,7 @@ export const GROUPS = {
   saturation: 'Saturation',
   literature: 'Loads from the literature',
   curves: 'How costs grow',
+  capacity: 'What capacity is reckoned from',
 };
 
 /**
@@ -49,4 +51,5 @@ export const SCENARIOS = [
   ...saturation,
   ...literature,
   ...curves,
+  ...capacity,
 ];

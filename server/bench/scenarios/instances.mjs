@@ -82,7 +82,7 @@ const of = (count) => ({
     x: count,
     axis: 'instances',
     title: 'More instances with Redis',
-    shown: ['cpuPerUpdate', 'p99'],
+    shown: ['cpuPerUpdate', 'p99', 'peak'],
     isLogarithmic: false,
   },
   measure: (scope, { seconds = 5 }) => measure(scope, count, seconds),

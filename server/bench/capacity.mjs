@@ -1,0 +1,102 @@
+/**
+ * What a load costs: a linear model of one instance's CPU, its constants found by
+ * least squares from what `scenarios/capacity.mjs` measured. SCALING.md says what
+ * follows from it.
+ */
+import { medianOf } from './targets.mjs';
+
+/** As in server/src/fanout.ts: rooms up to this size are flushed at once, larger ones gather. */
+const SMALL_ROOM = 8;
+const GATHER_PER_PERSON = 0.00055;
+const LONGEST_GATHER = 0.05;
+/** As in server/src/server.ts: commits a second at most, on an own disk. */
+const COMMITS = 40;
+
+/** What is done in a second, and what the model knows the price of. */
+export const PRICED = {
+  typed: 'a keystroke that comes in: read, looked at, put into the log',
+  moved: 'a cursor that comes in',
+  frame: 'a frame that goes out to one person',
+  flush: 'a room’s flush, whoever is in it',
+  commit: 'a commit to the disk',
+  connection: 'a connection, for each second that it is open',
+};
+
+/**
+ * @param load `rooms` of `people`, of whom `writers` type `keys` times a second and
+ *   `movers` move `moves` times a second
+ * @returns how much of each of {@link PRICED} there is in a second
+ */
+export function demand({ rooms, people, writers = 0, keys = 0, movers = 0, moves = 0 }) {
+  const typing = writers * keys;
+  const moving = movers * moves;
+  const events = typing + moving;
+  const gather = people <= SMALL_ROOM ? 0 : Math.min(LONGEST_GATHER, people * GATHER_PER_PERSON);
+  // What comes while a room gathers waits for its end; what comes later leaves at once.
+  const perRoom = events === 0 ? 0 : 1 / (gather + Math.exp(-events * gather) / events);
+  const together = events / (perRoom || 1);
+  const has = (share) => 1 - (1 - share) ** together;
+  const isAlone = gather === 0;
+  const updates = isAlone ? typing * (people - 1) : perRoom * people * has(typing / events);
+  const states = isAlone ? moving * people : perRoom * people * has(moving / events);
+  const typed = rooms * typing;
+  return {
+    typed,
+    moved: rooms * moving,
+    frame: events === 0 ? 0 : rooms * (updates + states),
+    flush: rooms * perRoom,
+    commit: COMMITS * (1 - Math.exp(-typed / COMMITS)),
+    connection: rooms * people,
+  };
+}
+
+/** @returns seconds of CPU a second, which is cores */
+export function coresFor(load, prices) {
+  const amounts = demand(load);
+  return Object.keys(PRICED).reduce((sum, name) => sum + amounts[name] * prices[name], 0);
+}
+
+/**
+ * The prices that fit best, none below zero: what comes out below is left out, and
+ * the rest is fitted again. Each row counts by its share of error, not by its size.
+ *
+ * @param rows loads and the cores that they took
+ * @returns seconds of CPU by name
+ */
+export async function fitted(rows) {
+  const { Matrix, solve } = await import('ml-matrix');
+  let names = Object.keys(PRICED);
+  for (;;) {
+    const amounts = rows.map(({ load, cores }) => names.map((name) => demand(load)[name] / cores));
+    const found = solve(new Matrix(amounts), Matrix.columnVector(rows.map(() => 1)), true)
+      .to1DArray()
+      .map((price, i) => [names[i], price]);
+    const fit = found.filter(([, price]) => price > 0);
+    if (fit.length === found.length) {
+      return Object.fromEntries(
+        Object.keys(PRICED).map((name) => [name, Object.fromEntries(found)[name] ?? 0]),
+      );
+    }
+    names = fit.map(([name]) => name);
+  }
+}
+
+/**
+ * @param results as they are kept in results.json
+ * @param scenarios those with a `load`; of a check the load is predicted, of others it is fitted to
+ * @returns undefined when nothing of it has been measured
+ */
+export async function reckoned(results, scenarios, name) {
+  const rows = scenarios
+    .filter(({ id, load }) => load !== undefined && results[id] !== undefined)
+    .map(({ id, title, load, isCheck }) => {
+      const cores = medianOf(results[id].runs, name, 'share') / 100;
+      return { title, load, isCheck, cores };
+    });
+  if (rows.length === 0) return undefined;
+  const prices = await fitted(rows.filter(({ isCheck }) => !isCheck));
+  return {
+    prices,
+    rows: rows.map((row) => ({ ...row, predicted: coresFor(row.load, prices) })),
+  };
+}
