@@ -8,41 +8,26 @@
  * is read from here. Invariants: a commit is on disk when `append` resolves; a file
  * is written again only once all of it is in the tree, and the tree knows that
  * (its *generation*), so that nothing old is taken for new after a crash.
- *
- * A file: `CWJF`, CRC-32 (little-endian) of the tag, and the *tag*: eight random
- * bytes, the same in both files. Clients choose what is in their entries, so bytes
- * that look like a commit may lie anywhere; only one with the tag is one.
- *
- * A commit in it: `CWJ1`, CRC-32 of all that follows, four bytes of length of the
- * records, six bytes of the file's generation, the tag, and the records (record.ts)
- * of its entries, those of a room together. A commit that was interrupted does not
- * match its checksum, and counts for nothing.
  */
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { type FileHandle, open, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { crc32 } from 'node:zlib';
+import { dirname } from 'node:path';
 import type { Run } from './chunks.js';
+import {
+  COMMIT_HEAD,
+  FILE_HEAD,
+  fileHead,
+  pathOf,
+  sealCommit,
+  TAG_BYTES,
+} from './journal-format.js';
+import type { Left } from './journal-left.js';
 import { KIND, longestRecord, writeRecord } from './record.js';
 import type { Append } from './storage.js';
 
-/** Bytes of a file. Twice as many are kept in memory at most, and read at the start after a crash. */
-export const FILE_BYTES = 4 * 1024 * 1024;
 /** A commit that takes more than this part of a file is a document, not typing: it goes into the tree at once. */
 const LARGEST_PART = 8;
-
-const MAGIC = Buffer.from('CWJ1', 'latin1');
-const CRC_AT = 4;
-const LENGTH_AT = 8;
-const GENERATION_AT = 12;
-const TAG_AT = 18;
-const TAG_BYTES = 8;
-const HEAD = TAG_AT + TAG_BYTES;
-
-const FILE_MAGIC = Buffer.from('CWJF', 'latin1');
-/** What stands at the beginning of a file. */
-const FILE_HEAD = FILE_MAGIC.length + 4 + TAG_BYTES;
 
 /** Its records are a view: copy what has to outlive this turn of the event loop. */
 export interface KeptRun extends Run {
@@ -67,7 +52,7 @@ class JournalFile {
 
   /** Makes it, with all its blocks, where it is not there or is not of this size and tag. */
   static async open(path: string, size: number, tag: Buffer): Promise<JournalFile> {
-    const head = headOf(tag);
+    const head = fileHead(tag);
     const isThere = existsSync(path);
     const handle = await open(path, isThere ? 'r+' : 'w+');
     try {
@@ -102,7 +87,7 @@ class JournalFile {
   /** Nothing is noted before it is on disk: what fails is written over by the next. */
   async append(appends: readonly Append[], seqs: readonly number[]): Promise<void> {
     const { bytes, used } = this;
-    let at = used + HEAD;
+    let at = used + COMMIT_HEAD;
     const runs: number[] = [];
     for (const [i, { room, entries }] of appends.entries()) {
       const from = at;
@@ -112,12 +97,8 @@ class JournalFile {
       }
       runs.push(seqs[i]!, seq - 1, from, at);
     }
-    MAGIC.copy(bytes, used);
-    bytes.writeUInt32LE(at - used - HEAD, used + LENGTH_AT);
-    bytes.writeUIntLE(this.generation, used + GENERATION_AT, 6);
-    this.#tag.copy(bytes, used + TAG_AT);
+    sealCommit(bytes, used, at, { generation: this.generation, tag: this.#tag });
     this.isTouched = true;
-    bytes.writeUInt32LE(crc32(bytes.subarray(used + LENGTH_AT, at)), used + CRC_AT);
     await writeAll(this.#handle, bytes.subarray(used, at), used);
     await this.#handle.datasync();
     this.used = at;
@@ -176,22 +157,6 @@ async function syncFolder(folder: string): Promise<void> {
   } finally {
     await handle.close();
   }
-}
-
-function headOf(tag: Buffer): Buffer {
-  const head = Buffer.alloc(FILE_HEAD);
-  FILE_MAGIC.copy(head);
-  head.writeUInt32LE(crc32(tag), FILE_MAGIC.length);
-  tag.copy(head, FILE_MAGIC.length + 4);
-  return head;
-}
-
-/** @returns undefined when the file has no whole head */
-function tagOf(bytes: Buffer): Buffer | undefined {
-  const tag = bytes.subarray(FILE_MAGIC.length + 4, FILE_HEAD);
-  return tag.length === TAG_BYTES && headOf(tag).equals(bytes.subarray(0, FILE_HEAD))
-    ? tag
-    : undefined;
 }
 
 export class Journal {
@@ -325,13 +290,9 @@ export interface Full {
   runs(room: string): readonly KeptRun[];
 }
 
-function pathOf(folder: string, place: number): string {
-  return join(folder, `journal-${place}`);
-}
-
 /** @returns bytes, at most; no more is looked at once they pass `most` */
 function longestCommit(appends: readonly Append[], seqs: readonly number[], most: number): number {
-  let length = HEAD;
+  let length = COMMIT_HEAD;
   for (const [i, { room, entries }] of appends.entries()) {
     for (const { author, update } of entries) {
       length += longestRecord({ kind: KIND.update, room, seq: seqs[i]! }, [author, update]);
@@ -339,93 +300,4 @@ function longestCommit(appends: readonly Append[], seqs: readonly number[], most
     }
   }
   return length;
-}
-
-/** What a crash left. */
-export interface Left {
-  /** The highest generation that is there, `moved` when there is none above it. */
-  readonly generation: number;
-  /** The tag of the files; undefined where there is none, or none that is whole. */
-  readonly tag: Buffer | undefined;
-  /** Records one behind the other, in the order in which they were committed; damaged stretches between them, too. */
-  readonly commits: readonly Buffer[];
-  /** What was damaged, in words. */
-  readonly damage: readonly string[];
-}
-
-/** @param moved the generation up to which the tree has everything */
-export function readJournal(folder: string, moved: number, fileBytes: number): Left {
-  const files = [0, 1]
-    .map((place) => pathOf(folder, place))
-    .filter((path) => existsSync(path))
-    .map((path) => ({ path, bytes: readFileSync(path) }));
-  const tag = files.map(({ bytes }) => tagOf(bytes)).find((each) => each !== undefined);
-  const read = files
-    .map(({ path, bytes }) => ({ path, ...readFile(bytes, tag, moved, fileBytes) }))
-    .sort((a, b) => a.generation - b.generation);
-  return {
-    generation: read.at(-1)?.generation ?? moved,
-    tag: tag && Buffer.from(tag),
-    commits: read.flatMap(({ commits }) => commits),
-    damage: read.flatMap(({ path, damage }) => damage.map((words) => `${path}: ${words}`)),
-  };
-}
-
-function readFile(bytes: Buffer, tag: Buffer | undefined, moved: number, fileBytes: number) {
-  const commits: Buffer[] = [];
-  const damage: string[] = [];
-  if (bytes.length < fileBytes) damage.push(`it has ${bytes.length} of ${fileBytes} bytes`);
-  if (tagOf(bytes) === undefined) damage.push('its head is damaged');
-  if (tag === undefined) return { generation: moved, commits, damage };
-  let generation: number | undefined;
-  let at = FILE_HEAD;
-  for (;;) {
-    const next = nextCommit(bytes, at, tag, generation, moved);
-    if (next === undefined) break;
-    if (next.at > at) {
-      damage.push(`bytes ${at} to ${next.at} are damaged`);
-      commits.push(bytes.subarray(at + HEAD, next.at));
-    }
-    commits.push(next.records);
-    generation = next.generation;
-    at = next.end;
-  }
-  // Zeros, or what is left of an earlier generation, are what stands behind the last commit.
-  if (isOf(bytes, at, tag, generation, moved)) {
-    damage.push(`the commit at byte ${at} is not whole: it was interrupted, or is damaged`);
-  }
-  return { generation: generation ?? moved, commits, damage };
-}
-
-/** The next whole commit of a generation, of any above `moved` when it is not known yet. */
-function nextCommit(
-  bytes: Buffer,
-  from: number,
-  tag: Buffer,
-  generation: number | undefined,
-  moved: number,
-) {
-  for (let at = from; at >= 0; at = bytes.indexOf(MAGIC, at + 1)) {
-    if (!isOf(bytes, at, tag, generation, moved)) continue;
-    const end = at + HEAD + bytes.readUInt32LE(at + LENGTH_AT);
-    if (end > bytes.length) continue;
-    if (bytes.readUInt32LE(at + CRC_AT) !== crc32(bytes.subarray(at + LENGTH_AT, end))) continue;
-    const records = bytes.subarray(at + HEAD, end);
-    return { at, end, records, generation: bytes.readUIntLE(at + GENERATION_AT, 6) };
-  }
-  return undefined;
-}
-
-function isOf(
-  bytes: Buffer,
-  at: number,
-  tag: Buffer,
-  generation: number | undefined,
-  moved: number,
-): boolean {
-  if (at + HEAD > bytes.length) return false;
-  if (!bytes.subarray(at, at + MAGIC.length).equals(MAGIC)) return false;
-  if (!bytes.subarray(at + TAG_AT, at + HEAD).equals(tag)) return false;
-  const its = bytes.readUIntLE(at + GENERATION_AT, 6);
-  return generation === undefined ? its > moved : its === generation;
 }

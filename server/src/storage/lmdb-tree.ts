@@ -1,0 +1,281 @@
+/**
+ * The LMDB environment of a folder: what of a store is not in the journal any more.
+ *
+ * A commit's promise resolves after the sync: `overlappingSync` stays off, with which
+ * LMDB resolves at the commit and syncs afterwards. Commits run on LMDB's own thread.
+ *
+ * Keys are arrays in `ordered-binary` encoding, `[room, seq]`, in which no room's
+ * keys are a prefix or a neighbour inside another's.
+ *
+ *   updates     [room, last seq] → records(author, update) of entries that follow each other
+ *   rooms       room        → record(meta as JSON, state vector, deletes)
+ *   snapshots   room        → record(update)
+ *   quarantine  [room, seq] → record(meta as JSON, update)
+ *   journal     'moved'     → the generation up to which all of the journal is here, in decimal
+ */
+import { mkdirSync, rmSync } from 'node:fs';
+import { type Database, open, type RootDatabase } from 'lmdb';
+import { chunksOf, type Run } from './chunks.js';
+import { decodeRecord, encodeRecord, KIND, type Record } from './record.js';
+import { salvageRecords } from './salvage.js';
+import {
+  type Compaction,
+  DamagedSnapshot,
+  type Quarantined,
+  type SnapshotMeta,
+} from './storage.js';
+
+const untext = new TextDecoder();
+
+type Key = [room: string, seq: number];
+
+type Promises = Set<Promise<boolean>>;
+
+/** Entries that are moved or removed in one turn of the loop; it takes some milliseconds. */
+const SLICE = 500;
+const MOVED = 'moved';
+
+export class Tree {
+  readonly #root: RootDatabase;
+  readonly #updates: Database<Buffer, Key>;
+  readonly #rooms: Database<Buffer, string>;
+  readonly #snapshots: Database<Buffer, string>;
+  readonly #quarantine: Database<Buffer, Key>;
+  readonly #journal: Database<Buffer, string>;
+
+  constructor(folder: string) {
+    this.#root = open({ path: folder, noSubdir: false, overlappingSync: false, maxDbs: 8 });
+    const options = { encoding: 'binary', cache: false } as const;
+    this.#updates = this.#root.openDB({ name: 'updates', ...options });
+    this.#rooms = this.#root.openDB({ name: 'rooms', ...options });
+    this.#snapshots = this.#root.openDB({ name: 'snapshots', ...options });
+    this.#quarantine = this.#root.openDB({ name: 'quarantine', ...options });
+    this.#journal = this.#root.openDB({ name: 'journal', ...options });
+  }
+
+  /** Makes one of the records of a damaged file, in a folder of its own. @returns how many there were */
+  static async rebuild(folder: string, damaged: string): Promise<number> {
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(folder);
+    const tree = new Tree(folder);
+    const records = await tree.#takeOver(salvageRecords(damaged));
+    await tree.close();
+    return records;
+  }
+
+  /** Writes what was salvaged. Of several snapshots of a room the newest whole one counts. */
+  async #takeOver(records: Iterable<Record>): Promise<number> {
+    const metas = new Map<string, Record>();
+    const snapshots = new Map<string, Record>();
+    let count = 0;
+    let promises: Promise<boolean>[] = [];
+    for (const record of records) {
+      count++;
+      const { kind, room, seq } = record;
+      const value = encodeRecord(record, record.fields);
+      if (kind === KIND.update) promises.push(this.#updates.put([room, seq], value));
+      else if (kind === KIND.quarantine) promises.push(this.#quarantine.put([room, seq], value));
+      else (kind === KIND.room ? metas : snapshots).set(`${seq}\n${room}`, record);
+      if (promises.length >= 1_000) {
+        await Promise.all(promises);
+        promises = [];
+      }
+    }
+    const newest = new Map<string, Record>();
+    for (const [key, meta] of metas) {
+      const isNewer = meta.seq > (newest.get(meta.room)?.seq ?? 0);
+      if (snapshots.has(key) && isNewer) newest.set(meta.room, meta);
+    }
+    for (const [room, meta] of newest) {
+      const snapshot = snapshots.get(`${meta.seq}\n${room}`)!;
+      promises.push(this.#rooms.put(room, encodeRecord(meta, meta.fields)));
+      promises.push(this.#snapshots.put(room, encodeRecord(snapshot, snapshot.fields)));
+    }
+    await Promise.all(promises);
+    return count;
+  }
+
+  /** @throws {DamagedSnapshot} */
+  meta(room: string): SnapshotMeta | undefined {
+    const value = this.#rooms.get(room);
+    if (value === undefined) return undefined;
+    const fields = decodeRecord(value)?.fields;
+    if (fields === undefined) {
+      throw new DamagedSnapshot(`what describes room ${JSON.stringify(room)} is damaged`);
+    }
+    const { seq, size } = JSON.parse(untext.decode(fields[0])) as { seq: number; size: number };
+    return { seq, size, stateVector: fields[1]!, deletes: fields[2]! };
+  }
+
+  /** 0 for a room without one, and for one whose description is damaged: then all of its entries are kept. */
+  snapshotSeq(room: string): number {
+    try {
+      return this.meta(room)?.seq ?? 0;
+    } catch (error) {
+      if (error instanceof DamagedSnapshot) return 0;
+      throw error;
+    }
+  }
+
+  /** @throws {DamagedSnapshot} */
+  snapshot(room: string, seq: number): Uint8Array | undefined {
+    if (this.meta(room)?.seq !== seq) return undefined;
+    const value = this.#snapshots.get(room);
+    const record = value && decodeRecord(value);
+    if (record?.room !== room || record.seq !== seq) {
+      throw new DamagedSnapshot(`the snapshot of room ${JSON.stringify(room)} is damaged`);
+    }
+    return record.fields[0];
+  }
+
+  lastSeq(room: string): number {
+    const newest = this.#updates.getKeys({
+      start: [room, Number.MAX_SAFE_INTEGER],
+      end: [room, 0],
+      reverse: true,
+      limit: 1,
+    });
+    let last = this.meta(room)?.seq ?? 0;
+    for (const [, seq] of newest) last = Math.max(last, seq);
+    return last;
+  }
+
+  /** Chunks with entries behind a seq, as they are when the first is asked for. */
+  *chunks(room: string, above: number): Iterable<[last: number, chunk: Buffer]> {
+    for (const { key, value } of this.#range(this.#updates, room, above)) yield [key[1], value];
+  }
+
+  quarantined(room: string): Quarantined[] {
+    return [...this.#range(this.#quarantine, room, 0)].map(({ key, value }) => {
+      const fields = decodeRecord(value)?.fields;
+      if (fields === undefined) {
+        return { seq: key[1], reason: 'checksum does not match', author: '', update: value };
+      }
+      return { seq: key[1], ...JSON.parse(untext.decode(fields[0])), update: fields[1]! };
+    });
+  }
+
+  /** Entries of many rooms, in one commit. */
+  async put(rooms: Iterable<readonly [room: string, runs: readonly Run[]]>): Promise<void> {
+    await this.#commit((promises) => {
+      for (const [room, runs] of rooms) {
+        for (const [last, chunk] of chunksOf(runs)) {
+          promises.add(this.#updates.put([room, last], chunk));
+        }
+      }
+    });
+  }
+
+  /** The generation up to which all of the journal is here. */
+  get moved(): number {
+    return Number(this.#journal.get(MOVED) ?? 0);
+  }
+
+  /**
+   * What comes out of the journal. In slices, so that no turn of the loop takes long.
+   *
+   * @param generation what is moved with the last of them
+   * @param isBeside whether what is there under the same keys stays
+   */
+  async move(
+    rooms: Iterable<readonly [room: string, runs: readonly Run[]]>,
+    generation: number,
+    isBeside: boolean,
+  ): Promise<void> {
+    let puts: [key: Key, chunk: Buffer][] = [];
+    const commit = async (isLast: boolean) => {
+      await this.#commit((promises) => {
+        for (const [key, chunk] of puts) promises.add(this.#updates.put(key, chunk));
+        if (isLast) promises.add(this.#journal.put(MOVED, Buffer.from(String(generation))));
+      });
+      puts = [];
+    };
+    for (const [room, runs] of rooms) {
+      for (const [last, chunk] of chunksOf(runs)) {
+        const there = isBeside ? this.#updates.get([room, last]) : undefined;
+        puts.push([[room, last], there === undefined ? chunk : Buffer.concat([there, chunk])]);
+        if (puts.length >= SLICE) await commit(false);
+      }
+    }
+    await commit(true);
+  }
+
+  /** Puts a snapshot in the place of the entries up to its seq. */
+  async compact(room: string, { snapshot, quarantined }: Compaction): Promise<void> {
+    const { seq } = snapshot;
+    await this.#commit((promises) => {
+      const meta = { seq, size: snapshot.update.length };
+      const description = [JSON.stringify(meta), snapshot.stateVector, snapshot.deletes];
+      const content = encodeRecord({ kind: KIND.snapshot, room, seq }, [snapshot.update]);
+      promises.add(this.#snapshots.put(room, content));
+      const described = encodeRecord({ kind: KIND.room, room, seq }, description);
+      promises.add(this.#rooms.put(room, described));
+      for (const entry of quarantined) {
+        const about = JSON.stringify({ reason: entry.reason, author: entry.author });
+        const key = { kind: KIND.quarantine, room, seq: entry.seq };
+        const value = encodeRecord(key, [about, entry.update]);
+        promises.add(this.#quarantine.put([room, entry.seq], value));
+      }
+    });
+    await this.#removeUpTo(room, seq);
+  }
+
+  /**
+   * What is in the snapshot. Nobody reads it any more: when this is interrupted, the
+   * next compaction goes on with it.
+   */
+  async #removeUpTo(room: string, seq: number): Promise<void> {
+    for (;;) {
+      const keys = [
+        ...this.#updates.getKeys({ start: [room, 0], end: [room, seq + 1], limit: SLICE }),
+      ];
+      await this.#commit((promises) => {
+        for (const key of keys) promises.add(this.#updates.remove(key));
+      });
+      if (keys.length < SLICE) return;
+    }
+  }
+
+  async remove(room: string): Promise<void> {
+    const updates = [...this.#range(this.#updates, room, 0)];
+    const quarantined = [...this.#range(this.#quarantine, room, 0)];
+    await this.#commit((promises) => {
+      promises.add(this.#rooms.remove(room)).add(this.#snapshots.remove(room));
+      for (const { key } of updates) promises.add(this.#updates.remove(key));
+      for (const { key } of quarantined) promises.add(this.#quarantine.remove(key));
+    });
+  }
+
+  /** What is read from now on is at least as new as the last commit. */
+  refresh(): void {
+    this.#root.resetReadTxn();
+  }
+
+  async close(): Promise<void> {
+    await this.#root.close();
+  }
+
+  #range(database: Database<Buffer, Key>, room: string, above: number) {
+    return database.getRange({
+      start: [room, above + 1],
+      end: [room, Number.MAX_SAFE_INTEGER],
+      snapshot: true,
+    });
+  }
+
+  /**
+   * One transaction of everything that `write` queues. LMDB reports a failed
+   * commit on the promises of its operations, most of which are one and the same,
+   * and on one of its own: all are waited for, so that none is left unhandled, and
+   * the cause is thrown.
+   */
+  async #commit(write: (promises: Promises) => void): Promise<void> {
+    const promises: Promises = new Set();
+    promises.add(this.#root.batch(() => write(promises)));
+    const results = await Promise.allSettled(promises);
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed === undefined) return;
+    const { commitError } = failed.reason as { commitError?: Promise<never> };
+    throw await (commitError ?? Promise.reject(failed.reason)).catch((error: unknown) => error);
+  }
+}
