@@ -9,16 +9,15 @@ import { medianOf } from './targets.mjs';
 const SMALL_ROOM = 8;
 const GATHER_PER_PERSON = 0.00055;
 const LONGEST_GATHER = 0.05;
-/** As in server/src/server.ts: commits a second at most, on an own disk. */
-const COMMITS = 40;
+/** From about so many keystrokes and cursors a second on a server is never at rest; its commits are 40 then. */
+const BUSY = 40;
 
 /** What is done in a second, and what the model knows the price of. */
 export const PRICED = {
   typed: 'a keystroke that comes in: read, looked at, put into the log',
   moved: 'a cursor that comes in',
   frame: 'a frame that goes out to one person',
-  flush: 'a room’s flush, whoever is in it',
-  commit: 'a commit to the disk',
+  awake: 'a second in which it is not at rest: commits, timers, what the garbage collector does',
   connection: 'a connection, for each second that it is open',
 };
 
@@ -40,12 +39,12 @@ export function demand({ rooms, people, writers = 0, keys = 0, movers = 0, moves
   const updates = isAlone ? typing * (people - 1) : perRoom * people * has(typing / events);
   const states = isAlone ? moving * people : perRoom * people * has(moving / events);
   const typed = rooms * typing;
+  const moved = rooms * moving;
   return {
     typed,
-    moved: rooms * moving,
+    moved,
     frame: events === 0 ? 0 : rooms * (updates + states),
-    flush: rooms * perRoom,
-    commit: COMMITS * (1 - Math.exp(-typed / COMMITS)),
+    awake: 1 - Math.exp(-(typed + moved) / BUSY),
     connection: rooms * people,
   };
 }
@@ -83,18 +82,21 @@ export async function fitted(rows) {
 
 /**
  * @param results as they are kept in results.json
- * @param scenarios those with a `load`; of a check the load is predicted, of others it is fitted to
+ * @param scenarios those of `capacity/` give the prices, but for its checks; these and
+ *   whatever else has a load and a target are held against them
  * @returns undefined when nothing of it has been measured
  */
 export async function reckoned(results, scenarios, name) {
   const rows = scenarios
     .filter(({ id, load }) => load !== undefined && results[id] !== undefined)
+    .filter(({ id, targets = [] }) => id.startsWith('capacity/') || targets.length > 0)
     .map(({ id, title, load, isCheck }) => {
       const cores = medianOf(results[id].runs, name, 'share') / 100;
-      return { title, load, isCheck, cores };
+      return { title, load, isCheck: isCheck ?? true, cores };
     });
-  if (rows.length === 0) return undefined;
-  const prices = await fitted(rows.filter(({ isCheck }) => !isCheck));
+  const known = rows.filter(({ isCheck }) => !isCheck);
+  if (known.length === 0) return undefined;
+  const prices = await fitted(known);
   return {
     prices,
     rows: rows.map((row) => ({ ...row, predicted: coresFor(row.load, prices) })),
