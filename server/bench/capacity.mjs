@@ -18,7 +18,6 @@ export const PRICED = {
   moved: 'a cursor that comes in',
   frame: 'a frame that goes out to one person',
   awake: 'a second in which it is not at rest: commits, timers, what the garbage collector does',
-  connection: 'a connection, for each second that it is open',
 };
 
 /**
@@ -45,7 +44,6 @@ export function demand({ rooms, people, writers = 0, keys = 0, movers = 0, moves
     moved,
     frame: events === 0 ? 0 : rooms * (updates + states),
     awake: 1 - Math.exp(-(typed + moved) / BUSY),
-    connection: rooms * people,
   };
 }
 
