@@ -58,7 +58,7 @@ function ratioChart(known, results) {
   if (rows.length === 0) return undefined;
   const drawn = [...rows].reverse();
   return {
-    grid: { left: 300, right: 40, top: 44, bottom: 60 },
+    grid: { left: 340, right: 40, top: 44, bottom: 60 },
     xAxis: { type: 'value' },
     yAxis: {
       type: 'category',
@@ -96,6 +96,7 @@ function* curveCharts(known, results) {
             name: axis,
             nameLocation: 'middle',
             nameGap: 26,
+            minInterval: isLogarithmic ? undefined : 1,
             min: Math.min(...points.map((point) => point.curve.x)),
             max: Math.max(...points.map((point) => point.curve.x)),
           },
