@@ -90,6 +90,8 @@ export async function measureFlow(
   return {
     [main]: (cpu / per) * 1e6,
     share: (100 * cpu) / longest((each) => each.seconds),
+    /** A second. */
+    typed: total((each) => each.sent) / longest((each) => each.seconds),
     p50: longest((each) => each.p50),
     p99: longest((each) => each.p99),
     worst: longest((each) => each.worst),

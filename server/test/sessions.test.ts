@@ -124,8 +124,8 @@ class HeldStorage extends MemoryStorage {
 
 /** The job itself, without a thread. */
 class Inline extends Workers {
-  override async compact(task: CompactTask): Promise<CompactResult> {
-    return compact(task);
+  override async compact(read: () => Promise<CompactTask>): Promise<CompactResult> {
+    return compact(await read());
   }
 }
 

@@ -23,3 +23,28 @@ it('[CMP-10] a compaction of entries that the store has not got all of is not ca
   const { snapshot } = await compactRoom({ ...input, upTo: 3, unusable });
   expect(snapshot.seq).toBe(3);
 });
+
+it('[CMP-14] of rooms that are due at once none reads its log before a thread is free for it', async () => {
+  const events: string[] = [];
+  const storage = new (class extends MemoryStorage {
+    override since(...args: Parameters<MemoryStorage['since']>) {
+      events.push(`read ${args[0]}`);
+      return super.since(...args);
+    }
+    override compact(...args: Parameters<MemoryStorage['compact']>) {
+      events.push(`written ${args[0]}`);
+      return super.compact(...args);
+    }
+  })();
+  const workers = new Workers({ threads: 1, budget: 10_000, heap: 256 });
+  onTestFinished(() => workers.close());
+  const snapshots = new Snapshots({ storage, workers, maxBytes: 1e6 });
+  const entries = [{ update: typed('x'), author: 'ada' }];
+  const rooms = ['a', 'b', 'c'];
+  await storage.append({ number: 1, appends: rooms.map((room) => ({ room, entries })) });
+  const input = { storage, workers, snapshots, base: undefined, upTo: 1, unusable: [] };
+  await Promise.all(rooms.map((room) => compactRoom({ ...input, room })));
+  expect(events).toHaveLength(6);
+  expect(events.indexOf('read b')).toBeGreaterThan(events.indexOf('read a'));
+  expect(events.indexOf('read c')).toBeGreaterThan(events.indexOf('written a'));
+});

@@ -1,6 +1,6 @@
 /** One compaction of one room: read, merge in a worker, check, write. */
 import type { Snapshots } from '../snapshots.js';
-import type { Quarantined, SnapshotMeta, Storage } from '../storage/storage.js';
+import type { LogEntry, Quarantined, SnapshotMeta, Storage } from '../storage/storage.js';
 import type { Workers } from './workers.js';
 
 export interface CompactionInput {
@@ -36,19 +36,13 @@ export class SnapshotReplaced extends Error {
 
 export async function compactRoom(input: CompactionInput): Promise<CompactionOutput> {
   const { storage, workers, snapshots, room, base, upTo, unusable } = input;
-  const snapshot = base && (await snapshots.bytes(room, base));
-  if (base !== undefined && snapshot === undefined) throw new SnapshotReplaced();
-  const bad = new Set(unusable.map(({ seq }) => seq));
-  const behind = await storage.since(room, base?.seq ?? 0);
-  if (behind === undefined) throw new SnapshotReplaced();
-  const entries = behind.filter(({ seq }) => seq <= upTo && !bad.has(seq));
-  let next = 0;
-  for (let seq = (base?.seq ?? 0) + 1; seq <= upTo; seq++) {
-    if (entries[next]?.seq === seq) next++;
-    // A snapshot up to there would take the place of what it does not hold.
-    else if (!bad.has(seq)) throw new Error(`entry ${seq} is not in the store`);
-  }
-  const result = await workers.compact({ snapshot, updates: entries.map(({ update }) => update) });
+  let entries: readonly LogEntry[] = [];
+  const result = await workers.compact(async () => {
+    const snapshot = base && (await snapshots.bytes(room, base));
+    if (base !== undefined && snapshot === undefined) throw new SnapshotReplaced();
+    entries = await entriesOf(input);
+    return { snapshot, updates: entries.map(({ update }) => update) };
+  });
   const poisoned = result.poisoned.map(({ index, reason }) => ({ ...entries[index]!, reason }));
   const { update, stateVector, deletes, isFaithful } = result;
   // A snapshot that reads differently from its log takes its place, but not the log's last copy.
@@ -62,4 +56,25 @@ export async function compactRoom(input: CompactionInput): Promise<CompactionOut
   const meta = { seq: upTo, size: update.length, stateVector, deletes };
   snapshots.put(room, meta, update);
   return { snapshot: meta, poisoned, isFaithful };
+}
+
+/** All of them, or it throws. */
+async function entriesOf({
+  storage,
+  room,
+  base,
+  upTo,
+  unusable,
+}: CompactionInput): Promise<LogEntry[]> {
+  const bad = new Set(unusable.map(({ seq }) => seq));
+  const behind = await storage.since(room, base?.seq ?? 0);
+  if (behind === undefined) throw new SnapshotReplaced();
+  const entries = behind.filter(({ seq }) => seq <= upTo && !bad.has(seq));
+  let next = 0;
+  for (let seq = (base?.seq ?? 0) + 1; seq <= upTo; seq++) {
+    if (entries[next]?.seq === seq) next++;
+    // A snapshot up to there would take the place of what it does not hold.
+    else if (!bad.has(seq)) throw new Error(`entry ${seq} is not in the store`);
+  }
+  return entries;
 }

@@ -56,10 +56,18 @@ export class Workers {
     });
   }
 
-  /** @throws {OverBudget} or whatever the job throws, such as an unreadable snapshot */
-  async compact({ snapshot, updates }: CompactTask): Promise<CompactResult> {
+  /**
+   * @param read called when a thread is free, and not before: many rooms are often due
+   *   at once, and if all read their logs then, the loop would stand still meanwhile
+   * @throws {OverBudget} or whatever the job or `read` throws, such as an unreadable snapshot
+   */
+  async compact(read: () => Promise<CompactTask>): Promise<CompactResult> {
     const result = await this.#run<CompactResult>(
-      { kind: 'compact', snapshot, updates: pack(updates) },
+      'compact',
+      async () => {
+        const { snapshot, updates } = await read();
+        return { kind: 'compact', snapshot, updates: pack(updates) };
+      },
       Number.POSITIVE_INFINITY,
     );
     return result!;
@@ -68,7 +76,7 @@ export class Workers {
   /** @returns undefined when it would have to wait for longer than its answer is worth */
   async diff(task: DiffTask): Promise<Uint8Array | undefined> {
     if (this.#waiting.diff.length >= MAX_WAITING_DIFFS) return undefined;
-    return await this.#run({ kind: 'diff', ...task }, DIFF_PATIENCE_MS);
+    return await this.#run('diff', () => ({ kind: 'diff', ...task }), DIFF_PATIENCE_MS);
   }
 
   /** Kills what runs: its result would be thrown away. */
@@ -76,8 +84,22 @@ export class Workers {
     await this.#pool.destroy();
   }
 
-  async #run<T>(task: Task, patience: number): Promise<T | undefined> {
-    if (!(await this.#takeThread(task.kind, patience))) return undefined;
+  async #run<T>(
+    kind: Task['kind'],
+    read: () => Task | Promise<Task>,
+    patience: number,
+  ): Promise<T | undefined> {
+    if (!(await this.#takeThread(kind, patience))) return undefined;
+    try {
+      return await this.#runNow(await read());
+    } finally {
+      const next = this.#waiting.diff.shift() ?? this.#waiting.compact.shift();
+      if (next === undefined) this.#free++;
+      else next();
+    }
+  }
+
+  async #runNow<T>(task: Task): Promise<T> {
     // The budget is for the work: it starts when the thread does.
     const abort = new AbortController();
     const timer = setTimeout(() => abort.abort(), this.#options.budget);
@@ -88,9 +110,6 @@ export class Workers {
       throw new OverBudget(`a ${task.kind} took longer than ${this.#options.budget} ms`);
     } finally {
       clearTimeout(timer);
-      const next = this.#waiting.diff.shift() ?? this.#waiting.compact.shift();
-      if (next === undefined) this.#free++;
-      else next();
     }
   }
 
