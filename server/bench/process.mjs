@@ -8,7 +8,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 /** Kernel clock ticks a second, as /proc counts CPU time; 100 on every Linux that Node runs on. */
-const TICKS = 100;
+export const TICKS = 100;
 
 const path = (file) => fileURLToPath(new URL(file, import.meta.url));
 
