@@ -22,6 +22,7 @@ COPY --from=build /app/client/package.json client/
 COPY --from=build /app/client/dist client/dist
 COPY --from=build /app/client/demo/dist client/demo/dist
 COPY --from=build /app/server/package.json server/
+COPY --from=build /app/server/bin server/bin
 COPY --from=build /app/server/dist server/dist
 RUN mkdir /data && chown node:node /data
 USER node

@@ -1,49 +1,8 @@
 /** The client with another editor: CodeMirror through y-codemirror.next, unchanged. */
-import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright';
-import { build } from 'vite';
 import { expect, test } from 'vitest';
-import { eventually, openBrowser, Server, temporaryFolder } from './fixtures.js';
-
-const SOURCE = fileURLToPath(new URL('./codemirror', import.meta.url));
-
-/** @returns the folder of the built page. */
-async function buildPage(): Promise<string> {
-  const outDir = temporaryFolder();
-  await build({
-    root: SOURCE,
-    configFile: false,
-    logLevel: 'error',
-    // Yjs compares constructors, so there must be one copy of it.
-    resolve: { dedupe: ['yjs', 'y-protocols', 'lib0', '@codemirror/state', '@codemirror/view'] },
-    build: {
-      outDir,
-      emptyOutDir: true,
-      minify: false,
-      target: 'es2022',
-      chunkSizeWarningLimit: 4096,
-    },
-  });
-  return outDir;
-}
-
-async function open(server: Server, name: string): Promise<Page> {
-  const page = await (await openBrowser()).newPage();
-  await page.goto(`${server.url}/?name=${name}`);
-  await page.locator('.cm-content').click();
-  return page;
-}
-
-/** The lines as they are shown, without others' carets. */
-function linesOf(page: Page): Promise<string[]> {
-  return page.locator('.cm-line').evaluateAll((lines) =>
-    lines.map((line) => {
-      const copy = line.cloneNode(true) as Element;
-      for (const caret of copy.querySelectorAll('.cm-ySelectionCaret')) caret.remove();
-      return copy.textContent ?? '';
-    }),
-  );
-}
+import { buildPage, linesOf, openPage } from './codemirror-page.js';
+import { eventually, Server } from './fixtures.js';
 
 /** CodeMirror, too, hears of a moved caret a moment later; this looks where it is after that. */
 async function moveTo(page: Page, place: 'start' | 'end'): Promise<void> {
@@ -69,8 +28,8 @@ const caretNames = (page: Page) => page.locator('.cm-ySelectionInfo').allTextCon
 
 test('[E2E-12] two tabs with CodeMirror converge, see each other’s carets, and outlive the server', async () => {
   const server = await Server.start(await buildPage());
-  const ada = await open(server, 'Ada');
-  const grace = await open(server, 'Grace');
+  const ada = await openPage(server, 'Ada');
+  const grace = await openPage(server, 'Grace');
   await ada.keyboard.type('const a = 1;\n');
   await eventually(() => linesOf(grace)).toEqual(['const a = 1;', '']);
   await eventually(() => caretNames(grace)).toEqual(['Ada']);

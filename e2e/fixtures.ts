@@ -218,6 +218,8 @@ export interface TabOptions {
   /** What the person is called in this tab. */
   readonly name?: string;
   readonly room?: string;
+  /** What the link brings along. */
+  readonly token?: string;
   /** Another tab's browser; without it the tab gets one of its own. */
   readonly browser?: BrowserContext;
   /** Called before the address is opened. */
@@ -243,11 +245,12 @@ export class Tab {
   /** Resolves once the document is there. */
   static async open(
     server: { readonly url: string },
-    { name = 'Ada', room = 'minutes', browser, prepare }: TabOptions = {},
+    { name = 'Ada', room = 'minutes', token, browser, prepare }: TabOptions = {},
   ): Promise<Tab> {
     const page = await (browser ?? (await openBrowser())).newPage();
     await prepare?.(page);
-    await page.goto(`${server.url}/d/${room}?name=${encodeURIComponent(name)}`);
+    const fragment = token === undefined ? '' : `#token=${token}`;
+    await page.goto(`${server.url}/d/${room}?name=${encodeURIComponent(name)}${fragment}`);
     const tab = new Tab(page, name);
     await tab.editor.waitFor();
     return tab;

@@ -8,7 +8,8 @@
  *                                 │      ▼              ▼                   ▼
  *                                 └── retrying ◀────────┴───────────────────┘
  *
- *        lost with a final code:  connecting, syncing, online ──▶ closed ── connect ──▶ connecting
+ *        lost with a final code, and not curable:
+ *                                 connecting, syncing, online ──▶ closed ── connect ──▶ connecting
  *        disconnect:              all but closed and destroyed ─▶ offline
  *        destroy:                 all ──▶ destroyed, for good
  *
@@ -65,8 +66,8 @@ export type ConnectionEvent =
   | { readonly type: 'frame' }
   /** The server's first step 2 has been applied. */
   | { readonly type: 'synced' }
-  /** The socket is gone. */
-  | ({ readonly type: 'lost' } & CloseReason)
+  /** The socket is gone. `isCurable`: what was wrong may be better at the next attempt, whatever the code says. */
+  | ({ readonly type: 'lost'; readonly isCurable?: boolean } & CloseReason)
   /** The socket is there and of no use, for instance because it sent nonsense. */
   | { readonly type: 'broken'; readonly reason: string }
   | { readonly type: 'due' }
@@ -128,8 +129,12 @@ function giveUp(attempt: number, reason: string, chance: Chance): Step {
   return retry(attempt, chance, [{ type: 'close', code: GAVE_UP, reason }]);
 }
 
-function afterLoss(attempt: number, { code, reason }: CloseReason, chance: Chance): Step {
-  if (isFinal(code)) return stay({ kind: 'closed', code, reason });
+function afterLoss(
+  attempt: number,
+  { code, reason, isCurable = false }: Event<'lost'>,
+  chance: Chance,
+): Step {
+  if (isFinal(code) && !isCurable) return stay({ kind: 'closed', code, reason });
   return retry(attempt, chance, [], code);
 }
 

@@ -5,6 +5,8 @@
  * here, when the provider is made, and not by a socket that fails later.
  */
 
+import { TOKEN_SUBPROTOCOL } from './protocol/index.js';
+
 export type Params = Readonly<Record<string, string>>;
 
 const SOCKET_SCHEMES: ReadonlyMap<string, string> = new Map([
@@ -57,10 +59,19 @@ export function checkRoom(room: string): void {
   }
 }
 
+/** How a token is offered: browsers can set no header, and addresses end up in logs. Without one, not at all. */
+export function tokenProtocols(token: string): readonly string[] {
+  return token === '' ? [] : [TOKEN_SUBPROTOCOL + token];
+}
+
 /** @throws {TypeError} when one of them cannot be sent. */
 export function checkProtocols(protocols: readonly string[]): void {
   for (const protocol of protocols) {
     if (!TOKEN.test(protocol)) {
+      // A token is told to nobody, also not to whoever reads the errors of a page.
+      if (protocol.startsWith(TOKEN_SUBPROTOCOL)) {
+        throw new TypeError('the token has a character that no subprotocol can have');
+      }
       throw new TypeError(`"${protocol}" cannot be a subprotocol: it has a character not allowed`);
     }
   }

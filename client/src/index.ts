@@ -7,6 +7,7 @@ export type {
   CowriteStatus,
   StatusChange,
 } from './options.js';
-export { CLOSE, type RejectReason } from './protocol/index.js';
+export { type Access, CLOSE, type RejectReason } from './protocol/index.js';
 export { CowriteProvider } from './provider.js';
 export type { SocketConstructor, SocketLike } from './socket.js';
+export type { TokenSource } from './token.js';

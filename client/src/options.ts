@@ -8,9 +8,10 @@ import type { Awareness } from 'y-protocols/awareness';
 import type * as Y from 'yjs';
 import { type Clock, systemClock } from './clock.js';
 import type { CloseReason } from './connection.js';
-import { checkProtocols, checkRoom, type Params, resolveUrl } from './endpoint.js';
-import { COWRITE_SUBPROTOCOL, type RejectReason } from './protocol/index.js';
+import { checkProtocols, checkRoom, type Params, resolveUrl, tokenProtocols } from './endpoint.js';
+import { type Access, COWRITE_SUBPROTOCOL, type RejectReason } from './protocol/index.js';
 import type { SocketConstructor } from './socket.js';
+import type { TokenSource } from './token.js';
 
 /**
  * - `offline`: not connected and not trying, until `connect()`.
@@ -39,6 +40,8 @@ export interface CowriteProviderEvents {
   unsaved: boolean;
   /** Every local change is on disk. */
   saved: { readonly at: Date };
+  /** What this client may do in the room has changed. */
+  access: Access;
   /** The server refused a change; it stays in the local document, unsaved. */
   rejected: { readonly reason: RejectReason };
   /** The server closed the connection for good; not sent for `destroy()`. */
@@ -58,6 +61,12 @@ export interface CowriteProviderOptions {
   readonly awareness?: Awareness;
   /** Whether to connect at once; true if left out. */
   readonly connect?: boolean;
+  /**
+   * Who this is, for a server that asks. A function is called before each attempt to
+   * connect; where it returns a JSON Web Token, also some time before that ends, and the
+   * session goes on with the new one. It never stands in an address.
+   */
+  readonly token?: TokenSource;
   /** Subprotocols offered besides `cowrite.v1`; a function is called before each attempt. */
   readonly protocols?: readonly string[] | (() => readonly string[]);
   /** The address's query; a function is called before each attempt, so that it can hold a fresh token. */
@@ -75,6 +84,7 @@ export interface CowriteProviderOptions {
 export interface Settings {
   readonly url: string;
   readonly room: string;
+  readonly token: TokenSource;
   readonly protocols: () => readonly string[];
   readonly params: () => Params;
   readonly WebSocket: SocketConstructor;
@@ -85,7 +95,7 @@ export interface Settings {
 
 /** @throws {TypeError} when an option cannot work. @throws {RangeError} when the interval is out of range. */
 export function settingsOf(options: CowriteProviderOptions): Settings {
-  const { room, protocols = [], params = {}, awarenessInterval = 50 } = options;
+  const { room, token = '', protocols = [], params = {}, awarenessInterval = 50 } = options;
   const WebSocket = options.WebSocket ?? globalThis.WebSocket;
   if (typeof options.url !== 'string') throw new TypeError('url is not a string');
   if (typeof room !== 'string') throw new TypeError('room is not a string');
@@ -95,11 +105,16 @@ export function settingsOf(options: CowriteProviderOptions): Settings {
   if (!(awarenessInterval >= 0 && awarenessInterval <= 10_000)) {
     throw new RangeError('awarenessInterval is not between 0 and 10,000 milliseconds');
   }
+  if (typeof token !== 'string' && typeof token !== 'function') {
+    throw new TypeError('token is neither a string nor a function');
+  }
   checkRoom(room);
+  if (typeof token === 'string') checkProtocols(tokenProtocols(token));
   if (typeof protocols !== 'function') checkProtocols([COWRITE_SUBPROTOCOL, ...protocols]);
   return {
     url: resolveUrl(options.url),
     room,
+    token,
     protocols: typeof protocols === 'function' ? protocols : () => protocols,
     params: typeof params === 'function' ? params : () => params,
     WebSocket,

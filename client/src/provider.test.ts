@@ -706,3 +706,121 @@ describe('[CLI-5] whatever happens, in whatever order', () => {
     );
   });
 });
+
+describe('[CLI-13] a token', () => {
+  const answered = () => new Promise((resolve) => setImmediate(resolve));
+
+  test('is offered as a subprotocol, never in the address', () => {
+    const { network } = setUp({ token: 'a.b.c', protocols: ['x'] });
+    expect(network.last.protocols).toEqual(['cowrite.v1', 'cowrite.token.a.b.c', 'x']);
+    expect(network.last.url).toBe('ws://host/ws/room');
+  });
+
+  test('none is offered while there is none', () => {
+    expect(setUp({ token: '' }).network.last.protocols).toEqual(['cowrite.v1']);
+  });
+
+  test('one that cannot be sent is refused at once, and not quoted', () => {
+    expect(() => setUp({ token: 'se cret' })).toThrow(/^the token has a character/);
+    expect(() => setUp({ token: 7 as never })).toThrow('token is neither a string nor a function');
+  });
+
+  test('of a function is a new one for each attempt, also after 4401', async () => {
+    let asked = 0;
+    const { clock, network, provider } = setUp({ token: async () => `t${++asked}` });
+    await answered();
+    expect(network.last.protocols).toEqual(['cowrite.v1', 'cowrite.token.t1']);
+    sync(network.last);
+    network.last.drop(4401, 'the token has expired');
+    expect(provider.status).toBe('retrying');
+    clock.advance(1_000);
+    await answered();
+    expect(network.last.protocols).toEqual(['cowrite.v1', 'cowrite.token.t2']);
+    sync(network.last);
+    expect(provider.status).toBe('online');
+    network.last.drop(4403, 'no');
+    expect(provider.status).toBe('closed');
+  });
+
+  test('that is a text ends with 4401', () => {
+    const { network, provider } = setUp({ token: 'a' });
+    sync(network.last);
+    network.last.drop(4401, 'the token has expired');
+    expect(provider.closeReason).toEqual({ code: 4401, reason: 'the token has expired' });
+  });
+
+  test('that cannot be had is an error and another attempt', async () => {
+    let asked = 0;
+    const { clock, network, provider } = setUp({
+      token: () => {
+        if (++asked === 1) throw new Error('signed out');
+        return 't';
+      },
+    });
+    const errors: string[] = [];
+    provider.on('connection-error', ({ error }) => errors.push(error.message));
+    await answered();
+    expect(errors).toEqual(['there is no token']);
+    expect(provider.status).toBe('retrying');
+    clock.advance(1_000);
+    await answered();
+    expect(network.last.protocols).toEqual(['cowrite.v1', 'cowrite.token.t']);
+  });
+
+  test('that comes too late opens no second socket', async () => {
+    const answers: ((token: string) => void)[] = [];
+    const { network, provider } = setUp({
+      token: () => new Promise((resolve) => answers.push(resolve)),
+    });
+    provider.disconnect();
+    provider.connect();
+    answers[1]!('second');
+    answers[0]!('first');
+    await answered();
+    expect(network.sockets.map(({ protocols }) => protocols[1])).toEqual(['cowrite.token.second']);
+    provider.destroy();
+    answers[0]!('again');
+    await answered();
+    expect(network.sockets).toHaveLength(1);
+  });
+
+  test('is renewed on the socket before it ends', async () => {
+    const at = (exp: number) => `x.${btoa(JSON.stringify({ exp }))}.x`.replaceAll('=', '');
+    let asked = 0;
+    const now = new ManualClock().date().getTime() / 1000;
+    const { clock, network } = setUp({ token: () => at(now + 10 * ++asked) });
+    await answered();
+    sync(network.last);
+    clock.advance(5_000);
+    await answered();
+    expect(network.last.sent.at(-1)).toEqual({ type: 'token', token: at(now + 20) });
+    expect(network.sockets).toHaveLength(1);
+  });
+});
+
+describe('[CLI-14] access', () => {
+  test('is write until the server says otherwise, and stays so over a reconnect', () => {
+    const { clock, network, provider } = setUp();
+    const heard: string[] = [];
+    provider.on('access', (access) => heard.push(access));
+    const joinAsReader = () => {
+      network.last.accept();
+      network.last.say({ type: 'step1', stateVector: EMPTY });
+      network.last.say({ type: 'access', access: 'read' });
+      network.last.say({ type: 'step2', update: NOTHING });
+    };
+    joinAsReader();
+    expect(provider.access).toBe('read');
+    network.last.drop();
+    clock.advance(1_000);
+    joinAsReader();
+    expect(heard).toEqual(['read']);
+    network.last.say({ type: 'access', access: 'write' });
+    expect(heard).toEqual(['read', 'write']);
+    network.last.say({ type: 'access', access: 'read' });
+    network.last.drop();
+    clock.advance(1_000);
+    sync(network.last);
+    expect(provider.access).toBe('write');
+  });
+});

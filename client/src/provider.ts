@@ -16,7 +16,7 @@ import type { Clock } from './clock.js';
 import * as connection from './connection.js';
 import { applyReceived, hasContent } from './document.js';
 import { Emitter } from './emitter.js';
-import { roomAddress } from './endpoint.js';
+import { checkProtocols, roomAddress, tokenProtocols } from './endpoint.js';
 import {
   type CowriteProviderEvents,
   type CowriteProviderOptions,
@@ -27,6 +27,8 @@ import {
 import { listenToPage } from './page.js';
 import { Presence } from './presence.js';
 import {
+  type Access,
+  CLOSE,
   COWRITE_SUBPROTOCOL,
   decodeMessage,
   encodeMessage,
@@ -35,6 +37,7 @@ import {
   type RejectReason,
 } from './protocol/index.js';
 import { Socket } from './socket.js';
+import { Token } from './token.js';
 import { shielded } from './uncaught.js';
 import * as unsaved from './unsaved.js';
 
@@ -50,12 +53,16 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
   readonly #clock: Clock;
   readonly #socket: Socket;
   readonly #presence: Presence;
+  readonly #token: Token;
   readonly #alarm: Alarm;
   readonly #stopListening: () => void;
   #state: connection.ConnectionState = connection.OFFLINE;
   #unsaved: unsaved.Unsaved;
   #lastSavedAt: Date | null = null;
   #nextRetryAt: Date | null = null;
+  #access: Access = 'write';
+  /** Whether this socket's server has said something of it. */
+  #isAccessTold = false;
 
   /** @throws {TypeError} when an option cannot work; see {@link CowriteProviderOptions}. */
   constructor(options: CowriteProviderOptions) {
@@ -73,7 +80,14 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
       opened: (protocol) => this.#onOpened(protocol),
       frame: (frame) => this.#onFrame(frame),
       failed: (error) => this.emit('connection-error', { error }),
-      closed: (code, reason) => this.#dispatch({ type: 'lost', code, reason }),
+      closed: (code, reason) => {
+        const isCurable = code === CLOSE.unauthenticated && this.#token.canRenew;
+        this.#dispatch({ type: 'lost', code, reason, isCurable });
+      },
+    });
+    this.#token = new Token(this.#settings.token, this.#clock, {
+      renewed: (token) => this.#send({ type: 'token', token }),
+      failed: (error) => this.emit('connection-error', { error }),
     });
     this.#alarm = new Alarm(this.#clock, () => this.#dispatch({ type: 'due' }));
     this.doc.on('update', this.#onDocUpdate);
@@ -113,6 +127,14 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
   /** Why the server refused a local change on the last connection; null if it did not. */
   get refused(): RejectReason | null {
     return this.#unsaved.refused;
+  }
+
+  /**
+   * Whether this client may change the document, as far as the server has said; `write`
+   * before it has. A server that does not speak `cowrite.v1` never says.
+   */
+  get access(): Access {
+    return this.#access;
   }
 
   /** When {@link unsaved} last turned false. */
@@ -193,6 +215,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
       this.#alarm.set(connection.deadlineOf(state));
       if (before.kind !== state.kind) this.#announce(before, state, chance.now);
       for (const effect of effects) this.#perform(effect);
+      if (connection.isOpen(before) && !connection.isOpen(state)) this.#token.stop();
       if (connection.isOpen(before) && !connection.isOpen(state)) this.#presence.lost(this);
     });
   }
@@ -237,15 +260,36 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
   }
 
   #open(): void {
+    const token = this.#token.show();
+    if (typeof token === 'string') {
+      this.#openWith(token);
+      return;
+    }
+    const attempt = this.#state;
+    // The application may take so long that another attempt is under way, or none.
+    token.then(
+      (shown) => this.#state === attempt && this.#openWith(shown),
+      (cause: unknown) => {
+        if (this.#state === attempt) this.#notOpened(new Error('there is no token', { cause }));
+      },
+    );
+  }
+
+  #openWith(token: string): void {
     const { params, protocols } = this.#settings;
     try {
       const address = roomAddress(this.url, this.room, params());
-      this.#socket.open(address, [COWRITE_SUBPROTOCOL, ...protocols()]);
+      const offered = [COWRITE_SUBPROTOCOL, ...tokenProtocols(token), ...protocols()];
+      checkProtocols(offered);
+      this.#socket.open(address, offered);
     } catch (cause) {
-      const error = new Error('no socket could be opened', { cause });
-      this.emit('connection-error', { error });
-      this.#dispatch({ type: 'lost', code: 1006, reason: error.message });
+      this.#notOpened(new Error('no socket could be opened', { cause }));
     }
+  }
+
+  #notOpened(error: Error): void {
+    this.emit('connection-error', { error });
+    this.#dispatch({ type: 'lost', code: 1006, reason: error.message });
   }
 
   #send(message: Message): boolean {
@@ -271,8 +315,12 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
   }
 
   #onOpened(protocol: string): void {
-    this.#track(unsaved.opened(this.#unsaved, protocol === COWRITE_SUBPROTOCOL));
+    this.#isAccessTold = false;
+    const isCowrite = protocol === COWRITE_SUBPROTOCOL;
+    this.#track(unsaved.opened(this.#unsaved, isCowrite));
     this.#dispatch({ type: 'opened' });
+    // Another server would not know what to make of a new token.
+    if (isCowrite) this.#token.start();
   }
 
   #onFrame(frame: Uint8Array | null): void {
@@ -296,6 +344,8 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
         break;
       }
       case 'step2':
+        // Who may only read is told so before.
+        if (!this.#isAccessTold) this.#setAccess('write');
         applyReceived(this.doc, message.update, this);
         this.#dispatch({ type: 'synced' });
         break;
@@ -320,7 +370,19 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
         this.#track(unsaved.reportedRejected(this.#unsaved, message.count, message.reason));
         this.emit('rejected', { reason: message.reason });
         break;
+      case 'access':
+        this.#setAccess(message.access);
+        break;
+      case 'token':
+        throw new MalformedMessage('a server does not send token');
     }
+  }
+
+  #setAccess(access: Access): void {
+    this.#isAccessTold = true;
+    if (access === this.#access) return;
+    this.#access = access;
+    this.emit('access', access);
   }
 
   /** A local transaction counts as local even if the application gives this provider as its origin. */

@@ -8,8 +8,14 @@ import * as Y from 'yjs';
 
 const doc = new Y.Doc();
 const text = doc.getText('codemirror');
-const provider = new CowriteProvider({ url: '/ws', room: 'code', doc });
-const name = new URLSearchParams(location.search).get('name');
+const query = new URLSearchParams(location.search);
+const [name, tokens] = ['name', 'tokens'].map((key) => query.get(key));
+const provider = new CowriteProvider({
+  url: '/ws',
+  room: 'code',
+  doc,
+  token: tokens ? async () => await (await fetch(tokens)).text() : '',
+});
 provider.awareness.setLocalStateField('user', { name, color: '#0a7a70' });
 await provider.whenSynced();
 new EditorView({

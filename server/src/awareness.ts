@@ -4,10 +4,12 @@
  * Invariants: a client id belongs to the session that introduced it, or to the
  * instance that says so, until that leaves; foreign and unchanged entries are dropped in silence, because
  * y-websocket clients send back what they were sent; a state is relayed as the
- * bytes it came in, once they are known to be JSON.
+ * bytes it came in, once they are known to be JSON, or anew with the user that the
+ * owner is known to be.
  *
  * Format: y-protocols `awareness.js`: count, then (client id, clock, JSON).
  */
+import { bindUser, type User } from './auth/identity.js';
 import { Reader, uintSize, Writer } from './update/bytes.js';
 import { UpdateRefused } from './update/refused.js';
 import { checkJsonNesting, MAX_CLOCK } from './update/struct.js';
@@ -112,9 +114,10 @@ export class Awareness<Owner extends object> {
   /**
    * Takes over what the owner may say.
    *
+   * @param user who the owner is, where that is known: their states cannot say otherwise
    * @returns the states that are newer than known, of client ids that belong to somebody else
    */
-  apply(owner: Owner, entries: readonly AwarenessEntry[]): AwarenessEntry[] {
+  apply(owner: Owner, entries: readonly AwarenessEntry[], user?: User): AwarenessEntry[] {
     const foreign: AwarenessEntry[] = [];
     for (const entry of entries) {
       const known = this.#lists?.clients.get(entry.client);
@@ -122,13 +125,18 @@ export class Awareness<Owner extends object> {
         const isNewer = entry.clock > known.clock && !isNull(entry.state);
         if (isNewer && entry.state.length <= this.#limits.maxStateBytes) foreign.push(entry);
       } else {
-        this.#applyOwn(owner, entry, known);
+        this.#applyOwn(owner, entry, known, user);
       }
     }
     return foreign;
   }
 
-  #applyOwn(owner: Owner, entry: AwarenessEntry, known: Known<Owner> | undefined): void {
+  #applyOwn(
+    owner: Owner,
+    entry: AwarenessEntry,
+    known: Known<Owner> | undefined,
+    user: User | undefined,
+  ): void {
     const { client, clock } = entry;
     if (isNull(entry.state)) {
       if (known === undefined || clock < known.clock) return;
@@ -138,8 +146,9 @@ export class Awareness<Owner extends object> {
     }
     if (clock > MAX_CLOCK || (known !== undefined && clock <= known.clock)) return;
     if (known === undefined && !this.#mayIntroduce(this.heldBy(owner), entry)) return;
-    if (!this.#isFit(entry.state)) return;
-    this.#set(owner, entry);
+    const state = this.#fit(entry.state, user);
+    if (state === undefined) return;
+    this.#set(owner, { client, clock, state });
     this.#noteHere(client);
   }
 
@@ -213,16 +222,18 @@ export class Awareness<Owner extends object> {
     }
   }
 
-  #isFit(state: Uint8Array): boolean {
-    if (state.length === 0 || state.length > this.#limits.maxStateBytes) return false;
+  /** @returns what others may be sent; undefined when that is nothing */
+  #fit(state: Uint8Array, user: User | undefined): Uint8Array | undefined {
+    if (state.length === 0 || state.length > this.#limits.maxStateBytes) return undefined;
     try {
       const text = decoder.decode(state);
       checkJsonNesting(text);
-      JSON.parse(text);
-      return true;
+      const parsed: unknown = JSON.parse(text);
+      // Also where the user is right already: of two members with one name readers may take either.
+      return user === undefined ? state : Buffer.from(JSON.stringify(bindUser(parsed, user)));
     } catch {
       // Every receiver would throw as this did.
-      return false;
+      return undefined;
     }
   }
 

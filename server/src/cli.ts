@@ -1,15 +1,21 @@
-#!/usr/bin/env node
-/** The command: settings from the environment, one line when ready, a clean end on SIGINT and SIGTERM. */
+/** The command: settings from the environment, one line when ready, a clean end on SIGINT and SIGTERM. `cowrite token` makes a token instead. */
 import { pino } from 'pino';
 import { ConfigError, readConfig } from './config.js';
 import { createServer } from './server.js';
 import { StorageInUse } from './storage/lock.js';
 import { StorageUnavailable } from './storage/open.js';
+import { makeToken, UsageError } from './token-command.js';
 
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
 
-async function main(): Promise<void> {
+async function main([command, ...rest]: readonly string[]): Promise<void> {
+  if (command === undefined) return await serve();
+  if (command !== 'token') throw new UsageError(`there is no command ${command}, only token`);
+  process.stdout.write(`${await makeToken(rest, readConfig())}\n`);
+}
+
+async function serve(): Promise<void> {
   const config = readConfig();
   // stderr, so that stdout has the ready line alone.
   const logger = pino({ level: config.logLevel }, pino.destination(2));
@@ -18,6 +24,9 @@ async function main(): Promise<void> {
     host: config.host,
     storage: config.storageUrl,
     ...(config.redisUrl !== undefined && { redis: config.redisUrl }),
+    ...(config.auth !== undefined && { auth: config.auth }),
+    allowedOrigins: config.allowedOrigins,
+    areReadersPresent: config.areReadersPresent,
     logger,
     ...(config.staticDir !== undefined && { staticDir: config.staticDir }),
   });
@@ -34,11 +43,17 @@ async function main(): Promise<void> {
   process.on('SIGINT', stop);
   process.on('SIGTERM', stop);
   process.stdout.write(`Cowrite is ready: ${server.url}\n`);
+  if (config.auth === undefined) {
+    logger.info('nobody is asked who they are, so only this machine can connect');
+  } else if (config.auth === 'none') {
+    logger.warn('AUTH=none: whoever can reach this server can read and change every document');
+  }
 }
 
 /** What the person at the terminal can mend, as one line; everything else with its stack. */
 function explain(error: unknown): { line: string; code: number } {
-  if (error instanceof ConfigError) return { line: error.message, code: EXIT_USAGE };
+  if (error instanceof ConfigError || error instanceof UsageError)
+    return { line: error.message, code: EXIT_USAGE };
   if (error instanceof StorageInUse || error instanceof StorageUnavailable) {
     return { line: error.message, code: EXIT_FAILURE };
   }
@@ -52,7 +67,7 @@ function explain(error: unknown): { line: string; code: number } {
   return { line: stack ?? String(error), code: EXIT_FAILURE };
 }
 
-main().catch((error: unknown) => {
+main(process.argv.slice(2)).catch((error: unknown) => {
   const { line, code } = explain(error);
   process.stderr.write(`cowrite: ${line}\n`);
   process.exit(code);

@@ -1,5 +1,8 @@
 /** The only reader of the environment. What it returns is complete, checked and frozen. */
 import { z } from 'zod';
+import type { AuthSettings } from './auth/authenticator.js';
+import { isLoopback } from './auth/origin.js';
+import { MIN_SECRET } from './auth/tokens.js';
 import {
   isSharedStorageUrl,
   isStorageUrl,
@@ -9,6 +12,22 @@ import {
 
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 const PORT = 'a whole number from 0 to 65535';
+const HTTP_URL = 'an address that begins with https:// or http://';
+const TOLERANCE = 'seconds from 0 to 600';
+const SECRET = `at least ${MIN_SECRET} bytes`;
+const ORIGINS = 'origins such as https://app.example, with commas between them, or *';
+
+const httpUrl = z
+  .string()
+  .refine((url) => /^https?:\/\/./.test(url) && URL.canParse(url), HTTP_URL);
+const origins = z
+  .string()
+  .transform((list) => list.split(',').map((origin) => origin.trim()))
+  .refine((list) => list.every(isOrigin), ORIGINS);
+
+function isOrigin(text: string): boolean {
+  return text === '*' || (URL.canParse(text) && new URL(text).origin === text);
+}
 
 const schema = z.object({
   PORT: z.coerce.number(PORT).int(PORT).min(0, PORT).max(65_535, PORT).default(8080),
@@ -18,6 +37,18 @@ const schema = z.object({
     .string()
     .refine((url) => /^rediss?:\/\/./.test(url), 'redis://<host>:<port> or rediss://<host>:<port>')
     .optional(),
+  AUTH: z.enum(['none'], 'none, or left out').optional(),
+  AUTH_SECRET: z
+    .string()
+    .refine((text) => Buffer.byteLength(text) >= MIN_SECRET, SECRET)
+    .optional(),
+  AUTH_JWKS_URL: httpUrl.optional(),
+  AUTH_ISSUER: z.string().optional(),
+  AUTH_AUDIENCE: z.string().optional(),
+  AUTH_CLOCK_TOLERANCE: z.coerce.number(TOLERANCE).min(0, TOLERANCE).max(600, TOLERANCE).optional(),
+  AUTH_URL: httpUrl.optional(),
+  ALLOWED_ORIGINS: origins.optional(),
+  READER_PRESENCE: z.enum(['on', 'off'], 'on or off').default('on'),
   LOG_LEVEL: z.enum(LEVELS, `one of ${LEVELS.join(', ')}`).default('info'),
   STATIC_DIR: z.string().optional(),
 });
@@ -28,10 +59,17 @@ export interface Config {
   readonly storageUrl: string;
   /** Where instances meet; undefined for one that is alone. */
   readonly redisUrl: string | undefined;
+  /** Undefined: nobody is asked, and only this machine can connect. */
+  readonly auth: AuthSettings | undefined;
+  readonly allowedOrigins: readonly string[];
+  readonly areReadersPresent: boolean;
   readonly logLevel: (typeof LEVELS)[number];
   /** Folder of a built web app to serve at `/`. */
   readonly staticDir: string | undefined;
 }
+
+/** Whose values are told to nobody. */
+const SECRETS: ReadonlySet<string> = new Set(['AUTH_SECRET']);
 
 /** A setting has a value that it cannot have. The message is one line that names it. */
 export class ConfigError extends Error {
@@ -52,14 +90,20 @@ export function readConfig(
   if (!result.success) {
     const issue = result.error.issues[0]!;
     const name = String(issue.path[0]);
-    throw new ConfigError(
-      `${name} must be ${issue.message}, not ${withoutPassword(JSON.stringify(set[name]))}`,
-    );
+    const value = SECRETS.has(name) ? 'what it is' : withoutPassword(JSON.stringify(set[name]));
+    throw new ConfigError(`${name} must be ${issue.message}, not ${value}`);
   }
   const { data } = result;
   if (data.REDIS_URL !== undefined && data.STORAGE_URL !== undefined) {
     const problem = notShared(data.STORAGE_URL);
     if (problem !== undefined) throw new ConfigError(problem);
+  }
+  const auth = authOf(data);
+  if (auth === undefined && !isLoopback(data.HOST)) {
+    throw new ConfigError(
+      `HOST=${data.HOST} lets others connect, and nobody would ask them who they are: ` +
+        'set AUTH_SECRET, AUTH_JWKS_URL or AUTH_URL, or say AUTH=none',
+    );
   }
   return Object.freeze({
     port: data.PORT,
@@ -67,9 +111,33 @@ export function readConfig(
     // With a Redis alone, documents are kept there too, so that several instances can share them.
     storageUrl: data.STORAGE_URL ?? data.REDIS_URL ?? 'lmdb:./data',
     redisUrl: data.REDIS_URL,
+    auth,
+    allowedOrigins: data.ALLOWED_ORIGINS ?? [],
+    areReadersPresent: data.READER_PRESENCE === 'on',
     logLevel: data.LOG_LEVEL,
     staticDir: data.STATIC_DIR,
   });
+}
+
+/** @throws {ConfigError} when two of the settings contradict each other */
+function authOf(data: z.infer<typeof schema>): AuthSettings | undefined {
+  const { AUTH, AUTH_SECRET, AUTH_JWKS_URL, AUTH_URL } = data;
+  const ways = { AUTH, AUTH_URL, 'AUTH_SECRET or AUTH_JWKS_URL': AUTH_SECRET ?? AUTH_JWKS_URL };
+  const chosen = Object.entries(ways).filter(([, value]) => value !== undefined);
+  if (chosen.length > 1) {
+    const names = chosen.map(([name]) => name).join(' and ');
+    throw new ConfigError(`${names} are set, and only one of them can hold: leave the others out`);
+  }
+  if (AUTH !== undefined) return AUTH;
+  if (AUTH_URL !== undefined) return { url: AUTH_URL };
+  if (AUTH_SECRET === undefined && AUTH_JWKS_URL === undefined) return undefined;
+  return {
+    secret: AUTH_SECRET,
+    jwksUrl: AUTH_JWKS_URL,
+    issuer: data.AUTH_ISSUER,
+    audience: data.AUTH_AUDIENCE,
+    clockTolerance: data.AUTH_CLOCK_TOLERANCE,
+  };
 }
 
 function notShared(storageUrl: string): string | undefined {

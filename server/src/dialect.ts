@@ -2,7 +2,12 @@
  * The wire protocols that a socket may speak. A room does not know them: it
  * hands over messages, and a dialect says which of them a session can be sent.
  */
-import { COWRITE_SUBPROTOCOL, decodeMessage, type Message } from '@cowrite/client/protocol';
+import {
+  COWRITE_SUBPROTOCOL,
+  decodeMessage,
+  type Message,
+  TOKEN_SUBPROTOCOL,
+} from '@cowrite/client/protocol';
 import { encodeFrame, type Frame } from './frame.js';
 
 export interface Dialect {
@@ -28,7 +33,7 @@ const cowrite: Dialect = { name: 'cowrite.v1', codec, acknowledges: true };
  * @param offered the client's subprotocols, in its order
  * @returns the dialect, and the subprotocol to answer with: browsers refuse a
  *   handshake that answers an offer with none, and y-websocket clients may offer
- *   tokens as subprotocols
+ *   nothing but a token
  */
 export function chooseDialect(offered: ReadonlySet<string>): {
   dialect: Dialect;
@@ -36,6 +41,7 @@ export function chooseDialect(offered: ReadonlySet<string>): {
 } {
   if (offered.has(COWRITE_SUBPROTOCOL))
     return { dialect: cowrite, subprotocol: COWRITE_SUBPROTOCOL };
-  const [first] = offered;
-  return { dialect: yWebsocket, subprotocol: first };
+  const names = [...offered];
+  const other = names.find((name) => !name.startsWith(TOKEN_SUBPROTOCOL));
+  return { dialect: yWebsocket, subprotocol: other ?? names[0] };
 }

@@ -1,5 +1,8 @@
 /** The package's way in: `import { createServer } from '@cowrite/server'`. */
 
+export type { AuthSettings } from './auth/authenticator.js';
+export { type Access, AuthRefused, type Identity, type User } from './auth/identity.js';
+export { type NewToken, signToken, type TokenSettings } from './auth/tokens.js';
 export { MemoryPresence, PresenceHub } from './presence/memory.js';
 export * from './presence/presence.js';
 export { RedisPresence } from './presence/redis.js';
@@ -13,11 +16,9 @@ export {
   type Limits,
   type ServerOptions,
 } from './server.js';
-export type { Permission } from './session.js';
 export { LmdbStorage } from './storage/lmdb.js';
 export { StorageInUse } from './storage/lock.js';
 export { MemoryStorage } from './storage/memory.js';
 export { PostgresStorage } from './storage/postgres.js';
 export { RedisStorage } from './storage/redis.js';
 export * from './storage/storage.js';
-export { UpgradeRefused } from './transport.js';

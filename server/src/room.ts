@@ -8,6 +8,7 @@
  */
 import { CLOSE, type Message } from '@cowrite/client/protocol';
 import type { Logger } from 'pino';
+import type { User } from './auth/identity.js';
 import {
   Awareness,
   type AwarenessEntry,
@@ -59,6 +60,8 @@ type Holder = Member | Peer;
 export interface Member extends Receiver, Waiter, Sender {
   /** Who writes, as the log keeps it. */
   readonly author: string;
+  /** Who it is, as presence shows it; undefined where nobody was asked. */
+  readonly user: User | undefined;
   /** Whether it has written new structs of this client by updates of its own. */
   hasWritten(client: number): boolean;
   send(message: Message): void;
@@ -271,7 +274,7 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
 
   /** @returns the states of clients that belong to others and are newer than known */
   present(session: Member, entries: readonly AwarenessEntry[]): AwarenessEntry[] {
-    const foreign = this.awareness.apply(session, entries);
+    const foreign = this.awareness.apply(session, entries, session.user);
     this.#awarenessChanged();
     for (const { client } of foreign) this.awareness.ownerOf(client)?.probe(client);
     return foreign;

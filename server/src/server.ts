@@ -8,6 +8,10 @@ import type { AddressInfo } from 'node:net';
 import { CLOSE } from '@cowrite/client/protocol';
 import { getRequestListener } from '@hono/node-server';
 import { type Logger, pino } from 'pino';
+import { type Authenticate, type AuthSettings, authenticatorOf } from './auth/authenticator.js';
+import { readToken } from './auth/credentials.js';
+import { AuthRefused, type Identity, type RefusalKind } from './auth/identity.js';
+import { isLocalHost, isLoopback, mayConnect } from './auth/origin.js';
 import { type Clock, systemClock } from './clock.js';
 import { Workers } from './compact/workers.js';
 import { httpApp } from './http.js';
@@ -17,7 +21,7 @@ import type { Presence } from './presence/presence.js';
 import type { Relay } from './relay/relay.js';
 import type { RoomDependencies } from './room.js';
 import { Rooms } from './rooms.js';
-import { type Permission, Session } from './session.js';
+import { Session, type SessionRules } from './session.js';
 import { Snapshots } from './snapshots.js';
 import { openStorage } from './storage/open.js';
 import type { Quarantined, Storage } from './storage/storage.js';
@@ -60,14 +64,18 @@ export interface Limits {
 /** Calls into the application that embeds the server. One that throws or rejects closes at most its own session. */
 export interface Hooks {
   /**
-   * Decides about a socket before its handshake ends. Throw {@link UpgradeRefused}
-   * with 401 or 403 to refuse it. The answer is the session's permission; no
-   * answer means `'write'`.
+   * Decides who somebody is and what they may do in a room, instead of
+   * {@link ServerOptions.auth}: at the upgrade, before the handshake ends, and again
+   * when a session brings a new token; then there is no request. Throw
+   * {@link AuthRefused} to refuse. Whatever else it throws is logged, and the client
+   * tries again.
    */
-  onConnect?(about: {
+  authenticate?(about: {
     readonly room: string;
-    readonly request: IncomingMessage;
-  }): Permission | undefined | Promise<Permission | undefined>;
+    /** As the client brought it; nobody has looked at it. */
+    readonly token: string | undefined;
+    readonly request?: IncomingMessage;
+  }): Identity | Promise<Identity>;
   /** All entries of the room's log up to `seq` are on disk. Called often: once a commit and room. */
   onSaved?(about: { readonly room: string; readonly seq: number }): void;
   /** Updates of another instance have arrived, `lagMs` after it sent them by the clocks of both machines. */
@@ -79,8 +87,17 @@ export interface Hooks {
 export interface ServerOptions {
   /** 0 takes a free port. Default 8080. */
   readonly port?: number;
-  /** Default 127.0.0.1: this machine only. */
+  /** Default 127.0.0.1: this machine only. Any other needs {@link auth}, or the hook `authenticate`. */
   readonly host?: string;
+  /**
+   * Who may come in. Left out, and without the hook `authenticate`, everybody on this
+   * machine may do everything; `'none'` says that everybody else may, too.
+   */
+  readonly auth?: AuthSettings;
+  /** Origins of pages that may connect besides those of this host, such as `https://app.example`; `*` for all. */
+  readonly allowedOrigins?: readonly string[];
+  /** Whether others are shown those who may only read. Default true. */
+  readonly areReadersPresent?: boolean;
   /**
    * `lmdb:<folder>`, `postgres://…`, `redis://…`, `memory:`, or an adapter, which the
    * server closes when it closes. Default `lmdb:./data`, or `redis` where that is an address.
@@ -154,6 +171,14 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
   const { hooks = {}, clock = systemClock, random = Math.random } = options;
   const logger =
     typeof options.logger === 'object' ? options.logger : pino({ level: options.logger ?? 'info' });
+  const { host = '127.0.0.1', allowedOrigins = [] } = options;
+  const isOpen = options.auth === undefined && hooks.authenticate === undefined;
+  if (isOpen && !isLoopback(host)) {
+    throw new TypeError(
+      `others could connect to ${host}, and nobody would ask them who they are: set auth, or say auth: 'none'`,
+    );
+  }
+  const authenticate = authenticateOf(options, clock, logger);
   const storage = await storageOf(options, logger);
   const meeting = await meetingOf(options, storage, logger);
 
@@ -218,15 +243,38 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     httpApp({ isReady: () => isReady, staticDir: options.staticDir }).fetch,
   );
   const http = createHttpServer((request, response) => void listener(request, response));
+  const rules: SessionRules = {
+    identify: (room, token) => authenticate({ room, token }),
+    areReadersPresent: options.areReadersPresent ?? true,
+  };
   const transport = new Transport(
     { clock, maxMessageBytes: limits.maxMessageBytes, heartbeat: limits.heartbeatMs },
     http,
     async ({ room: name, request }) => {
       if (log.full) throw new UpgradeRefused(503, 'the store is not taking writes');
-      const permission = (await permissionOf(hooks, name, request, logger)) ?? 'write';
+      const { origin, host: addressed } = request.headers;
+      if (!mayConnect(origin, addressed, allowedOrigins)) {
+        throw new UpgradeRefused(403, 'pages of this origin may not connect (ALLOWED_ORIGINS)');
+      }
+      if (isOpen && !isLocalHost(addressed)) {
+        throw new UpgradeRefused(
+          403,
+          'without authentication this server goes by no name but localhost',
+        );
+      }
+      const identity = await admitted(authenticate, name, request);
       return (connection, dialect) => {
-        const author = `${randomBytes(12).toString('base64url')}@${connection.remote}`;
-        const session = new Session({ connection, dialect, permission, author, clock, logger });
+        const who = identity.user?.id ?? randomBytes(12).toString('base64url');
+        const author = `${who}@${connection.remote}`;
+        const session = new Session({
+          connection,
+          dialect,
+          rules,
+          identity,
+          author,
+          clock,
+          logger,
+        });
         rooms.open(name).then(
           (room) => {
             if (!session.isClosed) session.enter(room);
@@ -256,7 +304,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
   };
 
   try {
-    await listen(http, options.port ?? 8080, options.host ?? '127.0.0.1');
+    await listen(http, options.port ?? 8080, host);
   } catch (error) {
     await transport.close(0);
     await instances?.close();
@@ -314,18 +362,49 @@ async function meetingOf(
   return { relay, presence };
 }
 
-async function permissionOf(
-  hooks: Hooks,
+/** What a hook throws is its own affair, unless it is a refusal. @returns what throws nothing but refusals */
+function authenticateOf(
+  { auth = 'none', hooks = {} }: ServerOptions,
+  clock: Clock,
+  logger: Logger,
+): Authenticate {
+  if (hooks.authenticate === undefined) return authenticatorOf(auth, { clock, logger });
+  return async (question) => {
+    try {
+      const identity: Partial<Identity> | undefined = await hooks.authenticate!(question);
+      const { access } = identity ?? {};
+      if (access !== 'write' && access !== 'read' && access !== 'none') {
+        throw new TypeError("its answer has no access of 'write', 'read' or 'none'");
+      }
+      return { ...identity, access };
+    } catch (error) {
+      if (error instanceof AuthRefused) throw error;
+      logger.error({ err: error, hook: 'authenticate' }, 'a hook threw');
+      throw new AuthRefused('unavailable', 'internal error');
+    }
+  };
+}
+
+const STATUS: Record<RefusalKind, number> = {
+  unauthenticated: 401,
+  forbidden: 403,
+  unavailable: 503,
+};
+
+async function admitted(
+  authenticate: Authenticate,
   room: string,
   request: IncomingMessage,
-  logger: Logger,
-): Promise<Permission | undefined> {
+): Promise<Identity> {
   try {
-    return await hooks.onConnect?.({ room, request });
+    const token = readToken(request.url ?? '', request.headers);
+    const identity = await authenticate({ room, token, request });
+    if (identity.access === 'none')
+      throw new AuthRefused('forbidden', 'this room is not open to you');
+    return identity;
   } catch (error) {
-    if (error instanceof UpgradeRefused) throw error;
-    logger.error({ err: error, hook: 'onConnect' }, 'a hook threw');
-    throw new UpgradeRefused(500, 'internal error');
+    if (error instanceof AuthRefused) throw new UpgradeRefused(STATUS[error.kind], error.message);
+    throw error;
   }
 }
 

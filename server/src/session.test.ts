@@ -1,6 +1,7 @@
 import { encodeMessage } from '@cowrite/client/protocol';
 import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { ANYBODY } from './auth/identity.js';
 import { type AwarenessEntry, encodeAwareness } from './awareness.js';
 import { ManualClock } from './clock.js';
 import { Workers } from './compact/workers.js';
@@ -54,7 +55,8 @@ async function setUp() {
     const session = new Session({
       connection: connection as unknown as Connection,
       dialect: chooseDialect(new Set()).dialect,
-      permission: 'write',
+      rules: { identify: async () => ANYBODY, areReadersPresent: true },
+      identity: ANYBODY,
       author: 'guest',
       clock,
       logger,

@@ -1,13 +1,15 @@
 /**
  * One socket in one room: what its messages mean, what it may do, what it is told.
  *
- * Invariants: a session that may not write changes nothing, whatever it sends; it
- * is told "saved" for a message only when all that the message brought is on
+ * Invariants: a session that may not write changes nothing, whatever it sends, and
+ * neither does one whose identity has ended; it is told "saved" for a message only when all that the message brought is on
  * disk; what is kept for it while something is missing is bounded.
  */
 import { CLOSE, MalformedMessage, type Message } from '@cowrite/client/protocol';
 import type { Logger } from 'pino';
 import { Acknowledgements } from './acknowledgements.js';
+import { MAX_TOKEN } from './auth/credentials.js';
+import { AuthRefused, type Identity, type User } from './auth/identity.js';
 import { type AwarenessEntry, readAwareness } from './awareness.js';
 import type { Clock, Timer } from './clock.js';
 import type { Dialect } from './dialect.js';
@@ -18,12 +20,20 @@ import { parseUpdate, UpdateParser } from './update/parse.js';
 import type { Parsed } from './update/parsed.js';
 import { UpdateRefused } from './update/refused.js';
 
-export type Permission = 'write' | 'read';
+/** What sessions have in common. */
+export interface SessionRules {
+  /** Who a token is of, and what they may do in this room. @throws {AuthRefused} */
+  identify(room: string, token: string): Promise<Identity>;
+  /** Whether those who may only read are shown to others. */
+  readonly areReadersPresent: boolean;
+}
 
 export interface SessionOptions {
   readonly connection: Connection;
   readonly dialect: Dialect;
-  readonly permission: Permission;
+  readonly rules: SessionRules;
+  /** Its access is not `none`. */
+  readonly identity: Identity;
   /** Who writes, as the log keeps it. */
   readonly author: string;
   readonly clock: Clock;
@@ -54,16 +64,24 @@ const FIRST_ASK_MS = 500;
 const LAST_ASK_MS = 30_000;
 /** Clients of y-websocket close a socket that brings no data for 30 s; pings do not count. */
 const KEEP_ALIVE_MS = 10_000;
+/** Milliseconds: a longer `setTimeout` rings at once. */
+const MAX_TIMER = 2 ** 31 - 1;
 /** RFC 6455: a control frame has at most 125 bytes, two of them for the code. */
 const MAX_REASON = 123;
 
 export class Session implements Member, ConnectionEvents {
   readonly connection: Connection;
   readonly dialect: Dialect;
-  readonly permission: Permission;
   readonly author: string;
+  readonly #rules: SessionRules;
   readonly #clock: Clock;
   readonly #logger: Logger;
+  #identity: Identity;
+  /** Rings when the identity ends. */
+  #expiry: Timer | undefined;
+  /** The newest token that has not been looked at. */
+  #token: string | undefined;
+  #isRenewing = false;
   readonly #acknowledgements = new Acknowledgements();
   #state: State = { kind: 'waiting' };
   /** Undefined before the first time that something is missing. */
@@ -103,15 +121,37 @@ export class Session implements Member, ConnectionEvents {
     return this.#written?.has(client) ?? false;
   }
 
-  constructor({ connection, dialect, permission, author, clock, logger }: SessionOptions) {
+  constructor(options: SessionOptions) {
+    const { connection } = options;
     this.connection = connection;
-    this.dialect = dialect;
-    this.permission = permission;
-    this.author = author;
-    this.#clock = clock;
-    this.#logger = logger;
+    this.dialect = options.dialect;
+    this.author = options.author;
+    this.#rules = options.rules;
+    this.#identity = options.identity;
+    this.#clock = options.clock;
+    this.#logger = options.logger;
     connection.pause();
     connection.events = this;
+    this.#watchExpiry();
+  }
+
+  get user(): User | undefined {
+    return this.#identity.user;
+  }
+
+  get #hasExpired(): boolean {
+    const { expiresAt } = this.#identity;
+    return expiresAt !== undefined && expiresAt.getTime() <= this.#clock.date();
+  }
+
+  #watchExpiry(): void {
+    this.#expiry?.cancel();
+    this.#expiry = undefined;
+    const { expiresAt } = this.#identity;
+    if (expiresAt === undefined) return;
+    const left = expiresAt.getTime() - this.#clock.date();
+    if (left <= 0) this.close(CLOSE.unauthenticated, 'the token has expired');
+    else this.#expiry = this.#clock.after(Math.min(left, MAX_TIMER), () => this.#watchExpiry());
   }
 
   get #room(): Room | undefined {
@@ -126,6 +166,7 @@ export class Session implements Member, ConnectionEvents {
   enter(room: Room): void {
     this.#state = { kind: 'in', room };
     room.enter(this);
+    if (this.#identity.access === 'read') this.#tellAccess();
     this.connection.resume();
   }
 
@@ -154,6 +195,7 @@ export class Session implements Member, ConnectionEvents {
   onClose(): void {
     const room = this.#room;
     this.#state = { kind: 'closed' };
+    this.#expiry?.cancel();
     this.#ask?.timer.cancel();
     this.#probe?.cancel();
     this.#parking?.clear();
@@ -177,6 +219,11 @@ export class Session implements Member, ConnectionEvents {
   onMessage(bytes: Uint8Array): void {
     const room = this.#room;
     if (room === undefined) return;
+    // A busy loop may be late for its timers.
+    if (this.#hasExpired) {
+      this.#watchExpiry();
+      return;
+    }
     // While a large message is read, those behind it wait: a socket is paused, but not in the middle of what it just read.
     if (this.#inbox !== undefined) this.#inbox.push(bytes);
     else this.guard(() => this.#handle(room, this.dialect.codec.decode(bytes)));
@@ -222,11 +269,66 @@ export class Session implements Member, ConnectionEvents {
       case 'queryAwareness':
         if (this.connection.buffered <= MAX_SAID) room.sendAwareness(this);
         break;
+      case 'token':
+        if (message.token.length > MAX_TOKEN)
+          throw new MalformedMessage('a token that is too long');
+        this.#token = message.token;
+        this.#renew(room);
+        break;
       case 'auth':
       case 'saved':
       case 'rejected':
+      case 'access':
         throw new MalformedMessage(`a client does not send ${message.type}`);
     }
+  }
+
+  /** One token at a time: who sends more of them is asked about the newest. */
+  #renew(room: Room): void {
+    const token = this.#token;
+    if (token === undefined || this.#isRenewing) return;
+    this.#token = undefined;
+    this.#isRenewing = true;
+    this.#rules.identify(room.name, token).then(
+      (identity) => {
+        this.#isRenewing = false;
+        if (this.isClosed) return;
+        this.#goOnAs(identity);
+        if (!this.isClosed) this.#renew(room);
+      },
+      (error: unknown) => {
+        this.#isRenewing = false;
+        if (this.isClosed) return;
+        if (!(error instanceof AuthRefused))
+          return this.guard(() => {
+            throw error;
+          });
+        // As long as nobody says anything else, what was said before holds.
+        if (error.kind === 'unavailable') return this.#renew(room);
+        this.close(
+          error.kind === 'forbidden' ? CLOSE.forbidden : CLOSE.unauthenticated,
+          error.message,
+        );
+      },
+    );
+  }
+
+  #goOnAs(identity: Identity): void {
+    if (identity.user?.id !== this.user?.id) {
+      this.close(CLOSE.unauthenticated, 'the new token is of another user');
+    } else if (identity.access === 'none') {
+      this.close(CLOSE.forbidden, 'this room is not open to you any more');
+    } else {
+      const isOther = identity.access !== this.#identity.access;
+      this.#identity = identity;
+      this.#watchExpiry();
+      if (isOther && !this.isClosed) this.#tellAccess();
+    }
+  }
+
+  #tellAccess(): void {
+    const { access } = this.#identity;
+    if (this.dialect.acknowledges && access !== 'none') this.send({ type: 'access', access });
   }
 
   /** One answer at a time, and none while the last is not read: who asks faster is answered for its newest question. */
@@ -281,7 +383,7 @@ export class Session implements Member, ConnectionEvents {
   }
 
   #take(room: Room, count: number, update: Parsed, isWhole: boolean): void {
-    if (this.permission !== 'write') {
+    if (this.#identity.access !== 'write') {
       if (room.hasNews(update)) this.#reject(count);
       this.#acknowledgements.settle(count, room.last);
       room.tellSaved(this);
@@ -374,6 +476,7 @@ export class Session implements Member, ConnectionEvents {
    * dead. Whether the old one lives is asked of it.
    */
   #present(room: Room, update: Uint8Array): void {
+    if (this.#identity.access === 'read' && !this.#rules.areReadersPresent) return;
     for (const entry of room.present(this, readAwareness(update))) {
       this.#claims ??= new Map();
       if (this.#claims.size >= MAX_CLAIMS && !this.#claims.has(entry.client)) continue;

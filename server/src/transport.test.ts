@@ -20,14 +20,19 @@ const DEAF: ConnectionEvents = {
 };
 
 /** A client, and the server's end of its socket. */
-async function connected(): Promise<{ client: WebSocket; connection: Connection }> {
+async function connected(): Promise<{
+  client: WebSocket;
+  connection: Connection;
+  clock: ManualClock;
+}> {
+  const clock = new ManualClock();
   const http = createServer();
   let open: (connection: Connection) => void = () => undefined;
   const opened = new Promise<Connection>((resolve) => {
     open = resolve;
   });
   const transport = new Transport(
-    { clock: new ManualClock(), maxMessageBytes: 1_000, heartbeat: 15_000 },
+    { clock, maxMessageBytes: 1_000, heartbeat: 15_000 },
     http,
     async () => open,
   );
@@ -41,7 +46,7 @@ async function connected(): Promise<{ client: WebSocket; connection: Connection 
     http.close();
   });
   const [connection] = await Promise.all([opened, once(client, 'open')]);
-  return { client, connection };
+  return { client, connection, clock };
 }
 
 describe('[WIRE] frames on a socket', () => {
@@ -126,5 +131,20 @@ describe('[WIRE] frames on a socket', () => {
     client.send(Buffer.from([1]));
     await heard;
     expect(connection.buffered).toBe(before);
+  });
+});
+
+describe('[LIVE] dead peers', () => {
+  it('[LIVE-4] a server that stood still cuts nobody off for what it could not hear; who stays silent is cut off after all', async () => {
+    const { client, connection, clock } = await connected();
+    // So that nothing of it is heard.
+    client.pause();
+    clock.advance(10_000);
+    const now = clock.now.bind(clock);
+    clock.now = () => now() + 60_000;
+    clock.advance(29_000);
+    expect(connection.isOpen).toBe(true);
+    clock.advance(31_000);
+    expect(connection.isOpen).toBe(false);
   });
 });

@@ -279,6 +279,9 @@ export class Transport {
   #round: Iterator<Connection, undefined> = this.#connections.values();
   /** How many are to be looked at, times {@link PARTS}. */
   #due = 0;
+  #lastBeat: number;
+  /** Until then nobody's silence counts. */
+  #mercyUntil = Number.NEGATIVE_INFINITY;
   /** Sockets whose upgrade is not decided yet. */
   readonly #upgrading = new Set<Duplex>();
   #accepting = true;
@@ -293,6 +296,7 @@ export class Transport {
     accept: (upgrade: Upgrade) => Promise<(connection: Connection, dialect: Dialect) => void>,
   ) {
     this.#options = options;
+    this.#lastBeat = options.clock.now();
     this.#webSockets = new WebSocketServer({
       noServer: true,
       clientTracking: false,
@@ -345,12 +349,16 @@ export class Transport {
 
   /** Some of the connections: pings to a hundred thousand at once would keep everybody waiting. */
   #beat(): void {
-    const { heartbeat } = this.#options;
+    const { heartbeat, clock } = this.#options;
+    const now = clock.now();
+    // Whoever stood still, with its machine or in a long task, has heard nobody meanwhile.
+    if (now - this.#lastBeat > heartbeat / 2) this.#mercyUntil = now + 2 * heartbeat;
+    this.#lastBeat = now;
     this.#due += this.#connections.size;
     for (; this.#due >= PARTS; this.#due -= PARTS) {
       const connection = this.#next();
       if (connection === undefined) continue;
-      if (connection.silence > 2 * heartbeat) connection.terminate();
+      if (connection.silence > 2 * heartbeat && now >= this.#mercyUntil) connection.terminate();
       else {
         if (connection.silence > heartbeat / 2) connection.ping();
         connection.events?.onHeartbeat();
@@ -407,6 +415,7 @@ const REASONS: Record<number, string> = {
   401: 'Unauthorized',
   403: 'Forbidden',
   404: 'Not Found',
+  429: 'Too Many Requests',
   500: 'Internal Server Error',
   503: 'Service Unavailable',
 };

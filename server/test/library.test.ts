@@ -3,7 +3,7 @@
 import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createServer, MemoryStorage, type Quarantined, UpgradeRefused } from '@cowrite/server';
+import { AuthRefused, createServer, MemoryStorage, type Quarantined } from '@cowrite/server';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import * as Y from 'yjs';
@@ -44,7 +44,7 @@ describe('[LIB] the library', () => {
     expect(closed).toBe(true);
   });
 
-  it('[LIB-1] close() opens no session for a socket that onConnect has not decided about, nor waits for it', async () => {
+  it('[LIB-1] close() opens no session for a socket that authenticate has not decided about, nor waits for it', async () => {
     const storage = new MemoryStorage();
     const [writing, disk] = [gate(), gate()];
     const append = storage.append.bind(storage);
@@ -64,12 +64,12 @@ describe('[LIB] the library', () => {
     const server = await startServer({
       storage,
       hooks: {
-        onConnect: async ({ room }) => {
+        authenticate: async ({ room }) => {
           if (room === 'soon' || room === 'never') {
             asked[room].open();
             await decided[room].opened;
           }
-          return undefined;
+          return { access: 'write' };
         },
       },
     });
@@ -95,12 +95,12 @@ describe('[LIB] the library', () => {
     expect(loads).toEqual(['room']);
   });
 
-  it('[LIB-3] onConnect refuses before the handshake, or makes a session read-only', async () => {
+  it('[LIB-3] authenticate refuses before the handshake, or makes a session read-only', async () => {
     const server = await startServer({
       hooks: {
-        onConnect: async ({ room, request }) => {
-          if (room === 'closed') throw new UpgradeRefused(403, 'not yours');
-          return request.url?.includes('token=w') ? 'write' : 'read';
+        authenticate: async ({ room, token }) => {
+          if (room === 'closed') throw new AuthRefused('forbidden', 'not yours');
+          return { access: token === 'w' ? 'write' : 'read' };
         },
       },
     });
@@ -134,10 +134,10 @@ describe('[LIB] the library', () => {
   it('[LIB-4] a hook that throws or rejects closes at most its own session', async () => {
     const server = await startServer({
       hooks: {
-        onConnect: ({ room }) => {
+        authenticate: ({ room }) => {
           if (room === 'throws') throw new Error('hook');
           if (room === 'rejects') return Promise.reject(new Error('hook'));
-          return undefined;
+          return { access: 'write' };
         },
         onSaved: () => {
           throw new Error('hook');
@@ -260,6 +260,9 @@ describe('[CFG] settings', () => {
       host: '127.0.0.1',
       storageUrl: 'lmdb:./data',
       redisUrl: undefined,
+      auth: undefined,
+      allowedOrigins: [],
+      areReadersPresent: true,
       logLevel: 'info',
       staticDir: undefined,
     });
@@ -275,6 +278,13 @@ describe('[CFG] settings', () => {
       ['STORAGE_URL', 'lmdb:'],
       ['LOG_LEVEL', 'loud'],
       ['REDIS_URL', 'localhost:6379'],
+      ['AUTH', 'yes'],
+      ['AUTH_JWKS_URL', 'keys.json'],
+      ['AUTH_URL', 'ftp://app/who'],
+      ['AUTH_CLOCK_TOLERANCE', '-1'],
+      ['ALLOWED_ORIGINS', 'app.example'],
+      ['ALLOWED_ORIGINS', 'https://app.example/'],
+      ['READER_PRESENCE', 'yes'],
     ] as const) {
       let message = '';
       try {
@@ -284,6 +294,33 @@ describe('[CFG] settings', () => {
         message = (error as Error).message;
       }
       expect(message).toMatch(new RegExp(`^${name} must be .+, not "${value}"$`));
+    }
+  });
+
+  it('[AUTH-13] who may come in is said in one way; a secret is not repeated', () => {
+    const AUTH_SECRET = 'a secret of more than thirty-two bytes';
+    const AUTH_URL = 'https://app.example/who';
+    expect(readConfig({ AUTH: 'none' }).auth).toBe('none');
+    expect(readConfig({ AUTH_URL }).auth).toEqual({ url: AUTH_URL });
+    expect(readConfig({ AUTH_SECRET, AUTH_ISSUER: 'us', AUTH_CLOCK_TOLERANCE: '0' }).auth).toEqual({
+      secret: AUTH_SECRET,
+      issuer: 'us',
+      clockTolerance: 0,
+    });
+    const origins = readConfig({ ALLOWED_ORIGINS: 'https://a.example, http://b.example:81' });
+    expect(origins.allowedOrigins).toEqual(['https://a.example', 'http://b.example:81']);
+    for (const settings of [
+      { AUTH: 'none', AUTH_SECRET },
+      { AUTH: 'none', AUTH_URL },
+      { AUTH_URL, AUTH_JWKS_URL: AUTH_URL },
+      { AUTH_SECRET: 'short and secret' },
+    ]) {
+      expect(() => readConfig(settings)).toThrow(ConfigError);
+      expect(() => readConfig(settings)).not.toThrow(/secret of|short/);
+    }
+    for (const HOST of ['0.0.0.0', '::', 'docs.example']) {
+      expect(() => readConfig({ HOST })).toThrow(/^HOST=.* lets others connect.*AUTH=none$/);
+      expect(readConfig({ HOST, AUTH: 'none' }).host).toBe(HOST);
     }
   });
 

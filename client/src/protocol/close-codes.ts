@@ -7,6 +7,8 @@
 export const CLOSE = {
   /** The client sent what no client may send: a malformed frame, a V2 update, a text frame. */
   malformed: 4400,
+  /** The token is missing, has expired or was revoked: with a new one the client may come back. */
+  unauthenticated: 4401,
   /** The room or its document may not be used by this session (any more). */
   forbidden: 4403,
   /** Internal error, or the room could not be loaded. */

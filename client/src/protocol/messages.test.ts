@@ -18,6 +18,8 @@ const EXAMPLES: readonly (readonly [string, Message])[] = [
   ['64 00', { type: 'saved', count: 0 }],
   ['64 ac02', { type: 'saved', count: 300 }],
   ['65 07 09 726561642d6f6e6c79', { type: 'rejected', count: 7, reason: 'read-only' }],
+  ['67 03 612e62', { type: 'token', token: 'a.b' }],
+  ['68 04 72656164', { type: 'access', access: 'read' }],
 ];
 
 const payload = fc.uint8Array({ maxLength: 300 });
@@ -31,6 +33,8 @@ const message: fc.Arbitrary<Message> = fc.oneof(
   fc.constant<Message>({ type: 'queryAwareness' }),
   count.map((count): Message => ({ type: 'saved', count })),
   count.map((count): Message => ({ type: 'rejected', count, reason: 'read-only' })),
+  fc.string({ unit: 'grapheme' }).map((token): Message => ({ type: 'token', token })),
+  fc.constantFrom('read', 'write').map((access): Message => ({ type: 'access', access })),
 );
 
 describe.each(EXAMPLES)('%s', (text, example) => {
@@ -107,6 +111,8 @@ test.each([
   ['an unknown sync message', '00 03 00'],
   ['an unknown auth message', '02 01 00'],
   ['an unknown reason of a rejection', '65 01 02 6e6f'],
+  ['an unknown access', '68 04 6e6f6e65'],
+  ['a token that is not UTF-8', '67 01 ff'],
   ['an integer that never ends', '64 ffffffffffffffffffffffff'],
 ])('%s is refused', (_, text) => {
   expect(() => decodeMessage(bytes(text))).toThrow(MalformedMessage);
@@ -116,5 +122,5 @@ test('[CLI-4] only the codes from 4400 to 4499 are final', () => {
   expect([4399, 4400, 4499, 4500].map(isFinal)).toEqual([false, true, true, false]);
   const retried = [CLOSE.internal, CLOSE.restarting, CLOSE.tryAgainLater, CLOSE.messageTooBig];
   expect(retried.some(isFinal)).toBe(false);
-  expect([CLOSE.malformed, CLOSE.forbidden].every(isFinal)).toBe(true);
+  expect([CLOSE.malformed, CLOSE.unauthenticated, CLOSE.forbidden].every(isFinal)).toBe(true);
 });

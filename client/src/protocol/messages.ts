@@ -12,8 +12,11 @@
 import * as decoding from 'lib0/decoding';
 import * as encoding from 'lib0/encoding';
 
-/** The WebSocket subprotocol that adds `saved` and `rejected` to the y-websocket messages. */
+/** The WebSocket subprotocol that adds `saved`, `rejected` and `token` to the y-websocket messages. */
 export const COWRITE_SUBPROTOCOL = 'cowrite.v1';
+
+/** A subprotocol that begins so is none: what follows is the client's token. */
+export const TOKEN_SUBPROTOCOL = 'cowrite.token.';
 
 export const MESSAGE_SYNC = 0;
 export const MESSAGE_AWARENESS = 1;
@@ -21,6 +24,8 @@ export const MESSAGE_AUTH = 2;
 export const MESSAGE_QUERY_AWARENESS = 3;
 export const MESSAGE_SAVED = 100;
 export const MESSAGE_REJECTED = 101;
+export const MESSAGE_TOKEN = 103;
+export const MESSAGE_ACCESS = 104;
 
 export const SYNC_STEP_1 = 0;
 export const SYNC_STEP_2 = 1;
@@ -30,6 +35,10 @@ export const SYNC_UPDATE = 2;
 export const REJECT_REASONS = ['read-only'] as const;
 export type RejectReason = (typeof REJECT_REASONS)[number];
 
+/** What a session may do in its room. */
+export const ACCESSES = ['write', 'read'] as const;
+export type Access = (typeof ACCESSES)[number];
+
 /**
  * One message. Byte arrays are views into the frame they were decoded from:
  * copy them to keep them beyond the frame.
@@ -38,6 +47,9 @@ export type RejectReason = (typeof REJECT_REASONS)[number];
  * messages that this client sent on this socket, the first one being 1.
  * `saved n` says that all of the first n are on disk. `rejected n` says that
  * message n never will be; later `saved` counts pass over it.
+ *
+ * `access` is sent before the first step 2 to those who may only read, and whenever it
+ * changes. `token` is sent by a client, to go on with a newer token than it came with.
  */
 export type Message =
   | { readonly type: 'step1'; readonly stateVector: Uint8Array }
@@ -47,7 +59,9 @@ export type Message =
   | { readonly type: 'auth'; readonly reason: string }
   | { readonly type: 'queryAwareness' }
   | { readonly type: 'saved'; readonly count: number }
-  | { readonly type: 'rejected'; readonly count: number; readonly reason: RejectReason };
+  | { readonly type: 'rejected'; readonly count: number; readonly reason: RejectReason }
+  | { readonly type: 'token'; readonly token: string }
+  | { readonly type: 'access'; readonly access: Access };
 
 /** The frame is not one whole message of a known type. */
 export class MalformedMessage extends Error {
@@ -95,6 +109,13 @@ function readMessage(decoder: decoding.Decoder): Message {
       }
       return { type: 'rejected', count, reason };
     }
+    case MESSAGE_TOKEN:
+      return { type: 'token', token: readText(decoder) };
+    case MESSAGE_ACCESS: {
+      const access = readText(decoder) as Access;
+      if (!ACCESSES.includes(access)) throw new MalformedMessage('unknown access');
+      return { type: 'access', access };
+    }
     default:
       throw new MalformedMessage(`unknown message type ${type}`);
   }
@@ -122,6 +143,18 @@ function readBytes(decoder: decoding.Decoder): Uint8Array {
   }
   return decoding.readUint8Array(decoder, length);
 }
+
+/** The same goes for a text. */
+function readText(decoder: decoding.Decoder): string {
+  const bytes = readBytes(decoder);
+  try {
+    return strictUtf8.decode(bytes);
+  } catch (cause) {
+    throw new MalformedMessage('a text that is not UTF-8', { cause });
+  }
+}
+
+const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** @returns a new array that the caller owns. */
 export function encodeMessage(message: Message): Uint8Array {
@@ -156,6 +189,14 @@ export function encodeMessage(message: Message): Uint8Array {
     case 'rejected':
       writeHead(encoder, MESSAGE_REJECTED, message.count);
       encoding.writeVarString(encoder, message.reason);
+      break;
+    case 'token':
+      encoding.writeVarUint(encoder, MESSAGE_TOKEN);
+      encoding.writeVarString(encoder, message.token);
+      break;
+    case 'access':
+      encoding.writeVarUint(encoder, MESSAGE_ACCESS);
+      encoding.writeVarString(encoder, message.access);
       break;
   }
   return encoding.toUint8Array(encoder);

@@ -10,7 +10,7 @@ import { type IconName, icon } from '../icons.js';
 const PATIENCE = 700;
 
 interface Notice {
-  readonly kind: 'offline' | 'closed' | 'refused';
+  readonly kind: 'offline' | 'closed' | 'refused' | 'reading';
   readonly icon: IconName;
   readonly text: string;
 }
@@ -67,7 +67,11 @@ export function banner(provider: CowriteProvider): HTMLElement {
   const fill = (notice: Notice) => {
     element.dataset.kind = notice.kind;
     element.dataset.testid = `${notice.kind}-banner`;
-    const text = h('p', { role: notice.kind === 'offline' ? 'status' : 'alert' }, notice.text);
+    const text = h(
+      'p',
+      { role: notice.kind === 'offline' || notice.kind === 'reading' ? 'status' : 'alert' },
+      notice.text,
+    );
     element.replaceChildren(icon(notice.icon), text);
     if (notice.kind === 'offline') element.append(next, tryNow);
     if (notice.kind === 'closed') element.append(reload);
@@ -75,6 +79,7 @@ export function banner(provider: CowriteProvider): HTMLElement {
 
   provider.on('status', show);
   provider.on('rejected', show);
+  provider.on('access', show);
   provider.on('unsaved', show);
   show();
   return element;
@@ -102,12 +107,15 @@ function noticeFor(
     const text = 'You can read this document but not change it. Your last change was not saved.';
     return { kind: 'refused', icon: 'lock', text };
   }
+  if (provider.access === 'read') {
+    return { kind: 'reading', icon: 'lock', text: 'You can read this document but not change it.' };
+  }
   return undefined;
 }
 
 const CLOSED: Readonly<Record<number, string>> = {
   4400: 'This page and the server do not understand each other. Reloading usually helps.',
-  4401: 'Your access has expired.',
+  4401: 'Your access has expired. Open the document from a new link to go on.',
   4403: 'You do not have access to this document.',
   4404: 'This document was deleted.',
   4413: 'This document has reached its largest size and takes no more changes.',

@@ -11,6 +11,7 @@ import { Me } from '../people.js';
 import { rememberDocument } from '../recent.js';
 import { linkTo } from '../rooms.js';
 import { themeButton } from '../theme.js';
+import { takeToken } from '../token.js';
 import { banner } from './banner.js';
 import { peerCarets } from './carets.js';
 import { copyLink } from './copy-link.js';
@@ -27,7 +28,7 @@ import '../styles/prose.css';
 
 export function documentPage(root: HTMLElement, room: string): void {
   const doc = new Doc();
-  const provider = new CowriteProvider({ url: '/ws', room, doc });
+  const provider = new CowriteProvider({ url: '/ws', room, doc, token: takeToken() });
   const me = Me.load(location.search);
   const carets = peerCarets(provider.awareness);
   const tools = toolbar();
@@ -84,11 +85,13 @@ export function documentPage(root: HTMLElement, room: string): void {
     followTitle(editor, room, title);
     followCarets(editor, () => carets.keepNamesInside(sheet));
     const showEditable = () => {
-      const editable = provider.status !== 'closed' && provider.refused === null;
+      const mayWrite = provider.access === 'write' && provider.refused === null;
+      const editable = provider.status !== 'closed' && mayWrite;
       if (editor.isEditable !== editable) editor.setEditable(editable);
     };
     provider.on('status', showEditable);
     provider.on('rejected', showEditable);
+    provider.on('access', showEditable);
     showEditable();
     // Whoever is doing something else already is not to be interrupted.
     if (editor.isEmpty && document.activeElement === document.body) editor.commands.focus();

@@ -1,0 +1,110 @@
+import { createServer, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { pino } from 'pino';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { ManualClock } from '../clock.js';
+import { Endpoint } from './endpoint.js';
+
+interface Asked {
+  readonly request: IncomingMessage;
+  readonly body: string;
+}
+
+/** An application that answers as it is told to. */
+async function application(status = 200, answer: unknown = { access: 'write' }) {
+  const asked: Asked[] = [];
+  const next = { status, answer, headers: {} as Record<string, string> };
+  const server = createServer((request, response) => {
+    let body = '';
+    request.setEncoding('utf8').on('data', (text: string) => {
+      body += text;
+    });
+    request.on('end', () => {
+      asked.push({ request, body });
+      response.writeHead(next.status, next.headers).end(JSON.stringify(next.answer));
+    });
+  }).listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  const lines: string[] = [];
+  const logger = pino({ level: 'trace' }, { write: (line) => void lines.push(line) });
+  const clock = new ManualClock();
+  const url = `http://127.0.0.1:${port}/who`;
+  return { asked, next, clock, lines, endpoint: new Endpoint({ url, clock, logger }) };
+}
+
+const QUESTION = { room: 'minutes', token: 'opaque-secret', cookie: 'session=sesame' };
+
+describe('[AUTH] the application is asked', () => {
+  it('[AUTH-5] with the token, the cookies and the room; its answer is who that is', async () => {
+    const expiresAt = '2030-01-02T03:04:05Z';
+    const user = { id: 'ada', name: 'Ada' };
+    const { endpoint, asked } = await application(200, { user, access: 'read', expiresAt });
+    expect(await endpoint.ask(QUESTION)).toEqual({
+      user,
+      access: 'read',
+      expiresAt: new Date(expiresAt),
+    });
+    const [{ request, body }] = asked as [Asked];
+    expect(request.method).toBe('POST');
+    expect(request.headers).toMatchObject({
+      authorization: 'Bearer opaque-secret',
+      cookie: 'session=sesame',
+    });
+    expect(JSON.parse(body)).toEqual({ room: 'minutes' });
+  });
+
+  it('[AUTH-5] 401 and 403 are refusals; everything else says nothing, and no token is logged', async () => {
+    const { endpoint, next, lines, clock } = await application();
+    const kinds: unknown[] = [];
+    for (const status of [401, 403, 500, 503, 404, 429, 302]) {
+      next.status = status;
+      next.headers = status === 302 ? { Location: 'http://127.0.0.1:1/' } : {};
+      clock.advance(60_000);
+      kinds.push(await endpoint.ask(QUESTION).catch(({ kind }) => kind));
+    }
+    for (const answer of [
+      { access: 'admin' },
+      {},
+      'write',
+      { access: 'write', user: { id: '' } },
+    ]) {
+      Object.assign(next, { status: 200, answer, headers: {} });
+      kinds.push(await endpoint.ask(QUESTION).catch(({ kind }) => kind));
+    }
+    expect(kinds).toEqual(['unauthenticated', 'forbidden', ...Array(9).fill('unavailable')]);
+    expect(lines).toHaveLength(9);
+    expect(lines.join('')).not.toMatch(/opaque-secret|sesame/);
+  });
+
+  it('[AUTH-5] an answer holds for some seconds, for the same question; no answer is asked for again at once', async () => {
+    const { endpoint, asked, next, clock } = await application();
+    await Promise.all([1, 2, 3].map(() => endpoint.ask(QUESTION)));
+    expect(asked).toHaveLength(1);
+    await endpoint.ask({ ...QUESTION, room: 'other' });
+    await endpoint.ask({ ...QUESTION, token: undefined });
+    await endpoint.ask({ ...QUESTION, cookie: undefined });
+    expect(asked).toHaveLength(4);
+    clock.advance(10_001);
+    next.status = 403;
+    await expect(endpoint.ask(QUESTION)).rejects.toMatchObject({ kind: 'forbidden' });
+    await expect(endpoint.ask(QUESTION)).rejects.toMatchObject({ kind: 'forbidden' });
+    expect(asked).toHaveLength(5);
+    clock.advance(10_001);
+    next.status = 500;
+    await expect(endpoint.ask(QUESTION)).rejects.toMatchObject({ kind: 'unavailable' });
+    next.status = 200;
+    expect(await endpoint.ask(QUESTION)).toMatchObject({ access: 'write' });
+    expect(asked).toHaveLength(7);
+  });
+
+  it('[AUTH-5] who cannot be reached says nothing', async () => {
+    const logger = pino({ level: 'silent' });
+    const endpoint = new Endpoint({ url: 'http://127.0.0.1:1/', clock: new ManualClock(), logger });
+    await expect(endpoint.ask(QUESTION)).rejects.toMatchObject({ kind: 'unavailable' });
+  });
+});

@@ -1,0 +1,119 @@
+/**
+ * Asks the application who somebody is: one request to its own HTTP endpoint, with what
+ * the client brought, the token as `Authorization: Bearer` and its cookies.
+ *
+ * Invariants: an answer is a 200 with an identity, a 401 or a 403, and is remembered for
+ * some seconds; everything else says nothing about the client, who may try again;
+ * equal questions at once are one request; what is remembered is bounded, and holds
+ * no token.
+ */
+import { createHash } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import type { Logger } from 'pino';
+import { z } from 'zod';
+import type { Clock } from '../clock.js';
+import { AuthRefused, type Identity } from './identity.js';
+
+export interface EndpointOptions {
+  readonly url: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly fetch?: typeof fetch;
+}
+
+export interface EndpointQuestion {
+  readonly room: string;
+  readonly token: string | undefined;
+  readonly cookie: string | undefined;
+}
+
+const TIMEOUT_MS = 5_000;
+const MAX_REMEMBERED = 10_000;
+const REMEMBERED_MS = 10_000;
+
+const answer = z.object({
+  user: z
+    .object({ id: z.string().min(1).max(256), name: z.string().max(256).optional() })
+    .optional(),
+  access: z.enum(['write', 'read', 'none']),
+  expiresAt: z.iso.datetime({ offset: true }).optional(),
+});
+
+export class Endpoint {
+  readonly #options: EndpointOptions;
+  readonly #answers: LRUCache<string, Promise<Identity>>;
+
+  constructor(options: EndpointOptions) {
+    this.#options = options;
+    const { clock } = options;
+    this.#answers = new LRUCache({
+      max: MAX_REMEMBERED,
+      ttl: REMEMBERED_MS,
+      ttlResolution: 0,
+      // The cache takes a beginning of 0 for none.
+      perf: { now: () => clock.now() + 1 },
+    });
+  }
+
+  /** @throws {AuthRefused} */
+  async ask(question: EndpointQuestion): Promise<Identity> {
+    const key = keyOf(question);
+    const known = this.#answers.get(key);
+    if (known !== undefined) return await known;
+    const asked = this.#ask(question);
+    this.#answers.set(key, asked);
+    try {
+      return await asked;
+    } catch (error) {
+      const isAnswer = error instanceof AuthRefused && error.kind !== 'unavailable';
+      if (!isAnswer && this.#answers.peek(key) === asked) this.#answers.delete(key);
+      throw error;
+    }
+  }
+
+  async #ask({ room, token, cookie }: EndpointQuestion): Promise<Identity> {
+    const { url, logger, fetch: request = fetch } = this.#options;
+    try {
+      const response = await request(url, {
+        method: 'POST',
+        headers: {
+          'Content-Type': 'application/json',
+          Accept: 'application/json',
+          ...(token !== undefined && { Authorization: `Bearer ${token}` }),
+          ...(cookie !== undefined && { Cookie: cookie }),
+        },
+        body: JSON.stringify({ room }),
+        // Elsewhere nobody should see the token.
+        redirect: 'error',
+        signal: AbortSignal.timeout(TIMEOUT_MS),
+      });
+      return await identityOf(response);
+    } catch (error) {
+      if (error instanceof AuthRefused) throw error;
+      logger.error({ err: error }, 'AUTH_URL gave no answer that can be used');
+      throw new AuthRefused('unavailable', 'who you are could not be found out');
+    }
+  }
+}
+
+async function identityOf(response: Response): Promise<Identity> {
+  const { status } = response;
+  if (status !== 200) await response.body?.cancel();
+  if (status === 401) throw new AuthRefused('unauthenticated', 'the application does not know you');
+  if (status === 403) throw new AuthRefused('forbidden', 'this room is not open to you');
+  if (status !== 200) throw new Error(`it answered with ${status}`);
+  const { user, access, expiresAt } = answer.parse(await response.json());
+  return {
+    access,
+    ...(user !== undefined && {
+      user: { id: user.id, ...(user.name !== undefined && { name: user.name }) },
+    }),
+    ...(expiresAt !== undefined && { expiresAt: new Date(expiresAt) }),
+  };
+}
+
+function keyOf({ room, token, cookie }: EndpointQuestion): string {
+  return createHash('sha256')
+    .update(JSON.stringify([room, token, cookie]))
+    .digest('base64url');
+}

@@ -1,0 +1,549 @@
+/** Who may come in, what they may do there, as whom they appear, and until when: on real sockets. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { request as httpRequest, type IncomingMessage } from 'node:http';
+import { fileURLToPath } from 'node:url';
+import { CowriteProvider } from '@cowrite/client';
+import { decodeMessage, encodeMessage } from '@cowrite/client/protocol';
+import {
+  AuthRefused,
+  type CowriteServer,
+  createServer,
+  type ServerOptions,
+  signToken,
+} from '@cowrite/server';
+import { pino } from 'pino';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { WebSocket } from 'ws';
+import * as awareness from 'y-protocols/awareness';
+import * as Y from 'yjs';
+import { ManualClock } from '../src/clock.js';
+import {
+  gate,
+  RawClient,
+  socketUrl,
+  startProcess,
+  startServer,
+  synced,
+  typed,
+  yWebsocket,
+} from './support.js';
+
+const COMMAND = fileURLToPath(new URL('../bin/cowrite.js', import.meta.url));
+const SECRET = 'a secret of more than thirty-two bytes';
+
+async function token(
+  user: string,
+  rooms: Record<string, string>,
+  expiresIn = '1h',
+  secret = SECRET,
+): Promise<string> {
+  return await signToken({ user: { id: user, name: `${user}!` }, rooms, expiresIn }, { secret });
+}
+
+async function guarded(options: ServerOptions = {}): Promise<CowriteServer> {
+  return await startServer({ auth: { secret: SECRET }, ...options });
+}
+
+interface Knock {
+  readonly protocols?: readonly string[];
+  readonly headers?: Record<string, string>;
+}
+
+/** What the upgrade is answered with. */
+async function knock(
+  server: { url: string },
+  path: string,
+  { protocols = [], headers = {} }: Knock = {},
+) {
+  const socket = new WebSocket(`${socketUrl(server)}/${path}`, [...protocols], { headers });
+  onTestFinished(() => socket.terminate());
+  // `ws` complains of a socket that is ended before it is open.
+  socket.on('error', () => undefined);
+  return await new Promise<{ status: number; text: string }>((resolve) => {
+    socket.once('open', () => resolve({ status: 101, text: socket.protocol }));
+    socket.once('unexpected-response', (_, response: IncomingMessage) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (part: string) => {
+        text += part;
+      });
+      response.once('end', () => resolve({ status: response.statusCode!, text: text.trim() }));
+    });
+  });
+}
+
+async function enter(server: { url: string }, room: string, shown: string): Promise<RawClient> {
+  return await RawClient.connect(server, room, ['cowrite.v1', `cowrite.token.${shown}`]);
+}
+
+/** An awareness message of a client that says it is somebody. */
+function presence(clientID: number, state: object, clock = 1) {
+  const states = new awareness.Awareness(new Y.Doc());
+  states.states.set(clientID, state);
+  states.meta.set(clientID, { clock, lastUpdated: 0 });
+  const update = awareness.encodeAwarenessUpdate(states, [clientID]);
+  states.destroy();
+  return { type: 'awareness' as const, update };
+}
+
+/** The states that a client was told, by client id. */
+function shownTo(client: RawClient): Map<number, unknown> {
+  const states = new awareness.Awareness(new Y.Doc());
+  states.setLocalState(null);
+  for (const message of client.received) {
+    if (message.type === 'awareness')
+      awareness.applyAwarenessUpdate(states, message.update, 'test');
+  }
+  states.destroy();
+  return states.getStates();
+}
+
+describe('[AUTH] at the door', () => {
+  it('[AUTH-6] 401 without a token that is good, 403 for a room that it does not open, before the handshake ends', async () => {
+    const server = await guarded();
+    const good = await token('ada', { minutes: 'write' });
+    const bad = await token('ada', { minutes: 'write' }, '1h', `not ${SECRET}`);
+    const expired = await token('ada', { minutes: 'write' }, '-1h');
+    expect(await knock(server, 'minutes')).toEqual({ status: 401, text: 'there is no token' });
+    expect((await knock(server, `minutes?token=${bad}`)).status).toBe(401);
+    expect(await knock(server, `minutes?token=${expired}`)).toEqual({
+      status: 401,
+      text: 'the token has expired',
+    });
+    expect(
+      (await knock(server, `minutes?token=${good}`, { protocols: [`cowrite.token.${bad}`] }))
+        .status,
+    ).toBe(401);
+    expect(await knock(server, `other?token=${good}`)).toEqual({
+      status: 403,
+      text: 'this room is not open to you',
+    });
+    // Wherever a token may stand.
+    expect((await knock(server, `minutes?token=${good}`)).status).toBe(101);
+    expect(
+      (await knock(server, 'minutes', { headers: { Authorization: `Bearer ${good}` } })).status,
+    ).toBe(101);
+    const protocols = [`cowrite.token.${good}`, 'cowrite.v1'];
+    expect(await knock(server, 'minutes', { protocols })).toEqual({
+      status: 101,
+      text: 'cowrite.v1',
+    });
+    expect(await knock(server, 'minutes', { protocols: [protocols[0]!, 'x'] })).toEqual({
+      status: 101,
+      text: 'x',
+    });
+    expect((await knock(server, 'minutes', { protocols: [protocols[0]!] })).text).toBe(
+      protocols[0],
+    );
+  });
+
+  it('[AUTH-6] a name in another Unicode form is the room that the token opens, and no other', async () => {
+    const server = await guarded();
+    const good = await token('ada', { café: 'write' });
+    expect((await knock(server, `${encodeURIComponent('cafe\u0301')}?token=${good}`)).status).toBe(
+      101,
+    );
+    for (const name of ['Café', 'café ', 'café/', 'caf', 'café%00'.replace('%00', '\u200b')]) {
+      expect((await knock(server, `${encodeURIComponent(name)}?token=${good}`)).status).toBe(403);
+    }
+  });
+
+  it('[AUTH-6] a y-websocket client, unchanged, shows its token as a parameter or a subprotocol', async () => {
+    const server = await guarded();
+    const good = await token('ada', { '*': 'write' });
+    const [one, other] = [yWebsocket(server, `room?token=${good}`), yWebsocket(server, 'room')];
+    other.disconnect();
+    other.protocols = [`cowrite.token.${good}`];
+    other.connect();
+    await Promise.all([synced(one), synced(other)]);
+  });
+
+  it('[AUTH-11] a page of another site cannot connect, whatever its token', async () => {
+    const server = await guarded({ allowedOrigins: ['https://app.example'] });
+    const good = await token('ada', { '*': 'write' });
+    const from = async (Origin: string) =>
+      (await knock(server, `room?token=${good}`, { headers: { Origin } })).status;
+    expect(await from('https://evil.example')).toBe(403);
+    expect(await from('null')).toBe(403);
+    expect(await from('https://app.example')).toBe(101);
+    expect(await from(server.url)).toBe(101);
+  });
+
+  it('[AUTH-12] without authentication only this machine can connect, by its own name', async () => {
+    await expect(createServer({ port: 0, host: '0.0.0.0', storage: 'memory:' })).rejects.toThrow(
+      /set auth, or say auth: 'none'/,
+    );
+    const local = await startServer();
+    expect((await knock(local, 'room', { headers: { Host: 'rebound.example' } })).status).toBe(403);
+    expect(
+      (
+        await knock(local, 'room', {
+          headers: { Host: 'rebound.example', Origin: 'http://rebound.example' },
+        })
+      ).status,
+    ).toBe(403);
+    expect((await knock(local, 'room')).status).toBe(101);
+    const open = await startServer({ host: '0.0.0.0', auth: 'none' });
+    expect(
+      (
+        await knock({ url: `http://127.0.0.1:${open.port}` }, 'room', {
+          headers: { Host: 'docs.example' },
+        })
+      ).status,
+    ).toBe(101);
+  });
+
+  it('[AUTH-12] plain HTTP has nothing behind the door but health and files', async () => {
+    const server = await guarded();
+    for (const [path, status] of [
+      ['/health', 200],
+      ['/ws/minutes', 404],
+      ['/', 404],
+      ['/api/rooms', 404],
+    ] as const) {
+      const response = await new Promise<IncomingMessage>((resolve) =>
+        httpRequest(`${server.url}${path}`, resolve).end(),
+      );
+      response.resume();
+      expect([path, response.statusCode]).toEqual([path, status]);
+    }
+  });
+});
+
+describe('[AUTH] in the room', () => {
+  it('[AUTH-7] who may only read is told so, sees everything, and changes nothing with any kind of message', async () => {
+    const server = await guarded();
+    const writer = await enter(server, 'minutes', await token('ada', { '*': 'write' }));
+    const doc = new Y.Doc();
+    await writer.join(doc);
+    writer.send({ type: 'update', update: typed('agenda') });
+    await writer.untilSaved(2);
+
+    const reader = await enter(server, 'minutes', await token('bob', { '*': 'read' }));
+    const seen = new Y.Doc();
+    await reader.join(seen);
+    expect(await reader.next('access')).toEqual({ type: 'access', access: 'read' });
+    const order = reader.received.map(({ type }) => type);
+    expect(order.indexOf('access')).toBeLessThan(order.indexOf('step2'));
+    expect(seen.getText('t').toString()).toBe('agenda');
+    for (const [n, type] of (['update', 'step2'] as const).entries()) {
+      reader.send({ type, update: typed('graffiti') });
+      await reader.until(
+        () => reader.received.filter(({ type }) => type === 'rejected').length > n,
+      );
+    }
+    reader.send({ type: 'queryAwareness' });
+    reader.send(presence(7, { user: { name: 'Bob' } }));
+    await writer.until(() => shownTo(writer).has(7));
+    const later = await enter(server, 'minutes', await token('eve', { '*': 'write' }));
+    const stored = new Y.Doc();
+    await later.join(stored);
+    expect(stored.getText('t').toString()).toBe('agenda');
+    expect(later.received.some(({ type }) => type === 'access')).toBe(false);
+  });
+
+  it('[AUTH-7] readers are not shown where that is turned off', async () => {
+    const server = await guarded({ areReadersPresent: false });
+    const reader = await enter(server, 'minutes', await token('bob', { '*': 'read' }));
+    await reader.join(new Y.Doc());
+    reader.send(presence(7, { user: { name: 'Bob' } }));
+    reader.send({ type: 'step2', update: Uint8Array.of(0, 0) });
+    await reader.untilSaved(2);
+    const writer = await enter(server, 'minutes', await token('ada', { '*': 'write' }));
+    await writer.join(new Y.Doc());
+    writer.send(presence(8, { user: { name: 'Ada' } }));
+    await reader.until(() => shownTo(reader).has(8));
+    expect([...shownTo(reader).keys()]).toEqual([8]);
+  });
+
+  it('[AUTH-8] nobody appears as somebody else', async () => {
+    const server = await guarded();
+    const [ada, bob] = [
+      await enter(server, 'minutes', await token('ada', { '*': 'write' })),
+      await enter(server, 'minutes', await token('bob', { '*': 'write' })),
+    ];
+    await Promise.all([ada.join(new Y.Doc()), bob.join(new Y.Doc())]);
+    const claims: [number, object, unknown][] = [
+      [
+        1,
+        { user: { id: 'ada', name: 'Ada', color: '#123456' }, cursor: 3 },
+        { user: { id: 'bob', name: 'bob!', color: '#123456' }, cursor: 3 },
+      ],
+      [2, { user: 'ada' }, { user: { id: 'bob', name: 'bob!' } }],
+      [3, { user: null }, { user: { id: 'bob', name: 'bob!' } }],
+      [4, {}, { user: { id: 'bob', name: 'bob!' } }],
+      [5, { user: ['ada'] }, { user: { id: 'bob', name: 'bob!' } }],
+    ];
+    for (const [client, state] of claims) bob.send(presence(client, state));
+    // Two members of one name: some readers take the first, some the last.
+    const twice = decodeMessage(encodeMessage(presence(6, { user: { id: '000' }, tail: 1 }))) as {
+      update: Uint8Array;
+    };
+    const text = Buffer.from(twice.update)
+      .toString('latin1')
+      .replace('{"user":{"id":"000"},"tail":1}', '{"user":{"id":"a"},"user":{} }');
+    bob.send({ type: 'awareness', update: Uint8Array.from(Buffer.from(text, 'latin1')) });
+    await ada.until(() => shownTo(ada).size === 6);
+    for (const [client, , shown] of claims) expect(shownTo(ada).get(client)).toEqual(shown);
+    const raw = ada.received
+      .map((message) =>
+        message.type === 'awareness' ? Buffer.from(message.update).toString('latin1') : '',
+      )
+      .join('');
+    expect(raw).not.toMatch(/"ada"|"id":"a"/);
+    expect(shownTo(ada).get(6)).toEqual({ user: { id: 'bob', name: 'bob!' } });
+  });
+
+  it('[AUTH-8] a hook that names no user leaves presence as it is', async () => {
+    const server = await startServer({ hooks: { authenticate: () => ({ access: 'write' }) } });
+    const [one, other] = [
+      await RawClient.connect(server, 'room'),
+      await RawClient.connect(server, 'room'),
+    ];
+    await Promise.all([one.join(new Y.Doc()), other.join(new Y.Doc())]);
+    one.send(presence(1, { user: { id: 'x' } }));
+    await other.until(() => shownTo(other).has(1));
+    expect(shownTo(other).get(1)).toEqual({ user: { id: 'x' } });
+  });
+});
+
+describe('[AUTH] time', () => {
+  /** A server on a clock of the test, whose hook reads a token as `user.access.seconds`. */
+  async function timed() {
+    const clock = new ManualClock();
+    const asked: (string | undefined)[] = [];
+    let wait: Promise<void> = Promise.resolve();
+    const server = await startServer({
+      clock,
+      // Nobody is heard while the clock is moved.
+      limits: { heartbeatMs: 1e9 },
+      hooks: {
+        authenticate: async ({ token: shown }) => {
+          asked.push(shown);
+          await wait;
+          const [id, access, seconds] = (shown ?? '').split('.');
+          if (id === 'nobody') throw new AuthRefused('unauthenticated', 'nobody knows you');
+          if (id === 'outage') throw new Error('the database is away');
+          return {
+            user: { id: id! },
+            access: access as 'write',
+            expiresAt: new Date(Number(seconds) * 1000),
+          };
+        },
+      },
+    });
+    const join = (shown: string) => enter(server, 'room', shown);
+    return {
+      clock,
+      server,
+      asked,
+      join,
+      until: (promise: Promise<void>) => {
+        wait = promise;
+      },
+    };
+  }
+
+  /** What a message brings about has happened; the clock of the server stands still. */
+  async function turn(client: RawClient, clock: ManualClock): Promise<void> {
+    const pongs = once(client.socket, 'pong');
+    client.socket.ping();
+    await pongs;
+    await new Promise((resolve) => setImmediate(resolve));
+    clock.advance(0);
+  }
+
+  it('[AUTH-9] a session ends when its token does, and writes nothing after that', async () => {
+    const { clock, join } = await timed();
+    const ada = await join('ada.write.60');
+    await turn(ada, clock);
+    clock.advance(59_000);
+    expect(ada.closed).toBeUndefined();
+    clock.advance(1_000);
+    ada.send({ type: 'update', update: typed('too late') });
+    expect(await ada.untilClosed()).toEqual({ code: 4401, reason: 'the token has expired' });
+    const other = await join('bob.write.600');
+    const doc = new Y.Doc();
+    const joined = other.join(doc);
+    await turn(other, clock);
+    await joined;
+    expect(doc.getText('t').toString()).toBe('');
+  });
+
+  it('[AUTH-9] one whose timer is late writes nothing either', async () => {
+    const { clock, join } = await timed();
+    const ada = await join('ada.write.60');
+    await turn(ada, clock);
+    clock.date = () => 60_000;
+    ada.send({ type: 'update', update: typed('too late') });
+    expect((await ada.untilClosed()).code).toBe(4401);
+  });
+
+  it('[AUTH-10] a new token goes on where the old one ends, with what it allows', async () => {
+    const { clock, join, asked } = await timed();
+    const ada = await join('ada.write.60');
+    await turn(ada, clock);
+    ada.send({ type: 'token', token: 'ada.read.120' });
+    await turn(ada, clock);
+    expect(asked.at(-1)).toBe('ada.read.120');
+    expect(await ada.next('access')).toEqual({ type: 'access', access: 'read' });
+    clock.advance(61_000);
+    ada.send({ type: 'update', update: typed('x') });
+    expect(await ada.next('rejected')).toMatchObject({ reason: 'read-only' });
+    ada.send({ type: 'token', token: 'ada.write.180' });
+    await ada.until(() => ada.received.filter(({ type }) => type === 'access').length === 2);
+    clock.advance(60_000);
+    expect(ada.closed).toBeUndefined();
+    clock.advance(60_000);
+    expect((await ada.untilClosed()).code).toBe(4401);
+  });
+
+  it.each([
+    ['bob.write.600', 4401, 'the new token is of another user'],
+    ['nobody', 4401, 'nobody knows you'],
+    ['ada.none.600', 4403, 'this room is not open to you any more'],
+  ])('[AUTH-10] a new token %s ends the session with %i', async (renewed, code, reason) => {
+    const { clock, join } = await timed();
+    const ada = await join('ada.write.60');
+    await turn(ada, clock);
+    ada.send({ type: 'token', token: renewed });
+    expect(await ada.untilClosed()).toEqual({ code, reason });
+  });
+
+  it('[AUTH-10] while nobody can say what a new token is worth, the old one holds', async () => {
+    const { clock, join } = await timed();
+    const ada = await join('ada.write.60');
+    await turn(ada, clock);
+    ada.send({ type: 'token', token: 'outage' });
+    await turn(ada, clock);
+    clock.advance(59_000);
+    expect(ada.closed).toBeUndefined();
+    clock.advance(1_000);
+    expect((await ada.untilClosed()).code).toBe(4401);
+  });
+
+  it('[AUTH-10] a flood of tokens is asked about one at a time, the newest', async () => {
+    const { clock, join, asked, until } = await timed();
+    const ada = await join('ada.write.60');
+    await turn(ada, clock);
+    const answer = gate();
+    until(answer.opened);
+    for (let i = 0; i < 500; i++) ada.send({ type: 'token', token: `ada.write.${100 + i}` });
+    await turn(ada, clock);
+    answer.open();
+    await turn(ada, clock);
+    expect(asked).toEqual(['ada.write.60', 'ada.write.100', 'ada.write.599']);
+    ada.send({ type: 'token', token: 'x'.repeat(8_193) });
+    expect((await ada.untilClosed()).code).toBe(4400);
+  });
+
+  it('[AUTH-10] the provider renews while people type, and nobody notices', async () => {
+    const server = await startServer({ auth: { secret: SECRET, clockTolerance: 0 } });
+    let asked = 0;
+    const provider = new CowriteProvider({
+      url: socketUrl(server),
+      room: 'minutes',
+      WebSocket,
+      // So short that the session would end during the test if it were not renewed.
+      token: async () => await token('ada', { minutes: 'write' }, `${2 + asked++} seconds`),
+    });
+    onTestFinished(() => provider.destroy());
+    const statuses: string[] = [];
+    await provider.whenSynced();
+    provider.on('status', ({ status }) => statuses.push(status));
+    while (asked < 4) {
+      provider.doc.getText('t').insert(0, 'x');
+      await provider.whenSaved();
+    }
+    await provider.whenSaved();
+    expect(statuses).toEqual([]);
+  });
+});
+
+describe('[AUTH] secrets', () => {
+  it('[AUTH-15] no token is in a log, whatever its level', async () => {
+    const lines: string[] = [];
+    const logger = pino({ level: 'trace' }, { write: (line) => void lines.push(line) });
+    const server = await guarded({ logger });
+    const good = await token('ada', { minutes: 'write' });
+    const bad = await token('ada', { minutes: 'write' }, '1h', `not ${SECRET}`);
+    for (const shown of [good, bad]) {
+      await knock(server, `minutes?token=${shown}`);
+      await knock(server, 'minutes', { headers: { Authorization: `Bearer ${shown}` } });
+      await knock(server, 'other', { protocols: [`cowrite.token.${shown}`] });
+    }
+    const client = await enter(server, 'minutes', good);
+    client.send({ type: 'token', token: bad });
+    await client.untilClosed();
+    const broken = await enter(server, 'minutes', good);
+    broken.send({ type: 'update', update: Uint8Array.of(255) });
+    await broken.untilClosed();
+    expect(lines.length).toBeGreaterThan(0);
+    for (const shown of [good, bad]) {
+      for (const part of shown.split('.').slice(1)) expect(lines.join('')).not.toContain(part);
+    }
+  });
+
+  it('[AUTH-14] the command makes tokens that the server takes, and says what it lacks', async () => {
+    const run = async (args: readonly string[], AUTH_SECRET = SECRET) => {
+      const child = spawn(process.execPath, [COMMAND, ...args], { env: { AUTH_SECRET } });
+      const [out, errors] = [child.stdout, child.stderr].map((stream) => {
+        const parts: string[] = [];
+        stream.setEncoding('utf8').on('data', (part: string) => parts.push(part));
+        return parts;
+      });
+      const [code] = await once(child, 'close');
+      return { code, out: out!.join(''), errors: errors!.join('') };
+    };
+    const server = await guarded();
+    const made = await run([
+      'token',
+      '--user',
+      'ada',
+      '--room',
+      'a=b',
+      '--room',
+      'c=d=none',
+      '--expires',
+      '5m',
+    ]);
+    expect(made).toMatchObject({ code: 0, errors: '' });
+    const shown = made.out.trim();
+    expect((await knock(server, `a%3Db?token=${shown}`)).status).toBe(101);
+    expect((await knock(server, `c%3Dd?token=${shown}`)).status).toBe(403);
+    for (const [args, message, secret] of [
+      [['token'], /^cowrite: AUTH_SECRET=/, SECRET],
+      [['token', '--user', 'ada', '--room', '*'], /^cowrite: set AUTH_SECRET/, ''],
+      [
+        ['token', '--user', 'ada', '--room', '*', '--expires', 'soon'],
+        /^cowrite: --expires soon is no span/,
+        SECRET,
+      ],
+      [['token', '--who', 'ada'], /^cowrite: Unknown option '--who'/, SECRET],
+      [['tokens'], /^cowrite: there is no command tokens, only token\n$/, SECRET],
+    ] as const) {
+      const failed = await run(args, secret);
+      expect(failed).toMatchObject({ code: 2, out: '' });
+      expect(failed.errors).toMatch(message);
+    }
+  });
+
+  it('[AUTH-13] the command listens elsewhere only when it is said who may come in', async () => {
+    await expect(startProcess({ STORAGE_URL: 'memory:', HOST: '0.0.0.0' })).rejects.toThrow(
+      /ended with 2: cowrite: HOST=0\.0\.0\.0 lets others connect.*AUTH=none\n$/,
+    );
+    const open = await startProcess({ STORAGE_URL: 'memory:', HOST: '0.0.0.0', AUTH: 'none' });
+    await expect.poll(() => open.errors()).toContain('AUTH=none');
+    const closed = await startProcess({
+      STORAGE_URL: 'memory:',
+      HOST: '0.0.0.0',
+      AUTH_SECRET: SECRET,
+    });
+    const { port } = new URL(closed.url);
+    const local = { url: `http://127.0.0.1:${port}` };
+    expect((await knock(local, 'minutes')).status).toBe(401);
+    expect(
+      (await knock(local, `minutes?token=${await token('ada', { '*': 'read' })}`)).status,
+    ).toBe(101);
+  });
+});
