@@ -9,7 +9,7 @@ const FIRST = 1_000;
 /** Half a core: what scales evenly is doubled below it, and climbed in small steps above. */
 const HALF = 50;
 const SMALL_STEP = 1.15;
-/** Percent of a core from which on a server has no more to give. */
+/** Percent of a core from which on somebody has no more to give. */
 const FULL = 95;
 /** Of what was to be typed; with less, the load is late by itself. */
 const TYPED = 0.98;
@@ -58,9 +58,11 @@ async function measure(scope, { name, seconds = 2 }) {
     share: best.share,
     p99: best.p99,
     generator: best.generator,
-    // Delays of a load that is late, or of a server that has time to spare, are not the server's.
+    // Delays of a load that is late are not the server's, unless it is full as well.
     note:
-      seen.isTyped && seen.share > FULL ? undefined : 'at least: the generator had no more to give',
+      (seen.isTyped && seen.generator < FULL) || seen.share > FULL
+        ? undefined
+        : 'at least: the generator had no more to give',
   };
 }
 
