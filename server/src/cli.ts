@@ -27,6 +27,8 @@ async function serve(): Promise<void> {
     ...(config.auth !== undefined && { auth: config.auth }),
     allowedOrigins: config.allowedOrigins,
     areReadersPresent: config.areReadersPresent,
+    trustedProxies: config.trustedProxies,
+    limits: config.limits,
     logger,
     ...(config.staticDir !== undefined && { staticDir: config.staticDir }),
   });

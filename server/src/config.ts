@@ -1,8 +1,10 @@
 /** The only reader of the environment. What it returns is complete, checked and frozen. */
 import { z } from 'zod';
+import { TrustedProxies } from './address.js';
 import type { AuthSettings } from './auth/authenticator.js';
 import { isLoopback } from './auth/origin.js';
 import { MIN_SECRET } from './auth/tokens.js';
+import type { CrowdLimits } from './crowd.js';
 import {
   isSharedStorageUrl,
   isStorageUrl,
@@ -24,6 +26,23 @@ const origins = z
   .string()
   .transform((list) => list.split(',').map((origin) => origin.trim()))
   .refine((list) => list.every(isOrigin), ORIGINS);
+
+const PROXIES = 'addresses, nets such as 10.0.0.0/8, or loopback, with commas between them';
+const proxies = z
+  .string()
+  .transform((list) => list.split(',').map((entry) => entry.trim()))
+  .refine(areProxies, PROXIES);
+const NUMBER = 'a whole number from 1 on';
+const COUNT = z.coerce.number(NUMBER).int(NUMBER).min(1, NUMBER);
+
+function areProxies(entries: readonly string[]): boolean {
+  try {
+    new TrustedProxies(entries);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 function isOrigin(text: string): boolean {
   return text === '*' || (URL.canParse(text) && new URL(text).origin === text);
@@ -48,6 +67,10 @@ const schema = z.object({
   AUTH_CLOCK_TOLERANCE: z.coerce.number(TOLERANCE).min(0, TOLERANCE).max(600, TOLERANCE).optional(),
   AUTH_URL: httpUrl.optional(),
   ALLOWED_ORIGINS: origins.optional(),
+  TRUSTED_PROXIES: proxies.optional(),
+  MAX_CONNECTIONS: COUNT.optional(),
+  MAX_CONNECTIONS_PER_ADDRESS: COUNT.optional(),
+  MAX_CONNECTIONS_PER_USER: COUNT.optional(),
   READER_PRESENCE: z.enum(['on', 'off'], 'on or off').default('on'),
   LOG_LEVEL: z.enum(LEVELS, `one of ${LEVELS.join(', ')}`).default('info'),
   STATIC_DIR: z.string().optional(),
@@ -63,6 +86,9 @@ export interface Config {
   readonly auth: AuthSettings | undefined;
   readonly allowedOrigins: readonly string[];
   readonly areReadersPresent: boolean;
+  readonly trustedProxies: readonly string[];
+  /** Those that are set. */
+  readonly limits: Partial<CrowdLimits>;
   readonly logLevel: (typeof LEVELS)[number];
   /** Folder of a built web app to serve at `/`. */
   readonly staticDir: string | undefined;
@@ -114,6 +140,16 @@ export function readConfig(
     auth,
     allowedOrigins: data.ALLOWED_ORIGINS ?? [],
     areReadersPresent: data.READER_PRESENCE === 'on',
+    trustedProxies: data.TRUSTED_PROXIES ?? [],
+    limits: {
+      ...(data.MAX_CONNECTIONS !== undefined && { maxConnections: data.MAX_CONNECTIONS }),
+      ...(data.MAX_CONNECTIONS_PER_ADDRESS !== undefined && {
+        maxConnectionsPerAddress: data.MAX_CONNECTIONS_PER_ADDRESS,
+      }),
+      ...(data.MAX_CONNECTIONS_PER_USER !== undefined && {
+        maxConnectionsPerUser: data.MAX_CONNECTIONS_PER_USER,
+      }),
+    },
     logLevel: data.LOG_LEVEL,
     staticDir: data.STATIC_DIR,
   });

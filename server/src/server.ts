@@ -8,12 +8,15 @@ import type { AddressInfo } from 'node:net';
 import { CLOSE } from '@cowrite/client/protocol';
 import { getRequestListener } from '@hono/node-server';
 import { type Logger, pino } from 'pino';
+import { clientAddress, TrustedProxies } from './address.js';
 import { type Authenticate, type AuthSettings, authenticatorOf } from './auth/authenticator.js';
 import { readToken } from './auth/credentials.js';
 import { AuthRefused, type Identity, type RefusalKind } from './auth/identity.js';
 import { isLocalHost, isLoopback, mayConnect } from './auth/origin.js';
-import { type Clock, systemClock } from './clock.js';
+import type { Rate } from './bucket.js';
+import { type Clock, systemClock, type Timer } from './clock.js';
 import { Workers } from './compact/workers.js';
+import { Crowd, type CrowdLimit } from './crowd.js';
 import { httpApp } from './http.js';
 import { Instances } from './instances.js';
 import { Log } from './log.js';
@@ -43,6 +46,16 @@ export interface Limits {
   readonly maxAwarenessBytes: number;
   /** Awareness client ids that one session may introduce. Default 64. */
   readonly maxAwarenessClients: number;
+  /** Connections; more are refused with 503. Default 100 000. */
+  readonly maxConnections: number;
+  /** Connections of one address, or of one /64 of IPv6; more are refused with 429. Addresses of this machine are not counted. Default 1 000. */
+  readonly maxConnectionsPerAddress: number;
+  /** Connections of one user; more are refused with 429. Default 200. */
+  readonly maxConnectionsPerUser: number;
+  /** Attempts to connect of one address; more are refused with 429. Default 20 a second, 500 at once. */
+  readonly attemptsPerAddress: Rate;
+  /** Milliseconds for a request to arrive, and for a decision about it. Default 10 000. */
+  readonly handshakeMs: number;
   /** Milliseconds from one look at every socket to the next; a peer silent for two of them is cut off. Default 15 000. */
   readonly heartbeatMs: number;
   /** Milliseconds after which the people of an instance that died are gone. Default 15 000. */
@@ -96,6 +109,8 @@ export interface ServerOptions {
   readonly auth?: AuthSettings;
   /** Origins of pages that may connect besides those of this host, such as `https://app.example`; `*` for all. */
   readonly allowedOrigins?: readonly string[];
+  /** Proxies whose `X-Forwarded-For` is believed: addresses, nets such as `10.0.0.0/8`, `loopback`. Default none. */
+  readonly trustedProxies?: readonly string[];
   /** Whether others are shown those who may only read. Default true. */
   readonly areReadersPresent?: boolean;
   /**
@@ -142,6 +157,11 @@ const DEFAULTS: Limits = {
   snapshotCacheBytes: 128 * 1024 * 1024,
   maxAwarenessBytes: 64 * 1024,
   maxAwarenessClients: 64,
+  maxConnections: 100_000,
+  maxConnectionsPerAddress: 1_000,
+  maxConnectionsPerUser: 200,
+  attemptsPerAddress: { perSecond: 20, burst: 500 },
+  handshakeMs: 10_000,
   heartbeatMs: 15_000,
   presenceTtlMs: 15_000,
   headCheckMs: 3_000,
@@ -179,6 +199,8 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     );
   }
   const authenticate = authenticateOf(options, clock, logger);
+  const proxies = new TrustedProxies(options.trustedProxies ?? []);
+  const crowd = new Crowd(limits, clock);
   const storage = await storageOf(options, logger);
   const meeting = await meetingOf(options, storage, logger);
 
@@ -242,7 +264,14 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
   const listener = getRequestListener(
     httpApp({ isReady: () => isReady, staticDir: options.staticDir }).fetch,
   );
-  const http = createHttpServer((request, response) => void listener(request, response));
+  const http = createHttpServer(
+    {
+      headersTimeout: limits.handshakeMs,
+      requestTimeout: limits.handshakeMs,
+      connectionsCheckingInterval: Math.ceil(limits.handshakeMs / 4),
+    },
+    (request, response) => void listener(request, response),
+  );
   const rules: SessionRules = {
     identify: (room, token) => authenticate({ room, token }),
     areReadersPresent: options.areReadersPresent ?? true,
@@ -252,7 +281,10 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     http,
     async ({ room: name, request }) => {
       if (log.full) throw new UpgradeRefused(503, 'the store is not taking writes');
-      const { origin, host: addressed } = request.headers;
+      const { origin, host: addressed, 'x-forwarded-for': forwarded } = request.headers;
+      const address = clientAddress(request.socket.remoteAddress, forwarded, proxies);
+      if (!crowd.mayTry(address))
+        throw new UpgradeRefused(429, 'too many attempts from your address');
       if (!mayConnect(origin, addressed, allowedOrigins)) {
         throw new UpgradeRefused(403, 'pages of this origin may not connect (ALLOWED_ORIGINS)');
       }
@@ -262,10 +294,19 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
           'without authentication this server goes by no name but localhost',
         );
       }
-      const identity = await admitted(authenticate, name, request);
+      const decided = within(limits.handshakeMs, clock, admitted(authenticate, name, request));
+      const identity = await decided;
+      if (identity === undefined)
+        throw new UpgradeRefused(503, 'who you are could not be found out');
+      const place = crowd.enter(address, identity.user?.id);
+      if (typeof place === 'string')
+        throw new UpgradeRefused(place === 'connections' ? 503 : 429, FULL[place]);
+      // However it ends, also before it is a WebSocket.
+      if (request.socket.destroyed) place.leave();
+      else request.socket.once('close', place.leave);
       return (connection, dialect) => {
         const who = identity.user?.id ?? randomBytes(12).toString('base64url');
-        const author = `${who}@${connection.remote}`;
+        const author = `${who}@${address}`;
         const session = new Session({
           connection,
           dialect,
@@ -289,7 +330,11 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     isReady = false;
     transport.stopReading();
     const stopped = new Promise<void>((resolve) => http.close(() => resolve()));
-    const isSaved = await within(limits.closeMs, clock, log.flush());
+    const isSaved = await within(
+      limits.closeMs,
+      clock,
+      log.flush().then(() => true),
+    );
     await transport.close(Math.min(limits.closeMs, 2_000));
     http.closeAllConnections();
     await stopped;
@@ -385,6 +430,12 @@ function authenticateOf(
   };
 }
 
+const FULL: Record<CrowdLimit, string> = {
+  connections: 'this server is full',
+  'connections-per-address': 'too many connections from your address',
+  'connections-per-user': 'too many connections of yours',
+};
+
 const STATUS: Record<RefusalKind, number> = {
   unauthenticated: 401,
   forbidden: 403,
@@ -419,12 +470,15 @@ async function listen(http: Server, port: number, host: string): Promise<void> {
 }
 
 /** @returns whether the promise resolved in time */
-async function within(ms: number, clock: Clock, promise: Promise<void>): Promise<boolean> {
-  return await new Promise((resolve, reject) => {
-    const timer = clock.after(ms, () => resolve(false));
-    promise.then(() => {
-      timer.cancel();
-      resolve(true);
-    }, reject);
+/** @returns undefined when it takes longer */
+async function within<T>(ms: number, clock: Clock, promise: Promise<T>): Promise<T | undefined> {
+  let timer: Timer | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = clock.after(ms, () => resolve(undefined));
   });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    timer?.cancel();
+  }
 }

@@ -445,7 +445,7 @@ describe('[AUTH] time', () => {
       room: 'minutes',
       WebSocket,
       // So short that the session would end during the test if it were not renewed.
-      token: async () => await token('ada', { minutes: 'write' }, `${2 + asked++} seconds`),
+      token: async () => await token('ada', { minutes: 'write' }, `${3 + asked++} seconds`),
     });
     onTestFinished(() => provider.destroy());
     const statuses: string[] = [];

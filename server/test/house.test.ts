@@ -28,9 +28,19 @@ const FLOORS = [
     'compact/compaction',
     'compact/workers',
   ],
+  ['crowd'],
   ['places', 'dialect', 'room-name', 'awareness', 'acknowledgements', 'compact/policy'],
   ['frame', 'storage/', 'relay/', 'presence/', 'auth/', 'compact/worker'],
-  ['redis', 'compact/job', 'compact/merge', 'compact/set-aside', 'compact/packed', 'clock'],
+  [
+    'redis',
+    'compact/job',
+    'compact/merge',
+    'compact/set-aside',
+    'compact/packed',
+    'clock',
+    'address',
+    'bucket',
+  ],
   ['update/'],
 ];
 

@@ -263,6 +263,8 @@ describe('[CFG] settings', () => {
       auth: undefined,
       allowedOrigins: [],
       areReadersPresent: true,
+      trustedProxies: [],
+      limits: {},
       logLevel: 'info',
       staticDir: undefined,
     });
@@ -285,6 +287,8 @@ describe('[CFG] settings', () => {
       ['ALLOWED_ORIGINS', 'app.example'],
       ['ALLOWED_ORIGINS', 'https://app.example/'],
       ['READER_PRESENCE', 'yes'],
+      ['TRUSTED_PROXIES', 'my-proxy'],
+      ['MAX_CONNECTIONS', '0'],
     ] as const) {
       let message = '';
       try {

@@ -1,0 +1,143 @@
+/** How many may come in, from where and as whom. */
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { WebSocket } from 'ws';
+import { ManualClock } from '../src/clock.js';
+import { socketUrl, startServer } from './support.js';
+
+/** Knocks from an address, as a proxy on this machine says. @returns the socket, or the status it was refused with */
+async function from(
+  server: { url: string },
+  address: string,
+  query = '',
+): Promise<WebSocket | number> {
+  const socket = new WebSocket(`${socketUrl(server)}/room${query}`, {
+    headers: { 'X-Forwarded-For': address },
+  });
+  onTestFinished(() => socket.terminate());
+  socket.on('error', () => undefined);
+  return await new Promise((resolve) => {
+    socket.once('open', () => resolve(socket));
+    socket.once('unexpected-response', (_, response) => {
+      response.resume();
+      resolve(response.statusCode!);
+    });
+  });
+}
+
+const statusOf = (answer: WebSocket | number) => (typeof answer === 'number' ? answer : 101);
+
+async function leave(socket: WebSocket | number | undefined): Promise<void> {
+  if (!(socket instanceof WebSocket)) throw new Error('nobody is there');
+  socket.terminate();
+  await once(socket, 'close');
+}
+
+describe('[LIM] the crowd', () => {
+  it('[LIM-3] is bounded in all, by address and by user, and a place is free again once it is left', async () => {
+    const server = await startServer({
+      trustedProxies: ['loopback'],
+      limits: { maxConnections: 5, maxConnectionsPerAddress: 2, maxConnectionsPerUser: 3 },
+      hooks: {
+        authenticate: ({ token }) => ({ access: 'write', user: { id: token ?? 'anybody' } }),
+      },
+    });
+    const here = [
+      await from(server, '192.0.2.1', '?token=a'),
+      await from(server, '192.0.2.1', '?token=b'),
+    ];
+    expect(here.map(statusOf)).toEqual([101, 101]);
+    expect(await from(server, '192.0.2.1', '?token=c')).toBe(429);
+    here.push(
+      await from(server, '192.0.2.2', '?token=a'),
+      await from(server, '192.0.2.3', '?token=a'),
+    );
+    expect(here.map(statusOf)).toEqual([101, 101, 101, 101]);
+    expect(await from(server, '192.0.2.4', '?token=a')).toBe(429);
+    here.push(await from(server, '192.0.2.4', '?token=d'));
+    expect(await from(server, '192.0.2.5', '?token=e')).toBe(503);
+    for (const socket of here) await leave(socket);
+    const again = ['192.0.2.1', '192.0.2.1', '192.0.2.2', '192.0.2.3', '192.0.2.4'];
+    for (const [n, address] of again.entries()) {
+      // The server hears of a socket's end a moment after its client.
+      let answer = await from(server, address, `?token=${n}`);
+      while (typeof answer === 'number') answer = await from(server, address, `?token=${n}`);
+    }
+  });
+
+  it('[LIM-3] those who are refused take no place', async () => {
+    const server = await startServer({
+      trustedProxies: ['loopback'],
+      limits: { maxConnectionsPerAddress: 1 },
+      hooks: { authenticate: ({ token }) => ({ access: token === 'in' ? 'write' : 'none' }) },
+    });
+    for (let i = 0; i < 5; i++) expect(await from(server, '192.0.2.1')).toBe(403);
+    expect(statusOf(await from(server, '192.0.2.1', '?token=in'))).toBe(101);
+  });
+
+  it('[LIM-4] who tries too often has to wait, whether or not it would be let in', async () => {
+    const clock = new ManualClock();
+    let asked = 0;
+    const server = await startServer({
+      clock,
+      trustedProxies: ['loopback'],
+      limits: { attemptsPerAddress: { perSecond: 1, burst: 3 } },
+      hooks: {
+        authenticate: () => {
+          asked++;
+          return { access: 'none' };
+        },
+      },
+    });
+    const knock = async (address: string) => statusOf(await from(server, address));
+    const answers: number[] = [];
+    for (let i = 0; i < 5; i++) answers.push(await knock('192.0.2.1'));
+    expect(answers).toEqual([403, 403, 403, 429, 429]);
+    expect(asked).toBe(3);
+    expect(await knock('192.0.2.2')).toBe(403);
+    // One who has many addresses of IPv6 is one.
+    for (const n of [1, 2, 3]) expect(await knock(`2001:db8::${n}`)).toBe(403);
+    expect(await knock('2001:db8::4')).toBe(429);
+    clock.advance(1_000);
+    expect(await knock('192.0.2.1')).toBe(403);
+  });
+
+  it('[LIM-4] nobody can say that they are somebody else unless their proxy is trusted', async () => {
+    const server = await startServer({
+      limits: { attemptsPerAddress: { perSecond: 1, burst: 1 } },
+    });
+    for (let i = 0; i < 5; i++) expect(statusOf(await from(server, '192.0.2.1'))).toBe(101);
+    await expect(startServer({ trustedProxies: ['my proxy'] })).rejects.toThrow(TypeError);
+  });
+
+  it('[LIM-5] a request that does not come to an end is cut off', async () => {
+    const server = await startServer({ limits: { handshakeMs: 200 } });
+    const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
+    socket.write('GET /ws/room HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ');
+    let answer = '';
+    socket.setEncoding('latin1').on('data', (text: string) => {
+      answer += text;
+    });
+    await once(socket, 'close');
+    expect(answer).toMatch(/^HTTP\/1\.1 408 /);
+  });
+
+  it('[LIM-5] a client about which nobody can decide is not kept waiting for ever', async () => {
+    const clock = new ManualClock();
+    const server = await startServer({
+      clock,
+      hooks: { authenticate: () => new Promise(() => undefined) },
+    });
+    const answer = from(server, '192.0.2.1');
+    let status: number | undefined;
+    void answer.then((result) => {
+      status = statusOf(result);
+    });
+    while (status === undefined) {
+      clock.advance(1_000);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(status).toBe(503);
+  });
+});
