@@ -92,7 +92,7 @@ describe('who may come in', () => {
 
   test('[E2E-17] a tab whose token has ended says so, and keeps what was written', async () => {
     const server = await guarded();
-    const ada = await Tab.open(server, { token: await token('Ada', '*', '4 seconds') });
+    const ada = await Tab.open(server, { token: await token('Ada', '*', '10 seconds') });
     await ada.write('before');
     await ada.page.getByText('Your access has expired.').waitFor();
     expect(await ada.words()).toEqual(['before']);
@@ -104,7 +104,7 @@ describe('who may come in', () => {
     let asked = 0;
     const tokens = await listen((_, response) => {
       asked++;
-      void token('Ada', '*', '4 seconds').then((text) =>
+      void token('Ada', '*', '8 seconds').then((text) =>
         response.writeHead(200, { 'Access-Control-Allow-Origin': '*' }).end(text),
       );
     });
@@ -119,6 +119,38 @@ describe('who may come in', () => {
     }
     const other = await openPage(server, 'Grace', tokens);
     await eventually(() => linesOf(other)).toEqual([typed]);
+    expect(sockets).toEqual([]);
+  });
+
+  test('[E2E-20] a tab that is shown out says why and stays out; the others go on', async () => {
+    const ADMIN_TOKEN = 'x'.repeat(32);
+    const server = await guarded({ ADMIN_TOKEN });
+    const ada = await Tab.open(server, { token: await token('Ada', '*') });
+    await ada.write('ours');
+    const bob = await Tab.open(server, { token: await token('Bob', '*') });
+    await eventually(() => bob.words()).toEqual(['ours']);
+    const room = new URL(bob.page.url()).pathname.split('/').at(-1);
+    const sockets: string[] = [];
+    bob.page.on('websocket', (socket) => sockets.push(socket.url()));
+    const answer = await fetch(`${server.url}/api/rooms/${room}/kick`, {
+      method: 'POST',
+      headers: { Authorization: `Bearer ${ADMIN_TOKEN}` },
+      body: JSON.stringify({ user: 'bob', reason: 'The meeting is over' }),
+    });
+    expect(await answer.json()).toEqual({ sessions: 1 });
+    const banner = bob.page.getByTestId('closed-banner');
+    await banner.getByText('The reason given: “The meeting is over”.').waitFor();
+    expect(await bob.editor.getAttribute('contenteditable')).toBe('false');
+    await eventually(() => ada.people()).toEqual(['Ada']);
+    await ada.write(' alone');
+    await ada.status.getByText('Saved', { exact: true }).waitFor();
+    expect(await bob.words()).toEqual(['ours']);
+    // What the browser tells it when it comes back, or is online again, does not bring it back.
+    await bob.page.evaluate(() => {
+      for (const event of ['online', 'pageshow', 'focus']) window.dispatchEvent(new Event(event));
+    });
+    await ada.write('!');
+    await ada.status.getByText('Saved', { exact: true }).waitFor();
     expect(sockets).toEqual([]);
   });
 

@@ -1,6 +1,7 @@
 /**
  * Two servers on one Redis and one Postgres, behind an nginx that sends each connection to either.
  */
+import { request } from 'node:http';
 import { describe, expect, test } from 'vitest';
 import { startPostgres } from '../server/test/postgres-service.js';
 import { startRedis } from '../server/test/redis-service.js';
@@ -41,6 +42,20 @@ async function apart(servers: readonly Server[], nginx: Nginx) {
 }
 
 describe('two servers', () => {
+  test('[DEP-4] nginx answers to its own names only, so that no foreign page can make its name lead there', async () => {
+    const { nginx } = await twoServers();
+    const statusFor = (host: string) =>
+      new Promise<number | undefined>((resolve, reject) => {
+        const asked = request(`${nginx.url}/health`, { headers: { Host: host } }, (response) => {
+          response.resume();
+          resolve(response.statusCode);
+        });
+        asked.on('error', reject).end();
+      });
+    expect(await statusFor(new URL(nginx.url).host)).toBe(200);
+    expect(await statusFor('evil.example')).toBe(421);
+  });
+
   test('[DEP-1] two tabs at different ones write together and see each other’s carets and names', async () => {
     const { servers, nginx } = await twoServers();
     const { ada, grace } = await apart(servers, nginx);

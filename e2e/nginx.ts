@@ -48,6 +48,7 @@ export class Nginx {
     const port = await freePort();
     const filled = fill(readFileSync(TEMPLATE, 'utf8'), {
       LISTEN: `127.0.0.1:${port}`,
+      NAMES: '127.0.0.1',
       RESOLVER: '127.0.0.1',
       SERVER_1: addressOf(first),
       SERVER_2: addressOf(second),

@@ -320,7 +320,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     this.#track(unsaved.opened(this.#unsaved, isCowrite));
     this.#dispatch({ type: 'opened' });
     // Another server would not know what to make of a new token.
-    if (isCowrite) this.#token.start();
+    if (isCowrite && connection.isOpen(this.#state)) this.#token.start();
   }
 
   #onFrame(frame: Uint8Array | null): void {

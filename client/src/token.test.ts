@@ -38,6 +38,8 @@ describe('[CLI-13] when a token ends', () => {
     [120, 60_000],
     [10, 5_000],
     [1, 1_000],
+    // Never after its end.
+    [0.5, 500],
     [0, null],
     [-5, null],
   ])('one that lives %i s is renewed after %s ms', (seconds, wait) => {

@@ -32,6 +32,8 @@ export class Token {
   readonly #listener: TokenListener;
   #shown = '';
   #timer: TimerHandle | null = null;
+  /** Grows with each question to the application. */
+  #asked = 0;
   /** Grows with each start and stop, so that an answer knows whether it is still waited for. */
   #turn = 0;
 
@@ -56,9 +58,11 @@ export class Token {
   }
 
   async #ask(): Promise<string> {
+    const question = ++this.#asked;
     const token = await (this.#source as () => string | Promise<string>)();
     if (typeof token !== 'string') throw new TypeError('token() did not return a string');
-    this.#shown = token;
+    // One that was asked for earlier may come later.
+    if (question === this.#asked) this.#shown = token;
     return token;
   }
 
@@ -109,7 +113,7 @@ export function renewalWait(token: string, now: number): number | null {
   const end = endOf(token);
   if (end === null || end <= now) return null;
   const left = end - now;
-  return Math.max(PATIENCE, left > 2 * AHEAD ? left - AHEAD : left / 2);
+  return left > 2 * AHEAD ? left - AHEAD : Math.min(left, Math.max(PATIENCE, left / 2));
 }
 
 /** When a JSON Web Token ends (RFC 7519, `exp`), in milliseconds since 1970; null when it does not say. */

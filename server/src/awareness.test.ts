@@ -3,7 +3,7 @@ import * as protocol from 'y-protocols/awareness';
 import * as Y from 'yjs';
 import { Awareness, encodeAwareness, readAwareness } from './awareness.js';
 
-const limits = { maxStateBytes: 1_000, maxClients: 3 };
+const limits = { maxStateBytes: 1_000, maxClients: 3, maxDepth: 100 };
 const entry = (client: number, clock: number, state: unknown) => ({
   client,
   clock,

@@ -12,13 +12,16 @@
 import { bindUser, type User } from './auth/identity.js';
 import { Reader, uintSize, Writer } from './update/bytes.js';
 import { UpdateRefused } from './update/refused.js';
-import { checkJsonNesting, MAX_CLOCK } from './update/struct.js';
+import { isNestedDeeper, MAX_CLOCK } from './update/struct.js';
 
 export interface AwarenessLimits {
   /** Bytes of one state as JSON. */
   readonly maxStateBytes: number;
   /** Client ids that one session may introduce. */
   readonly maxClients: number;
+  /** Levels to which one state may be nested. */
+  readonly maxDepth: number;
+  readonly onLimit?: (limit: 'awareness-size' | 'awareness-clients' | 'awareness-depth') => void;
 }
 
 export interface AwarenessEntry {
@@ -123,7 +126,7 @@ export class Awareness<Owner extends object> {
       const known = this.#lists?.clients.get(entry.client);
       if (known !== undefined && known.owner !== owner) {
         const isNewer = entry.clock > known.clock && !isNull(entry.state);
-        if (isNewer && entry.state.length <= this.#limits.maxStateBytes) foreign.push(entry);
+        if (isNewer && this.#isSmall(entry.state)) foreign.push(entry);
       } else {
         this.#applyOwn(owner, entry, known, user);
       }
@@ -203,7 +206,10 @@ export class Awareness<Owner extends object> {
    * is echoing what it was sent before that.
    */
   #mayIntroduce(owned: ReadonlySet<number>, { client, clock }: AwarenessEntry): boolean {
-    if (owned.size >= this.#limits.maxClients) return false;
+    if (owned.size >= this.#limits.maxClients) {
+      this.#limits.onLimit?.('awareness-clients');
+      return false;
+    }
     return owned.size === 0 || clock > (this.#lists?.gone.get(client) ?? -1);
   }
 
@@ -224,17 +230,29 @@ export class Awareness<Owner extends object> {
 
   /** @returns what others may be sent; undefined when that is nothing */
   #fit(state: Uint8Array, user: User | undefined): Uint8Array | undefined {
-    if (state.length === 0 || state.length > this.#limits.maxStateBytes) return undefined;
+    if (state.length === 0 || !this.#isSmall(state)) return undefined;
     try {
       const text = decoder.decode(state);
-      checkJsonNesting(text);
+      if (isNestedDeeper(text, this.#limits.maxDepth)) {
+        this.#limits.onLimit?.('awareness-depth');
+        return undefined;
+      }
       const parsed: unknown = JSON.parse(text);
+      if (user === undefined) return state;
       // Also where the user is right already: of two members with one name readers may take either.
-      return user === undefined ? state : Buffer.from(JSON.stringify(bindUser(parsed, user)));
+      const bound = Buffer.from(JSON.stringify(bindUser(parsed, user)));
+      // Numbers such as 1e99 grow when they are written out.
+      return this.#isSmall(bound) ? bound : undefined;
     } catch {
       // Every receiver would throw as this did.
       return undefined;
     }
+  }
+
+  #isSmall(state: Uint8Array): boolean {
+    if (state.length <= this.#limits.maxStateBytes) return true;
+    this.#limits.onLimit?.('awareness-size');
+    return false;
   }
 
   /** The owner has left: its clients are gone, and their ids are free. */

@@ -29,7 +29,7 @@ export class Bucket {
   take(amount: number, now: number): number {
     this.#earn(now);
     this.#left -= amount;
-    return this.#left >= 0 ? 0 : (-this.#left / this.#rate.perSecond) * 1_000;
+    return this.#left >= 0 ? 0 : this.#msFor(-this.#left);
   }
 
   /** Takes that much if it is there. */
@@ -40,10 +40,21 @@ export class Bucket {
     return true;
   }
 
+  /** Milliseconds until that much is there. */
+  wait(amount: number, now: number): number {
+    this.#earn(now);
+    return this.#left >= amount ? 0 : this.#msFor(amount - this.#left);
+  }
+
   /** Whether nothing was taken of late, so that a new one would be the same. */
   isFull(now: number): boolean {
     this.#earn(now);
     return this.#left >= this.#rate.burst;
+  }
+
+  /** In whole milliseconds: after a part of one a timer would ring too early, again and again. */
+  #msFor(amount: number): number {
+    return Math.ceil((amount / this.#rate.perSecond) * 1_000);
   }
 
   #earn(now: number): void {

@@ -29,6 +29,7 @@ async function serve(): Promise<void> {
     areReadersPresent: config.areReadersPresent,
     trustedProxies: config.trustedProxies,
     limits: config.limits,
+    ...(config.adminToken !== undefined && { adminToken: config.adminToken }),
     logger,
     ...(config.staticDir !== undefined && { staticDir: config.staticDir }),
   });

@@ -4,7 +4,8 @@ import { TrustedProxies } from './address.js';
 import type { AuthSettings } from './auth/authenticator.js';
 import { isLoopback } from './auth/origin.js';
 import { MIN_SECRET } from './auth/tokens.js';
-import type { CrowdLimits } from './crowd.js';
+import type { Rate } from './bucket.js';
+import type { Limits } from './limits.js';
 import {
   isSharedStorageUrl,
   isStorageUrl,
@@ -14,14 +15,15 @@ import {
 
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 const PORT = 'a whole number from 0 to 65535';
-const HTTP_URL = 'an address that begins with https:// or http://';
+const HTTP_URL = 'an address that begins with https:// or http:// and has no user or password';
 const TOLERANCE = 'seconds from 0 to 600';
+const ADMIN = `at least ${MIN_SECRET} characters, none of them a space`;
 const SECRET = `at least ${MIN_SECRET} bytes`;
 const ORIGINS = 'origins such as https://app.example, with commas between them, or *';
 
 const httpUrl = z
   .string()
-  .refine((url) => /^https?:\/\/./.test(url) && URL.canParse(url), HTTP_URL);
+  .refine((url) => /^https?:\/\/./.test(url) && URL.canParse(url) && !hasUser(url), HTTP_URL);
 const origins = z
   .string()
   .transform((list) => list.split(',').map((origin) => origin.trim()))
@@ -33,7 +35,43 @@ const proxies = z
   .transform((list) => list.split(',').map((entry) => entry.trim()))
   .refine(areProxies, PROXIES);
 const NUMBER = 'a whole number from 1 on';
-const COUNT = z.coerce.number(NUMBER).int(NUMBER).min(1, NUMBER);
+const COUNT = z.coerce.number(NUMBER).int(NUMBER).min(1, NUMBER).optional();
+const RATE_FORM = 'how many a second, and how many at once, such as 500:50000';
+const RATE = z
+  .string()
+  .transform(rateOf)
+  .refine((rate) => rate !== undefined, RATE_FORM)
+  .optional();
+
+/** What each bound is called here. */
+export const LIMIT_SETTINGS = {
+  MAX_MESSAGE_BYTES: 'maxMessageBytes',
+  MAX_DOCUMENT_BYTES: 'maxDocumentBytes',
+  MAX_UPDATE_RATE: 'updatesPerSession',
+  MAX_AWARENESS_RATE: 'awarenessPerSession',
+  MAX_STEP1_RATE: 'step1PerSession',
+  MAX_AWARENESS_BYTES: 'maxAwarenessBytes',
+  MAX_AWARENESS_DEPTH: 'maxAwarenessDepth',
+  MAX_AWARENESS_CLIENTS: 'maxAwarenessClients',
+  MAX_CONNECTIONS: 'maxConnections',
+  MAX_CONNECTIONS_PER_ADDRESS: 'maxConnectionsPerAddress',
+  MAX_CONNECTIONS_PER_USER: 'maxConnectionsPerUser',
+  MAX_ROOMS_PER_USER: 'maxRoomsPerUser',
+  MAX_SESSIONS_PER_ROOM: 'maxSessionsPerRoom',
+  MAX_ATTEMPT_RATE: 'attemptsPerAddress',
+  HANDSHAKE_MS: 'handshakeMs',
+} as const satisfies Record<string, keyof Limits>;
+
+function rateOf(text: string): Rate | undefined {
+  const match = /^(\d{1,9}):(\d{1,9})$/.exec(text);
+  const [perSecond, burst] = [Number(match?.[1]), Number(match?.[2])];
+  return perSecond > 0 && burst > 0 ? { perSecond, burst } : undefined;
+}
+
+function hasUser(url: string): boolean {
+  const { username, password } = new URL(url);
+  return username !== '' || password !== '';
+}
 
 function areProxies(entries: readonly string[]): boolean {
   try {
@@ -68,9 +106,25 @@ const schema = z.object({
   AUTH_URL: httpUrl.optional(),
   ALLOWED_ORIGINS: origins.optional(),
   TRUSTED_PROXIES: proxies.optional(),
-  MAX_CONNECTIONS: COUNT.optional(),
-  MAX_CONNECTIONS_PER_ADDRESS: COUNT.optional(),
-  MAX_CONNECTIONS_PER_USER: COUNT.optional(),
+  ADMIN_TOKEN: z
+    .string()
+    .refine((text) => Buffer.byteLength(text) >= MIN_SECRET && /^[\x21-\x7e]+$/.test(text), ADMIN)
+    .optional(),
+  MAX_MESSAGE_BYTES: COUNT,
+  MAX_DOCUMENT_BYTES: COUNT,
+  MAX_UPDATE_RATE: RATE,
+  MAX_AWARENESS_RATE: RATE,
+  MAX_STEP1_RATE: RATE,
+  MAX_AWARENESS_BYTES: COUNT,
+  MAX_AWARENESS_DEPTH: COUNT,
+  MAX_AWARENESS_CLIENTS: COUNT,
+  MAX_CONNECTIONS: COUNT,
+  MAX_CONNECTIONS_PER_ADDRESS: COUNT,
+  MAX_CONNECTIONS_PER_USER: COUNT,
+  MAX_ROOMS_PER_USER: COUNT,
+  MAX_SESSIONS_PER_ROOM: COUNT,
+  MAX_ATTEMPT_RATE: RATE,
+  HANDSHAKE_MS: COUNT,
   READER_PRESENCE: z.enum(['on', 'off'], 'on or off').default('on'),
   LOG_LEVEL: z.enum(LEVELS, `one of ${LEVELS.join(', ')}`).default('info'),
   STATIC_DIR: z.string().optional(),
@@ -88,14 +142,16 @@ export interface Config {
   readonly areReadersPresent: boolean;
   readonly trustedProxies: readonly string[];
   /** Those that are set. */
-  readonly limits: Partial<CrowdLimits>;
+  readonly limits: Partial<Limits>;
+  /** Undefined: nobody may do what only an administrator may. */
+  readonly adminToken: string | undefined;
   readonly logLevel: (typeof LEVELS)[number];
   /** Folder of a built web app to serve at `/`. */
   readonly staticDir: string | undefined;
 }
 
 /** Whose values are told to nobody. */
-const SECRETS: ReadonlySet<string> = new Set(['AUTH_SECRET']);
+const SECRETS: ReadonlySet<string> = new Set(['AUTH_SECRET', 'ADMIN_TOKEN']);
 
 /** A setting has a value that it cannot have. The message is one line that names it. */
 export class ConfigError extends Error {
@@ -141,18 +197,18 @@ export function readConfig(
     allowedOrigins: data.ALLOWED_ORIGINS ?? [],
     areReadersPresent: data.READER_PRESENCE === 'on',
     trustedProxies: data.TRUSTED_PROXIES ?? [],
-    limits: {
-      ...(data.MAX_CONNECTIONS !== undefined && { maxConnections: data.MAX_CONNECTIONS }),
-      ...(data.MAX_CONNECTIONS_PER_ADDRESS !== undefined && {
-        maxConnectionsPerAddress: data.MAX_CONNECTIONS_PER_ADDRESS,
-      }),
-      ...(data.MAX_CONNECTIONS_PER_USER !== undefined && {
-        maxConnectionsPerUser: data.MAX_CONNECTIONS_PER_USER,
-      }),
-    },
+    limits: limitsOf(data),
+    adminToken: data.ADMIN_TOKEN,
     logLevel: data.LOG_LEVEL,
     staticDir: data.STATIC_DIR,
   });
+}
+
+function limitsOf(data: z.infer<typeof schema>): Partial<Limits> {
+  const settings = Object.entries(LIMIT_SETTINGS) as [keyof typeof LIMIT_SETTINGS, keyof Limits][];
+  return Object.fromEntries(
+    settings.flatMap(([name, limit]) => (data[name] === undefined ? [] : [[limit, data[name]]])),
+  );
 }
 
 /** @throws {ConfigError} when two of the settings contradict each other */
@@ -163,6 +219,14 @@ function authOf(data: z.infer<typeof schema>): AuthSettings | undefined {
   if (chosen.length > 1) {
     const names = chosen.map(([name]) => name).join(' and ');
     throw new ConfigError(`${names} are set, and only one of them can hold: leave the others out`);
+  }
+  const useless = (['AUTH_ISSUER', 'AUTH_AUDIENCE', 'AUTH_CLOCK_TOLERANCE'] as const).find(
+    (name) => data[name] !== undefined,
+  );
+  if (useless !== undefined && AUTH_SECRET === undefined && AUTH_JWKS_URL === undefined) {
+    throw new ConfigError(
+      `${useless} is about tokens, and nothing is set to verify them with: set AUTH_SECRET or AUTH_JWKS_URL`,
+    );
   }
   if (AUTH !== undefined) return AUTH;
   if (AUTH_URL !== undefined) return { url: AUTH_URL };

@@ -75,6 +75,11 @@ export class Contents {
     return this.#frontier.clock(client);
   }
 
+  /** Bytes of the snapshot and of what is behind it. */
+  get size(): number {
+    return (this.#snapshot?.size ?? 0) + this.tail.size - this.#compacted.bytes;
+  }
+
   /** Of the tail only what no snapshot holds: the rest is kept for somebody who is behind. */
   get uncompacted() {
     return {

@@ -1,6 +1,6 @@
 /**
- * How many are here, and how often they come: connections in all, by address and by user,
- * and attempts by address.
+ * How many are here, and how often they come: connections in all, by address, by user and by
+ * room, rooms by user, and attempts by address.
  *
  * Invariants: every {@link Crowd.enter} that returns a place is ended by leaving it once; what is
  * remembered of addresses that have nobody here is bounded. Addresses of this machine
@@ -13,14 +13,35 @@ import { Bucket, type Rate } from './bucket.js';
 import type { Clock } from './clock.js';
 
 export interface CrowdLimits {
+  /** Connections; more are refused with 503. Default 100 000. */
   readonly maxConnections: number;
+  /** Connections of one address, or of one /64 of IPv6; more are refused with 429. Addresses of this machine are not counted. Default 1 000. */
   readonly maxConnectionsPerAddress: number;
+  /** Connections of one user; more are refused with 429. Default 200. */
   readonly maxConnectionsPerUser: number;
+  /** Rooms in which one user is at a time; more are refused with 429. Default 100. */
+  readonly maxRoomsPerUser: number;
+  /** Sessions in one room; more are refused with 503. Default 5 000. */
+  readonly maxSessionsPerRoom: number;
+  /** Attempts to connect of one address; more are refused with 429. Default 20 a second, 500 at once. */
   readonly attemptsPerAddress: Rate;
 }
 
 /** What was reached. */
-export type CrowdLimit = 'connections' | 'connections-per-address' | 'connections-per-user';
+export type CrowdLimit =
+  | 'connections'
+  | 'connections-per-address'
+  | 'connections-per-user'
+  | 'rooms-per-user'
+  | 'sessions-per-room';
+
+/** Who comes. */
+export interface Newcomer {
+  readonly address: string;
+  /** Undefined where nobody knows. */
+  readonly user: string | undefined;
+  readonly room: string;
+}
 
 /** Somebody's place among them. */
 export interface Place {
@@ -34,7 +55,9 @@ export class Crowd {
   readonly #limits: CrowdLimits;
   readonly #clock: Clock;
   readonly #byAddress = new Map<string, number>();
-  readonly #byUser = new Map<string, number>();
+  readonly #byRoom = new Map<string, number>();
+  /** How many connections of a user are in which rooms. */
+  readonly #byUser = new Map<string, Map<string, number>>();
   /** In the order of their last attempts. */
   readonly #attempts = new Map<string, Bucket>();
   #size = 0;
@@ -63,36 +86,47 @@ export class Crowd {
     return bucket.tryTake(1, now);
   }
 
-  /** @param user undefined where nobody knows */
-  enter(address: string, user: string | undefined): Place | CrowdLimit {
-    const { maxConnections, maxConnectionsPerAddress, maxConnectionsPerUser } = this.#limits;
-    const owner = isLoopback(address) ? undefined : ownerOf(address);
-    if (this.#size >= maxConnections) return 'connections';
-    if (countOf(this.#byAddress, owner) >= maxConnectionsPerAddress)
-      return 'connections-per-address';
-    if (countOf(this.#byUser, user) >= maxConnectionsPerUser) return 'connections-per-user';
-    this.#size++;
-    add(this.#byAddress, owner, 1);
-    add(this.#byUser, user, 1);
+  enter(newcomer: Newcomer): Place | CrowdLimit {
+    const limit = this.#reached(newcomer);
+    if (limit !== undefined) return limit;
+    this.#count(newcomer, 1);
     let isHere = true;
     return {
       leave: () => {
         if (!isHere) return;
         isHere = false;
-        this.#size--;
-        add(this.#byAddress, owner, -1);
-        add(this.#byUser, user, -1);
+        this.#count(newcomer, -1);
       },
     };
   }
+
+  #reached({ address, user, room }: Newcomer): CrowdLimit | undefined {
+    const limits = this.#limits;
+    const rooms = user === undefined ? undefined : this.#byUser.get(user);
+    if (this.#size >= limits.maxConnections) return 'connections';
+    if ((this.#byRoom.get(room) ?? 0) >= limits.maxSessionsPerRoom) return 'sessions-per-room';
+    if ((this.#byAddress.get(ownerOf(address)) ?? 0) >= limits.maxConnectionsPerAddress)
+      return 'connections-per-address';
+    if (rooms === undefined) return undefined;
+    const connections = [...rooms.values()].reduce((sum, count) => sum + count, 0);
+    if (connections >= limits.maxConnectionsPerUser) return 'connections-per-user';
+    if (!rooms.has(room) && rooms.size >= limits.maxRoomsPerUser) return 'rooms-per-user';
+    return undefined;
+  }
+
+  #count({ address, user, room }: Newcomer, by: number): void {
+    this.#size += by;
+    add(this.#byRoom, room, by);
+    if (!isLoopback(address)) add(this.#byAddress, ownerOf(address), by);
+    if (user === undefined) return;
+    const rooms = this.#byUser.get(user) ?? new Map<string, number>();
+    add(rooms, room, by);
+    if (rooms.size === 0) this.#byUser.delete(user);
+    else this.#byUser.set(user, rooms);
+  }
 }
 
-function countOf(counts: ReadonlyMap<string, number>, key: string | undefined): number {
-  return key === undefined ? 0 : (counts.get(key) ?? 0);
-}
-
-function add(counts: Map<string, number>, key: string | undefined, by: number): void {
-  if (key === undefined) return;
+function add(counts: Map<string, number>, key: string, by: number): void {
   const count = (counts.get(key) ?? 0) + by;
   if (count === 0) counts.delete(key);
   else counts.set(key, count);

@@ -1,20 +1,22 @@
-/** What the server answers over plain HTTP: its health, and a folder of static files. */
+/** What the server answers over plain HTTP: its health, metrics, what an administrator may do, and a folder of static files. */
 import { serveStatic } from '@hono/node-server/serve-static';
 import { Hono } from 'hono';
 import { secureHeaders } from 'hono/secure-headers';
+import { type AdminOptions, adminRoutes } from './admin.js';
 
-export interface HttpOptions {
+export interface HttpOptions extends AdminOptions {
   /** Whether rooms can be opened now. */
   readonly isReady: () => boolean;
   /** Folder of a built web app; paths without a file in it get its index.html. */
   readonly staticDir: string | undefined;
 }
 
-export function httpApp({ isReady, staticDir }: HttpOptions): Hono {
+export function httpApp({ isReady, staticDir, ...admin }: HttpOptions): Hono {
   const app = new Hono();
   // Whether all of a host and its subdomains speak TLS is for the proxy in front to say.
   app.use(secureHeaders({ strictTransportSecurity: false }));
   app.get('/health', (c) => (isReady() ? c.text('ok\n') : c.text('not ready\n', 503)));
+  adminRoutes(app, admin);
   if (staticDir !== undefined) {
     app.use('/assets/*', async (c, next) => {
       await next();

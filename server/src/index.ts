@@ -1,8 +1,10 @@
 /** The package's way in: `import { createServer } from '@cowrite/server'`. */
 
-export type { AuthSettings } from './auth/authenticator.js';
+export type { Ended, KickOptions } from './admin.js';
+export type { AuthenticateHook, AuthSettings } from './auth/authenticator.js';
 export { type Access, AuthRefused, type Identity, type User } from './auth/identity.js';
 export { type NewToken, signToken, type TokenSettings } from './auth/tokens.js';
+export type { Limits } from './limits.js';
 export { MemoryPresence, PresenceHub } from './presence/memory.js';
 export * from './presence/presence.js';
 export { RedisPresence } from './presence/redis.js';
@@ -13,7 +15,6 @@ export {
   type CowriteServer,
   createServer,
   type Hooks,
-  type Limits,
   type ServerOptions,
 } from './server.js';
 export { LmdbStorage } from './storage/lmdb.js';

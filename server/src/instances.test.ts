@@ -73,6 +73,7 @@ function setUp() {
       logger,
       presenceTtl: TTL,
       headCheck: 3_600_000,
+      onOrder: () => undefined,
       onRelayed: (updates, lag) => void relayed.push([updates, lag]),
     });
     onTestFinished(() => instances.close());

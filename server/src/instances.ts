@@ -33,7 +33,12 @@ export interface InstancesOptions {
   readonly headCheck: number;
   /** Entries of another instance have arrived, so many milliseconds after they were sent, by both clocks. */
   readonly onRelayed: (updates: number, lag: number) => void;
+  /** Another instance was told who is to leave, or to be asked about again. */
+  readonly onOrder: (order: Order) => void;
 }
+
+/** What is done to sessions wherever they are. */
+export type Order = Extract<Content, { readonly kind: 'kick' | 'recheck' }>;
 
 const EVERYBODY = 'instances';
 /** How often an instance says that it is there, as a part of its people's time to live. */
@@ -109,6 +114,13 @@ export class Instances {
     return link;
   }
 
+  /** Tells every other instance. @returns false while they cannot be told */
+  order(order: Order): boolean {
+    if (!this.#options.relay.isConnected) return false;
+    this.#publish(EVERYBODY, order);
+    return true;
+  }
+
   /** Tells the others that this instance is leaving. Its people are removed at once. */
   async close(): Promise<void> {
     this.#isClosed = true;
@@ -134,6 +146,8 @@ export class Instances {
       this.#left(envelope.origin);
     } else {
       this.#onHeard(envelope);
+      const { content } = envelope;
+      if (content.kind === 'kick' || content.kind === 'recheck') this.#options.onOrder(content);
     }
   }
 

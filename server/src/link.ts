@@ -160,6 +160,9 @@ export class Link {
         void this.refreshed(room);
         break;
       case 'here':
+      case 'kick':
+      case 'recheck':
+        // Of an instance, not of a room.
         break;
       default:
         this.people.hear(origin, content);

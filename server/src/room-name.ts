@@ -17,12 +17,16 @@ export type RoomName =
 export function readRoomName(url: string): RoomName | undefined {
   const [path] = url.split('?', 1);
   if (path === undefined || !path.startsWith(PREFIX)) return undefined;
-  let name: string;
   try {
-    name = decodeURIComponent(path.slice(PREFIX.length)).normalize('NFC');
+    return checkRoomName(decodeURIComponent(path.slice(PREFIX.length)));
   } catch {
     return { ok: false, problem: "the room's name is not percent-encoded UTF-8" };
   }
+}
+
+/** @param text a name as somebody wrote it, in any Unicode form */
+export function checkRoomName(text: string): RoomName {
+  const name = text.normalize('NFC');
   const problem = problemOf(name);
   return problem === undefined ? { ok: true, name } : { ok: false, problem };
 }
@@ -32,5 +36,7 @@ function problemOf(name: string): string | undefined {
   if (bytes === 0) return "the room's name is empty";
   if (bytes > MAX_BYTES) return `the room's name has ${bytes} bytes, more than ${MAX_BYTES}`;
   if (/\p{Cc}/u.test(name)) return "the room's name has a control character";
+  // Where permissions are given, such a name means all rooms that begin so.
+  if (name.endsWith('*')) return "the room's name ends with *";
   return undefined;
 }

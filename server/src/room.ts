@@ -53,6 +53,15 @@ export class StoreFull extends Error {
   override readonly name = 'StoreFull';
 }
 
+/** The document takes nothing more, until something of it is deleted. */
+export class DocumentFull extends Error {
+  override readonly name = 'DocumentFull';
+
+  constructor() {
+    super('the document has reached its largest size');
+  }
+}
+
 /** Who holds awareness client ids: a session, or another instance. */
 type Holder = Member | Peer;
 
@@ -85,6 +94,8 @@ export interface RoomDependencies {
   readonly logger: Logger;
   readonly fanout: FanoutOptions;
   readonly awareness: AwarenessLimits;
+  /** Bytes of a document; what would make it larger is not taken. */
+  readonly maxDocumentBytes: number;
   /** The other instances; undefined for a server that is alone. */
   readonly instances: Instances | undefined;
   /** Entries of the room's log were set aside. */
@@ -251,6 +262,12 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
     return this.#contents.isNews(update);
   }
 
+  /** Whether it would make the document larger than it may be. Deletions are always taken. */
+  hasNoRoomFor(update: Parsed): boolean {
+    const isOver = this.#contents.size + update.bytes.length > this.#deps.maxDocumentBytes;
+    return isOver && update.blocks.length > 0 && this.#contents.isNews(update);
+  }
+
   /**
    * Admits what can be admitted, sends it on and hands it to the log.
    *
@@ -278,6 +295,12 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
     this.#awarenessChanged();
     for (const { client } of foreign) this.awareness.ownerOf(client)?.probe(client);
     return foreign;
+  }
+
+  /** Others are not shown this session's people any more. */
+  hide(session: Member): void {
+    this.awareness.leave(session);
+    this.#awarenessChanged();
   }
 
   committed(firstSeq: number, entries: readonly NewEntry[]): void {

@@ -3,23 +3,30 @@
  * sockets, everything on disk, "saved" said, sockets closed, store closed.
  */
 import { randomBytes } from 'node:crypto';
-import { createServer as createHttpServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer as createHttpServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { CLOSE } from '@cowrite/client/protocol';
 import { getRequestListener } from '@hono/node-server';
 import { type Logger, pino } from 'pino';
-import { clientAddress, TrustedProxies } from './address.js';
-import { type Authenticate, type AuthSettings, authenticatorOf } from './auth/authenticator.js';
-import { readToken } from './auth/credentials.js';
-import { AuthRefused, type Identity, type RefusalKind } from './auth/identity.js';
-import { isLocalHost, isLoopback, mayConnect } from './auth/origin.js';
-import type { Rate } from './bucket.js';
-import { type Clock, systemClock, type Timer } from './clock.js';
+import { TrustedProxies } from './address.js';
+import type { Ended, KickOptions } from './admin.js';
+import {
+  type AuthenticateHook,
+  type AuthSettings,
+  authenticatorOf,
+  authenticatorOfHook,
+} from './auth/authenticator.js';
+import { isLoopback } from './auth/origin.js';
+import { type Clock, systemClock } from './clock.js';
 import { Workers } from './compact/workers.js';
-import { Crowd, type CrowdLimit } from './crowd.js';
+import { Crowd } from './crowd.js';
+import { Doors } from './doors.js';
 import { httpApp } from './http.js';
-import { Instances } from './instances.js';
+import { Instances, type Order } from './instances.js';
+import { DEFAULT_LIMITS, type LimitName, type Limits } from './limits.js';
 import { Log } from './log.js';
+import { Metrics } from './metrics.js';
 import type { Presence } from './presence/presence.js';
 import type { Relay } from './relay/relay.js';
 import type { RoomDependencies } from './room.js';
@@ -28,67 +35,19 @@ import { Session, type SessionRules } from './session.js';
 import { Snapshots } from './snapshots.js';
 import { openStorage } from './storage/open.js';
 import type { Quarantined, Storage } from './storage/storage.js';
-import { Transport, UpgradeRefused } from './transport.js';
-
-/** What the server keeps and waits for, at most. Every value has a default. */
-export interface Limits {
-  /** Bytes of one message from a client; beyond it the socket is closed with 1009. Default 32 MiB. */
-  readonly maxMessageBytes: number;
-  /** Bytes that may wait for one socket before it is skipped until it has caught up. Default 256 KiB. */
-  readonly highWaterBytes: number;
-  /** Milliseconds that a socket may stay behind, beside what its backlog takes at 64 KB/s. Default 30 000. */
-  readonly behindMs: number;
-  /** Bytes of all rooms that may wait for a failing store. Default 64 MiB. */
-  readonly maxUnsavedBytes: number;
-  /** Bytes of snapshots kept in memory for those who join. Default 128 MiB. */
-  readonly snapshotCacheBytes: number;
-  /** Bytes of one awareness state. Default 64 KiB. */
-  readonly maxAwarenessBytes: number;
-  /** Awareness client ids that one session may introduce. Default 64. */
-  readonly maxAwarenessClients: number;
-  /** Connections; more are refused with 503. Default 100 000. */
-  readonly maxConnections: number;
-  /** Connections of one address, or of one /64 of IPv6; more are refused with 429. Addresses of this machine are not counted. Default 1 000. */
-  readonly maxConnectionsPerAddress: number;
-  /** Connections of one user; more are refused with 429. Default 200. */
-  readonly maxConnectionsPerUser: number;
-  /** Attempts to connect of one address; more are refused with 429. Default 20 a second, 500 at once. */
-  readonly attemptsPerAddress: Rate;
-  /** Milliseconds for a request to arrive, and for a decision about it. Default 10 000. */
-  readonly handshakeMs: number;
-  /** Milliseconds from one look at every socket to the next; a peer silent for two of them is cut off. Default 15 000. */
-  readonly heartbeatMs: number;
-  /** Milliseconds after which the people of an instance that died are gone. Default 15 000. */
-  readonly presenceTtlMs: number;
-  /** Milliseconds from one look at the store, for what the relay has lost, to the next. Default 3 000. */
-  readonly headCheckMs: number;
-  /** Milliseconds that an empty room stays in memory. Default 10 000. */
-  readonly idleMs: number;
-  /** Milliseconds that loading a room may take. Default 20 000. */
-  readonly loadMs: number;
-  /** Milliseconds that a job on a document may take in a worker. Default 30 000. */
-  readonly workerMs: number;
-  /** MB of heap for one worker. Default 2 048. */
-  readonly workerHeapMb: number;
-  /** Milliseconds that closing may take before the sockets that remain are cut off. Default 10 000. */
-  readonly closeMs: number;
-}
+import { Transport } from './transport.js';
+import { within } from './within.js';
 
 /** Calls into the application that embeds the server. One that throws or rejects closes at most its own session. */
 export interface Hooks {
   /**
    * Decides who somebody is and what they may do in a room, instead of
-   * {@link ServerOptions.auth}: at the upgrade, before the handshake ends, and again
-   * when a session brings a new token; then there is no request. Throw
-   * {@link AuthRefused} to refuse. Whatever else it throws is logged, and the client
-   * tries again.
+   * {@link ServerOptions.auth}: at the upgrade, before the handshake ends; and when a
+   * session brings a new token, or its user is rechecked: then there is no request. The
+   * token is as the client brought it. Throw {@link AuthRefused} to refuse. Whatever else
+   * it throws, or an answer that is none, is logged, and the client tries again.
    */
-  authenticate?(about: {
-    readonly room: string;
-    /** As the client brought it; nobody has looked at it. */
-    readonly token: string | undefined;
-    readonly request?: IncomingMessage;
-  }): Identity | Promise<Identity>;
+  authenticate?: AuthenticateHook;
   /** All entries of the room's log up to `seq` are on disk. Called often: once a commit and room. */
   onSaved?(about: { readonly room: string; readonly seq: number }): void;
   /** Updates of another instance have arrived, `lagMs` after it sent them by the clocks of both machines. */
@@ -123,6 +82,8 @@ export interface ServerOptions {
    * server closes when it closes. Needs a storage that instances can share.
    */
   readonly redis?: string | { readonly relay: Relay; readonly presence: Presence };
+  /** What `Authorization: Bearer` has to have for `/api` and `/metrics`; without it there are none. At least 32 bytes. */
+  readonly adminToken?: string;
   /** Folder of a built web app to serve at `/`. */
   readonly staticDir?: string;
   readonly hooks?: Hooks;
@@ -140,6 +101,18 @@ export interface CowriteServer {
   readonly url: string;
   readonly port: number;
   /**
+   * Shows those in a room out, on every instance: their sockets are closed with 4403.
+   * Nothing keeps them from coming back but what they are allowed then.
+   *
+   * @returns how many sessions that were here, and whether the other instances were told
+   */
+  kick(room: string, about?: KickOptions): Ended;
+  /**
+   * What a user may do has changed: on every instance their sessions are asked about again,
+   * or, where that is for a token to say, closed with 4401 until they bring a new one.
+   */
+  recheck(user: string): Ended;
+  /**
    * Takes no more sockets, waits until everything is on disk, tells the clients
    * so, closes their sockets with 1012 and the store. Again: the same promise.
    *
@@ -149,29 +122,6 @@ export interface CowriteServer {
   close(): Promise<void>;
 }
 
-const DEFAULTS: Limits = {
-  maxMessageBytes: 32 * 1024 * 1024,
-  highWaterBytes: 256 * 1024,
-  behindMs: 30_000,
-  maxUnsavedBytes: 64 * 1024 * 1024,
-  snapshotCacheBytes: 128 * 1024 * 1024,
-  maxAwarenessBytes: 64 * 1024,
-  maxAwarenessClients: 64,
-  maxConnections: 100_000,
-  maxConnectionsPerAddress: 1_000,
-  maxConnectionsPerUser: 200,
-  attemptsPerAddress: { perSecond: 20, burst: 500 },
-  handshakeMs: 10_000,
-  heartbeatMs: 15_000,
-  presenceTtlMs: 15_000,
-  headCheckMs: 3_000,
-  idleMs: 10_000,
-  loadMs: 20_000,
-  workerMs: 30_000,
-  workerHeapMb: 2_048,
-  closeMs: 10_000,
-};
-
 /**
  * At most one commit in this many milliseconds: rarer ones delay "saved", and with a
  * shared store what other instances hear; denser ones cost the disk more. An edit
@@ -179,6 +129,7 @@ const DEFAULTS: Limits = {
  */
 const COMMIT_INTERVAL_MS = { own: 25, shared: 10 };
 const WORKER_THREADS = 1;
+const KICKED = 'you were removed from this document';
 
 /**
  * Opens the store and listens.
@@ -187,20 +138,25 @@ const WORKER_THREADS = 1;
  *   the store or the port say
  */
 export async function createServer(options: ServerOptions = {}): Promise<CowriteServer> {
-  const limits: Limits = { ...DEFAULTS, ...options.limits };
+  const limits: Limits = { ...DEFAULT_LIMITS, ...options.limits };
   const { hooks = {}, clock = systemClock, random = Math.random } = options;
   const logger =
     typeof options.logger === 'object' ? options.logger : pino({ level: options.logger ?? 'info' });
   const { host = '127.0.0.1', allowedOrigins = [] } = options;
+  if (options.auth !== undefined && hooks.authenticate !== undefined) {
+    throw new TypeError('auth and the hook authenticate are both set, and only one can decide');
+  }
   const isOpen = options.auth === undefined && hooks.authenticate === undefined;
   if (isOpen && !isLoopback(host)) {
     throw new TypeError(
       `others could connect to ${host}, and nobody would ask them who they are: set auth, or say auth: 'none'`,
     );
   }
-  const authenticate = authenticateOf(options, clock, logger);
+  const authenticator =
+    hooks.authenticate === undefined
+      ? authenticatorOf(options.auth ?? 'none', { clock, logger })
+      : authenticatorOfHook((about) => hooks.authenticate!(about), logger);
   const proxies = new TrustedProxies(options.trustedProxies ?? []);
-  const crowd = new Crowd(limits, clock);
   const storage = await storageOf(options, logger);
   const meeting = await meetingOf(options, storage, logger);
 
@@ -218,12 +174,16 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     heap: limits.workerHeapMb,
   });
   const call = <T>(name: keyof Hooks, hook: ((about: T) => void) | undefined, about: T): void => {
+    const failed = (error: unknown) => logger.error({ err: error, hook: name }, 'a hook threw');
     try {
-      hook?.call(hooks, about);
+      // One that is async is called all the same, and may reject.
+      const result: unknown = hook?.call(hooks, about);
+      if (result instanceof Promise) result.catch(failed);
     } catch (error) {
-      logger.error({ err: error, hook: name }, 'a hook threw');
+      failed(error);
     }
   };
+  const onLimit = (limit: LimitName): void => metrics.reached(limit);
   const snapshots = new Snapshots({ storage, workers, maxBytes: limits.snapshotCacheBytes });
   const instances =
     meeting &&
@@ -237,6 +197,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
       presenceTtl: limits.presenceTtlMs,
       headCheck: limits.headCheckMs,
       onRelayed: (updates, lagMs) => call('onRelayed', hooks.onRelayed, { updates, lagMs }),
+      onOrder: (order) => void carryOut(order),
     });
   const dependencies: RoomDependencies = {
     storage,
@@ -250,7 +211,10 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     awareness: {
       maxStateBytes: limits.maxAwarenessBytes,
       maxClients: limits.maxAwarenessClients,
+      maxDepth: limits.maxAwarenessDepth,
+      onLimit,
     },
+    maxDocumentBytes: limits.maxDocumentBytes,
     onQuarantine: (room, entries) => call('onQuarantine', hooks.onQuarantine, { room, entries }),
     onSaved: hooks.onSaved && ((room, seq) => call('onSaved', hooks.onSaved, { room, seq })),
   };
@@ -260,9 +224,43 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     loadTimeout: limits.loadMs,
   });
 
+  const metrics = new Metrics({
+    connections: () => transport.connections.size,
+    rooms: () => rooms.size,
+  });
+
+  /** @returns how many sessions here it was about */
+  const carryOut = (order: Order): number => {
+    doors.reconsider();
+    const concerned = sessionsOf(transport).filter(({ roomName, user }) =>
+      order.kind === 'kick'
+        ? roomName === order.room && (order.user === undefined || order.user === user?.id)
+        : user?.id === order.user,
+    );
+    for (const session of concerned) {
+      if (order.kind === 'kick') session.close(CLOSE.forbidden, order.reason);
+      else session.recheck();
+    }
+    return concerned.length;
+  };
+  const everywhere = (order: Order): Ended => {
+    logger.info(order, 'sessions are to end or to be asked about again');
+    return { sessions: carryOut(order), isEverywhere: instances?.order(order) ?? true };
+  };
+  const kick: CowriteServer['kick'] = (room, { user, reason = KICKED } = {}) =>
+    everywhere({ kind: 'kick', room: room.normalize('NFC'), user, reason });
+  const recheck: CowriteServer['recheck'] = (user) => everywhere({ kind: 'recheck', user });
+
   let isReady = false;
   const listener = getRequestListener(
-    httpApp({ isReady: () => isReady, staticDir: options.staticDir }).fetch,
+    httpApp({
+      isReady: () => isReady,
+      staticDir: options.staticDir,
+      adminToken: options.adminToken,
+      metrics,
+      kick,
+      recheck,
+    }).fetch,
   );
   const http = createHttpServer(
     {
@@ -273,50 +271,52 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     (request, response) => void listener(request, response),
   );
   const rules: SessionRules = {
-    identify: (room, token) => authenticate({ room, token }),
+    identify: (room, { token, cookie }) => authenticator.ask({ room, token, cookie }),
     areReadersPresent: options.areReadersPresent ?? true,
+    rates: limits,
+    onLimit,
   };
-  const transport = new Transport(
-    { clock, maxMessageBytes: limits.maxMessageBytes, heartbeat: limits.heartbeatMs },
+  const doors = new Doors({
+    authenticator,
+    crowd: new Crowd(limits, clock),
+    proxies,
+    allowedOrigins,
+    isOpen,
+    patience: limits.handshakeMs,
+    isStoreFull: () => log.full,
+    onLimit,
+    clock,
+    logger,
+  });
+  http.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') onLimit('handshake');
+    answerBadRequest(error, socket);
+  });
+  const transport: Transport = new Transport(
+    {
+      clock,
+      logger,
+      maxMessageBytes: limits.maxMessageBytes,
+      heartbeat: limits.heartbeatMs,
+      onTooLarge: () => onLimit('message-size'),
+    },
     http,
-    async ({ room: name, request }) => {
-      if (log.full) throw new UpgradeRefused(503, 'the store is not taking writes');
-      const { origin, host: addressed, 'x-forwarded-for': forwarded } = request.headers;
-      const address = clientAddress(request.socket.remoteAddress, forwarded, proxies);
-      if (!crowd.mayTry(address))
-        throw new UpgradeRefused(429, 'too many attempts from your address');
-      if (!mayConnect(origin, addressed, allowedOrigins)) {
-        throw new UpgradeRefused(403, 'pages of this origin may not connect (ALLOWED_ORIGINS)');
-      }
-      if (isOpen && !isLocalHost(addressed)) {
-        throw new UpgradeRefused(
-          403,
-          'without authentication this server goes by no name but localhost',
-        );
-      }
-      const decided = within(limits.handshakeMs, clock, admitted(authenticate, name, request));
-      const identity = await decided;
-      if (identity === undefined)
-        throw new UpgradeRefused(503, 'who you are could not be found out');
-      const place = crowd.enter(address, identity.user?.id);
-      if (typeof place === 'string')
-        throw new UpgradeRefused(place === 'connections' ? 503 : 429, FULL[place]);
-      // However it ends, also before it is a WebSocket.
-      if (request.socket.destroyed) place.leave();
-      else request.socket.once('close', place.leave);
+    async (upgrade) => {
+      const { identity, brought, address } = await doors.admit(upgrade);
       return (connection, dialect) => {
         const who = identity.user?.id ?? randomBytes(12).toString('base64url');
-        const author = `${who}@${address}`;
         const session = new Session({
+          roomName: upgrade.room,
           connection,
           dialect,
           rules,
           identity,
-          author,
+          brought,
+          author: `${who}@${address}`,
           clock,
           logger,
         });
-        rooms.open(name).then(
+        rooms.open(upgrade.room).then(
           (room) => {
             if (!session.isClosed) session.enter(room);
           },
@@ -363,6 +363,8 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
   const { address, port, family } = http.address() as AddressInfo;
   let closing: Promise<void> | undefined;
   return {
+    kick,
+    recheck,
     url: `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`,
     port,
     close: () => {
@@ -407,56 +409,26 @@ async function meetingOf(
   return { relay, presence };
 }
 
-/** What a hook throws is its own affair, unless it is a refusal. @returns what throws nothing but refusals */
-function authenticateOf(
-  { auth = 'none', hooks = {} }: ServerOptions,
-  clock: Clock,
-  logger: Logger,
-): Authenticate {
-  if (hooks.authenticate === undefined) return authenticatorOf(auth, { clock, logger });
-  return async (question) => {
-    try {
-      const identity: Partial<Identity> | undefined = await hooks.authenticate!(question);
-      const { access } = identity ?? {};
-      if (access !== 'write' && access !== 'read' && access !== 'none') {
-        throw new TypeError("its answer has no access of 'write', 'read' or 'none'");
-      }
-      return { ...identity, access };
-    } catch (error) {
-      if (error instanceof AuthRefused) throw error;
-      logger.error({ err: error, hook: 'authenticate' }, 'a hook threw');
-      throw new AuthRefused('unavailable', 'internal error');
-    }
-  };
+function sessionsOf(transport: Transport): Session[] {
+  return [...transport.connections]
+    .map(({ events }) => events)
+    .filter((events) => events instanceof Session)
+    .filter(({ isClosed }) => !isClosed);
 }
 
-const FULL: Record<CrowdLimit, string> = {
-  connections: 'this server is full',
-  'connections-per-address': 'too many connections from your address',
-  'connections-per-user': 'too many connections of yours',
-};
-
-const STATUS: Record<RefusalKind, number> = {
-  unauthenticated: 401,
-  forbidden: 403,
-  unavailable: 503,
-};
-
-async function admitted(
-  authenticate: Authenticate,
-  room: string,
-  request: IncomingMessage,
-): Promise<Identity> {
-  try {
-    const token = readToken(request.url ?? '', request.headers);
-    const identity = await authenticate({ room, token, request });
-    if (identity.access === 'none')
-      throw new AuthRefused('forbidden', 'this room is not open to you');
-    return identity;
-  } catch (error) {
-    if (error instanceof AuthRefused) throw new UpgradeRefused(STATUS[error.kind], error.message);
-    throw error;
+/** As Node answers by itself, when nobody listens. */
+function answerBadRequest({ code }: NodeJS.ErrnoException, socket: Duplex): void {
+  if (!socket.writable) {
+    socket.destroy();
+    return;
   }
+  const status =
+    code === 'ERR_HTTP_REQUEST_TIMEOUT'
+      ? '408 Request Timeout'
+      : code === 'HPE_HEADER_OVERFLOW'
+        ? '431 Request Header Fields Too Large'
+        : '400 Bad Request';
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`);
 }
 
 async function listen(http: Server, port: number, host: string): Promise<void> {
@@ -467,18 +439,4 @@ async function listen(http: Server, port: number, host: string): Promise<void> {
       resolve();
     });
   });
-}
-
-/** @returns whether the promise resolved in time */
-/** @returns undefined when it takes longer */
-async function within<T>(ms: number, clock: Clock, promise: Promise<T>): Promise<T | undefined> {
-  let timer: Timer | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = clock.after(ms, () => resolve(undefined));
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    timer?.cancel();
-  }
 }

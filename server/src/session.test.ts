@@ -6,6 +6,7 @@ import { type AwarenessEntry, encodeAwareness } from './awareness.js';
 import { ManualClock } from './clock.js';
 import { Workers } from './compact/workers.js';
 import { chooseDialect } from './dialect.js';
+import { DEFAULT_LIMITS } from './limits.js';
 import { Log } from './log.js';
 import { Room } from './room.js';
 import { Session } from './session.js';
@@ -45,7 +46,8 @@ async function setUp() {
     snapshots: new Snapshots({ storage, workers, maxBytes: 1e6 }),
     instances: undefined,
     fanout: { clock, highWater: 1e6, patience: 1_000 },
-    awareness: { maxStateBytes: 100, maxClients: 64 },
+    awareness: { maxStateBytes: 100, maxClients: 64, maxDepth: 100 },
+    maxDocumentBytes: 1e6,
     onQuarantine: () => undefined,
     onSaved: () => undefined,
   });
@@ -55,8 +57,15 @@ async function setUp() {
     const session = new Session({
       connection: connection as unknown as Connection,
       dialect: chooseDialect(new Set()).dialect,
-      rules: { identify: async () => ANYBODY, areReadersPresent: true },
+      roomName: room.name,
+      rules: {
+        identify: async () => ANYBODY,
+        areReadersPresent: true,
+        rates: DEFAULT_LIMITS,
+        onLimit: () => undefined,
+      },
       identity: ANYBODY,
+      brought: undefined,
       author: 'guest',
       clock,
       logger,

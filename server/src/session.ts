@@ -5,16 +5,19 @@
  * neither does one whose identity has ended; it is told "saved" for a message only when all that the message brought is on
  * disk; what is kept for it while something is missing is bounded.
  */
-import { CLOSE, MalformedMessage, type Message } from '@cowrite/client/protocol';
+import { CLOSE, MalformedMessage, type Message, type RejectReason } from '@cowrite/client/protocol';
 import type { Logger } from 'pino';
 import { Acknowledgements } from './acknowledgements.js';
-import { MAX_TOKEN } from './auth/credentials.js';
-import { AuthRefused, type Identity, type User } from './auth/identity.js';
+import { Allowance, type SessionRates } from './allowance.js';
+import type { Access, Identity, User } from './auth/identity.js';
 import { type AwarenessEntry, readAwareness } from './awareness.js';
 import type { Clock, Timer } from './clock.js';
 import type { Dialect } from './dialect.js';
+import { Intake } from './intake.js';
+import type { LimitName } from './limits.js';
 import { Parking } from './parking.js';
-import { type Member, type Room, StoreFull } from './room.js';
+import { DocumentFull, type Member, type Room, StoreFull } from './room.js';
+import { type Credentials, Standing, type StandingListener } from './standing.js';
 import type { Connection, ConnectionEvents } from './transport.js';
 import { parseUpdate, UpdateParser } from './update/parse.js';
 import type { Parsed } from './update/parsed.js';
@@ -22,18 +25,24 @@ import { UpdateRefused } from './update/refused.js';
 
 /** What sessions have in common. */
 export interface SessionRules {
-  /** Who a token is of, and what they may do in this room. @throws {AuthRefused} */
-  identify(room: string, token: string): Promise<Identity>;
+  /** Who brings this, and what they may do in this room. @throws {AuthRefused} */
+  identify(room: string, brought: Credentials): Promise<Identity>;
   /** Whether those who may only read are shown to others. */
   readonly areReadersPresent: boolean;
+  readonly rates: SessionRates;
+  readonly onLimit: (limit: LimitName) => void;
 }
 
 export interface SessionOptions {
+  /** The name of its room. */
+  readonly roomName: string;
   readonly connection: Connection;
   readonly dialect: Dialect;
   readonly rules: SessionRules;
   /** Its access is not `none`. */
   readonly identity: Identity;
+  /** What it came with, where asking again with the same makes sense. */
+  readonly brought: Credentials | undefined;
   /** Who writes, as the log keeps it. */
   readonly author: string;
   readonly clock: Clock;
@@ -58,30 +67,31 @@ const MAX_OPEN = 1_000;
 /** Client ids that a session is known to write with; a client has one, and a new one now and then. */
 const MAX_WRITTEN = 64;
 const MAX_CLAIMS = 8;
+/** Milliseconds that a session is kept from going on at most, whatever it owes. */
+const MAX_WAIT = 60_000;
 /** How long a live client may take to answer a ping when another claims its id. */
 const PROBE_MS = 3_000;
 const FIRST_ASK_MS = 500;
 const LAST_ASK_MS = 30_000;
 /** Clients of y-websocket close a socket that brings no data for 30 s; pings do not count. */
 const KEEP_ALIVE_MS = 10_000;
-/** Milliseconds: a longer `setTimeout` rings at once. */
-const MAX_TIMER = 2 ** 31 - 1;
 /** RFC 6455: a control frame has at most 125 bytes, two of them for the code. */
 const MAX_REASON = 123;
 
-export class Session implements Member, ConnectionEvents {
+export class Session implements Member, ConnectionEvents, StandingListener {
+  readonly roomName: string;
   readonly connection: Connection;
   readonly dialect: Dialect;
   readonly author: string;
   readonly #rules: SessionRules;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  #identity: Identity;
-  /** Rings when the identity ends. */
-  #expiry: Timer | undefined;
-  /** The newest token that has not been looked at. */
-  #token: string | undefined;
-  #isRenewing = false;
+  readonly #standing: Standing;
+  readonly #allowance: Allowance;
+  readonly #intake: Intake;
+  /** Set while messages wait until those before them are paid for, and when that will be. */
+  #debt: Timer | undefined;
+  #paidAt = 0;
   readonly #acknowledgements = new Acknowledgements();
   #state: State = { kind: 'waiting' };
   /** Undefined before the first time that something is missing. */
@@ -93,11 +103,13 @@ export class Session implements Member, ConnectionEvents {
   #probe: Timer | undefined;
   /** The newest step 1 that is not answered yet. */
   #question: Uint8Array | undefined;
+  /** It has asked who is here. */
+  #wantsPeople = false;
   #isAnswering = false;
+  /** Set while it has asked more often than it may. */
+  #answerLater: Timer | undefined;
   /** Bytes said to this session alone since its socket was last empty. */
   #said = 0;
-  /** Messages that arrived while a large one is read in slices. */
-  #inbox: Uint8Array[] | undefined;
   /** Client ids that this session has written to by updates of its own. */
   #written: Set<number> | undefined;
 
@@ -122,36 +134,32 @@ export class Session implements Member, ConnectionEvents {
   }
 
   constructor(options: SessionOptions) {
-    const { connection } = options;
+    const { connection, roomName, rules, clock } = options;
+    this.roomName = roomName;
     this.connection = connection;
     this.dialect = options.dialect;
     this.author = options.author;
-    this.#rules = options.rules;
-    this.#identity = options.identity;
-    this.#clock = options.clock;
+    this.#rules = rules;
+    this.#clock = clock;
     this.#logger = options.logger;
-    connection.pause();
+    this.#allowance = new Allowance(rules.rates);
+    this.#intake = new Intake(connection, (bytes) => this.#receive(bytes));
+    this.#standing = new Standing(
+      {
+        identity: options.identity,
+        brought: options.brought,
+        identify: (brought) => rules.identify(roomName, brought),
+        clock,
+      },
+      this,
+    );
     connection.events = this;
-    this.#watchExpiry();
+    this.#intake.hold();
+    this.#standing.start();
   }
 
   get user(): User | undefined {
-    return this.#identity.user;
-  }
-
-  get #hasExpired(): boolean {
-    const { expiresAt } = this.#identity;
-    return expiresAt !== undefined && expiresAt.getTime() <= this.#clock.date();
-  }
-
-  #watchExpiry(): void {
-    this.#expiry?.cancel();
-    this.#expiry = undefined;
-    const { expiresAt } = this.#identity;
-    if (expiresAt === undefined) return;
-    const left = expiresAt.getTime() - this.#clock.date();
-    if (left <= 0) this.close(CLOSE.unauthenticated, 'the token has expired');
-    else this.#expiry = this.#clock.after(Math.min(left, MAX_TIMER), () => this.#watchExpiry());
+    return this.#standing.user;
   }
 
   get #room(): Room | undefined {
@@ -166,8 +174,8 @@ export class Session implements Member, ConnectionEvents {
   enter(room: Room): void {
     this.#state = { kind: 'in', room };
     room.enter(this);
-    if (this.#identity.access === 'read') this.#tellAccess();
-    this.connection.resume();
+    if (this.#standing.access === 'read') this.#tellAccess();
+    this.#intake.release();
   }
 
   /** For what is said to this session alone; a peer that makes it say much and reads nothing is cut off. */
@@ -195,7 +203,9 @@ export class Session implements Member, ConnectionEvents {
   onClose(): void {
     const room = this.#room;
     this.#state = { kind: 'closed' };
-    this.#expiry?.cancel();
+    this.#standing.close();
+    this.#debt?.cancel();
+    this.#answerLater?.cancel();
     this.#ask?.timer.cancel();
     this.#probe?.cancel();
     this.#parking?.clear();
@@ -205,7 +215,7 @@ export class Session implements Member, ConnectionEvents {
 
   onHeartbeat(): void {
     const room = this.#room;
-    if (room === undefined) return;
+    if (room === undefined || !this.#standing.check()) return;
     room.fanout.checkPatience(this);
     if (this.connection.quiet >= KEEP_ALIVE_MS && this.connection.buffered === 0) {
       this.send({ type: 'awareness', update: NO_STATES });
@@ -216,17 +226,41 @@ export class Session implements Member, ConnectionEvents {
     this.close(CLOSE.malformed, 'text frames mean nothing here');
   }
 
+  onPing(): void {
+    this.#pay('ping', 0);
+  }
+
   onMessage(bytes: Uint8Array): void {
+    this.#intake.push(bytes);
+  }
+
+  #receive(bytes: Uint8Array): void {
     const room = this.#room;
-    if (room === undefined) return;
-    // A busy loop may be late for its timers.
-    if (this.#hasExpired) {
-      this.#watchExpiry();
-      return;
+    if (room === undefined || !this.#standing.check()) return;
+    this.guard(() => {
+      const message = this.dialect.codec.decode(bytes);
+      this.#pay(message.type, bytes.length);
+      this.#handle(room, message);
+    });
+  }
+
+  /** A session that sends faster than it may is read later. */
+  #pay(type: Message['type'] | 'ping', bytes: number): void {
+    const now = this.#clock.now();
+    const wait = this.#allowance.pay(type, bytes, now);
+    if (wait === 0) return;
+    this.#paidAt = Math.max(this.#paidAt, now + Math.min(wait, MAX_WAIT));
+    if (this.#debt === undefined) {
+      const isUpdate = type === 'step2' || type === 'update';
+      this.#rules.onLimit(isUpdate ? 'updates-per-session' : 'awareness-per-session');
+      this.#intake.hold();
     }
-    // While a large message is read, those behind it wait: a socket is paused, but not in the middle of what it just read.
-    if (this.#inbox !== undefined) this.#inbox.push(bytes);
-    else this.guard(() => this.#handle(room, this.dialect.codec.decode(bytes)));
+    // Pings that were read with the last one cannot be held back, and have to be paid for as well.
+    this.#debt?.cancel();
+    this.#debt = this.#clock.after(this.#paidAt - now, () => {
+      this.#debt = undefined;
+      this.#intake.release();
+    });
   }
 
   /** Runs what a client's bytes ask for; whatever it throws closes this session and no other. */
@@ -237,6 +271,8 @@ export class Session implements Member, ConnectionEvents {
       if (error instanceof MalformedMessage || error instanceof UpdateRefused) {
         this.#logger.info({ author: this.author, reason: error.message }, 'refused');
         this.close(CLOSE.malformed, error.message);
+      } else if (error instanceof DocumentFull) {
+        this.close(CLOSE.tooLarge, error.message);
       } else if (error instanceof StoreFull) {
         this.close(CLOSE.tryAgainLater, error.message);
       } else {
@@ -267,13 +303,11 @@ export class Session implements Member, ConnectionEvents {
         if (message.update.length <= MAX_AWARENESS_MESSAGE) this.#present(room, message.update);
         break;
       case 'queryAwareness':
-        if (this.connection.buffered <= MAX_SAID) room.sendAwareness(this);
+        this.#wantsPeople = true;
+        this.#answerNext(room);
         break;
       case 'token':
-        if (message.token.length > MAX_TOKEN)
-          throw new MalformedMessage('a token that is too long');
-        this.#token = message.token;
-        this.#renew(room);
+        this.#standing.renew(message.token);
         break;
       case 'auth':
       case 'saved':
@@ -283,69 +317,69 @@ export class Session implements Member, ConnectionEvents {
     }
   }
 
-  /** One token at a time: who sends more of them is asked about the newest. */
-  #renew(room: Room): void {
-    const token = this.#token;
-    if (token === undefined || this.#isRenewing) return;
-    this.#token = undefined;
-    this.#isRenewing = true;
-    this.#rules.identify(room.name, token).then(
-      (identity) => {
-        this.#isRenewing = false;
-        if (this.isClosed) return;
-        this.#goOnAs(identity);
-        if (!this.isClosed) this.#renew(room);
-      },
-      (error: unknown) => {
-        this.#isRenewing = false;
-        if (this.isClosed) return;
-        if (!(error instanceof AuthRefused))
-          return this.guard(() => {
-            throw error;
-          });
-        // As long as nobody says anything else, what was said before holds.
-        if (error.kind === 'unavailable') return this.#renew(room);
-        this.close(
-          error.kind === 'forbidden' ? CLOSE.forbidden : CLOSE.unauthenticated,
-          error.message,
-        );
-      },
-    );
+  /** What was said of it may not be true any more: it is asked about again, or has to come back with a new token. */
+  recheck(): void {
+    this.#standing.recheck();
   }
 
-  #goOnAs(identity: Identity): void {
-    if (identity.user?.id !== this.user?.id) {
-      this.close(CLOSE.unauthenticated, 'the new token is of another user');
-    } else if (identity.access === 'none') {
-      this.close(CLOSE.forbidden, 'this room is not open to you any more');
-    } else {
-      const isOther = identity.access !== this.#identity.access;
-      this.#identity = identity;
-      this.#watchExpiry();
-      if (isOther && !this.isClosed) this.#tellAccess();
+  onEnd(code: number, reason: string): void {
+    this.close(code, reason);
+  }
+
+  onError(error: unknown): void {
+    this.guard(() => {
+      throw error;
+    });
+  }
+
+  onAccess(access: Access): void {
+    const room = this.#room;
+    if (access === 'read' && (this.#acknowledgements.openCount > 0 || this.isWaiting)) {
+      // What waits would be written later; and of what is not acknowledged nobody could say what became of it.
+      this.close(CLOSE.tryAgainLater, 'you may only read from now on');
+      return;
+    }
+    this.#tellAccess();
+    if (room === undefined) return;
+    if (access === 'write') {
+      // What was refused while it could only read may come now.
+      this.send({ type: 'step1', stateVector: room.stateVector });
+    } else if (!this.#rules.areReadersPresent) {
+      room.hide(this);
     }
   }
 
   #tellAccess(): void {
-    const { access } = this.#identity;
+    const { access } = this.#standing;
     if (this.dialect.acknowledges && access !== 'none') this.send({ type: 'access', access });
   }
 
   /** One answer at a time, and none while the last is not read: who asks faster is answered for its newest question. */
   #answerNext(room: Room): void {
+    const hasAsked = this.#question !== undefined || this.#wantsPeople;
+    const isBusy = this.#isAnswering || this.#answerLater !== undefined;
+    if (!hasAsked || isBusy || this.connection.buffered > MAX_SAID) return;
+    const wait = this.#allowance.answer(this.#clock.now());
+    if (wait > 0) {
+      this.#rules.onLimit('step1-per-session');
+      this.#answerLater = this.#clock.after(Math.min(wait, MAX_WAIT), () => {
+        this.#answerLater = undefined;
+        this.#answerNext(room);
+      });
+      return;
+    }
     const question = this.#question;
-    if (question === undefined || this.#isAnswering || this.connection.buffered > MAX_SAID) return;
+    if (this.#wantsPeople) room.sendAwareness(this);
+    this.#wantsPeople = false;
     this.#question = undefined;
+    if (question === undefined) return;
     this.#isAnswering = true;
     room.joining.answer(this, question).then(
       () => {
         this.#isAnswering = false;
         if (!this.isClosed) this.#answerNext(room);
       },
-      (error: unknown) =>
-        this.guard(() => {
-          throw error;
-        }),
+      (error: unknown) => this.onError(error),
     );
   }
 
@@ -360,8 +394,7 @@ export class Session implements Member, ConnectionEvents {
 
   /** Other sockets are served in between; this one's next messages wait. */
   #readInSlices(parser: UpdateParser, then: (update: Parsed) => void): void {
-    this.#inbox = [];
-    this.connection.pause();
+    this.#intake.hold();
     const slice = (): void => {
       if (this.isClosed) return;
       this.guard(() => {
@@ -373,18 +406,26 @@ export class Session implements Member, ConnectionEvents {
           return;
         }
         then(parser.result());
-        const waiting = this.#inbox ?? [];
-        this.#inbox = undefined;
-        this.connection.resume();
-        for (const bytes of waiting) this.onMessage(bytes);
+        this.#intake.release();
       });
     };
     slice();
   }
 
   #take(room: Room, count: number, update: Parsed, isWhole: boolean): void {
-    if (this.#identity.access !== 'write') {
-      if (room.hasNews(update)) this.#reject(count);
+    // A message that was read in slices may have taken longer than there was time.
+    if (!this.#standing.check()) return;
+    if (this.#standing.access !== 'write') {
+      if (room.hasNews(update)) this.#reject(count, 'read-only');
+      this.#acknowledgements.settle(count, room.last);
+      room.tellSaved(this);
+      return;
+    }
+    if (room.hasNoRoomFor(update)) {
+      this.#rules.onLimit('document-size');
+      // Without a word about it the client would go on as if others had it.
+      if (!this.dialect.acknowledges) throw new DocumentFull();
+      this.#reject(count, 'document-too-large');
       this.#acknowledgements.settle(count, room.last);
       room.tellSaved(this);
       return;
@@ -421,8 +462,8 @@ export class Session implements Member, ConnectionEvents {
     }
   }
 
-  #reject(count: number): void {
-    if (this.dialect.acknowledges) this.send({ type: 'rejected', count, reason: 'read-only' });
+  #reject(count: number, reason: RejectReason): void {
+    if (this.dialect.acknowledges) this.send({ type: 'rejected', count, reason });
   }
 
   /** Step 1 again, at growing intervals, until a step 2 leaves nothing missing. */
@@ -446,6 +487,7 @@ export class Session implements Member, ConnectionEvents {
    * @param isFreed a session has left, so that its client ids are free
    */
   retry(room: Room, isFreed: boolean): void {
+    if (!this.#standing.check()) return;
     this.#parking?.retry(
       ({ client, clock }) => isFreed || room.clock(client) > clock,
       (update) => room.write(this, update),
@@ -476,7 +518,7 @@ export class Session implements Member, ConnectionEvents {
    * dead. Whether the old one lives is asked of it.
    */
   #present(room: Room, update: Uint8Array): void {
-    if (this.#identity.access === 'read' && !this.#rules.areReadersPresent) return;
+    if (this.#standing.access === 'read' && !this.#rules.areReadersPresent) return;
     for (const entry of room.present(this, readAwareness(update))) {
       this.#claims ??= new Map();
       if (this.#claims.size >= MAX_CLAIMS && !this.#claims.has(entry.client)) continue;

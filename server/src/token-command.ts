@@ -1,7 +1,7 @@
 /** `cowrite token`: makes a token for somebody, signed with AUTH_SECRET. */
 import { parseArgs } from 'node:util';
 import { Grants, GrantsMalformed } from './auth/grants.js';
-import { signToken } from './auth/tokens.js';
+import { MAX_ID, signToken } from './auth/tokens.js';
 import type { Config } from './config.js';
 
 const USAGE = `AUTH_SECRET=… cowrite token --user <id> --room <name or prefix*>[=write|read|none] …
@@ -22,6 +22,13 @@ export async function makeToken(args: readonly string[], { auth }: Config): Prom
   }
   const { user, name, room, expires } = read(args);
   if (user === undefined || room === undefined) throw new UsageError(USAGE);
+  for (const [option, text = 'x'] of [
+    ['--user', user],
+    ['--name', name],
+  ] as const) {
+    if (text === '' || text.length > MAX_ID)
+      throw new UsageError(`${option} has ${text.length} characters, and may have 1 to ${MAX_ID}`);
+  }
   const rooms = Object.fromEntries(room.map(grant));
   try {
     new Grants(rooms);

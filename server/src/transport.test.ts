@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { encodeMessage, type Message } from '@cowrite/client/protocol';
+import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 import { ManualClock } from './clock.js';
@@ -14,6 +15,7 @@ const SOCKET_BUFFER = 256 * 1024;
 const DEAF: ConnectionEvents = {
   onMessage: () => undefined,
   onText: () => undefined,
+  onPing: () => undefined,
   onDrain: () => undefined,
   onClose: () => undefined,
   onHeartbeat: () => undefined,
@@ -32,7 +34,13 @@ async function connected(): Promise<{
     open = resolve;
   });
   const transport = new Transport(
-    { clock, maxMessageBytes: 1_000, heartbeat: 15_000 },
+    {
+      clock,
+      logger: pino({ level: 'silent' }),
+      maxMessageBytes: 1_000,
+      heartbeat: 15_000,
+      onTooLarge: () => undefined,
+    },
     http,
     async () => open,
   );

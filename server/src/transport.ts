@@ -10,6 +10,7 @@ import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { CLOSE } from '@cowrite/client/protocol';
+import type { Logger } from 'pino';
 import { type RawData, type Server as SocketServer, WebSocket, WebSocketServer } from 'ws';
 import type { Clock, Timer } from './clock.js';
 import { chooseDialect, type Dialect } from './dialect.js';
@@ -22,6 +23,8 @@ export interface TransportOptions {
   readonly maxMessageBytes: number;
   /** Milliseconds between two looks at every socket. */
   readonly heartbeat: number;
+  readonly onTooLarge: () => void;
+  readonly logger: Logger;
 }
 
 /** An upgrade that is not carried out. */
@@ -45,6 +48,7 @@ export interface ConnectionEvents {
   onMessage(bytes: Uint8Array): void;
   /** The peer sent something that is not a binary frame. */
   onText(): void;
+  onPing(): void;
   /** Nothing waits any more, as {@link Connection.buffered} counts it. */
   onDrain(): void;
   onClose(code: number): void;
@@ -72,7 +76,7 @@ function onMessage(this: WebSocket, data: RawData, isBinary: boolean): void {
 }
 
 function onPing(this: WebSocket): void {
-  (this as ConnectedSocket).connection?.heard();
+  (this as ConnectedSocket).connection?.pinged();
 }
 
 function onPong(this: WebSocket, payload: Buffer): void {
@@ -83,8 +87,10 @@ function onClose(this: WebSocket, code: number): void {
   (this as ConnectedSocket).connection?.closed(code);
 }
 
-/** ws closes the socket after an error of its own; the close event says the rest. */
-function onError(this: WebSocket): void {
+/** ws has sent its close frame after an error of its own, such as 1009; the close event says the rest. */
+function onError(this: WebSocket, error: NodeJS.ErrnoException): void {
+  const isTooLarge = error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
+  if (isTooLarge) (this as ConnectedSocket).connection?.wasTooLarge();
   this.terminate();
 }
 
@@ -104,13 +110,21 @@ export class Connection {
   #lastHeard: number;
   #lastSent: number;
   #closing: Timer | undefined;
+  #isPaused = false;
+  readonly #onTooLarge: () => void;
   events: ConnectionEvents | undefined;
 
   /** @param all has this one from now on, until it is closed */
-  constructor(webSocket: ConnectedSocket, socket: Socket, clock: Clock, all: Set<Connection>) {
+  constructor(
+    webSocket: ConnectedSocket,
+    socket: Socket,
+    { clock, onTooLarge }: Pick<TransportOptions, 'clock' | 'onTooLarge'>,
+    all: Set<Connection>,
+  ) {
     this.#webSocket = webSocket;
     this.#socket = socket;
     this.#clock = clock;
+    this.#onTooLarge = onTooLarge;
     this.#all = all;
     this.remote = socket.remoteAddress ?? 'unknown';
     this.#lastHeard = clock.now();
@@ -130,6 +144,15 @@ export class Connection {
     this.heard();
     if (isBinary) this.events?.onMessage(data);
     else this.events?.onText();
+  }
+
+  pinged(): void {
+    this.heard();
+    this.events?.onPing();
+  }
+
+  wasTooLarge(): void {
+    this.#onTooLarge();
   }
 
   heard(): void {
@@ -162,9 +185,9 @@ export class Connection {
     if (this.buffered === 0) this.events?.onDrain();
   }
 
-  /** Milliseconds since the peer was last heard of. */
+  /** Milliseconds since the peer was last heard of; none while nobody listens to it. */
   get silence(): number {
-    return this.#clock.now() - this.#lastHeard;
+    return this.#isPaused ? 0 : this.#clock.now() - this.#lastHeard;
   }
 
   /** Milliseconds since a data frame was last sent. */
@@ -240,10 +263,13 @@ export class Connection {
 
   /** Stops reading: what the peer sends waits in its and the kernel's buffers. */
   pause(): void {
+    this.#isPaused = true;
     this.#webSocket.pause();
   }
 
   resume(): void {
+    this.#isPaused = false;
+    this.heard();
     this.#webSocket.resume();
   }
 
@@ -258,7 +284,7 @@ export class Connection {
     this.#queue = [];
     this.#queuedBytes = 0;
     this.#closing = this.#clock.after(patience, () => this.#webSocket.terminate());
-    this.#webSocket.resume();
+    this.resume();
     this.#webSocket.close(code, reason);
   }
 
@@ -312,20 +338,31 @@ export class Transport {
       this.#upgrading.add(socket);
       const onClose = () => this.#upgrading.delete(socket);
       socket.once('close', onClose);
-      this.#upgrade(request, accept).then(
-        (opened) => {
-          this.#upgrading.delete(socket);
-          socket.off('error', onError);
-          // What is left of this turn keeps the whole request in memory.
-          socket.off('close', onClose);
-          this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-            const { clock } = this.#options;
-            const connection = new Connection(webSocket, request.socket, clock, this.#connections);
-            opened(connection, dialectOf(request));
-          });
-        },
-        (error: unknown) => refuse(socket, error),
-      );
+      this.#upgrade(request, accept)
+        .then(
+          (opened) => {
+            this.#upgrading.delete(socket);
+            socket.off('error', onError);
+            // What is left of this turn keeps the whole request in memory.
+            socket.off('close', onClose);
+            this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
+              const { socket: tcp } = request;
+              const connection = new Connection(webSocket, tcp, options, this.#connections);
+              opened(connection, dialectOf(request));
+            });
+          },
+          (error: unknown) => {
+            if (!(error instanceof UpgradeRefused)) {
+              options.logger.error({ err: error }, 'an upgrade failed');
+            }
+            refuse(socket, error);
+          },
+        )
+        .catch((error: unknown) => {
+          // Whatever it was, it is this socket's alone.
+          options.logger.error({ err: error }, 'an upgrade failed');
+          socket.destroy();
+        });
     });
     this.#heartbeat = options.clock.every(options.heartbeat / PARTS, () => this.#beat());
   }
@@ -390,6 +427,7 @@ export class Transport {
         connection.events = {
           onMessage: () => undefined,
           onText: () => undefined,
+          onPing: () => undefined,
           onDrain: () => undefined,
           onHeartbeat: () => undefined,
           onClose: (code) => {

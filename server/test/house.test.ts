@@ -10,7 +10,8 @@ const SOURCE = fileURLToPath(new URL('../src', import.meta.url));
 const FLOORS = [
   ['index', 'cli', 'token-command'],
   ['server'],
-  ['config', 'http', 'rooms', 'session', 'storage/open'],
+  ['config', 'http', 'doors', 'rooms', 'session', 'storage/open'],
+  ['admin', 'intake', 'standing'],
   ['transport'],
   ['room'],
   ['compactor', 'joining'],
@@ -28,7 +29,9 @@ const FLOORS = [
     'compact/compaction',
     'compact/workers',
   ],
-  ['crowd'],
+  ['metrics'],
+  ['limits'],
+  ['crowd', 'allowance'],
   ['places', 'dialect', 'room-name', 'awareness', 'acknowledgements', 'compact/policy'],
   ['frame', 'storage/', 'relay/', 'presence/', 'auth/', 'compact/worker'],
   [
@@ -38,6 +41,7 @@ const FLOORS = [
     'compact/set-aside',
     'compact/packed',
     'clock',
+    'within',
     'address',
     'bucket',
   ],

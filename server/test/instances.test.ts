@@ -522,3 +522,39 @@ async function untilAbsent(deployment: Deployment, client: number): Promise<void
 function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 1));
 }
+
+describe('[END] on every instance', () => {
+  it('[END-5] a kick and a recheck reach sessions of every instance; one that cannot tell the others says so', async () => {
+    const deployment = new Deployment();
+    const rights: Record<string, 'write' | 'read'> = { ada: 'write', bob: 'write' };
+    const hooks: ServerOptions['hooks'] = {
+      authenticate: ({ token = '' }) => ({ access: rights[token]!, user: { id: token } }),
+    };
+    const [one, two] = [await deployment.start({ hooks }), await deployment.start({ hooks })];
+    const enter = async (server: CowriteServer, user: string) => {
+      const client = await RawClient.connect(server, 'room', [
+        'cowrite.v1',
+        `cowrite.token.${user}`,
+      ]);
+      await client.join(new Y.Doc());
+      return client;
+    };
+    const [here, there, bob] = [
+      await enter(one, 'ada'),
+      await enter(two, 'ada'),
+      await enter(two, 'bob'),
+    ];
+    expect(one.kick('room', { user: 'ada', reason: 'over' })).toEqual({
+      sessions: 1,
+      isEverywhere: true,
+    });
+    expect(await here.untilClosed()).toEqual({ code: 4403, reason: 'over' });
+    expect(await there.untilClosed()).toEqual({ code: 4403, reason: 'over' });
+    rights.bob = 'read';
+    expect(one.recheck('bob')).toEqual({ sessions: 0, isEverywhere: true });
+    expect(await bob.next('access')).toEqual({ type: 'access', access: 'read' });
+    deployment.relays[0]!.disconnect();
+    expect(one.kick('room')).toEqual({ sessions: 0, isEverywhere: false });
+    expect(bob.closed).toBeUndefined();
+  });
+});

@@ -1,17 +1,20 @@
 /** The server as a library and as a command: options, hooks, settings, HTTP. */
 
 import { once } from 'node:events';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AuthRefused, createServer, MemoryStorage, type Quarantined } from '@cowrite/server';
+import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import * as Y from 'yjs';
-import { ConfigError, readConfig } from '../src/config.js';
+import { ConfigError, LIMIT_SETTINGS, readConfig } from '../src/config.js';
+import { LIMIT_NAMES } from '../src/limits.js';
 import { turn } from './ledger.js';
 import {
   gate,
   RawClient,
+  readMetrics,
   socketUrl,
   startProcess,
   startServer,
@@ -159,6 +162,52 @@ describe('[LIB] the library', () => {
     await client.untilSaved(3);
   });
 
+  it('[LIB-4] an async hook that rejects, and an answer that is none, cost one session at most', async () => {
+    const answers: Record<string, unknown> = {
+      nothing: undefined,
+      text: 'write',
+      admin: { access: 'admin' },
+      seconds: { access: 'write', expiresAt: 60 },
+      never: { access: 'write', expiresAt: new Date(Number.NaN) },
+      soon: { access: 'write', expiresAt: 'soon' },
+      user: { access: 'write', user: 'ada' },
+      nobody: { access: 'write', user: {} },
+      empty: { access: 'write', user: { id: '' } },
+      named: { access: 'write', user: { id: 'ada', name: 7 } },
+    };
+    const lines: string[] = [];
+    const logger = pino({ level: 'error' }, { write: (line) => void lines.push(line) });
+    const server = await startServer({
+      logger,
+      hooks: {
+        authenticate: ({ room }) =>
+          (room in answers
+            ? answers[room]
+            : { access: 'write', user: null, expiresAt: null }) as never,
+        onSaved: async () => {
+          throw new Error('later');
+        },
+      },
+    });
+    for (const room of Object.keys(answers)) {
+      const client = await RawClient.connect(server, room);
+      expect(client.socket.readyState, room).not.toBe(client.socket.OPEN);
+    }
+    expect(lines).toHaveLength(Object.keys(answers).length);
+    const client = await RawClient.connect(server, 'room');
+    await client.join(new Y.Doc());
+    client.send({ type: 'update', update: typed('x') });
+    await client.untilSaved(2);
+    client.send({ type: 'update', update: typed('y') });
+    await client.untilSaved(3);
+    expect(lines.at(-1)).toContain('later');
+  });
+
+  it('[AUTH-13] settings and a hook that both decide are refused', async () => {
+    const authenticate = () => ({ access: 'write' }) as const;
+    await expect(startServer({ auth: 'none', hooks: { authenticate } })).rejects.toThrow(TypeError);
+  });
+
   it('[LIB-5] onSaved names the room and the seq that is on disk', async () => {
     const saved: { room: string; seq: number }[] = [];
     const server = await startServer({ hooks: { onSaved: (about) => void saved.push(about) } });
@@ -265,6 +314,7 @@ describe('[CFG] settings', () => {
       areReadersPresent: true,
       trustedProxies: [],
       limits: {},
+      adminToken: undefined,
       logLevel: 'info',
       staticDir: undefined,
     });
@@ -289,6 +339,9 @@ describe('[CFG] settings', () => {
       ['READER_PRESENCE', 'yes'],
       ['TRUSTED_PROXIES', 'my-proxy'],
       ['MAX_CONNECTIONS', '0'],
+      ['MAX_UPDATE_RATE', '500'],
+      ['MAX_UPDATE_RATE', '0:500'],
+      ['MAX_STEP1_RATE', '1:x'],
     ] as const) {
       let message = '';
       try {
@@ -318,6 +371,13 @@ describe('[CFG] settings', () => {
       { AUTH: 'none', AUTH_URL },
       { AUTH_URL, AUTH_JWKS_URL: AUTH_URL },
       { AUTH_SECRET: 'short and secret' },
+      { ADMIN_TOKEN: 'short-and-secret' },
+      { ADMIN_TOKEN: `${AUTH_SECRET} with spaces` },
+      { AUTH_URL: 'https://us:secret@app.example/who' },
+      { AUTH_JWKS_URL: 'https://us:secret@app.example/keys' },
+      { AUTH_ISSUER: 'us' },
+      { AUTH_AUDIENCE: 'us' },
+      { AUTH_CLOCK_TOLERANCE: '1', AUTH_URL },
     ]) {
       expect(() => readConfig(settings)).toThrow(ConfigError);
       expect(() => readConfig(settings)).not.toThrow(/secret of|short/);
@@ -325,6 +385,27 @@ describe('[CFG] settings', () => {
     for (const HOST of ['0.0.0.0', '::', 'docs.example']) {
       expect(() => readConfig({ HOST })).toThrow(/^HOST=.* lets others connect.*AUTH=none$/);
       expect(readConfig({ HOST, AUTH: 'none' }).host).toBe(HOST);
+    }
+  });
+
+  it('[LIM-10] every bound has a setting, which the README explains, and a metric of its own', async () => {
+    const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+    const names = Object.keys(LIMIT_SETTINGS);
+    expect(names).toHaveLength(LIMIT_NAMES.length);
+    for (const name of names) expect(readme, name).toContain(`| \`${name}\` |`);
+    const rates = names.filter((name) => name.endsWith('_RATE'));
+    const { limits } = readConfig(
+      Object.fromEntries(names.map((name) => [name, rates.includes(name) ? '7:9' : '7'])),
+    );
+    expect(Object.keys(limits)).toEqual(Object.values(LIMIT_SETTINGS));
+    expect(limits).toMatchObject({
+      maxDocumentBytes: 7,
+      updatesPerSession: { perSecond: 7, burst: 9 },
+    });
+    const server = await startServer({ adminToken: 'x'.repeat(32) });
+    const metrics = await readMetrics(server, 'x'.repeat(32));
+    for (const name of LIMIT_NAMES) {
+      expect(metrics).toContain(`cowrite_limits_reached_total{limit="${name}"} 0`);
     }
   });
 

@@ -84,6 +84,17 @@ export async function startProcess(
   };
 }
 
+/** What the server counts, as text. */
+export async function readMetrics(
+  server: { readonly url: string },
+  adminToken: string,
+): Promise<string> {
+  const headers = { Authorization: `Bearer ${adminToken}` };
+  const response = await fetch(`${server.url}/metrics`, { headers });
+  if (response.status !== 200) throw new Error(`/metrics answered with ${response.status}`);
+  return await response.text();
+}
+
 /** Something that waits until the test lets it pass. */
 export function gate(): { readonly opened: Promise<void>; open(): void } {
   let open: () => void = () => undefined;
@@ -222,8 +233,12 @@ export async function synced(provider: WebsocketProvider): Promise<void> {
 }
 
 /** What a client that has nothing is given. */
-export async function served(server: { readonly url: string }, room: string): Promise<Y.Doc> {
-  const reader = new CowriteProvider({ url: socketUrl(server), room, WebSocket });
+export async function served(
+  server: { readonly url: string },
+  room: string,
+  token = '',
+): Promise<Y.Doc> {
+  const reader = new CowriteProvider({ url: socketUrl(server), room, WebSocket, token });
   try {
     await reader.whenSynced();
   } finally {

@@ -47,6 +47,8 @@ const FOLDER =
   process.env.TRACES ?? fileURLToPath(new URL('../../../shared/data', import.meta.url));
 /** Keystrokes between two turns of the loop. */
 const BATCH = 200;
+/** Nobody types like this. */
+const FULL_SPEED = '1000000:1000000';
 /** Bytes that may wait in a client's socket before it pauses. */
 const HIGH_WATER = 64 * 1024;
 
@@ -56,7 +58,7 @@ describe('[TRC] traces of real people', () => {
   }, async (ctx) => {
     const trace = readTrace(ctx, 'automerge-paper');
     const watch = new Stopwatch('[TRC-1]');
-    const environment = { STORAGE_URL: `lmdb:${temporaryFolder()}` };
+    const environment = { STORAGE_URL: `lmdb:${temporaryFolder()}`, MAX_UPDATE_RATE: FULL_SPEED };
     const before = await startProcess(environment);
     const writer = yWebsocket(before, 'paper');
     const reader = yWebsocket(before, 'paper');
@@ -96,7 +98,7 @@ describe('[TRC] traces of real people', () => {
     const { parts, end } = asWritten(trace);
     watch.lap('written apart');
 
-    const environment = { STORAGE_URL: `lmdb:${temporaryFolder()}` };
+    const environment = { STORAGE_URL: `lmdb:${temporaryFolder()}`, MAX_UPDATE_RATE: FULL_SPEED };
     const before = await startProcess(environment);
     const first = yWebsocket(before, 'friends');
     const second = cowrite(before, 'friends');

@@ -26,6 +26,13 @@ export function takeToken(): string {
   return token;
 }
 
+/** A link with another token that is opened in this tab changes nothing but the fragment: the page begins anew with it. */
+export function watchForToken(): void {
+  window.addEventListener('hashchange', () => {
+    if (new URLSearchParams(location.hash.slice(1)).has(NAME)) location.reload();
+  });
+}
+
 function kept(): string {
   try {
     return sessionStorage.getItem(KEY) ?? '';

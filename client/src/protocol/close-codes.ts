@@ -11,6 +11,8 @@ export const CLOSE = {
   unauthenticated: 4401,
   /** The room or its document may not be used by this session (any more). */
   forbidden: 4403,
+  /** The document has reached its size limit, and the session cannot be told so otherwise. */
+  tooLarge: 4413,
   /** Internal error, or the room could not be loaded. */
   internal: 1011,
   /** This instance is restarting. */

@@ -32,7 +32,7 @@ export const SYNC_STEP_2 = 1;
 export const SYNC_UPDATE = 2;
 
 /** Why the server refused a change; a session that gets one of these lives on. */
-export const REJECT_REASONS = ['read-only'] as const;
+export const REJECT_REASONS = ['read-only', 'document-too-large'] as const;
 export type RejectReason = (typeof REJECT_REASONS)[number];
 
 /** What a session may do in its room. */

@@ -22,7 +22,8 @@ async function measure(scope, { name, seconds }) {
   const server = await scope.server({
     name,
     flags: delay.flags,
-    env: { LOG_LEVEL: 'debug', ...delay.env },
+    // One session that types what thousands do.
+    env: { LOG_LEVEL: 'debug', MAX_UPDATE_RATE: `${2 * RATE}:${2 * RATE}`, ...delay.env },
     onLog({ msg, room, ms }) {
       if (msg === 'compacted' && room === ROOM) compactions.push(ms);
     },

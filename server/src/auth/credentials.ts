@@ -15,7 +15,7 @@ export const MAX_TOKEN = 8 * 1024;
 /**
  * @param url path and query, as they stand in the request line
  * @returns undefined when there is none
- * @throws {AuthRefused} when there are two that differ, or one that is too long
+ * @throws {AuthRefused} when there are two that differ, or one that cannot be any
  */
 export function readToken(url: string, headers: IncomingHttpHeaders): string | undefined {
   const found = new Set([
@@ -27,10 +27,23 @@ export function readToken(url: string, headers: IncomingHttpHeaders): string | u
     throw new AuthRefused('unauthenticated', 'two different tokens at once');
   }
   const [token] = found;
-  if (token !== undefined && token.length > MAX_TOKEN) {
+  if (token !== undefined) checkToken(token);
+  return token;
+}
+
+/**
+ * What may be looked at, and sent on in a header. What a header cannot hold would come
+ * back in the errors of those who try.
+ *
+ * @throws {AuthRefused}
+ */
+export function checkToken(token: string): void {
+  if (token.length > MAX_TOKEN) {
     throw new AuthRefused('unauthenticated', `the token is longer than ${MAX_TOKEN} bytes`);
   }
-  return token;
+  if (!/^[\x21-\x7e]+$/.test(token)) {
+    throw new AuthRefused('unauthenticated', 'the token has characters that no token has');
+  }
 }
 
 function fromQuery(url: string): readonly string[] {

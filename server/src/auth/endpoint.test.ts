@@ -77,7 +77,8 @@ describe('[AUTH] the application is asked', () => {
       kinds.push(await endpoint.ask(QUESTION).catch(({ kind }) => kind));
     }
     expect(kinds).toEqual(['unauthenticated', 'forbidden', ...Array(9).fill('unavailable')]);
-    expect(lines).toHaveLength(9);
+    // Once that it has begun, and once, at the 401 and 403, that it had not.
+    expect(lines).toHaveLength(1);
     expect(lines.join('')).not.toMatch(/opaque-secret|sesame/);
   });
 

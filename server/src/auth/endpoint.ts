@@ -10,9 +10,10 @@
 import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
-import { z } from 'zod';
 import type { Clock } from '../clock.js';
+import { identityOf } from './answer.js';
 import { AuthRefused, type Identity } from './identity.js';
+import { Outage } from './outage.js';
 
 export interface EndpointOptions {
   readonly url: string;
@@ -31,21 +32,19 @@ const TIMEOUT_MS = 5_000;
 const MAX_REMEMBERED = 10_000;
 const REMEMBERED_MS = 10_000;
 
-const answer = z.object({
-  user: z
-    .object({ id: z.string().min(1).max(256), name: z.string().max(256).optional() })
-    .optional(),
-  access: z.enum(['write', 'read', 'none']),
-  expiresAt: z.iso.datetime({ offset: true }).optional(),
-});
+/** Questions that may be under way: the endpoint is not to be hurt by whoever knocks here. */
+const MAX_ASKING = 500;
 
 export class Endpoint {
   readonly #options: EndpointOptions;
   readonly #answers: LRUCache<string, Promise<Identity>>;
+  readonly #outage: Outage;
+  #asking = 0;
 
   constructor(options: EndpointOptions) {
     this.#options = options;
-    const { clock } = options;
+    const { clock, logger } = options;
+    this.#outage = new Outage(logger, 'AUTH_URL');
     this.#answers = new LRUCache({
       max: MAX_REMEMBERED,
       ttl: REMEMBERED_MS,
@@ -53,6 +52,11 @@ export class Endpoint {
       // The cache takes a beginning of 0 for none.
       perf: { now: () => clock.now() + 1 },
     });
+  }
+
+  /** Nothing that was answered so far counts any more. */
+  forget(): void {
+    this.#answers.clear();
   }
 
   /** @throws {AuthRefused} */
@@ -72,7 +76,9 @@ export class Endpoint {
   }
 
   async #ask({ room, token, cookie }: EndpointQuestion): Promise<Identity> {
-    const { url, logger, fetch: request = fetch } = this.#options;
+    const { url, fetch: request = fetch } = this.#options;
+    if (this.#asking >= MAX_ASKING) throw unavailable();
+    this.#asking++;
     try {
       const response = await request(url, {
         method: 'POST',
@@ -87,29 +93,33 @@ export class Endpoint {
         redirect: 'error',
         signal: AbortSignal.timeout(TIMEOUT_MS),
       });
-      return await identityOf(response);
+      const identity = await answered(response);
+      this.#outage.worked();
+      return identity;
     } catch (error) {
-      if (error instanceof AuthRefused) throw error;
-      logger.error({ err: error }, 'AUTH_URL gave no answer that can be used');
-      throw new AuthRefused('unavailable', 'who you are could not be found out');
+      if (error instanceof AuthRefused) {
+        this.#outage.worked();
+        throw error;
+      }
+      this.#outage.failed(error);
+      throw unavailable();
+    } finally {
+      this.#asking--;
     }
   }
 }
 
-async function identityOf(response: Response): Promise<Identity> {
+function unavailable(): AuthRefused {
+  return new AuthRefused('unavailable', 'who you are could not be found out');
+}
+
+async function answered(response: Response): Promise<Identity> {
   const { status } = response;
   if (status !== 200) await response.body?.cancel();
   if (status === 401) throw new AuthRefused('unauthenticated', 'the application does not know you');
   if (status === 403) throw new AuthRefused('forbidden', 'this room is not open to you');
   if (status !== 200) throw new Error(`it answered with ${status}`);
-  const { user, access, expiresAt } = answer.parse(await response.json());
-  return {
-    access,
-    ...(user !== undefined && {
-      user: { id: user.id, ...(user.name !== undefined && { name: user.name }) },
-    }),
-    ...(expiresAt !== undefined && { expiresAt: new Date(expiresAt) }),
-  };
+  return identityOf(await response.json());
 }
 
 function keyOf({ room, token, cookie }: EndpointQuestion): string {

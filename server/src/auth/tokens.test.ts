@@ -9,6 +9,7 @@ import {
   type JWTPayload,
   SignJWT,
 } from 'jose';
+import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { ManualClock } from '../clock.js';
 import { AuthRefused } from './identity.js';
@@ -21,10 +22,10 @@ const CLAIMS = { sub: 'ada', exp: NOW + 600, name: 'Ada', rooms: { minutes: 'wri
 const bytes = (text: string) => new TextEncoder().encode(text);
 const encoded = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
 
-function clockAt(seconds: number): ManualClock {
+function at(seconds: number) {
   const clock = new ManualClock();
   clock.date = () => seconds * 1000;
-  return clock;
+  return { clock, logger: pino({ level: 'silent' }) };
 }
 
 async function signed(
@@ -44,7 +45,7 @@ async function refusal(
   token: string,
   settings: TokenSettings = { secret: SECRET },
 ): Promise<string> {
-  const tokens = new Tokens(settings, clockAt(NOW));
+  const tokens = new Tokens(settings, at(NOW));
   const error = await tokens.verify(token, 'minutes').then(
     () => {
       throw new Error('it was taken');
@@ -79,6 +80,9 @@ async function keySet() {
     goAway: () => {
       isAway = true;
     },
+    comeBack: () => {
+      isAway = false;
+    },
     async add(kid: string, alg: string) {
       const pair = await generateKeyPair(alg, { extractable: true });
       const jwk = { ...(await exportJWK(pair.publicKey)), kid, alg };
@@ -90,7 +94,7 @@ async function keySet() {
 
 describe('[AUTH] tokens', () => {
   it('[AUTH-3] a token signed with the secret says who it is of, what they may do, and until when', async () => {
-    const tokens = new Tokens({ secret: SECRET }, clockAt(NOW));
+    const tokens = new Tokens({ secret: SECRET }, at(NOW));
     const token = await signed(CLAIMS);
     expect(await tokens.verify(token, 'minutes')).toEqual({
       user: { id: 'ada', name: 'Ada' },
@@ -117,7 +121,7 @@ describe('[AUTH] tokens', () => {
   it('[AUTH-3] another key, issuer or audience is refused; so is what has expired, is not valid yet, or never ends', async () => {
     const settings = { secret: SECRET, issuer: 'https://id.example', audience: 'cowrite' };
     const right = { ...CLAIMS, iss: 'https://id.example', aud: ['other', 'cowrite'] };
-    const tokens = new Tokens(settings, clockAt(NOW));
+    const tokens = new Tokens(settings, at(NOW));
     expect(await tokens.verify(await signed(right), 'minutes')).toMatchObject({ access: 'write' });
     const key = bytes('another secret of more than 32 bytes!');
     const cases: [string, Promise<string>][] = [
@@ -131,6 +135,10 @@ describe('[AUTH] tokens', () => {
       [
         "the token's claim exp is missing or not what it should be",
         signed({ ...right, exp: undefined }),
+      ],
+      [
+        "the token's claim exp is missing or not what it should be",
+        signed({ ...right, exp: 1e300 }),
       ],
       [
         "the token's claim sub is missing or not what it should be",
@@ -165,7 +173,7 @@ describe('[AUTH] tokens', () => {
   it.each(['RS256', 'ES256', 'EdDSA'])('[AUTH-4] %s with a key that is published', async (alg) => {
     const published = await keySet();
     const { key } = await published.add('k1', alg);
-    const tokens = new Tokens({ jwksUrl: published.url }, clockAt(NOW));
+    const tokens = new Tokens({ jwksUrl: published.url }, at(NOW));
     for (let i = 0; i < 3; i++) {
       const token = await signed(CLAIMS, { alg, kid: 'k1', key });
       expect(await tokens.verify(token, 'minutes')).toMatchObject({ access: 'write' });
@@ -220,18 +228,41 @@ describe('[AUTH] tokens', () => {
     );
   });
 
+  it('[AUTH-4] while the keys cannot be had they are asked for once a second at most, and the log has one line', async () => {
+    const published = await keySet();
+    const { key } = await published.add('k1', 'ES256');
+    const token = await signed(CLAIMS, { alg: 'ES256', kid: 'k1', key });
+    const lines: string[] = [];
+    const logger = pino({ level: 'info' }, { write: (line) => void lines.push(line) });
+    const { clock } = at(NOW);
+    const tokens = new Tokens({ jwksUrl: published.url }, { clock, logger });
+    published.goAway();
+    const refused = () =>
+      expect(tokens.verify(token, 'minutes')).rejects.toMatchObject({ kind: 'unavailable' });
+    for (let i = 0; i < 5; i++) await refused();
+    expect(published.requests()).toBe(1);
+    clock.advance(1_001);
+    for (let i = 0; i < 5; i++) await refused();
+    expect(published.requests()).toBe(2);
+    expect(lines).toHaveLength(1);
+    published.comeBack();
+    clock.advance(1_001);
+    expect(await tokens.verify(token, 'minutes')).toMatchObject({ access: 'write' });
+    expect(lines).toHaveLength(2);
+  });
+
   it('[AUTH-13] a secret that is too short is refused', () => {
-    expect(() => new Tokens({ secret: 'short' }, new ManualClock())).toThrow(
+    expect(() => new Tokens({ secret: 'short' }, at(NOW))).toThrow(
       'the secret has 5 bytes, fewer than 32',
     );
-    expect(() => new Tokens({}, new ManualClock())).toThrow(TypeError);
+    expect(() => new Tokens({}, at(NOW))).toThrow(TypeError);
   });
 
   it('[AUTH-14] what is signed here is taken here', async () => {
     const settings = { secret: SECRET, issuer: 'https://id.example', audience: 'cowrite' };
     const rooms = { 'team-7/*': 'read' };
     const token = await signToken({ user: { id: 'bob' }, rooms, expiresIn: '1h' }, settings);
-    const tokens = new Tokens(settings, clockAt(Date.now() / 1000));
+    const tokens = new Tokens(settings, at(Date.now() / 1000));
     expect(await tokens.verify(token, 'team-7/plan')).toMatchObject({
       user: { id: 'bob' },
       access: 'read',

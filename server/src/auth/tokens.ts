@@ -10,6 +10,7 @@
  */
 import {
   createRemoteJWKSet,
+  customFetch,
   decodeProtectedHeader,
   errors,
   type JWTPayload,
@@ -18,10 +19,12 @@ import {
   jwtVerify,
   SignJWT,
 } from 'jose';
+import type { Logger } from 'pino';
 import { z } from 'zod';
 import type { Clock } from '../clock.js';
 import { Grants, GrantsMalformed } from './grants.js';
 import { AuthRefused, type Identity, type User } from './identity.js';
+import { Outage } from './outage.js';
 
 export interface TokenSettings {
   /** For HS256; at least {@link MIN_SECRET} bytes. */
@@ -41,14 +44,19 @@ export const MIN_SECRET = 32;
 const SECRET_ALGORITHMS = ['HS256'];
 const PUBLIC_ALGORITHMS = ['RS256', 'ES256', 'EdDSA', 'Ed25519'];
 const DEFAULT_TOLERANCE = 30;
+/** What `fetch` throws when nobody answers. */
+const NO_ANSWER = 'fetch failed';
+/** Milliseconds after a failure in which the keys are not asked for again. */
+const JWKS_REST = 1_000;
 /** Milliseconds: how long keys are kept, how soon they are asked for again for one that is not among them, and how long that may take. */
 const JWKS = { cacheMaxAge: 600_000, cooldownDuration: 30_000, timeoutDuration: 5_000 };
-/** Both are written into presence, over and over. */
-const MAX_ID = 256;
+/** Characters of a user's id or name: both are written into presence, over and over. */
+export const MAX_ID = 256;
 
 const claims = z.object({
   sub: z.string().min(1).max(MAX_ID),
-  exp: z.number(),
+  // A Date goes no further.
+  exp: z.number().max(8.6e12),
   name: z.string().max(MAX_ID).optional(),
   rooms: z.unknown(),
 });
@@ -60,13 +68,16 @@ export class Tokens {
   readonly #clock: Clock;
 
   /** @throws {RangeError} when the secret is too short. @throws {TypeError} when there is nothing to verify with */
-  constructor(settings: TokenSettings, clock: Clock) {
+  constructor(settings: TokenSettings, { clock, logger }: { clock: Clock; logger: Logger }) {
     const { secret, jwksUrl, issuer, audience } = settings;
     if (secret === undefined && jwksUrl === undefined) {
       throw new TypeError('tokens need a secret or a jwksUrl to be verified with');
     }
     this.#secret = secret === undefined ? undefined : secretOf(secret);
-    this.#jwks = jwksUrl === undefined ? undefined : createRemoteJWKSet(new URL(jwksUrl), JWKS);
+    this.#jwks =
+      jwksUrl === undefined
+        ? undefined
+        : createRemoteJWKSet(new URL(jwksUrl), { ...JWKS, [customFetch]: fetchOf(clock, logger) });
     this.#options = {
       clockTolerance: settings.clockTolerance ?? DEFAULT_TOLERANCE,
       ...(issuer !== undefined && { issuer }),
@@ -120,6 +131,25 @@ export class Tokens {
   }
 }
 
+/** Whoever brings tokens with unknown keys while the keys cannot be had is not to have them asked for each time. */
+function fetchOf(clock: Clock, logger: Logger): typeof fetch {
+  const outage = new Outage(logger, 'AUTH_JWKS_URL');
+  let restsUntil = Number.NEGATIVE_INFINITY;
+  return async (...request) => {
+    if (clock.now() < restsUntil) throw new TypeError(NO_ANSWER);
+    try {
+      const response = await fetch(...request);
+      if (response.status !== 200) throw new Error(`it answered with ${response.status}`);
+      outage.worked();
+      return response;
+    } catch (error) {
+      restsUntil = clock.now() + JWKS_REST;
+      outage.failed(error);
+      throw error;
+    }
+  };
+}
+
 function secretOf(secret: string): Uint8Array {
   const bytes = new TextEncoder().encode(secret);
   if (bytes.length < MIN_SECRET) {
@@ -167,9 +197,8 @@ function refusalOf(error: unknown): AuthRefused {
   return new AuthRefused('unavailable', 'the keys for tokens could not be had', { cause: error });
 }
 
-/** What `fetch` throws when nobody answers. */
 function isNetwork(error: TypeError): boolean {
-  return error.message === 'fetch failed';
+  return error.message === NO_ANSWER;
 }
 
 export interface NewToken {

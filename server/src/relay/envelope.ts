@@ -29,7 +29,19 @@ export type Content =
   /** The origin is there. */
   | { readonly kind: 'here' }
   /** The origin is leaving, with everybody it holds. */
-  | { readonly kind: 'gone' };
+  | { readonly kind: 'gone' }
+  /** Those in this room, or one user of them, are to be shown out. */
+  | ({ readonly kind: 'kick' } & Kick)
+  /** Sessions of this user are to be asked about again. */
+  | { readonly kind: 'recheck'; readonly user: string };
+
+export interface Kick {
+  readonly room: string;
+  /** Not empty; left out for everybody. */
+  readonly user?: string | undefined;
+  /** As they are told. */
+  readonly reason: string;
+}
 
 export interface Envelope {
   /** The instance that sent it. */
@@ -52,6 +64,8 @@ const KINDS = [
   'everybody',
   'who',
   'lost',
+  'kick',
+  'recheck',
 ] as const;
 const encoder = new TextEncoder();
 
@@ -94,6 +108,10 @@ function fieldsOf(content: Content): (number | Uint8Array)[] {
       return [encoder.encode(content.instance), content.client];
     case 'held':
       return [content.client];
+    case 'kick':
+      return [content.room, content.user ?? '', content.reason].map((text) => encoder.encode(text));
+    case 'recheck':
+      return [encoder.encode(content.user)];
     case 'here':
     case 'gone':
     case 'who':
@@ -137,6 +155,12 @@ function readContent(kind: (typeof KINDS)[number], reader: Reader): Content {
       return { kind, instance: reader.string(), client: reader.uint() };
     case 'held':
       return { kind, client: reader.uint() };
+    case 'kick': {
+      const [room, user, reason] = [reader.string(), reader.string(), reader.string()];
+      return { kind, room, ...(user !== '' && { user }), reason };
+    }
+    case 'recheck':
+      return { kind, user: reader.string() };
     case 'here':
     case 'gone':
     case 'who':

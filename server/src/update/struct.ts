@@ -163,7 +163,7 @@ function readMany(reader: Reader, readOne: (reader: Reader) => void): number {
 /** Yjs calls JSON.parse on these, and JSON.stringify when it encodes the document again. */
 function checkJson(text: string, mayBeUndefined: boolean): void {
   if (mayBeUndefined && text === 'undefined') return;
-  checkJsonNesting(text);
+  if (isNestedDeeper(text, MAX_NESTING)) throw new UpdateRefused('a value is nested too deep');
   try {
     JSON.parse(text);
   } catch (cause) {
@@ -171,10 +171,10 @@ function checkJson(text: string, mayBeUndefined: boolean): void {
   }
 }
 
-/** Before `JSON.parse`, which recurses. @throws {UpdateRefused} */
-export function checkJsonNesting(text: string): void {
+/** Whether JSON has more levels than that: to be asked before `JSON.parse`, which recurses. */
+export function isNestedDeeper(text: string, levels: number): boolean {
   // What is deeper has as many closing brackets, or is no JSON.
-  if (text.length <= 2 * MAX_NESTING) return;
+  if (text.length <= 2 * levels) return false;
   let depth = 0;
   let inString = false;
   for (let i = 0; i < text.length; i++) {
@@ -185,11 +185,12 @@ export function checkJsonNesting(text: string): void {
     } else if (unit === 0x22) {
       inString = true;
     } else if (unit === 0x5b || unit === 0x7b) {
-      if (++depth > MAX_NESTING) throw new UpdateRefused('a value is nested too deep');
+      if (++depth > levels) return true;
     } else if (unit === 0x5d || unit === 0x7d) {
       depth--;
     }
   }
+  return false;
 }
 
 const ANY_OBJECT = 118;

@@ -2,7 +2,7 @@
  * The line under the header when something stands between the page and the server: no connection,
  * a refusal for good, or a change that was not accepted.
  */
-import type { CowriteProvider } from '@cowrite/client';
+import type { CowriteProvider, RejectReason } from '@cowrite/client';
 import { h } from '../dom.js';
 import { type IconName, icon } from '../icons.js';
 
@@ -94,7 +94,10 @@ function noticeFor(
     const kept = provider.unsaved
       ? ' What you wrote last is not saved: copy it before you leave this page.'
       : '';
-    const text = CLOSED[provider.closeReason.code] ?? 'The server has ended this connection.';
+    const { code, reason } = provider.closeReason;
+    const text =
+      CLOSED[code] ??
+      (code === CLOSED_OUT ? shownOut(reason) : 'The server has ended this connection.');
     return { kind: 'closed', icon: 'stop', text: text + kept };
   }
   if (impatient) {
@@ -104,8 +107,7 @@ function noticeFor(
     return { kind: 'offline', icon: 'offline', text };
   }
   if (provider.refused) {
-    const text = 'You can read this document but not change it. Your last change was not saved.';
-    return { kind: 'refused', icon: 'lock', text };
+    return { kind: 'refused', icon: 'lock', text: REFUSED[provider.refused] };
   }
   if (provider.access === 'read') {
     return { kind: 'reading', icon: 'lock', text: 'You can read this document but not change it.' };
@@ -113,10 +115,22 @@ function noticeFor(
   return undefined;
 }
 
+const REFUSED: Readonly<Record<RejectReason, string>> = {
+  'read-only': 'You can read this document but not change it. Your last change was not saved.',
+  'document-too-large':
+    'This document has reached its largest size. Your last change was not saved: copy it before you leave this page.',
+};
+
+const CLOSED_OUT = 4403;
+
+/** @param reason as the server gives it, which may be what somebody wrote for the reader */
+function shownOut(reason: string): string {
+  return `You do not have access to this document.${reason && ` The reason given: “${reason}”.`}`;
+}
+
 const CLOSED: Readonly<Record<number, string>> = {
   4400: 'This page and the server do not understand each other. Reloading usually helps.',
   4401: 'Your access has expired. Open the document from a new link to go on.',
-  4403: 'You do not have access to this document.',
   4404: 'This document was deleted.',
   4413: 'This document has reached its largest size and takes no more changes.',
 };

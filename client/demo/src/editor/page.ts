@@ -11,7 +11,7 @@ import { Me } from '../people.js';
 import { rememberDocument } from '../recent.js';
 import { linkTo } from '../rooms.js';
 import { themeButton } from '../theme.js';
-import { takeToken } from '../token.js';
+import { takeToken, watchForToken } from '../token.js';
 import { banner } from './banner.js';
 import { peerCarets } from './carets.js';
 import { copyLink } from './copy-link.js';
@@ -29,6 +29,7 @@ import '../styles/prose.css';
 export function documentPage(root: HTMLElement, room: string): void {
   const doc = new Doc();
   const provider = new CowriteProvider({ url: '/ws', room, doc, token: takeToken() });
+  watchForToken();
   const me = Me.load(location.search);
   const carets = peerCarets(provider.awareness);
   const tools = toolbar();

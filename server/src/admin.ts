@@ -1,0 +1,92 @@
+/**
+ * What only whoever runs the server may do: metrics, and ending sessions. Each of these routes
+ * asks for the administrator's token; without one being set they are closed.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { Context, Hono, Next } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import { z } from 'zod';
+import { MAX_ID } from './auth/tokens.js';
+import { checkRoomName } from './room-name.js';
+
+export interface AdminOptions {
+  /** Undefined: there is nobody who may. */
+  readonly adminToken: string | undefined;
+  readonly metrics: { readonly contentType: string; text(): Promise<string> };
+  kick(room: string, about: KickOptions): Ended;
+  recheck(user: string): Ended;
+}
+
+export interface KickOptions {
+  /** Only this one; everybody if left out. */
+  readonly user?: string | undefined;
+  /** As they are told, 123 bytes at most. */
+  readonly reason?: string | undefined;
+}
+
+/** What became of sessions that were to end. */
+export interface Ended {
+  /** How many were here. */
+  readonly sessions: number;
+  /** Whether every other instance was told; also where there is none. */
+  readonly isEverywhere: boolean;
+}
+
+const MAX_BODY = 16 * 1024;
+/** A close frame has room for no more. */
+const MAX_REASON = 123;
+
+const kickBody = z.strictObject({
+  user: z.string().min(1).max(MAX_ID).optional(),
+  reason: z
+    .string()
+    .refine((text) => Buffer.byteLength(text) <= MAX_REASON, `has more than ${MAX_REASON} bytes`)
+    .optional(),
+});
+
+export function adminRoutes(app: Hono, options: AdminOptions): void {
+  const { adminToken, metrics, kick, recheck } = options;
+  const ask = async (c: Context, next: Next) => {
+    if (adminToken === undefined) return c.text('closed: ADMIN_TOKEN is not set\n', 403);
+    const shown = /^Bearer +(\S+) *$/i.exec(c.req.header('Authorization') ?? '')?.[1] ?? '';
+    if (!isEqual(shown, adminToken)) return c.text('the administrator has another token\n', 401);
+    return await next();
+  };
+  app.get('/metrics', ask, async (c) =>
+    c.body(await metrics.text(), 200, { 'Content-Type': metrics.contentType }),
+  );
+  const small = bodyLimit({ maxSize: MAX_BODY, onError: (c) => c.text('too large\n', 413) });
+  app.post('/api/rooms/:room/kick', ask, small, async (c) => {
+    const room = checkRoomName(c.req.param('room'));
+    if (!room.ok) return c.text(`${room.problem}\n`, 400);
+    const body = read(await c.req.text());
+    if (typeof body === 'string') return c.text(`${body}\n`, 400);
+    return told(c, kick(room.name, body));
+  });
+  app.post('/api/users/:id/recheck', ask, small, (c) => told(c, recheck(c.req.param('id'))));
+}
+
+/** @returns what is wrong with it, or what it says */
+function read(text: string): string | z.infer<typeof kickBody> {
+  let value: unknown = {};
+  try {
+    if (text !== '') value = JSON.parse(text);
+  } catch {
+    return 'the body is not JSON';
+  }
+  const parsed = kickBody.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const { path, message } = parsed.error.issues[0]!;
+  return `${path.join('.') || 'the body'}: ${message}`;
+}
+
+function told(c: Context, { sessions, isEverywhere }: Ended): Response {
+  if (isEverywhere) return c.json({ sessions });
+  return c.json({ sessions, error: 'other servers could not be told: try again' }, 503);
+}
+
+/** In a time that says nothing of how much of it is right. */
+function isEqual(a: string, b: string): boolean {
+  const hash = (text: string) => createHash('sha256').update(text).digest();
+  return timingSafeEqual(hash(a), hash(b));
+}

@@ -1,0 +1,43 @@
+/**
+ * What one socket sends, in its order, one after another. While one of its messages takes
+ * its time, or has to be earned first, those behind it wait: the few that were read with it
+ * here, the others in the kernel, which in the end keeps the peer from sending.
+ */
+import type { Connection } from './transport.js';
+
+export class Intake {
+  readonly #connection: Connection;
+  readonly #handle: (bytes: Uint8Array) => void;
+  /** Reasons to wait. */
+  #holds = 0;
+  #waiting: Uint8Array[] | undefined;
+
+  constructor(connection: Connection, handle: (bytes: Uint8Array) => void) {
+    this.#connection = connection;
+    this.#handle = handle;
+  }
+
+  push(bytes: Uint8Array): void {
+    if (this.#holds === 0) this.#handle(bytes);
+    else {
+      this.#waiting ??= [];
+      this.#waiting.push(bytes);
+    }
+  }
+
+  /** Nothing is handled until this is {@link release}d as often as it was held. */
+  hold(): void {
+    if (this.#holds++ === 0) this.#connection.pause();
+  }
+
+  release(): void {
+    if (--this.#holds > 0) return;
+    const waiting = this.#waiting ?? [];
+    this.#waiting = undefined;
+    // One of them may make the others wait again.
+    let next = 0;
+    while (next < waiting.length && this.#holds === 0) this.#handle(waiting[next++]!);
+    if (this.#holds === 0) this.#connection.resume();
+    else if (next < waiting.length) this.#waiting = waiting.slice(next);
+  }
+}

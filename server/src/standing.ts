@@ -1,0 +1,186 @@
+/**
+ * Who a session is and what it may do, over time: until when, with which newer token, and
+ * what is said when it is asked about again.
+ *
+ * Invariants: one question at a time is under way, and at most one begins in a second, about
+ * the newest token; while it cannot be found out, what was said last holds, and it is
+ * tried again.
+ */
+import { CLOSE } from '@cowrite/client/protocol';
+import { checkToken } from './auth/credentials.js';
+import { type Access, AuthRefused, type Identity, type User } from './auth/identity.js';
+import type { Clock, Timer } from './clock.js';
+
+/** What somebody came with. */
+export interface Credentials {
+  readonly token: string | undefined;
+  readonly cookie: string | undefined;
+}
+
+export interface StandingOptions {
+  /** Its access is not `none`. */
+  readonly identity: Identity;
+  /** What it came with, where the same may mean something else later; undefined where it cannot. */
+  readonly brought: Credentials | undefined;
+  /** @throws {AuthRefused} */
+  readonly identify: (brought: Credentials) => Promise<Identity>;
+  readonly clock: Clock;
+}
+
+export interface StandingListener {
+  onAccess(access: Access): void;
+  /** It is not in any more. */
+  onEnd(code: number, reason: string): void;
+  onError(error: unknown): void;
+}
+
+/** Milliseconds from one question to the next; and after one that had no answer. */
+const PACE_MS = 1_000;
+const RETRY_MS = 2_000;
+/** Milliseconds: a longer `setTimeout` rings at once. */
+const MAX_TIMER = 2 ** 31 - 1;
+
+export class Standing {
+  readonly #identify: (brought: Credentials) => Promise<Identity>;
+  readonly #clock: Clock;
+  readonly #listener: StandingListener;
+  #identity: Identity;
+  #brought: Credentials | undefined;
+  /** Rings when the identity ends. */
+  #expiry: Timer | undefined;
+  /** What is to be asked about next. */
+  #question: Credentials | undefined;
+  #isAsking = false;
+  #pause: Timer | undefined;
+  #isClosed = false;
+
+  constructor(options: StandingOptions, listener: StandingListener) {
+    this.#identity = options.identity;
+    this.#brought = options.brought;
+    this.#identify = options.identify;
+    this.#clock = options.clock;
+    this.#listener = listener;
+  }
+
+  get user(): User | undefined {
+    return this.#identity.user;
+  }
+
+  get access(): Access {
+    return this.#identity.access;
+  }
+
+  /** From now on it ends in time. */
+  start(): void {
+    this.#watchExpiry();
+  }
+
+  /** Looks at the time itself, because a busy loop is late for its timers. @returns whether it holds */
+  check(): boolean {
+    if (!this.#isClosed && this.#left <= 0) this.#watchExpiry();
+    return !this.#isClosed;
+  }
+
+  get #left(): number {
+    const { expiresAt } = this.#identity;
+    return expiresAt === undefined
+      ? Number.POSITIVE_INFINITY
+      : expiresAt.getTime() - this.#clock.date();
+  }
+
+  #watchExpiry(): void {
+    this.#expiry?.cancel();
+    this.#expiry = undefined;
+    const left = this.#left;
+    if (left <= 0) this.#end(CLOSE.unauthenticated, 'the token has expired');
+    else if (left < Number.POSITIVE_INFINITY) {
+      this.#expiry = this.#clock.after(Math.min(left, MAX_TIMER), () => this.#watchExpiry());
+    }
+  }
+
+  #end(code: number, reason: string): void {
+    this.close();
+    this.#listener.onEnd(code, reason);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#expiry?.cancel();
+    this.#pause?.cancel();
+  }
+
+  /** It goes on with this token, if that is good. */
+  renew(token: string): void {
+    try {
+      checkToken(token);
+    } catch (error) {
+      this.#refused(error);
+      return;
+    }
+    this.#question = { token, cookie: this.#brought?.cookie };
+    this.#ask();
+  }
+
+  /** What was said of it may not be true any more. */
+  recheck(): void {
+    if (this.#brought === undefined) {
+      this.#end(CLOSE.unauthenticated, 'come back with a new token');
+    } else {
+      this.#question ??= this.#brought;
+      this.#ask();
+    }
+  }
+
+  #ask(): void {
+    const question = this.#question;
+    if (question === undefined || this.#isAsking || this.#pause !== undefined) return;
+    this.#question = undefined;
+    this.#isAsking = true;
+    this.#identify(question).then(
+      (identity) => {
+        this.#isAsking = false;
+        if (this.#isClosed) return;
+        if (this.#brought !== undefined) this.#brought = question;
+        this.#goOnAs(identity);
+        this.#askAfter(PACE_MS);
+      },
+      (error: unknown) => {
+        this.#isAsking = false;
+        if (this.#isClosed) return;
+        if (error instanceof AuthRefused && error.kind === 'unavailable') {
+          this.#question ??= question;
+          this.#askAfter(RETRY_MS);
+        } else {
+          this.#refused(error);
+        }
+      },
+    );
+  }
+
+  #askAfter(ms: number): void {
+    if (this.#isClosed) return;
+    this.#pause = this.#clock.after(ms, () => {
+      this.#pause = undefined;
+      this.#ask();
+    });
+  }
+
+  #refused(error: unknown): void {
+    if (!(error instanceof AuthRefused)) this.#listener.onError(error);
+    else if (error.kind === 'forbidden') this.#end(CLOSE.forbidden, error.message);
+    else this.#end(CLOSE.unauthenticated, error.message);
+  }
+
+  #goOnAs(identity: Identity): void {
+    if (identity.user?.id !== this.user?.id) {
+      this.#end(CLOSE.unauthenticated, 'the new token is of another user');
+    } else if (identity.access === 'none') {
+      this.#end(CLOSE.forbidden, 'this room is not open to you any more');
+    } else {
+      const isOther = identity.access !== this.access;
+      this.#identity = identity;
+      this.#watchExpiry();
+      if (isOther && !this.#isClosed) this.#listener.onAccess(identity.access);
+    }
+  }
+}

@@ -1,0 +1,225 @@
+/** How much one session may send, ask and write: who does more of it waits, or is told no, and loses nothing. */
+import { encodeMessage, type Message } from '@cowrite/client/protocol';
+import type { CowriteServer, Limits } from '@cowrite/server';
+import { describe, expect, it } from 'vitest';
+import * as Y from 'yjs';
+import { ManualClock } from '../src/clock.js';
+import {
+  RawClient,
+  readMetrics,
+  served,
+  startServer,
+  synced,
+  typed,
+  yWebsocket,
+} from './support.js';
+import { presence } from './visitors.js';
+
+const adminToken = 'x'.repeat(32);
+
+async function limited(limits: Partial<Limits>, clock?: ManualClock): Promise<CowriteServer> {
+  return await startServer({ adminToken, limits, ...(clock !== undefined && { clock }) });
+}
+
+async function reached(server: CowriteServer, limit: string): Promise<number> {
+  const line = new RegExp(`^cowrite_limits_reached_total{limit="${limit}"} (\\d+)$`, 'm');
+  return Number(line.exec(await readMetrics(server, adminToken))?.[1]);
+}
+
+/** Moves the clock on until something has happened. */
+async function advancing<T>(clock: ManualClock, promise: Promise<T>): Promise<T> {
+  let isOver = false;
+  const over = () => {
+    isOver = true;
+  };
+  promise.then(over, over);
+  for (let i = 0; !isOver; i++) {
+    if (i > 50_000) throw new Error('it does not happen');
+    clock.advance(2);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  return await promise;
+}
+
+/** What an author types, one letter an update. */
+function keystrokes(count: number): Uint8Array[] {
+  const doc = new Y.Doc();
+  const updates: Uint8Array[] = [];
+  doc.on('update', (update: Uint8Array) => updates.push(update));
+  for (let i = 0; i < count; i++) doc.getText('t').insert(i, 'x');
+  return updates;
+}
+
+describe('[LIM] one session', () => {
+  it('[LIM-6] that sends updates faster than it may is read as fast as it may, and nothing of it is lost', async () => {
+    const clock = new ManualClock();
+    const server = await limited({ updatesPerSession: { perSecond: 10, burst: 20 } }, clock);
+    const [fast, other] = [
+      await RawClient.connect(server, 'room'),
+      await RawClient.connect(server, 'other'),
+    ];
+    await advancing(clock, Promise.all([fast.join(new Y.Doc()), other.join(new Y.Doc())]));
+    await advancing(clock, fast.untilSaved(1));
+    const began = clock.now();
+    for (const update of keystrokes(100)) fast.send({ type: 'update', update });
+    await advancing(clock, fast.untilSaved(20));
+    // Somebody else is not kept waiting by that.
+    other.send({ type: 'update', update: typed('x') });
+    await advancing(clock, other.untilSaved(2));
+    expect(clock.now() - began).toBeLessThan(1_000);
+    await advancing(clock, fast.untilSaved(101));
+    expect(clock.now() - began).toBeGreaterThan(7_000);
+    expect(clock.now() - began).toBeLessThan(9_000);
+    expect(await reached(server, 'updates-per-session')).toBeGreaterThan(0);
+  });
+
+  it('[LIM-6] a large update counts for its size, may be larger than what is there, and is paid for afterwards', async () => {
+    const clock = new ManualClock();
+    const server = await limited({ updatesPerSession: { perSecond: 10, burst: 20 } }, clock);
+    const client = await RawClient.connect(server, 'room');
+    await advancing(clock, client.join(new Y.Doc()));
+    const began = clock.now();
+    client.send({ type: 'update', update: typed('x'.repeat(50_000)) });
+    client.send({ type: 'update', update: typed('y') });
+    await advancing(clock, client.untilSaved(2));
+    expect(clock.now() - began).toBeLessThan(1_000);
+    await advancing(clock, client.untilSaved(3));
+    expect(clock.now() - began).toBeGreaterThan(2_500);
+  });
+
+  it('[LIM-6] who waits to be read is not taken for dead', async () => {
+    const clock = new ManualClock();
+    const server = await limited(
+      { updatesPerSession: { perSecond: 1, burst: 1 }, heartbeatMs: 1_000 },
+      clock,
+    );
+    const client = await RawClient.connect(server, 'room');
+    await advancing(clock, client.join(new Y.Doc()));
+    client.send({ type: 'update', update: typed('x'.repeat(20_000)) });
+    client.send({ type: 'update', update: typed('y') });
+    await advancing(clock, client.untilSaved(3));
+    expect(client.closed).toBeUndefined();
+  });
+
+  it.each<readonly [string, (n: number) => Message | 'ping']>([
+    ['awareness', (n) => presence(1, { n }, n + 1)],
+    ['state vectors', () => ({ type: 'step1', stateVector: Uint8Array.of(0) })],
+    ['questions who is here', () => ({ type: 'queryAwareness' })],
+    ['pings', () => 'ping'],
+  ])('[LIM-7] a flood of %s is read as fast as it may be', async (_, make) => {
+    const clock = new ManualClock();
+    const server = await limited({ awarenessPerSession: { perSecond: 10, burst: 20 } }, clock);
+    const client = await RawClient.connect(server, 'room');
+    await advancing(clock, client.join(new Y.Doc()));
+    await advancing(clock, client.untilSaved(1));
+    const began = clock.now();
+    for (let n = 0; n < 60; n++) {
+      const message = make(n);
+      if (message === 'ping') client.socket.ping();
+      else client.socket.send(encodeMessage(message));
+    }
+    client.send({ type: 'update', update: typed('behind them') });
+    await advancing(clock, client.untilSaved(2));
+    expect(clock.now() - began).toBeGreaterThan(3_000);
+    expect(clock.now() - began).toBeLessThan(5_000);
+    expect(await reached(server, 'awareness-per-session')).toBeGreaterThan(0);
+  });
+
+  it('[LIM-8] who asks for the document again and again is answered as often as it may ask, for its newest question', async () => {
+    const clock = new ManualClock();
+    const server = await limited({ step1PerSession: { perSecond: 1, burst: 3 } }, clock);
+    const client = await RawClient.connect(server, 'room');
+    await advancing(clock, client.join(new Y.Doc()));
+    client.send({ type: 'update', update: typed('x') });
+    await advancing(clock, client.untilSaved(2));
+    const answers = () => client.received.filter(({ type }) => type === 'step2').length;
+    const began = clock.now();
+    for (let n = 0; n < 100; n++) client.send({ type: 'step1', stateVector: Uint8Array.of(0) });
+    const doc = new Y.Doc();
+    Y.applyUpdate(doc, typed('y'));
+    client.send({ type: 'step1', stateVector: Y.encodeStateVector(doc) });
+    client.send({ type: 'update', update: typed('z') });
+    await advancing(clock, client.untilSaved(3));
+    await advancing(
+      clock,
+      client.until(() => answers() === 4),
+    );
+    expect(clock.now() - began).toBeLessThan(2_000);
+    expect(await reached(server, 'step1-per-session')).toBe(1);
+    clock.advance(10_000);
+    client.send({ type: 'update', update: typed('!') });
+    await advancing(clock, client.untilSaved(4));
+    expect(answers()).toBe(4);
+  });
+
+  it('[LIM-9] a document that is full takes deletions and nothing else, and says so', async () => {
+    const server = await limited({ maxDocumentBytes: 2_000 });
+    const client = await RawClient.connect(server, 'room');
+    const doc = new Y.Doc();
+    await client.join(doc);
+    const updates: Uint8Array[] = [];
+    doc.on('update', (update: Uint8Array) => updates.push(update));
+    doc.getText('t').insert(0, 'x'.repeat(1_500));
+    client.send({ type: 'update', update: updates.pop()! });
+    await client.untilSaved(2);
+    client.send({ type: 'update', update: typed('y'.repeat(600)) });
+    expect(await client.next('rejected')).toEqual({
+      type: 'rejected',
+      count: 3,
+      reason: 'document-too-large',
+    });
+    doc.getText('t').delete(0, 1_499);
+    client.send({ type: 'update', update: updates.pop()! });
+    client.send({ type: 'update', update: typed('small') });
+    await client.untilSaved(5);
+    expect(await reached(server, 'document-size')).toBe(1);
+    const text = (await served(server, 'room')).getText('t').toString();
+    expect([text.includes('small'), text.includes('y'), text.length]).toEqual([true, false, 6]);
+  });
+
+  it('[LIM-9] a client of y-websocket, which cannot be told so, is closed for good', async () => {
+    const server = await limited({ maxDocumentBytes: 2_000 });
+    const provider = yWebsocket(server, 'room');
+    await synced(provider);
+    const code = new Promise((resolve) => {
+      provider.on('connection-close', (event) => resolve(event?.code));
+    });
+    provider.doc.getText('t').insert(0, 'x'.repeat(3_000));
+    expect(await code).toBe(4413);
+    expect((await served(server, 'room')).getText('t').length).toBe(0);
+  });
+
+  it('[LIM-10] what else is over a bound is counted', async () => {
+    const server = await limited({
+      maxMessageBytes: 2_000,
+      maxAwarenessBytes: 100,
+      maxAwarenessDepth: 3,
+      maxAwarenessClients: 1,
+      maxSessionsPerRoom: 2,
+    });
+    const [client, large] = [
+      await RawClient.connect(server, 'room'),
+      await RawClient.connect(server, 'room'),
+    ];
+    await client.join(new Y.Doc());
+    client.send(presence(1, { text: 'x'.repeat(100) }));
+    client.send(presence(2, [[[[[[]]]]]]));
+    client.send(presence(3, {}));
+    client.send(presence(4, {}));
+    const late = await RawClient.connect(server, 'room');
+    expect(late.socket.readyState).not.toBe(late.socket.OPEN);
+    large.send({ type: 'update', update: typed('x'.repeat(3_000)) });
+    expect((await large.untilClosed()).code).toBe(1009);
+    client.send({ type: 'update', update: typed('x') });
+    await client.untilSaved(2);
+    for (const limit of [
+      'message-size',
+      'awareness-size',
+      'awareness-depth',
+      'awareness-clients',
+      'sessions-per-room',
+    ]) {
+      expect(await reached(server, limit), limit).toBe(1);
+    }
+  });
+});
