@@ -2,7 +2,7 @@
 import { Dice } from '../test/seeded.js';
 import { AttackedRooms, PREFIX } from './attacked-rooms.js';
 import { Corpus } from './corpus.js';
-import type { Figures } from './figures.js';
+import { Broken, type Figures } from './figures.js';
 import { attack } from './session.js';
 import { aUser } from './tokens.js';
 
@@ -58,7 +58,11 @@ export class Attackers {
     const dice = new Dice(mixed(seed, number));
     const room = await this.rooms.of(number);
     const sender = { room, prefix: PREFIX, user: aUser(dice) };
-    await attack({ port, corpus: this.#corpus, sender, figures }, dice);
+    try {
+      await attack({ port, corpus: this.#corpus, sender, figures }, dice);
+    } catch (error) {
+      throw new Broken(`session ${number}: ${(error as Error).message}`, { cause: error });
+    }
     await this.rooms.left(room);
     this.#underWay.delete(number);
     onProgress?.();

@@ -18,6 +18,8 @@ export async function main(args: readonly string[]): Promise<number> {
   const seed = values.seed === 'random' ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed);
   const frames = Number(values.frames);
   console.log(`${frames} frames, seed ${seed}`);
+  // So that what has to happen at the exit does.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
   const start = performance.now();
   let told = start;
   const onProgress = (figures: Figures): void => {

@@ -14,6 +14,8 @@ const HEAD_END = '\r\n\r\n';
 
 export class RawSocket {
   readonly #socket: Socket;
+  /** Or gone before it was. */
+  readonly connected: Promise<void>;
   /** Of its own: when the server sends a ping is no matter of the seed. */
   readonly #dice = new Dice(0);
   /** Whether it answers pings, and close frames. */
@@ -36,6 +38,9 @@ export class RawSocket {
   constructor(port: number, isPolite: boolean) {
     this.isPolite = isPolite;
     this.#socket = connect({ port, host: '127.0.0.1', noDelay: true });
+    this.connected = new Promise((resolve) => {
+      this.#socket.once('connect', resolve).once('close', () => resolve());
+    });
     this.#socket.on('data', (bytes) => {
       this.#read(bytes);
       this.#wake();

@@ -40,7 +40,8 @@ export async function attack({ port, corpus, sender, figures }: Attack, dice: Di
   const session = new Session(socket, corpus, sender, figures, dice);
   figures.sessions++;
   try {
-    if (await session.upgrade(upgrade)) await session.run();
+    if (dice.chance(0.01)) await session.giveUp(upgrade);
+    else if (await session.upgrade(upgrade)) await session.run();
   } finally {
     socket.reset();
   }
@@ -61,10 +62,22 @@ class Session {
     this.#dice = dice;
   }
 
+  /** Leaves while the server still thinks about it. */
+  async giveUp({ kind, bytes }: Upgrade): Promise<void> {
+    await this.#socket.connected;
+    await this.#write(bytes);
+    await setImmediate();
+    this.#count(`upgrade: ${kind}`, 1, 'reset before an answer');
+  }
+
   /** @returns whether there is a WebSocket now */
   async upgrade({ kind, bytes, statuses }: Upgrade): Promise<boolean> {
     const socket = this.#socket;
-    await this.#write(bytes);
+    // Some do not wait for the answer either.
+    const isHasty = this.#dice.chance(0.05);
+    const early = anHonestMove(this.#corpus, this.#sender, this.#dice);
+    await this.#write(isHasty ? Buffer.concat([bytes, early.bytes]) : bytes);
+    if (isHasty) this.#count(early.kind, early.frames, 'sent with the upgrade');
     if (statuses === undefined && this.#dice.chance(0.5)) socket.end();
     const patience = statuses === undefined ? SHORT_PATIENCE_MS : PATIENCE_MS;
     await socket.until(() => socket.status !== undefined, patience);

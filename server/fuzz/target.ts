@@ -71,7 +71,16 @@ export class Target {
       },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
-    child.once('exit', () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }));
+    const remove = () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+    const end = () => {
+      child.kill('SIGKILL');
+      remove();
+    };
+    process.once('exit', end);
+    child.once('exit', () => {
+      process.off('exit', end);
+      remove();
+    });
     const ready = createInterface(child.stdout!);
     const [line] = await Promise.race([once(ready, 'line'), once(child, 'exit')]);
     const port = /:(\d+)$/.exec(String(line))?.[1];

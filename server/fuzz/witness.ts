@@ -79,6 +79,7 @@ export class Witness {
       await within(PATIENCE_MS, "the witness's edit is reported saved", saved),
     );
     this.edits++;
+    this.#compare(to);
   }
 
   async #arrived({ doc }: CowriteProvider): Promise<void> {
