@@ -18,7 +18,7 @@ const WORLDS = 60;
 /** Of the worlds, those whose people are in one room: what they write builds on each other. */
 const WORLDS_PER_ROOM = 3;
 /** Large ones cost what a thousand others do. */
-const LARGE_SHARE = 0.0001;
+const LARGE_SHARE = 0.0004;
 /** Integrated by nobody but the server's worker, in less than a second. */
 const LARGE = ['1.2 MB of deletions in descending order'];
 

@@ -1,7 +1,7 @@
 /** `npm run fuzz -- --frames 1000000 --seed 1`: a run, what it does meanwhile, and what came of it. */
 import { parseArgs } from 'node:util';
 import { Broken, type Figures } from './figures.js';
-import { fuzz, megabytes, type Report } from './fuzz.js';
+import { fuzz, type Report } from './fuzz.js';
 
 const PROGRESS_MS = 10_000;
 
@@ -51,6 +51,10 @@ function summary({ figures, rooms, witness, memory, target, yjsThrew }: Report):
     `log: ${target.logged}`,
     `Yjs threw ${yjsThrew} times in honest clients`,
   ].join('\n');
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
 function seconds(start: number): string {

@@ -38,10 +38,10 @@ export function anHonestMove(corpus: Corpus, sender: Sender, dice: Dice): Move {
 /** Something that no client sends. */
 export function aWrongMove(corpus: Corpus, sender: Sender, dice: Dice): Move {
   const roll = dice.next();
-  if (roll < 0.74) return carried(corpus.mutant(sender, dice), dice);
+  if (roll < 0.75) return carried(corpus.mutant(sender, dice), dice);
   if (roll < 0.88) return dice.pick(MUST)(corpus.honest(sender, dice).bytes, dice);
   if (roll < 0.92) return neverWhole(corpus.honest(sender, dice).bytes, dice);
-  if (roll < 0.97) return bentBytes(corpus, sender, dice);
+  if (roll < 0.98) return bentBytes(corpus, sender, dice);
   return flood(corpus, sender, dice);
 }
 

@@ -94,7 +94,7 @@ class Session {
     const dice = this.#dice;
     if (dice.chance(0.01)) return await this.#deaf();
     for (let i = 0; i < MAX_MOVES; i++) {
-      const moves = Array.from({ length: dice.below(4) }, () =>
+      const moves = Array.from({ length: dice.below(3) }, () =>
         anHonestMove(this.#corpus, this.#sender, dice),
       );
       moves.push(aWrongMove(this.#corpus, this.#sender, dice));
@@ -120,13 +120,13 @@ class Session {
   async #throw(moves: readonly Move[]): Promise<boolean> {
     const socket = this.#socket;
     const passed = socket.fences;
-    const isLast = moves.at(-1)!.closes === 'waits';
+    const isOpenEnded = moves.at(-1)!.closes === 'waits';
     const parts = moves.map(({ bytes, closes }) =>
       closes === 'waits' ? bytes : Buffer.concat([bytes, socket.fence()]),
     );
     await this.#write(Buffer.concat(parts));
-    if (isLast) socket.end();
-    const isDone = () => !isLast && socket.fencesPassed === socket.fences;
+    if (isOpenEnded) socket.end();
+    const isDone = () => !isOpenEnded && socket.fencesPassed === socket.fences;
     const isAnswered = await socket.until(
       () => isDone() || socket.closeCode !== undefined,
       PATIENCE_MS,
@@ -134,7 +134,8 @@ class Session {
     const taken = socket.fencesPassed - passed;
     for (const move of moves.slice(0, taken)) this.#took(move);
     if (socket.complaint !== undefined) throw new Broken(socket.complaint);
-    if (isDone()) return true;
+    // Some messages are refused a little later than they are read.
+    if (isDone()) return socket.closeCode === undefined;
     // Those behind the one that ended it were not looked at, and do not count.
     const { kind, frames } = moves[taken]!;
     this.#count(kind, frames, this.#end(isAnswered));
