@@ -16,7 +16,7 @@ import { YjsThrows } from './yjs-throws.js';
  * in a cache of at most 128 MB. Resident are pages, too, that malloc and V8 keep for later:
  * that bound is for a leak that neither of the others counts.
  */
-const MAX_GROWTH = { heapUsed: 8e6, external: 140e6, rss: 700e6 };
+const MAX_GROWTH = { heapUsed: 12e6, external: 140e6, rss: 700e6 };
 const PARTS = ['heapUsed', 'external', 'rss'] as const;
 /** Empty rooms are compacted and forgotten after ten seconds. */
 const QUIET_MS = 90_000;

@@ -17,6 +17,11 @@ export async function main(args: readonly string[]): Promise<number> {
   });
   const seed = values.seed === 'random' ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed);
   const frames = Number(values.frames);
+  const first = Number(values.first);
+  if (![seed, frames, first].every((number) => Number.isSafeInteger(number) && number >= 0)) {
+    console.error('--frames, --seed and --first are whole numbers');
+    return 2;
+  }
   console.log(`${frames} frames, seed ${seed}`);
   // So that what has to happen at the exit does.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
@@ -28,7 +33,7 @@ export async function main(args: readonly string[]): Promise<number> {
     console.log(`${seconds(start)}: ${figures.frames} frames in ${figures.sessions} sessions`);
   };
   try {
-    const report = await fuzz({ seed, frames, first: Number(values.first), onProgress });
+    const report = await fuzz({ seed, frames, first, onProgress });
     console.log(`${summary(report)}\n\nAll held, in ${seconds(start)}.`);
     return 0;
   } catch (error) {

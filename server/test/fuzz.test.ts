@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { fuzz } from '../fuzz/fuzz.js';
 import { chosenSeed } from './seeded.js';
 
-const FRAMES = Number(process.env.FRAMES ?? 3_000);
+const FRAMES = Number(process.env.FRAMES ?? 5_000);
 
 /** Each found something once. */
 const SEEDS_THAT_FAILED: readonly number[] = [];
