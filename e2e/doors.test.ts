@@ -85,7 +85,10 @@ describe('who may come in', () => {
         .then((socket) => socket.waitForEvent('socketerror'));
       await page.goto(`${server.url}/d/minutes?x=${fragment.length}${fragment}`);
       await refused;
-      await page.getByTestId('offline-banner').waitFor();
+      await page
+        .getByTestId('offline-banner')
+        .getByText('The server does not let you into this document.')
+        .waitFor();
       expect(await page.getByTestId('editor').count()).toBe(0);
     }
   });

@@ -20,6 +20,8 @@ export function banner(provider: CowriteProvider): HTMLElement {
   element.hidden = true;
   let lastKind: Notice['kind'] | undefined;
   let opened = provider.synced;
+  /** The server answers, but for its WebSocket: browsers do not say why that was refused. */
+  let refuses = false;
   let impatient = false;
   let patience: number | undefined;
   let ticks: number | undefined;
@@ -47,13 +49,14 @@ export function banner(provider: CowriteProvider): HTMLElement {
       patience = undefined;
       impatient = false;
     } else if (provider.status === 'retrying' || provider.status === 'offline') {
-      patience ??= window.setTimeout(() => {
-        impatient = true;
+      patience ??= window.setTimeout(async () => {
+        refuses = !opened && (await isThere());
+        impatient = provider.status !== 'online';
         show();
       }, PATIENCE);
     }
 
-    const notice = noticeFor(provider, opened, impatient);
+    const notice = noticeFor(provider, { opened, impatient, refuses });
     if (notice?.kind !== lastKind) {
       lastKind = notice?.kind;
       element.hidden = !notice;
@@ -87,8 +90,11 @@ export function banner(provider: CowriteProvider): HTMLElement {
 
 function noticeFor(
   provider: CowriteProvider,
-  opened: boolean,
-  impatient: boolean,
+  {
+    opened,
+    impatient,
+    refuses,
+  }: { readonly opened: boolean; readonly impatient: boolean; readonly refuses: boolean },
 ): Notice | undefined {
   if (provider.closeReason) {
     const kept = provider.unsaved
@@ -103,7 +109,9 @@ function noticeFor(
   if (impatient) {
     const text = opened
       ? 'Offline. Your changes are kept here and will be saved when the connection is back.'
-      : 'The server cannot be reached. The document opens as soon as the connection is there.';
+      : refuses
+        ? 'The server does not let you into this document. It may need another link, with access for you.'
+        : 'The server cannot be reached. The document opens as soon as the connection is there.';
     return { kind: 'offline', icon: 'offline', text };
   }
   if (provider.refused) {
@@ -113,6 +121,15 @@ function noticeFor(
     return { kind: 'reading', icon: 'lock', text: 'You can read this document but not change it.' };
   }
   return undefined;
+}
+
+async function isThere(): Promise<boolean> {
+  try {
+    return (await fetch('/health')).ok;
+  } catch {
+    // Nobody answers.
+    return false;
+  }
 }
 
 const REFUSED: Readonly<Record<RejectReason, string>> = {
