@@ -119,6 +119,23 @@ describe('[CLI-13] a token is renewed', () => {
     expect(clock.pending).toBe(0);
   });
 
+  test('one that was asked for earlier and comes later is not the newest', async () => {
+    const answers: ((token: string) => void)[] = [];
+    const { clock, token, now } = setUp(() => new Promise((resolve) => answers.push(resolve)));
+    const [first, second] = [token.show(), token.show()];
+    answers[1]!(ending(now + 600));
+    await second;
+    answers[0]!(ending(now + 10));
+    await first;
+    token.start();
+    // Before the end of the newest, not of the other.
+    clock.advance(539_999);
+    expect(answers).toHaveLength(2);
+    clock.advance(1);
+    expect(answers).toHaveLength(3);
+    token.stop();
+  });
+
   test('what returns no text is an error', async () => {
     const { token } = setUp((() => 7) as never);
     await expect(token.show()).rejects.toThrow('token() did not return a string');

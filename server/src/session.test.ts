@@ -1,7 +1,8 @@
 import { encodeMessage } from '@cowrite/client/protocol';
 import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { ANYBODY } from './auth/identity.js';
+import * as Y from 'yjs';
+import { ANYBODY, type Identity } from './auth/identity.js';
 import { type AwarenessEntry, encodeAwareness } from './awareness.js';
 import { ManualClock } from './clock.js';
 import { Workers } from './compact/workers.js';
@@ -52,7 +53,7 @@ async function setUp() {
     onSaved: () => undefined,
   });
   /** Somebody new in the room. */
-  const guest = () => {
+  const guest = (identity: Identity = ANYBODY) => {
     const connection = new FakeConnection();
     const session = new Session({
       connection: connection as unknown as Connection,
@@ -64,7 +65,7 @@ async function setUp() {
         rates: DEFAULT_LIMITS,
         onLimit: () => undefined,
       },
-      identity: ANYBODY,
+      identity,
       brought: undefined,
       author: 'guest',
       clock,
@@ -88,6 +89,51 @@ function states(count: number, clock: number, state: string): AwarenessEntry[] {
 function message(entries: readonly AwarenessEntry[]): Uint8Array {
   return encodeMessage({ type: 'awareness', update: encodeAwareness(entries) });
 }
+
+/** An update of that many structs that no reader takes in one go. */
+function large(structs: number): Uint8Array {
+  const doc = new Y.Doc();
+  // Each before the last, so that none of them are merged.
+  for (let i = 0; i < structs; i++) doc.getText('t').insert(0, 'xxxxxxxxxx');
+  return encodeMessage({ type: 'update', update: Y.encodeStateAsUpdate(doc) });
+}
+
+describe('[AUTH] time', () => {
+  it('[AUTH-9] a message that was begun in time and ends too late is not written', async () => {
+    const { clock, room, guest } = await setUp();
+    const { session, events } = guest({ access: 'write', expiresAt: new Date(60_000) });
+    // Time goes by while it is read, and its timer is late.
+    let ticks = 0;
+    const now = clock.now.bind(clock);
+    clock.now = () => now() + ++ticks;
+    events.onMessage(large(20_000));
+    expect([session.isClosed, room.last]).toEqual([false, 0]);
+    clock.date = () => 60_000;
+    for (let i = 0; i < 1_000 && !session.isClosed; i++) clock.advance(0);
+    expect([session.isClosed, room.last]).toEqual([true, 0]);
+  });
+
+  it('[LIM-6] what arrives while a large message is read, and while that is paid for, keeps its order', async () => {
+    const { clock, room, guest } = await setUp();
+    const { session, events } = guest();
+    let ticks = 0;
+    const now = clock.now.bind(clock);
+    clock.now = () => now() + ++ticks;
+    const doc = new Y.Doc();
+    const updates: Uint8Array[] = [];
+    doc.on('update', (update: Uint8Array) => updates.push(update));
+    for (let i = 0; i < 50; i++) doc.getText('t').insert(i, 'x');
+    events.onMessage(large(20_000));
+    for (const update of updates) {
+      events.onMessage(encodeMessage({ type: 'update', update }));
+      events.onPing();
+    }
+    for (let i = 0; i < 1_000 && room.clock(doc.clientID) < 50; i++) clock.advance(0);
+    expect([session.isClosed, room.clock(doc.clientID)]).toEqual([false, 50]);
+    // In order: nothing had to wait for anything.
+    expect(session.isWaiting).toBe(false);
+  });
+});
 
 describe('[LIVE] ids that another holds', () => {
   it("[LIVE-3] a newcomer's states for them wait as copies, at most eight, and count once the holder has left", async () => {

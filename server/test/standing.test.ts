@@ -6,6 +6,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 import * as Y from 'yjs';
 import { ManualClock } from '../src/clock.js';
+import { startRedis } from './redis-service.js';
 import { gate, type RawClient, socketUrl, startServer, typed } from './support.js';
 import { enter, presence, SECRET, shownTo, token } from './visitors.js';
 
@@ -361,6 +362,22 @@ describe('[END] ending sessions', () => {
     answered.open();
     const ada = await entering;
     expect(ada.socket.readyState).not.toBe(WebSocket.OPEN);
+  });
+
+  it('[END-5] and, through a real Redis, those of another server', async () => {
+    const { url } = await startRedis();
+    const hooks: ServerOptions['hooks'] = {
+      authenticate: ({ token: id = '' }) => ({ access: 'write', user: { id } }),
+    };
+    const start = () => startServer({ hooks, storage: url, redis: url });
+    const [one, two] = [await start(), await start()];
+    const ada = await enter(two, 'room', 'ada');
+    await ada.next('step1');
+    expect(one.kick('room', { user: 'ada', reason: 'over' })).toEqual({
+      sessions: 0,
+      isEverywhere: true,
+    });
+    expect(await ada.untilClosed()).toEqual({ code: 4403, reason: 'over' });
   });
 
   it("[END-4] only whoever has the administrator's token, over HTTP", async () => {
