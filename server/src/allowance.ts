@@ -22,10 +22,12 @@ const OTHER_UNIT = 16 * 1024;
 
 export class Allowance {
   readonly #rates: SessionRates;
-  /** Each made when it is needed: many sessions only listen. */
+  /** Each made when it is needed, which the first message and the first question never do: most sessions join, and then only listen. */
   #updates: Bucket | undefined;
   #others: Bucket | undefined;
   #answers: Bucket | undefined;
+  #hasSpoken = false;
+  #hasAsked = false;
 
   constructor(rates: SessionRates) {
     this.#rates = rates;
@@ -38,16 +40,29 @@ export class Allowance {
    * @returns milliseconds until the next may be read
    */
   pay(type: Message['type'] | 'ping', bytes: number, now: number): number {
-    const isUpdate = type === 'step2' || type === 'update';
-    if (isUpdate) this.#updates ??= new Bucket(this.#rates.updatesPerSession, now);
-    else this.#others ??= new Bucket(this.#rates.awarenessPerSession, now);
-    const bucket = isUpdate ? this.#updates! : this.#others!;
-    return bucket.take(Math.max(1, Math.ceil(bytes / (isUpdate ? UPDATE_UNIT : OTHER_UNIT))), now);
+    if (type === 'step2' || type === 'update') {
+      this.#updates ??= new Bucket(this.#rates.updatesPerSession, now);
+      return this.#updates.take(units(bytes, UPDATE_UNIT), now);
+    }
+    if (!this.#hasSpoken) {
+      this.#hasSpoken = true;
+      return 0;
+    }
+    this.#others ??= new Bucket(this.#rates.awarenessPerSession, now);
+    return this.#others.take(units(bytes, OTHER_UNIT), now);
   }
 
   /** @returns 0 if it may be answered now, which counts, or milliseconds until then */
   answer(now: number): number {
+    if (!this.#hasAsked) {
+      this.#hasAsked = true;
+      return 0;
+    }
     this.#answers ??= new Bucket(this.#rates.step1PerSession, now);
     return this.#answers.tryTake(1, now) ? 0 : this.#answers.wait(1, now);
   }
+}
+
+function units(bytes: number, unit: number): number {
+  return Math.max(1, Math.ceil(bytes / unit));
 }

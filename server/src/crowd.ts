@@ -2,7 +2,7 @@
  * How many are here, and how often they come: connections in all, by address, by user and by
  * room, rooms by user, and attempts by address.
  *
- * Invariants: every {@link Crowd.enter} that returns a place is ended by leaving it once; what is
+ * Invariants: whoever has entered leaves once; what is
  * remembered of addresses that have nobody here is bounded. Addresses of this machine
  * are not counted: a proxy that is not trusted would be everybody.
  */
@@ -43,11 +43,6 @@ export interface Newcomer {
   readonly room: string;
 }
 
-/** Somebody's place among them. */
-export interface Place {
-  leave(): void;
-}
-
 /** Addresses whose attempts are remembered. */
 const MAX_REMEMBERED = 10_000;
 
@@ -86,18 +81,15 @@ export class Crowd {
     return bucket.tryTake(1, now);
   }
 
-  enter(newcomer: Newcomer): Place | CrowdLimit {
+  /** @returns what is full, so that it has not entered */
+  enter(newcomer: Newcomer): CrowdLimit | undefined {
     const limit = this.#reached(newcomer);
-    if (limit !== undefined) return limit;
-    this.#count(newcomer, 1);
-    let isHere = true;
-    return {
-      leave: () => {
-        if (!isHere) return;
-        isHere = false;
-        this.#count(newcomer, -1);
-      },
-    };
+    if (limit === undefined) this.#count(newcomer, 1);
+    return limit;
+  }
+
+  leave(member: Newcomer): void {
+    this.#count(member, -1);
   }
 
   #reached({ address, user, room }: Newcomer): CrowdLimit | undefined {

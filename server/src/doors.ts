@@ -41,6 +41,8 @@ export interface Admitted {
   readonly brought: Credentials | undefined;
   /** As far as it is known. */
   readonly address: string;
+  /** Their socket is another's business from now on, who tells the crowd when it is gone. */
+  handOver(): void;
 }
 
 const STATUS: Record<RefusalKind, number> = {
@@ -113,15 +115,18 @@ export class Doors {
       );
     }
     const { identity, brought } = await this.#identify(room, request);
-    const place = crowd.enter({ address, user: identity.user?.id, room });
-    if (typeof place === 'string') {
-      onLimit(place);
-      throw new UpgradeRefused(...FULL[place]);
+    const newcomer = { address, user: identity.user?.id, room };
+    const limit = crowd.enter(newcomer);
+    if (limit !== undefined) {
+      onLimit(limit);
+      throw new UpgradeRefused(...FULL[limit]);
     }
-    // However it ends, also before it is a WebSocket.
-    if (request.socket.destroyed) place.leave();
-    else request.socket.once('close', place.leave);
-    return { identity, brought, address };
+    // A socket may be gone before it is a WebSocket.
+    const { socket } = request;
+    const leave = () => crowd.leave(newcomer);
+    if (socket.destroyed) leave();
+    else socket.once('close', leave);
+    return { identity, brought, address, handOver: () => socket.off('close', leave) };
   }
 
   async #identify(

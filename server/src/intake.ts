@@ -5,20 +5,25 @@
  */
 import type { Connection } from './transport.js';
 
+/** Whose intake it is; not a closure, which every session would keep. */
+export interface IntakeListener {
+  onTurn(bytes: Uint8Array): void;
+}
+
 export class Intake {
   readonly #connection: Connection;
-  readonly #handle: (bytes: Uint8Array) => void;
+  readonly #listener: IntakeListener;
   /** Reasons to wait. */
   #holds = 0;
   #waiting: Uint8Array[] | undefined;
 
-  constructor(connection: Connection, handle: (bytes: Uint8Array) => void) {
+  constructor(connection: Connection, listener: IntakeListener) {
     this.#connection = connection;
-    this.#handle = handle;
+    this.#listener = listener;
   }
 
   push(bytes: Uint8Array): void {
-    if (this.#holds === 0) this.#handle(bytes);
+    if (this.#holds === 0) this.#listener.onTurn(bytes);
     else {
       this.#waiting ??= [];
       this.#waiting.push(bytes);
@@ -36,7 +41,7 @@ export class Intake {
     this.#waiting = undefined;
     // One of them may make the others wait again.
     let next = 0;
-    while (next < waiting.length && this.#holds === 0) this.#handle(waiting[next++]!);
+    while (next < waiting.length && this.#holds === 0) this.#listener.onTurn(waiting[next++]!);
     if (this.#holds === 0) this.#connection.resume();
     else if (next < waiting.length) this.#waiting = waiting.slice(next);
   }

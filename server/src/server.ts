@@ -2,7 +2,6 @@
  * Puts the parts together, and takes them apart in the right order: no new
  * sockets, everything on disk, "saved" said, sockets closed, store closed.
  */
-import { randomBytes } from 'node:crypto';
 import { createServer as createHttpServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -270,15 +269,18 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     },
     (request, response) => void listener(request, response),
   );
+  const crowd = new Crowd(limits, clock);
   const rules: SessionRules = {
     identify: (room, { token, cookie }) => authenticator.ask({ room, token, cookie }),
     areReadersPresent: options.areReadersPresent ?? true,
     rates: limits,
     onLimit,
+    onGone: ({ address, user, roomName }) =>
+      crowd.leave({ address, user: user?.id, room: roomName }),
   };
   const doors = new Doors({
     authenticator,
-    crowd: new Crowd(limits, clock),
+    crowd,
     proxies,
     allowedOrigins,
     isOpen,
@@ -302,17 +304,17 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     },
     http,
     async (upgrade) => {
-      const { identity, brought, address } = await doors.admit(upgrade);
+      const { identity, brought, address, handOver } = await doors.admit(upgrade);
       return (connection, dialect) => {
-        const who = identity.user?.id ?? randomBytes(12).toString('base64url');
+        handOver();
         const session = new Session({
           roomName: upgrade.room,
+          address,
           connection,
           dialect,
           rules,
           identity,
           brought,
-          author: `${who}@${address}`,
           clock,
           logger,
         });

@@ -59,15 +59,16 @@ async function setUp() {
       connection: connection as unknown as Connection,
       dialect: chooseDialect(new Set()).dialect,
       roomName: room.name,
+      address: '127.0.0.1',
       rules: {
         identify: async () => ANYBODY,
         areReadersPresent: true,
         rates: DEFAULT_LIMITS,
         onLimit: () => undefined,
+        onGone: () => undefined,
       },
       identity,
       brought: undefined,
-      author: 'guest',
       clock,
       logger,
     });

@@ -5,6 +5,7 @@
  * neither does one whose identity has ended; it is told "saved" for a message only when all that the message brought is on
  * disk; what is kept for it while something is missing is bounded.
  */
+import { randomBytes } from 'node:crypto';
 import { CLOSE, MalformedMessage, type Message, type RejectReason } from '@cowrite/client/protocol';
 import type { Logger } from 'pino';
 import { Acknowledgements } from './acknowledgements.js';
@@ -13,7 +14,7 @@ import type { Access, Identity, User } from './auth/identity.js';
 import { type AwarenessEntry, readAwareness } from './awareness.js';
 import type { Clock, Timer } from './clock.js';
 import type { Dialect } from './dialect.js';
-import { Intake } from './intake.js';
+import { Intake, type IntakeListener } from './intake.js';
 import type { LimitName } from './limits.js';
 import { Parking } from './parking.js';
 import { DocumentFull, type Member, type Room, StoreFull } from './room.js';
@@ -31,11 +32,15 @@ export interface SessionRules {
   readonly areReadersPresent: boolean;
   readonly rates: SessionRates;
   readonly onLimit: (limit: LimitName) => void;
+  /** Its socket is gone. Called once. */
+  readonly onGone: (session: Session) => void;
 }
 
 export interface SessionOptions {
   /** The name of its room. */
   readonly roomName: string;
+  /** Where it comes from, as far as that is known. */
+  readonly address: string;
   readonly connection: Connection;
   readonly dialect: Dialect;
   readonly rules: SessionRules;
@@ -43,8 +48,6 @@ export interface SessionOptions {
   readonly identity: Identity;
   /** What it came with, where asking again with the same makes sense. */
   readonly brought: Credentials | undefined;
-  /** Who writes, as the log keeps it. */
-  readonly author: string;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -78,11 +81,13 @@ const KEEP_ALIVE_MS = 10_000;
 /** RFC 6455: a control frame has at most 125 bytes, two of them for the code. */
 const MAX_REASON = 123;
 
-export class Session implements Member, ConnectionEvents, StandingListener {
+export class Session implements Member, ConnectionEvents, IntakeListener, StandingListener {
   readonly roomName: string;
+  readonly address: string;
   readonly connection: Connection;
   readonly dialect: Dialect;
-  readonly author: string;
+  /** Of somebody whom nobody knows a name is made when it is needed. */
+  #author: string | undefined;
   readonly #rules: SessionRules;
   readonly #clock: Clock;
   readonly #logger: Logger;
@@ -136,19 +141,18 @@ export class Session implements Member, ConnectionEvents, StandingListener {
   constructor(options: SessionOptions) {
     const { connection, roomName, rules, clock } = options;
     this.roomName = roomName;
+    this.address = options.address;
     this.connection = connection;
     this.dialect = options.dialect;
-    this.author = options.author;
     this.#rules = rules;
     this.#clock = clock;
     this.#logger = options.logger;
     this.#allowance = new Allowance(rules.rates);
-    this.#intake = new Intake(connection, (bytes) => this.#receive(bytes));
+    this.#intake = new Intake(connection, this);
     this.#standing = new Standing(
       {
         identity: options.identity,
         brought: options.brought,
-        identify: (brought) => rules.identify(roomName, brought),
         clock,
       },
       this,
@@ -156,6 +160,11 @@ export class Session implements Member, ConnectionEvents, StandingListener {
     connection.events = this;
     this.#intake.hold();
     this.#standing.start();
+  }
+
+  get author(): string {
+    this.#author ??= `${this.user?.id ?? randomBytes(12).toString('base64url')}@${this.address}`;
+    return this.#author;
   }
 
   get user(): User | undefined {
@@ -200,7 +209,9 @@ export class Session implements Member, ConnectionEvents, StandingListener {
     this.onClose();
   }
 
-  onClose(): void {
+  /** @param code undefined while the socket is still closing */
+  onClose(code?: number): void {
+    if (code !== undefined) this.#rules.onGone(this);
     const room = this.#room;
     this.#state = { kind: 'closed' };
     this.#standing.close();
@@ -234,7 +245,7 @@ export class Session implements Member, ConnectionEvents, StandingListener {
     this.#intake.push(bytes);
   }
 
-  #receive(bytes: Uint8Array): void {
+  onTurn(bytes: Uint8Array): void {
     const room = this.#room;
     if (room === undefined || !this.#standing.check()) return;
     this.guard(() => {
@@ -320,6 +331,10 @@ export class Session implements Member, ConnectionEvents, StandingListener {
   /** What was said of it may not be true any more: it is asked about again, or has to come back with a new token. */
   recheck(): void {
     this.#standing.recheck();
+  }
+
+  async identify(brought: Credentials): Promise<Identity> {
+    return await this.#rules.identify(this.roomName, brought);
   }
 
   onEnd(code: number, reason: string): void {

@@ -22,12 +22,12 @@ export interface StandingOptions {
   readonly identity: Identity;
   /** What it came with, where the same may mean something else later; undefined where it cannot. */
   readonly brought: Credentials | undefined;
-  /** @throws {AuthRefused} */
-  readonly identify: (brought: Credentials) => Promise<Identity>;
   readonly clock: Clock;
 }
 
 export interface StandingListener {
+  /** @throws {AuthRefused} */
+  identify(brought: Credentials): Promise<Identity>;
   onAccess(access: Access): void;
   /** It is not in any more. */
   onEnd(code: number, reason: string): void;
@@ -41,7 +41,6 @@ const RETRY_MS = 2_000;
 const MAX_TIMER = 2 ** 31 - 1;
 
 export class Standing {
-  readonly #identify: (brought: Credentials) => Promise<Identity>;
   readonly #clock: Clock;
   readonly #listener: StandingListener;
   #identity: Identity;
@@ -57,7 +56,6 @@ export class Standing {
   constructor(options: StandingOptions, listener: StandingListener) {
     this.#identity = options.identity;
     this.#brought = options.brought;
-    this.#identify = options.identify;
     this.#clock = options.clock;
     this.#listener = listener;
   }
@@ -136,7 +134,7 @@ export class Standing {
     if (question === undefined || this.#isAsking || this.#pause !== undefined) return;
     this.#question = undefined;
     this.#isAsking = true;
-    this.#identify(question).then(
+    this.#listener.identify(question).then(
       (identity) => {
         this.#isAsking = false;
         if (this.#isClosed) return;

@@ -87,6 +87,15 @@ function onClose(this: WebSocket, code: number): void {
   (this as ConnectedSocket).connection?.closed(code);
 }
 
+/** The same for the socket below, of which ws knows nothing more than that it writes. */
+interface ConnectedTcp extends Socket {
+  cowrite?: Connection;
+}
+
+function onDrain(this: Socket): void {
+  (this as ConnectedTcp).cowrite?.drained();
+}
+
 /** ws has sent its close frame after an error of its own, such as 1009; the close event says the rest. */
 function onError(this: WebSocket, error: NodeJS.ErrnoException): void {
   const isTooLarge = error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
@@ -99,7 +108,6 @@ export class Connection {
   readonly #socket: Socket;
   readonly #clock: Clock;
   readonly #all: Set<Connection>;
-  readonly remote: string;
   /** Chunks that the socket has not been given yet, in order. */
   #queue: Frame['chunks'][number][] = [];
   #queuedBytes = 0;
@@ -107,6 +115,7 @@ export class Connection {
   #written = 0;
   #asked = 0;
   #read = 0;
+  /** In whole milliseconds: others cost each connection an object more. */
   #lastHeard: number;
   #lastSent: number;
   #closing: Timer | undefined;
@@ -126,8 +135,7 @@ export class Connection {
     this.#clock = clock;
     this.#onTooLarge = onTooLarge;
     this.#all = all;
-    this.remote = socket.remoteAddress ?? 'unknown';
-    this.#lastHeard = clock.now();
+    this.#lastHeard = Math.floor(clock.now());
     this.#lastSent = this.#lastHeard;
     all.add(this);
     webSocket.connection = this;
@@ -136,7 +144,8 @@ export class Connection {
     webSocket.on('pong', onPong);
     webSocket.on('close', onClose);
     webSocket.on('error', onError);
-    socket.on('drain', () => this.#drained());
+    (socket as ConnectedTcp).cowrite = this;
+    socket.on('drain', onDrain);
   }
 
   /** For the listeners above, as those that follow. */
@@ -156,7 +165,7 @@ export class Connection {
   }
 
   heard(): void {
-    this.#lastHeard = this.#clock.now();
+    this.#lastHeard = Math.floor(this.#clock.now());
   }
 
   answered(payload: Buffer): void {
@@ -178,7 +187,7 @@ export class Connection {
     this.events?.onClose(code);
   }
 
-  #drained(): void {
+  drained(): void {
     // A peer that reads is alive, also while a ping waits behind what it still has to read.
     this.heard();
     this.#pump();
@@ -217,7 +226,7 @@ export class Connection {
   /** The frame's buffers are shared with other connections; nothing is copied. */
   send(frame: Frame): void {
     if (!this.isOpen) return;
-    this.#lastSent = this.#clock.now();
+    this.#lastSent = Math.floor(this.#clock.now());
     if (this.#queue.length === 0 && frame.chunks.length === 1) {
       this.#write(frame.chunks[0]!);
       this.#askHowFar();

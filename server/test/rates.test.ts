@@ -142,14 +142,14 @@ describe('[LIM] one session', () => {
     await advancing(clock, client.untilSaved(3));
     await advancing(
       clock,
-      client.until(() => answers() === 4),
+      client.until(() => answers() === 5),
     );
     expect(clock.now() - began).toBeLessThan(2_000);
     expect(await reached(server, 'step1-per-session')).toBe(1);
     clock.advance(10_000);
     client.send({ type: 'update', update: typed('!') });
     await advancing(clock, client.untilSaved(4));
-    expect(answers()).toBe(4);
+    expect(answers()).toBe(5);
   });
 
   it('[LIM-9] a document that is full takes deletions and nothing else, and says so', async () => {
