@@ -36,7 +36,8 @@ export class Intake {
   }
 
   release(): void {
-    if (--this.#holds > 0) return;
+    // What waits when the server closes is not taken any more, and nobody was told that it is.
+    if (--this.#holds > 0 || this.#connection.isStopped) return;
     const waiting = this.#waiting ?? [];
     this.#waiting = undefined;
     // One of them may make the others wait again.

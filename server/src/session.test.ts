@@ -23,6 +23,7 @@ class FakeConnection {
   readonly buffered = 0;
   readonly quiet = 0;
   readonly silence = 0;
+  readonly isStopped = false;
   readonly pause = nothing;
   readonly resume = nothing;
   readonly ping = nothing;

@@ -120,6 +120,7 @@ export class Connection {
   #lastSent: number;
   #closing: Timer | undefined;
   #isPaused = false;
+  #isStopped = false;
   readonly #onTooLarge: () => void;
   events: ConnectionEvents | undefined;
 
@@ -276,7 +277,18 @@ export class Connection {
     this.#webSocket.pause();
   }
 
+  /** Nothing is read any more, whoever resumes it: the server closes. */
+  stop(): void {
+    this.pause();
+    this.#isStopped = true;
+  }
+
+  get isStopped(): boolean {
+    return this.#isStopped;
+  }
+
   resume(): void {
+    if (this.#isStopped) return;
     this.#isPaused = false;
     this.heard();
     this.#webSocket.resume();
@@ -293,7 +305,8 @@ export class Connection {
     this.#queue = [];
     this.#queuedBytes = 0;
     this.#closing = this.#clock.after(patience, () => this.#webSocket.terminate());
-    this.resume();
+    // Also after a stop: the peer's half of the handshake has to be read.
+    this.#webSocket.resume();
     this.#webSocket.close(code, reason);
   }
 
@@ -422,7 +435,7 @@ export class Transport {
   /** From now on upgrades are answered with 503, and nothing more is read from the sockets. */
   stopReading(): void {
     this.#accepting = false;
-    for (const connection of this.#connections) connection.pause();
+    for (const connection of this.#connections) connection.stop();
   }
 
   /** Closes every socket and waits until they are gone, at most `patience` milliseconds. */

@@ -1,6 +1,6 @@
 /** How much one session may send, ask and write: who does more of it waits, or is told no, and loses nothing. */
 import { encodeMessage, type Message } from '@cowrite/client/protocol';
-import type { CowriteServer, Limits } from '@cowrite/server';
+import { type CowriteServer, type Limits, MemoryStorage } from '@cowrite/server';
 import { describe, expect, it } from 'vitest';
 import * as Y from 'yjs';
 import { ManualClock } from '../src/clock.js';
@@ -85,6 +85,29 @@ describe('[LIM] one session', () => {
     expect(clock.now() - began).toBeLessThan(1_000);
     await advancing(clock, client.untilSaved(3));
     expect(clock.now() - began).toBeGreaterThan(2_500);
+  });
+
+  it('[LIM-6] a server that closes takes nothing more of what waits, and has said "saved" of nothing of it', async () => {
+    const clock = new ManualClock();
+    const storage = new MemoryStorage();
+    const server = await startServer({
+      clock,
+      storage: new MemoryStorage(storage),
+      limits: { updatesPerSession: { perSecond: 10, burst: 20 } },
+    });
+    const client = await RawClient.connect(server, 'room');
+    await advancing(clock, client.join(new Y.Doc()));
+    for (const update of keystrokes(100)) client.send({ type: 'update', update });
+    await advancing(clock, client.untilSaved(20));
+    await advancing(clock, server.close());
+    await client.untilClosed();
+    const said = client.received.flatMap((message) =>
+      message.type === 'saved' ? message.count : [],
+    );
+    // The first of them was the step 2 of the join, which brought nothing.
+    const { tail } = await storage.load('room');
+    expect(tail.length).toBe(said.at(-1)! - 1);
+    expect(tail.length).toBeLessThan(100);
   });
 
   it('[LIM-6] who waits to be read is not taken for dead', async () => {
