@@ -2,11 +2,11 @@
  * What an attack is made of: sockets, tokens, addresses, and a count of how the server
  * answered. Everything that it is told is kept to be searched for tokens.
  */
-import { decodeMessage, encodeMessage } from '@cowrite/client/protocol';
+import { connect } from 'node:net';
 import { signToken } from '@cowrite/server';
 import { WebSocket } from 'ws';
 import * as Y from 'yjs';
-import { Peer } from './peer.mjs';
+import { framed, Peer } from './peer.mjs';
 
 const DEADLINE_MS = 10_000;
 /** Different answers that are kept; there are no more where all is well. */
@@ -21,6 +21,8 @@ export class Attacker {
   #tokens = new Map();
   #answers = new Set();
   #peers = new Set();
+  /** Of the attack, from one of its parts to the next. */
+  state;
 
   /** @param settings `number` of this attempt: its addresses, users and rooms are its own */
   constructor({ url, secret, number }) {
@@ -145,6 +147,7 @@ export class Attacker {
       });
       socket.once('unexpected-response', (request, response) => {
         this.count(`refused ${response.statusCode}`);
+        options.onRefused?.(response.statusCode);
         let text = JSON.stringify(response.headers);
         response.setEncoding('latin1').on('data', (part) => {
           text += part;
@@ -165,6 +168,53 @@ export class Attacker {
     });
   }
 
+  /**
+   * Sockets that send without end, and are there again when they were closed.
+   *
+   * @param options of {@link connect}, and `isReading`: false for those that read nothing
+   * @param batch the messages of a socket, numbered on, in this round of its
+   */
+  async flood({ lanes, room, isReading = true, onMessage, ...options }, batch) {
+    let sockets = 0;
+    await this.lanes(lanes, async (lane) => {
+      const peer = await this.connect(room, { lane, ...options });
+      if (peer === undefined) return;
+      peer.onBytes = onMessage;
+      if (!isReading) peer.pause();
+      const n = sockets++;
+      for (let round = 0; !this.isOver; round++) {
+        if (!(await peer.pour(framed(batch(n, round)), () => this.isOver))) break;
+      }
+    });
+  }
+
+  /** The path as it is, without a client that makes it proper. @returns the status; 0 for none */
+  async knock(path, { lane = 0 } = {}) {
+    const { hostname, port } = new URL(this.url);
+    const token = await this.token(`user-${this.number}-${lane}`, { '*': 'write' });
+    return await new Promise((resolve) => {
+      const socket = connect({ host: hostname, port: Number(port) });
+      let answer = '';
+      socket.setEncoding('latin1').on('data', (text) => {
+        answer += text;
+        if (answer.startsWith('HTTP/1.1 101')) socket.destroy();
+      });
+      socket.on('error', () => undefined);
+      socket.once('close', () => {
+        this.heard(answer);
+        const status = Number(/^HTTP\/1.1 (\d+)/.exec(answer)?.[1] ?? 0);
+        this.count({ 0: 'reset', 101: 'entered' }[status] ?? `refused ${status}`);
+        resolve(status);
+      });
+      socket.write(
+        `GET ${path} HTTP/1.1\r\nHost: ${hostname}:${port}\r\nUpgrade: websocket\r\n` +
+          'Connection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n' +
+          `Sec-WebSocket-Version: 13\r\nX-Forwarded-For: ${this.address(lane)}\r\n` +
+          `Authorization: Bearer ${token}\r\n\r\n`,
+      );
+    });
+  }
+
   /** One that is needed for what follows, and is sure to be let in. */
   async surely(room, options) {
     const peer = await this.connect(room, { lane: 65_000, ...options });
@@ -176,7 +226,7 @@ export class Attacker {
   async plant(room, update = honest()) {
     const peer = await this.surely(room);
     peer.send({ type: 'update', update });
-    await peer.until((message) => message.type === 'saved' && message.count >= 1);
+    await peer.untilSaved(1);
     peer.leave();
   }
 
@@ -229,5 +279,3 @@ export async function inTime(promise, what, ms = DEADLINE_MS) {
     clearTimeout(timer);
   }
 }
-
-export { decodeMessage, encodeMessage };

@@ -1,6 +1,7 @@
 /** One socket of an attacker's: what it sends may be anything, as fast as the server takes it. */
 import { decodeMessage, encodeMessage } from '@cowrite/client/protocol';
 import { Sender } from 'ws';
+import { sleep } from '../bench/helper.mjs';
 
 /**
  * Bytes written at a time, and waiting to be written. On this machine the kernel delivers them
@@ -8,6 +9,8 @@ import { Sender } from 'ws';
  */
 const PIECE = 32 * 1024;
 const DEADLINE_MS = 10_000;
+const LOOK_MS = 2;
+const SAVED = 100;
 
 export class Peer {
   #socket;
@@ -15,6 +18,8 @@ export class Peer {
   wasOpen = false;
   isLeaving = false;
   closed;
+  /** Document messages of this socket that are on disk. */
+  saved = 0;
   /** Hears each message's bytes, if anybody wants them. */
   onBytes;
 
@@ -25,6 +30,7 @@ export class Peer {
     });
     socket.on('message', (bytes) => {
       this.onBytes?.(bytes);
+      if (bytes[0] === SAVED) this.saved = decodeMessage(bytes).count;
       if (this.#waiters.size === 0) return;
       const message = decodeMessage(bytes);
       for (const waiter of this.#waiters) waiter(message);
@@ -47,8 +53,13 @@ export class Peer {
     this.#socket.send(isRaw ? message : encodeMessage(message));
   }
 
-  /** Writes bytes that are frames already, at the rate at which the server reads them. @returns false once it is closed */
-  async pour(bytes) {
+  /**
+   * Writes bytes that are frames already, at the rate at which the server reads them.
+   *
+   * @param isOver whether to leave off, also while the server reads nothing
+   * @returns false once it is closed
+   */
+  async pour(bytes, isOver = () => false) {
     const raw = this.#socket._socket;
     for (let at = 0; at < bytes.length; at += PIECE) {
       if (!this.isOpen || raw.destroyed) return false;
@@ -56,14 +67,21 @@ export class Peer {
       // Also where it is taken: others of this process want to be served.
       if (isTaken) await new Promise((resolve) => setImmediate(resolve));
       else if (raw.writableLength >= PIECE) {
-        await Promise.race([new Promise((resolve) => raw.once('drain', resolve)), this.ended]);
+        await this.#drained(raw, isOver);
       }
     }
     return this.isOpen;
   }
 
+  /** Looks up now and then: what is over may be so while nothing drains. */
+  async #drained(raw, isOver) {
+    while (raw.writableNeedDrain && this.isOpen && !isOver()) {
+      await sleep(LOOK_MS);
+    }
+  }
+
   /** Waits for a message. @throws {Error} when the socket is closed, or nothing comes in time */
-  async until(holds) {
+  async until(holds, ms = DEADLINE_MS) {
     let waiter;
     let timer;
     try {
@@ -73,12 +91,16 @@ export class Peer {
         };
         this.#waiters.add(waiter);
         void this.ended.then((code) => reject(new Error(`closed with ${code}`)));
-        timer = setTimeout(reject, DEADLINE_MS, new Error('what was waited for did not come'));
+        timer = setTimeout(reject, ms, new Error('what was waited for did not come'));
       });
     } finally {
       this.#waiters.delete(waiter);
       clearTimeout(timer);
     }
+  }
+
+  async untilSaved(count, ms) {
+    if (this.saved < count) await this.until(() => this.saved >= count, ms);
   }
 
   /** Stops reading. */

@@ -1,6 +1,6 @@
 /** The processes of an attack: the server that is attacked, who probes it, and who attacks. */
 import { fork, spawn } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, setPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,13 +15,18 @@ const ATTACKER_CORE = HAS_CORES ? 1 : undefined;
 /** The prober too, where there are three. */
 const PROBER_CORE = cpus().length > 2 ? 2 : ATTACKER_CORE;
 
-/** Who measures is served before who attacks, and both before what else this machine does. */
-const NICE = { server: -20, prober: -20, attacker: -5 };
+/** Who measures is served before who attacks, and all of them before what else this machine does. */
+const NICE = { server: -20, prober: -20, attacker: -10 };
 
-/** Before it has threads: they will be as it is. Only root may. */
+/**
+ * Only root may. It has no threads yet; they will be as it is. Linux weighs processes
+ * within their session first, so each is to have one of its own and that has to be
+ * preferred, too.
+ */
 function prefer(child, nice) {
   try {
     setPriority(child.pid, nice);
+    writeFileSync(`/proc/${child.pid}/autogroup`, String(nice));
   } catch {
     // Then it is noisier.
   }
@@ -29,6 +34,8 @@ function prefer(child, nice) {
 
 export const SECRET = 'the secret of the server that is attacked';
 const SCRIPTS = { command: path('../dist/cli.js'), hooks: path('hooks-server.mjs') };
+/** Whoever kills this process outright is not to leave a server behind. */
+const LIFELINE = new URL('../../scripts/lifeline.mjs', import.meta.url).href;
 const READY_MS = 10_000;
 
 /** @param kind `command`, as it is built, or `hooks`, that of an application whose hooks fail */
@@ -36,7 +43,11 @@ export async function startServer(kind) {
   const folder = mkdtempSync(join(tmpdir(), 'cowrite-attack-'));
   const log = join(folder, 'log');
   const stderr = openSync(log, 'w');
-  const [command, args] = pinned(SERVER_CORE, process.execPath, [SCRIPTS[kind]]);
+  const [command, args] = pinned(SERVER_CORE, process.execPath, [
+    '--import',
+    LIFELINE,
+    SCRIPTS[kind],
+  ]);
   const child = spawn(command, args, {
     env: {
       PATH: process.env.PATH,
@@ -48,7 +59,8 @@ export async function startServer(kind) {
       LOG_LEVEL: 'trace',
     },
     // A file: where a pipe is full, a server that logs waits for its reader.
-    stdio: ['ignore', 'pipe', stderr],
+    stdio: ['ignore', 'pipe', stderr, 'ipc'],
+    detached: true,
   });
   closeSync(stderr);
   prefer(child, NICE.server);
@@ -76,8 +88,8 @@ export async function startServer(kind) {
     url,
     ...watched(child.pid),
     died: () => end,
-    /** All that it wrote to stderr. */
-    log: () => readFileSync(log, 'utf8'),
+    /** Of what it wrote to stderr. */
+    lastWords: () => readFileSync(log, 'utf8').slice(-2_000),
     /** Ends it as an operator would. @returns whether it ended well by itself */
     async stop() {
       const isGone = child.exitCode !== null || child.signalCode !== null;
@@ -102,7 +114,11 @@ export const startAttacker = (settings) =>
 
 function startHelper(file, settings, core, nice) {
   const [execPath, execArgv] = pinned(core, process.execPath, []);
-  const child = fork(path(file), [JSON.stringify(settings)], { execPath, execArgv });
+  const child = fork(path(file), [JSON.stringify(settings)], {
+    execPath,
+    execArgv,
+    detached: true,
+  });
   prefer(child, nice);
   const settled = atExit(() => child.kill('SIGKILL'));
   const words = [];
