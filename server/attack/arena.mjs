@@ -13,7 +13,7 @@ const STEP_MS = 250;
 const IDLE = 0.05;
 const TIMES = 2;
 /** Beyond so many times what is allowed it is not the machine, and another try would show the same. */
-const HOPELESS = 5;
+const HOPELESS = 20;
 /**
  * Megabytes of a server that is attacked, unless an attack says something else: what its
  * limits let it keep (128 of snapshots, 64 unsaved), its own 100, and as much again of
