@@ -57,13 +57,29 @@ export function adminRoutes(app: Hono, options: AdminOptions): void {
   );
   const small = bodyLimit({ maxSize: MAX_BODY, onError: (c) => c.text('too large\n', 413) });
   app.post('/api/rooms/:room/kick', ask, small, async (c) => {
-    const room = checkRoomName(c.req.param('room'));
+    const encoded = part(c, 3);
+    if (encoded === undefined) return c.text(`${NOT_ENCODED}\n`, 400);
+    const room = checkRoomName(encoded);
     if (!room.ok) return c.text(`${room.problem}\n`, 400);
     const body = read(await c.req.text());
     if (typeof body === 'string') return c.text(`${body}\n`, 400);
     return told(c, kick(room.name, body));
   });
-  app.post('/api/users/:id/recheck', ask, small, (c) => told(c, recheck(c.req.param('id'))));
+  app.post('/api/users/:id/recheck', ask, small, (c) => {
+    const user = part(c, 3);
+    return user === undefined ? c.text(`${NOT_ENCODED}\n`, 400) : told(c, recheck(user));
+  });
+}
+
+const NOT_ENCODED = 'the path is not percent-encoded UTF-8';
+
+/** Strictly, where Hono would take a wrong encoding as it stands. @returns undefined for a wrong one */
+function part(c: Context, index: number): string | undefined {
+  try {
+    return decodeURIComponent(new URL(c.req.url).pathname.split('/')[index] ?? '');
+  } catch {
+    return undefined;
+  }
 }
 
 /** @returns what is wrong with it, or what it says */

@@ -9,7 +9,7 @@
  *
  * Format: y-protocols `awareness.js`: count, then (client id, clock, JSON).
  */
-import { bindUser, type User } from './auth/identity.js';
+import { bindUser, type Guest, type User } from './auth/identity.js';
 import { Reader, uintSize, Writer } from './update/bytes.js';
 import { UpdateRefused } from './update/refused.js';
 import { isNestedDeeper, MAX_CLOCK } from './update/struct.js';
@@ -42,7 +42,7 @@ export const NULL_STATE = new TextEncoder().encode('null');
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
 /** More than any room has people. */
-const MAX_ENTRIES = 100_000;
+const MAX_ENTRIES = 10_000;
 
 /** @throws {UpdateRefused} when it is cut short, over-declared or has bytes behind it. */
 export function readAwareness(bytes: Uint8Array): AwarenessEntry[] {
@@ -96,6 +96,8 @@ export class Awareness<Owner extends object> {
   readonly #isHere: ((owner: Owner) => boolean) | undefined;
   /** Made when the first state comes: many rooms have none. */
   #lists: Lists<Owner> | undefined;
+  /** Somebody has introduced more clients than they may, in this message. */
+  #isFull = false;
 
   /**
    * @param isHere whether an owner is a session of this instance; what it holds is not
@@ -117,10 +119,10 @@ export class Awareness<Owner extends object> {
   /**
    * Takes over what the owner may say.
    *
-   * @param user who the owner is, where that is known: their states cannot say otherwise
+   * @param user who the owner is, where anybody is asked: their states cannot say otherwise
    * @returns the states that are newer than known, of client ids that belong to somebody else
    */
-  apply(owner: Owner, entries: readonly AwarenessEntry[], user?: User): AwarenessEntry[] {
+  apply(owner: Owner, entries: readonly AwarenessEntry[], user?: User | Guest): AwarenessEntry[] {
     const foreign: AwarenessEntry[] = [];
     for (const entry of entries) {
       const known = this.#lists?.clients.get(entry.client);
@@ -131,6 +133,9 @@ export class Awareness<Owner extends object> {
         this.#applyOwn(owner, entry, known, user);
       }
     }
+    // Once a message, of which each of its states would count otherwise.
+    if (this.#isFull) this.#limits.onLimit?.('awareness-clients');
+    this.#isFull = false;
     return foreign;
   }
 
@@ -138,7 +143,7 @@ export class Awareness<Owner extends object> {
     owner: Owner,
     entry: AwarenessEntry,
     known: Known<Owner> | undefined,
-    user: User | undefined,
+    user: User | Guest | undefined,
   ): void {
     const { client, clock } = entry;
     if (isNull(entry.state)) {
@@ -207,7 +212,7 @@ export class Awareness<Owner extends object> {
    */
   #mayIntroduce(owned: ReadonlySet<number>, { client, clock }: AwarenessEntry): boolean {
     if (owned.size >= this.#limits.maxClients) {
-      this.#limits.onLimit?.('awareness-clients');
+      this.#isFull = true;
       return false;
     }
     return owned.size === 0 || clock > (this.#lists?.gone.get(client) ?? -1);
@@ -229,7 +234,7 @@ export class Awareness<Owner extends object> {
   }
 
   /** @returns what others may be sent; undefined when that is nothing */
-  #fit(state: Uint8Array, user: User | undefined): Uint8Array | undefined {
+  #fit(state: Uint8Array, user: User | Guest | undefined): Uint8Array | undefined {
     if (state.length === 0 || !this.#isSmall(state)) return undefined;
     try {
       const text = decoder.decode(state);

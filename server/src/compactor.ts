@@ -73,6 +73,13 @@ export class Compactor {
     if (isDue(contents.uncompacted) || this.#unusable.length > 0) void this.#run();
   }
 
+  /** When there is no room for more: anything that was deleted since is enough. */
+  considerWhenFull(): void {
+    const { uncompacted, tail } = this.#contents;
+    if (this.#isClosed || this.#isRunning || tail.size < this.#from) return;
+    if (uncompacted.updates > 0) void this.#run();
+  }
+
   /** When the last one has left: less is enough. @returns whether it has begun */
   considerWhenIdle(): boolean {
     const contents = this.#contents;

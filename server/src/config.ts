@@ -36,7 +36,9 @@ const proxies = z
   .refine(areProxies, PROXIES);
 const NUMBER = 'a whole number from 1 on';
 const COUNT = z.coerce.number(NUMBER).int(NUMBER).min(1, NUMBER).optional();
-const RATE_FORM = 'how many a second, and how many at once, such as 500:50000';
+const MAX_HANDSHAKE = 600_000;
+const HANDSHAKE = `milliseconds from 1 to ${MAX_HANDSHAKE}`;
+const RATE_FORM = 'how many a second, and how many at once, such as 500:2000';
 const RATE = z
   .string()
   .transform(rateOf)
@@ -48,6 +50,7 @@ export const LIMIT_SETTINGS = {
   MAX_MESSAGE_BYTES: 'maxMessageBytes',
   MAX_DOCUMENT_BYTES: 'maxDocumentBytes',
   MAX_UPDATE_RATE: 'updatesPerSession',
+  MAX_UPDATE_BYTES_RATE: 'updateBytesPerSession',
   MAX_AWARENESS_RATE: 'awarenessPerSession',
   MAX_STEP1_RATE: 'step1PerSession',
   MAX_AWARENESS_BYTES: 'maxAwarenessBytes',
@@ -63,7 +66,7 @@ export const LIMIT_SETTINGS = {
 } as const satisfies Record<string, keyof Limits>;
 
 function rateOf(text: string): Rate | undefined {
-  const match = /^(\d{1,9}):(\d{1,9})$/.exec(text);
+  const match = /^(\d{1,12}):(\d{1,12})$/.exec(text);
   const [perSecond, burst] = [Number(match?.[1]), Number(match?.[2])];
   return perSecond > 0 && burst > 0 ? { perSecond, burst } : undefined;
 }
@@ -113,6 +116,7 @@ const schema = z.object({
   MAX_MESSAGE_BYTES: COUNT,
   MAX_DOCUMENT_BYTES: COUNT,
   MAX_UPDATE_RATE: RATE,
+  MAX_UPDATE_BYTES_RATE: RATE,
   MAX_AWARENESS_RATE: RATE,
   MAX_STEP1_RATE: RATE,
   MAX_AWARENESS_BYTES: COUNT,
@@ -124,7 +128,12 @@ const schema = z.object({
   MAX_ROOMS_PER_USER: COUNT,
   MAX_SESSIONS_PER_ROOM: COUNT,
   MAX_ATTEMPT_RATE: RATE,
-  HANDSHAKE_MS: COUNT,
+  HANDSHAKE_MS: z.coerce
+    .number(HANDSHAKE)
+    .int(HANDSHAKE)
+    .min(1, HANDSHAKE)
+    .max(MAX_HANDSHAKE, HANDSHAKE)
+    .optional(),
   READER_PRESENCE: z.enum(['on', 'off'], 'on or off').default('on'),
   LOG_LEVEL: z.enum(LEVELS, `one of ${LEVELS.join(', ')}`).default('info'),
   STATIC_DIR: z.string().optional(),

@@ -53,6 +53,8 @@ export class Crowd {
   readonly #byRoom = new Map<string, number>();
   /** How many connections of a user are in which rooms. */
   readonly #byUser = new Map<string, Map<string, number>>();
+  /** Sockets of any kind, also those that have not asked for anything. */
+  readonly #sockets = new Map<string, number>();
   /** In the order of their last attempts. */
   readonly #attempts = new Map<string, Bucket>();
   #size = 0;
@@ -64,6 +66,18 @@ export class Crowd {
 
   get size(): number {
     return this.#size;
+  }
+
+  /** @returns whether this address may have another socket; counts it until {@link closed} */
+  mayOpen(address: string): boolean {
+    const owner = ownerOf(address);
+    if ((this.#sockets.get(owner) ?? 0) >= 2 * this.#limits.maxConnectionsPerAddress) return false;
+    add(this.#sockets, owner, 1);
+    return true;
+  }
+
+  closed(address: string): void {
+    add(this.#sockets, ownerOf(address), -1);
   }
 
   /** @returns whether this address may try again already; counts the attempt */

@@ -14,6 +14,7 @@ import { AuthRefused, type Identity, type RefusalKind } from './auth/identity.js
 import { isLocalHost, mayConnect } from './auth/origin.js';
 import type { Clock } from './clock.js';
 import type { Crowd, CrowdLimit } from './crowd.js';
+import type { Order } from './instances.js';
 import type { LimitName } from './limits.js';
 import type { Credentials } from './standing.js';
 import { type Upgrade, UpgradeRefused } from './transport.js';
@@ -41,8 +42,12 @@ export interface Admitted {
   readonly brought: Credentials | undefined;
   /** As far as it is known. */
   readonly address: string;
-  /** Their socket is another's business from now on, who tells the crowd when it is gone. */
-  handOver(): void;
+  /**
+   * Their socket is another's business from now on, who tells the crowd when it is gone.
+   *
+   * @returns false when something has been ordered about them that was not known when this was decided
+   */
+  handOver(): boolean;
 }
 
 const STATUS: Record<RefusalKind, number> = {
@@ -64,17 +69,23 @@ const MAX_ASKED = 5;
 
 export class Doors {
   readonly #options: DoorsOptions;
-  /** How often what was said of somebody has become doubtful. */
-  #changes = 0;
+  /** What was ordered while somebody was at the door. */
+  #orders: Order[] = [];
+  /** How many are at the door. */
+  #atDoor = 0;
 
   constructor(options: DoorsOptions) {
     this.#options = options;
   }
 
   /** Somebody was shown out, or has to be asked about again: so have those who are at the door now. */
-  reconsider(): void {
-    this.#changes++;
+  reconsider(order: Order): void {
     this.#options.authenticator.forget();
+    if (this.#atDoor > 0) this.#orders.push(order);
+  }
+
+  #leavesDoor(): void {
+    if (--this.#atDoor === 0) this.#orders = [];
   }
 
   /** @throws {UpgradeRefused} */
@@ -86,9 +97,11 @@ export class Doors {
       request.headers['x-forwarded-for'],
       proxies,
     );
+    this.#atDoor++;
     try {
       return await this.#decide(upgrade, address);
     } catch (error) {
+      this.#leavesDoor();
       if (error instanceof UpgradeRefused) {
         const { status, message } = error;
         logger.info({ room, address, status, reason: message }, 'not let in');
@@ -114,7 +127,7 @@ export class Doors {
         'without authentication this server goes by no name but localhost',
       );
     }
-    const { identity, brought } = await this.#identify(room, request);
+    const { identity, brought, from } = await this.#identify(room, request);
     const newcomer = { address, user: identity.user?.id, room };
     const limit = crowd.enter(newcomer);
     if (limit !== undefined) {
@@ -123,43 +136,75 @@ export class Doors {
     }
     // A socket may be gone before it is a WebSocket.
     const { socket } = request;
-    const leave = () => crowd.leave(newcomer);
+    const leave = () => {
+      crowd.leave(newcomer);
+      this.#leavesDoor();
+    };
     if (socket.destroyed) leave();
     else socket.once('close', leave);
-    return { identity, brought, address, handOver: () => socket.off('close', leave) };
+    return {
+      identity,
+      brought,
+      address,
+      handOver: () => {
+        socket.off('close', leave);
+        const isStale = this.#concerns(from, room, identity);
+        this.#leavesDoor();
+        return !isStale;
+      },
+    };
   }
 
   async #identify(
     room: string,
     request: IncomingMessage,
-  ): Promise<{ identity: Identity; brought: Credentials | undefined }> {
+  ): Promise<{ identity: Identity; brought: Credentials | undefined; from: number }> {
     const { authenticator, patience, clock, onLimit } = this.#options;
     try {
       const token = readToken(request.url ?? '', request.headers);
       const brought = { token, cookie: request.headers.cookie };
-      const asked = this.#ask(() => authenticator.ask({ ...brought, room, request }));
-      const identity = await within(patience, clock, asked);
-      if (identity === undefined) {
+      const asked = this.#ask(room, () => authenticator.ask({ ...brought, room, request }));
+      const answer = await within(patience, clock, asked);
+      if (answer === undefined) {
         onLimit('handshake');
         throw new AuthRefused('unavailable', 'who you are could not be found out');
       }
+      const { identity, from } = answer;
       if (identity.access === 'none') {
         throw new AuthRefused('forbidden', 'this room is not open to you');
       }
-      return { identity, brought: authenticator.mayChange ? brought : undefined };
+      return { identity, brought: authenticator.mayChange ? brought : undefined, from };
     } catch (error) {
       if (error instanceof AuthRefused) throw new UpgradeRefused(STATUS[error.kind], error.message);
       throw error;
     }
   }
 
-  /** An answer to a question that was put before something changed is none. */
-  async #ask(question: () => Promise<Identity>): Promise<Identity> {
+  /**
+   * An answer to a question that was put before something changed is none.
+   *
+   * @returns how many orders there were before it
+   */
+  async #ask(
+    room: string,
+    question: () => Promise<Identity>,
+  ): Promise<{ identity: Identity; from: number }> {
     for (let i = 0; i < MAX_ASKED; i++) {
-      const before = this.#changes;
+      const from = this.#orders.length;
       const identity = await question();
-      if (before === this.#changes) return identity;
+      if (!this.#concerns(from, room, identity)) return { identity, from };
     }
     throw new AuthRefused('unavailable', 'who you are could not be found out');
   }
+
+  /** Whether anything was ordered about them since. */
+  #concerns(from: number, room: string, { user }: Identity): boolean {
+    return this.#orders.slice(from).some((order) => isAbout(order, room, user?.id));
+  }
+}
+
+/** Whether somebody in this room, perhaps known, is meant. */
+export function isAbout(order: Order, room: string, user: string | undefined): boolean {
+  if (order.kind === 'recheck') return order.user === user;
+  return order.room === room && (order.user === undefined || order.user === user);
 }

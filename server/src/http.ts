@@ -9,12 +9,18 @@ export interface HttpOptions extends AdminOptions {
   readonly isReady: () => boolean;
   /** Folder of a built web app; paths without a file in it get its index.html. */
   readonly staticDir: string | undefined;
+  readonly onError: (error: unknown) => void;
 }
 
-export function httpApp({ isReady, staticDir, ...admin }: HttpOptions): Hono {
+export function httpApp({ isReady, staticDir, onError, ...admin }: HttpOptions): Hono {
   const app = new Hono();
   // Whether all of a host and its subdomains speak TLS is for the proxy in front to say.
   app.use(secureHeaders({ strictTransportSecurity: false }));
+  // Such as a body that is not sent to its end: nobody is there to be answered.
+  app.onError((error, c) => {
+    onError(error);
+    return c.text('internal error\n', 500);
+  });
   app.get('/health', (c) => (isReady() ? c.text('ok\n') : c.text('not ready\n', 503)));
   adminRoutes(app, admin);
   if (staticDir !== undefined) {

@@ -1,49 +1,100 @@
 /**
- * What one socket sends, in its order, one after another. While one of its messages takes
- * its time, or has to be earned first, those behind it wait: the few that were read with it
- * here, the others in the kernel, which in the end keeps the peer from sending.
+ * What one socket sends, in its order, one after another. A little now and then is
+ * handled at once; what is more takes turns with what others send much of. While a message
+ * takes its time, or has to be earned first, those behind it wait: the few that were read
+ * with it here, the others in the kernel, which in the end keeps the peer from sending.
+ *
+ * Invariant: the socket is read if and only if nothing waits and nobody holds.
  */
 import type { Connection } from './transport.js';
+import type { Turns } from './turns.js';
 
-/** Whose intake it is; not a closure, which every session would keep. */
+/** Whose intake it is; not closures, which every session would keep. */
 export interface IntakeListener {
+  /** Whether a message of so many bytes is little enough to be handled at once. */
+  isPrompt(bytes: number): boolean;
   onTurn(bytes: Uint8Array): void;
+  /** It took so many milliseconds, which others had to wait. */
+  onHeavy(ms: number): void;
 }
+
+/** Milliseconds from which on a message is heavy. */
+export const HEAVY_MS = 2;
 
 export class Intake {
   readonly #connection: Connection;
+  readonly #turns: Turns;
   readonly #listener: IntakeListener;
   /** Reasons to wait. */
   #holds = 0;
+  /** Those before {@link #next} have had their turn. */
   #waiting: Uint8Array[] | undefined;
+  #next = 0;
+  #isQueued = false;
 
-  constructor(connection: Connection, listener: IntakeListener) {
+  constructor(connection: Connection, turns: Turns, listener: IntakeListener) {
     this.#connection = connection;
+    this.#turns = turns;
     this.#listener = listener;
   }
 
   push(bytes: Uint8Array): void {
-    if (this.#holds === 0) this.#listener.onTurn(bytes);
-    else {
-      this.#waiting ??= [];
-      this.#waiting.push(bytes);
+    const isFree = this.#holds === 0 && !this.#isQueued;
+    if (isFree && this.#listener.isPrompt(bytes.length)) {
+      this.#listener.onTurn(bytes);
+      return;
     }
+    this.#waiting ??= [];
+    this.#waiting.push(bytes);
+    this.#queue();
   }
 
   /** Nothing is handled until this is {@link release}d as often as it was held. */
   hold(): void {
-    if (this.#holds++ === 0) this.#connection.pause();
+    this.#holds++;
+    this.#connection.pause();
   }
 
   release(): void {
-    // What waits when the server closes is not taken any more, and nobody was told that it is.
-    if (--this.#holds > 0 || this.#connection.isStopped) return;
-    const waiting = this.#waiting ?? [];
+    this.#holds--;
+    this.#queue();
+  }
+
+  /** Nothing more of it is handled. */
+  close(): void {
     this.#waiting = undefined;
-    // One of them may make the others wait again.
-    let next = 0;
-    while (next < waiting.length && this.#holds === 0) this.#listener.onTurn(waiting[next++]!);
-    if (this.#holds === 0) this.#connection.resume();
-    else if (next < waiting.length) this.#waiting = waiting.slice(next);
+    this.#next = 0;
+  }
+
+  #queue(): void {
+    // What waits when the server closes is not taken any more, and nobody was told that it is.
+    if (this.#holds > 0 || this.#isQueued || this.#connection.isStopped) return;
+    if (this.#waiting === undefined) {
+      this.#connection.resume();
+      return;
+    }
+    this.#connection.pause();
+    this.#isQueued = true;
+    this.#turns.take(() => this.#takeTurn());
+  }
+
+  #takeTurn(): boolean {
+    if (this.#holds === 0 && !this.#connection.isStopped) this.#handleNext();
+    if (this.#waiting !== undefined && this.#holds === 0 && !this.#connection.isStopped)
+      return true;
+    this.#isQueued = false;
+    this.#queue();
+    return false;
+  }
+
+  #handleNext(): void {
+    const next = this.#waiting?.[this.#next++];
+    if (this.#next === this.#waiting?.length) {
+      this.#waiting = undefined;
+      this.#next = 0;
+    }
+    if (next === undefined) return;
+    const ms = this.#turns.timed(() => this.#listener.onTurn(next));
+    if (ms > HEAVY_MS) this.#listener.onHeavy(ms);
   }
 }

@@ -35,17 +35,17 @@ export class Parking {
 
   /**
    * @param mayHave whether what is missing may have come
-   * @param write tries an update again; returns what is missing still
+   * @param write tries the update of a message again; returns what is missing still
    * @param onWritten called with the number of each message that is now whole in the log
    */
   retry(
     mayHave: (missing: Missing) => boolean,
-    write: (update: Parsed) => Missing | undefined,
+    write: (update: Parsed, count: number) => Missing | undefined,
     onWritten: (count: number) => void,
   ): void {
     for (const parked of [...this.#parked]) {
       if (!mayHave(parked.missing)) continue;
-      const missing = write(parked.update);
+      const missing = write(parked.update, parked.count);
       if (missing !== undefined) {
         parked.missing = missing;
       } else {

@@ -8,7 +8,7 @@
  */
 import { CLOSE, type Message } from '@cowrite/client/protocol';
 import type { Logger } from 'pino';
-import type { User } from './auth/identity.js';
+import type { Guest, User } from './auth/identity.js';
 import {
   Awareness,
   type AwarenessEntry,
@@ -69,8 +69,8 @@ type Holder = Member | Peer;
 export interface Member extends Receiver, Waiter, Sender {
   /** Who writes, as the log keeps it. */
   readonly author: string;
-  /** Who it is, as presence shows it; undefined where nobody was asked. */
-  readonly user: User | undefined;
+  /** As whom presence shows it; undefined where nobody was asked. */
+  readonly shownAs: User | Guest | undefined;
   /** Whether it has written new structs of this client by updates of its own. */
   hasWritten(client: number): boolean;
   send(message: Message): void;
@@ -265,7 +265,10 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
   /** Whether it would make the document larger than it may be. Deletions are always taken. */
   hasNoRoomFor(update: Parsed): boolean {
     const isOver = this.#contents.size + update.bytes.length > this.#deps.maxDocumentBytes;
-    return isOver && update.blocks.length > 0 && this.#contents.isNews(update);
+    if (!isOver || update.blocks.length === 0 || !this.#contents.isNews(update)) return false;
+    // Deletions are a few bytes, and what they freed is known only to a compaction.
+    this.#compactor.considerWhenFull();
+    return true;
   }
 
   /**
@@ -291,7 +294,7 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
 
   /** @returns the states of clients that belong to others and are newer than known */
   present(session: Member, entries: readonly AwarenessEntry[]): AwarenessEntry[] {
-    const foreign = this.awareness.apply(session, entries, session.user);
+    const foreign = this.awareness.apply(session, entries, session.shownAs);
     this.#awarenessChanged();
     for (const { client } of foreign) this.awareness.ownerOf(client)?.probe(client);
     return foreign;

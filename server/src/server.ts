@@ -17,10 +17,11 @@ import {
   authenticatorOfHook,
 } from './auth/authenticator.js';
 import { isLoopback } from './auth/origin.js';
+import { MIN_SECRET } from './auth/tokens.js';
 import { type Clock, systemClock } from './clock.js';
 import { Workers } from './compact/workers.js';
 import { Crowd } from './crowd.js';
-import { Doors } from './doors.js';
+import { Doors, isAbout } from './doors.js';
 import { httpApp } from './http.js';
 import { Instances, type Order } from './instances.js';
 import { DEFAULT_LIMITS, type LimitName, type Limits } from './limits.js';
@@ -35,6 +36,7 @@ import { Snapshots } from './snapshots.js';
 import { openStorage } from './storage/open.js';
 import type { Quarantined, Storage } from './storage/storage.js';
 import { Transport } from './transport.js';
+import { Turns } from './turns.js';
 import { within } from './within.js';
 
 /** Calls into the application that embeds the server. One that throws or rejects closes at most its own session. */
@@ -127,6 +129,10 @@ export interface CowriteServer {
  * after a pause is committed at once.
  */
 const COMMIT_INTERVAL_MS = { own: 25, shared: 10 };
+/** The part of what may be unsaved that those who send much may fill. */
+const PRESSED_PART = 1 / 4;
+/** Sockets that may be on their way to a decision. */
+const NEWCOMERS = 1_000;
 const WORKER_THREADS = 1;
 const KICKED = 'you were removed from this document';
 
@@ -137,13 +143,17 @@ const KICKED = 'you were removed from this document';
  *   the store or the port say
  */
 export async function createServer(options: ServerOptions = {}): Promise<CowriteServer> {
-  const limits: Limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const limits = limitsOf(options.limits);
   const { hooks = {}, clock = systemClock, random = Math.random } = options;
   const logger =
     typeof options.logger === 'object' ? options.logger : pino({ level: options.logger ?? 'info' });
   const { host = '127.0.0.1', allowedOrigins = [] } = options;
   if (options.auth !== undefined && hooks.authenticate !== undefined) {
     throw new TypeError('auth and the hook authenticate are both set, and only one can decide');
+  }
+  const { adminToken } = options;
+  if (adminToken !== undefined && Buffer.byteLength(adminToken) < MIN_SECRET) {
+    throw new RangeError(`adminToken has fewer than ${MIN_SECRET} bytes`);
   }
   const isOpen = options.auth === undefined && hooks.authenticate === undefined;
   if (isOpen && !isLoopback(host)) {
@@ -167,10 +177,13 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     commitInterval: COMMIT_INTERVAL_MS[storage.isShared ? 'shared' : 'own'],
     maxUnsavedBytes: limits.maxUnsavedBytes,
   });
+  // What is sent in masses goes on as fast as the store takes it.
+  const turns = new Turns(clock, () => log.unsavedBytes > limits.maxUnsavedBytes * PRESSED_PART);
   const workers = new Workers({
     threads: WORKER_THREADS,
     budget: limits.workerMs,
     heap: limits.workerHeapMb,
+    onError: (err) => logger.warn({ err }, 'a worker died'),
   });
   const call = <T>(name: keyof Hooks, hook: ((about: T) => void) | undefined, about: T): void => {
     const failed = (error: unknown) => logger.error({ err: error, hook: name }, 'a hook threw');
@@ -230,11 +243,9 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
 
   /** @returns how many sessions here it was about */
   const carryOut = (order: Order): number => {
-    doors.reconsider();
+    doors.reconsider(order);
     const concerned = sessionsOf(transport).filter(({ roomName, user }) =>
-      order.kind === 'kick'
-        ? roomName === order.room && (order.user === undefined || order.user === user?.id)
-        : user?.id === order.user,
+      isAbout(order, roomName, user?.id),
     );
     for (const session of concerned) {
       if (order.kind === 'kick') session.close(CLOSE.forbidden, order.reason);
@@ -246,8 +257,11 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     logger.info(order, 'sessions are to end or to be asked about again');
     return { sessions: carryOut(order), isEverywhere: instances?.order(order) ?? true };
   };
-  const kick: CowriteServer['kick'] = (room, { user, reason = KICKED } = {}) =>
-    everywhere({ kind: 'kick', room: room.normalize('NFC'), user, reason });
+  const kick: CowriteServer['kick'] = (room, { user, reason = KICKED } = {}) => {
+    // To others it would say everybody.
+    if (user === '') throw new TypeError('the user to be kicked has no name');
+    return everywhere({ kind: 'kick', room: room.normalize('NFC'), user, reason });
+  };
   const recheck: CowriteServer['recheck'] = (user) => everywhere({ kind: 'recheck', user });
 
   let isReady = false;
@@ -255,7 +269,8 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     httpApp({
       isReady: () => isReady,
       staticDir: options.staticDir,
-      adminToken: options.adminToken,
+      onError: (err) => logger.warn({ err }, 'a request failed'),
+      adminToken,
       metrics,
       kick,
       recheck,
@@ -272,8 +287,11 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
   const crowd = new Crowd(limits, clock);
   const rules: SessionRules = {
     identify: (room, { token, cookie }) => authenticator.ask({ room, token, cookie }),
+    areUsersKnown: !isOpen && options.auth !== 'none',
     areReadersPresent: options.areReadersPresent ?? true,
     rates: limits,
+    turns,
+    patience: limits.handshakeMs,
     onLimit,
     onGone: ({ address, user, roomName }) =>
       crowd.leave({ address, user: user?.id, room: roomName }),
@@ -289,6 +307,19 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     onLimit,
     clock,
     logger,
+  });
+  // Beyond those, sockets that have not even said what they want.
+  http.maxConnections = limits.maxConnections + NEWCOMERS;
+  http.on('connection', (socket) => {
+    const { remoteAddress = '' } = socket;
+    // A proxy's are everybody's.
+    if (isLoopback(remoteAddress) || proxies.has(remoteAddress)) return;
+    if (!crowd.mayOpen(remoteAddress)) {
+      onLimit('connections-per-address');
+      socket.destroy();
+      return;
+    }
+    socket.once('close', () => crowd.closed(remoteAddress));
   });
   http.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') onLimit('handshake');
@@ -306,7 +337,6 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     async (upgrade) => {
       const { identity, brought, address, handOver } = await doors.admit(upgrade);
       return (connection, dialect) => {
-        handOver();
         const session = new Session({
           roomName: upgrade.room,
           address,
@@ -318,6 +348,10 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
           clock,
           logger,
         });
+        if (!handOver()) {
+          session.close(CLOSE.tryAgainLater, 'what you may do has just changed');
+          return;
+        }
         rooms.open(upgrade.room).then(
           (room) => {
             if (!session.isClosed) session.enter(room);
@@ -340,6 +374,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     await transport.close(Math.min(limits.closeMs, 2_000));
     http.closeAllConnections();
     await stopped;
+    turns.close();
     rooms.close();
     await instances?.close();
     await meeting?.relay.close();
@@ -411,6 +446,12 @@ async function meetingOf(
   return { relay, presence };
 }
 
+/** One that is there and undefined is not set. */
+function limitsOf(set: Partial<Limits> = {}): Limits {
+  const entries = Object.entries(set).filter(([, value]) => value !== undefined);
+  return { ...DEFAULT_LIMITS, ...Object.fromEntries(entries) };
+}
+
 function sessionsOf(transport: Transport): Session[] {
   return [...transport.connections]
     .map(({ events }) => events)
@@ -430,7 +471,8 @@ function answerBadRequest({ code }: NodeJS.ErrnoException, socket: Duplex): void
       : code === 'HPE_HEADER_OVERFLOW'
         ? '431 Request Header Fields Too Large'
         : '400 Bad Request';
-  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`);
+  // A peer that does not close its side is not waited for.
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`, () => socket.destroy());
 }
 
 async function listen(http: Server, port: number, host: string): Promise<void> {

@@ -14,6 +14,7 @@ import { Session } from './session.js';
 import { Snapshots } from './snapshots.js';
 import { MemoryStorage } from './storage/memory.js';
 import type { Connection, ConnectionEvents } from './transport.js';
+import { Turns } from './turns.js';
 
 const nothing = () => undefined;
 
@@ -63,10 +64,13 @@ async function setUp() {
       address: '127.0.0.1',
       rules: {
         identify: async () => ANYBODY,
+        areUsersKnown: false,
         areReadersPresent: true,
         rates: DEFAULT_LIMITS,
         onLimit: () => undefined,
         onGone: () => undefined,
+        turns: new Turns(clock),
+        patience: 1_000,
       },
       identity,
       brought: undefined,
@@ -130,7 +134,8 @@ describe('[AUTH] time', () => {
       events.onMessage(encodeMessage({ type: 'update', update }));
       events.onPing();
     }
-    for (let i = 0; i < 1_000 && room.clock(doc.clientID) < 50; i++) clock.advance(0);
+    // What took long is waited for before the next is read.
+    for (let i = 0; i < 1_000 && room.clock(doc.clientID) < 50; i++) clock.advance(50);
     expect([session.isClosed, room.clock(doc.clientID)]).toEqual([false, 50]);
     // In order: nothing had to wait for anything.
     expect(session.isWaiting).toBe(false);

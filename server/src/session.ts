@@ -10,16 +10,17 @@ import { CLOSE, MalformedMessage, type Message, type RejectReason } from '@cowri
 import type { Logger } from 'pino';
 import { Acknowledgements } from './acknowledgements.js';
 import { Allowance, type SessionRates } from './allowance.js';
-import type { Access, Identity, User } from './auth/identity.js';
+import { type Access, GUEST, type Guest, type Identity, type User } from './auth/identity.js';
 import { type AwarenessEntry, readAwareness } from './awareness.js';
 import type { Clock, Timer } from './clock.js';
 import type { Dialect } from './dialect.js';
-import { Intake, type IntakeListener } from './intake.js';
+import { HEAVY_MS, Intake, type IntakeListener } from './intake.js';
 import type { LimitName } from './limits.js';
 import { Parking } from './parking.js';
 import { DocumentFull, type Member, type Room, StoreFull } from './room.js';
 import { type Credentials, Standing, type StandingListener } from './standing.js';
 import type { Connection, ConnectionEvents } from './transport.js';
+import type { Turns } from './turns.js';
 import { parseUpdate, UpdateParser } from './update/parse.js';
 import type { Parsed } from './update/parsed.js';
 import { UpdateRefused } from './update/refused.js';
@@ -28,9 +29,15 @@ import { UpdateRefused } from './update/refused.js';
 export interface SessionRules {
   /** Who brings this, and what they may do in this room. @throws {AuthRefused} */
   identify(room: string, brought: Credentials): Promise<Identity>;
+  /** Whether anybody is asked who they are. */
+  readonly areUsersKnown: boolean;
   /** Whether those who may only read are shown to others. */
   readonly areReadersPresent: boolean;
   readonly rates: SessionRates;
+  /** Milliseconds for {@link identify}. */
+  readonly patience: number;
+  /** Where those who send much stand in line. */
+  readonly turns: Turns;
   readonly onLimit: (limit: LimitName) => void;
   /** Its socket is gone. Called once. */
   readonly onGone: (session: Session) => void;
@@ -57,10 +64,9 @@ type State =
   | { readonly kind: 'in'; readonly room: Room }
   | { readonly kind: 'closed' };
 
-/** Bytes of a message that are read in one go; it takes some milliseconds. */
-const LARGE_MESSAGE = 128 * 1024;
-const SLICE_MS = 4;
-const SLICE_STRUCTS = 1_000;
+/** Bytes of a message that are read in one go; it takes a millisecond or two at most. */
+const LARGE_MESSAGE = 16 * 1024;
+const PIECE_STRUCTS = 1_000;
 const MAX_AWARENESS_MESSAGE = 1024 * 1024;
 /** A state vector beyond this is not looked at: its sender is sent everything. */
 const MAX_STATE_VECTOR = 1024 * 1024;
@@ -70,6 +76,8 @@ const MAX_OPEN = 1_000;
 /** Client ids that a session is known to write with; a client has one, and a new one now and then. */
 const MAX_WRITTEN = 64;
 const MAX_CLAIMS = 8;
+/** What takes so many milliseconds of the loop is waited for so many times as long. */
+const HEAVY_WAIT = 9;
 /** Milliseconds that a session is kept from going on at most, whatever it owes. */
 const MAX_WAIT = 60_000;
 /** How long a live client may take to answer a ping when another claims its id. */
@@ -148,11 +156,12 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
     this.#clock = clock;
     this.#logger = options.logger;
     this.#allowance = new Allowance(rules.rates);
-    this.#intake = new Intake(connection, this);
+    this.#intake = new Intake(connection, rules.turns, this);
     this.#standing = new Standing(
       {
         identity: options.identity,
         brought: options.brought,
+        patience: rules.patience,
         clock,
       },
       this,
@@ -169,6 +178,10 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
 
   get user(): User | undefined {
     return this.#standing.user;
+  }
+
+  get shownAs(): User | Guest | undefined {
+    return this.user ?? (this.#rules.areUsersKnown ? GUEST : undefined);
   }
 
   get #room(): Room | undefined {
@@ -215,6 +228,7 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
     const room = this.#room;
     this.#state = { kind: 'closed' };
     this.#standing.close();
+    this.#intake.close();
     this.#debt?.cancel();
     this.#answerLater?.cancel();
     this.#ask?.timer.cancel();
@@ -245,6 +259,10 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
     this.#intake.push(bytes);
   }
 
+  isPrompt(bytes: number): boolean {
+    return this.#allowance.isPrompt(bytes, this.#clock.now());
+  }
+
   onTurn(bytes: Uint8Array): void {
     const room = this.#room;
     if (room === undefined || !this.#standing.check()) return;
@@ -257,13 +275,22 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
 
   /** A session that sends faster than it may is read later. */
   #pay(type: Message['type'] | 'ping', bytes: number): void {
+    const wait = this.#allowance.pay(type, bytes, this.#clock.now());
+    if (wait > 0) this.#owe(wait, this.#allowance.reached);
+  }
+
+  /** What it sends may be small and yet dear: its share of the loop is bounded, too. */
+  onHeavy(ms: number): void {
+    this.#owe(ms * HEAVY_WAIT, 'work-per-session');
+  }
+
+  /** @param wait milliseconds from now for which nothing of it is read */
+  #owe(wait: number, limit: LimitName): void {
+    if (this.isClosed) return;
     const now = this.#clock.now();
-    const wait = this.#allowance.pay(type, bytes, now);
-    if (wait === 0) return;
     this.#paidAt = Math.max(this.#paidAt, now + Math.min(wait, MAX_WAIT));
     if (this.#debt === undefined) {
-      const isUpdate = type === 'step2' || type === 'update';
-      this.#rules.onLimit(isUpdate ? 'updates-per-session' : 'awareness-per-session');
+      this.#rules.onLimit(limit);
       this.#intake.hold();
     }
     // Pings that were read with the last one cannot be held back, and have to be paid for as well.
@@ -410,21 +437,18 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
   /** Other sockets are served in between; this one's next messages wait. */
   #readInSlices(parser: UpdateParser, then: (update: Parsed) => void): void {
     this.#intake.hold();
-    const slice = (): void => {
-      if (this.isClosed) return;
+    this.#rules.turns.take(() => {
+      let isRead = false;
       this.guard(() => {
-        const end = this.#clock.now() + SLICE_MS;
-        let isRead = false;
-        while (!isRead && this.#clock.now() <= end) isRead = parser.step(SLICE_STRUCTS);
-        if (!isRead) {
-          this.#clock.soon(slice);
-          return;
-        }
-        then(parser.result());
+        if (this.isClosed) return;
+        isRead = parser.step(PIECE_STRUCTS);
+        if (!isRead) return;
+        const ms = this.#rules.turns.timed(() => then(parser.result()));
+        if (ms > HEAVY_MS) this.onHeavy(ms);
         this.#intake.release();
       });
-    };
-    slice();
+      return !isRead && !this.isClosed;
+    });
   }
 
   #take(room: Room, count: number, update: Parsed, isWhole: boolean): void {
@@ -437,11 +461,10 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
       return;
     }
     if (room.hasNoRoomFor(update)) {
-      this.#rules.onLimit('document-size');
-      // Without a word about it the client would go on as if others had it.
-      if (!this.dialect.acknowledges) throw new DocumentFull();
-      this.#reject(count, 'document-too-large');
-      this.#acknowledgements.settle(count, room.last);
+      this.#refuseForSize(count);
+      // All that was waiting for it is in it, and would be asked for again and again.
+      if (isWhole) this.#nothingIsMissing(count, room);
+      else this.#acknowledgements.settle(count, room.last);
       room.tellSaved(this);
       return;
     }
@@ -459,10 +482,7 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
       if (this.#parking.add(count, update, missing)) room.mustWait(this);
       this.#askAgain(room);
     } else if (isWhole) {
-      this.#parking?.clear();
-      this.#ask?.timer.cancel();
-      this.#ask = undefined;
-      this.#acknowledgements.settleAllUpTo(count, room.last);
+      this.#nothingIsMissing(count, room);
     } else {
       this.#acknowledgements.settle(count, room.last);
     }
@@ -475,6 +495,20 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
       this.#written ??= new Set();
       if (this.#written.size < MAX_WRITTEN && this.mayWrite(client)) this.#written.add(client);
     }
+  }
+
+  #nothingIsMissing(count: number, room: Room): void {
+    this.#parking?.clear();
+    this.#ask?.timer.cancel();
+    this.#ask = undefined;
+    this.#acknowledgements.settleAllUpTo(count, room.last);
+  }
+
+  /** @throws {DocumentFull} to a client that cannot be told: without a word it would go on as if others had it */
+  #refuseForSize(count: number): void {
+    this.#rules.onLimit('document-size');
+    if (!this.dialect.acknowledges) throw new DocumentFull();
+    this.#reject(count, 'document-too-large');
   }
 
   #reject(count: number, reason: RejectReason): void {
@@ -505,7 +539,11 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
     if (!this.#standing.check()) return;
     this.#parking?.retry(
       ({ client, clock }) => isFreed || room.clock(client) > clock,
-      (update) => room.write(this, update),
+      (update, count) => {
+        if (!room.hasNoRoomFor(update)) return room.write(this, update);
+        this.#refuseForSize(count);
+        return undefined;
+      },
       (count) => this.#acknowledgements.settle(count, room.last),
     );
     if (isFreed && this.#claims !== undefined) {

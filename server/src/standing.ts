@@ -10,6 +10,7 @@ import { CLOSE } from '@cowrite/client/protocol';
 import { checkToken } from './auth/credentials.js';
 import { type Access, AuthRefused, type Identity, type User } from './auth/identity.js';
 import type { Clock, Timer } from './clock.js';
+import { within } from './within.js';
 
 /** What somebody came with. */
 export interface Credentials {
@@ -23,6 +24,8 @@ export interface StandingOptions {
   /** What it came with, where the same may mean something else later; undefined where it cannot. */
   readonly brought: Credentials | undefined;
   readonly clock: Clock;
+  /** Milliseconds for an answer. */
+  readonly patience: number;
 }
 
 export interface StandingListener {
@@ -47,9 +50,13 @@ export class Standing {
   #brought: Credentials | undefined;
   /** Rings when the identity ends. */
   #expiry: Timer | undefined;
-  /** What is to be asked about next. */
-  #question: Credentials | undefined;
-  #isAsking = false;
+  readonly #patience: number;
+  /** A newer token, to be asked about next. */
+  #newer: Credentials | undefined;
+  /** What was said last is doubtful: what that was about is to be asked about again, before all else. */
+  #isDoubtful = false;
+  /** What is being asked about. */
+  #asked: Credentials | undefined;
   #pause: Timer | undefined;
   #isClosed = false;
 
@@ -57,6 +64,7 @@ export class Standing {
     this.#identity = options.identity;
     this.#brought = options.brought;
     this.#clock = options.clock;
+    this.#patience = options.patience;
     this.#listener = listener;
   }
 
@@ -115,7 +123,7 @@ export class Standing {
       this.#refused(error);
       return;
     }
-    this.#question = { token, cookie: this.#brought?.cookie };
+    this.#newer = { token, cookie: this.#brought?.cookie };
     this.#ask();
   }
 
@@ -124,35 +132,54 @@ export class Standing {
     if (this.#brought === undefined) {
       this.#end(CLOSE.unauthenticated, 'come back with a new token');
     } else {
-      this.#question ??= this.#brought;
+      this.#isDoubtful = true;
+      // That cannot wait, whatever tokens were brought in between.
+      this.#pause?.cancel();
+      this.#pause = undefined;
       this.#ask();
     }
   }
 
   #ask(): void {
-    const question = this.#question;
-    if (question === undefined || this.#isAsking || this.#pause !== undefined) return;
-    this.#question = undefined;
-    this.#isAsking = true;
-    this.#listener.identify(question).then(
-      (identity) => {
-        this.#isAsking = false;
-        if (this.#isClosed) return;
-        if (this.#brought !== undefined) this.#brought = question;
-        this.#goOnAs(identity);
-        this.#askAfter(PACE_MS);
-      },
-      (error: unknown) => {
-        this.#isAsking = false;
-        if (this.#isClosed) return;
-        if (error instanceof AuthRefused && error.kind === 'unavailable') {
-          this.#question ??= question;
-          this.#askAfter(RETRY_MS);
-        } else {
-          this.#refused(error);
-        }
-      },
-    );
+    if (this.#asked !== undefined || this.#pause !== undefined) return;
+    const isAgain = this.#isDoubtful;
+    const question = isAgain ? this.#brought : this.#newer;
+    if (question === undefined) return;
+    if (isAgain) this.#isDoubtful = false;
+    else this.#newer = undefined;
+    this.#asked = question;
+    void this.#answer(question, isAgain);
+  }
+
+  async #answer(question: Credentials, isAgain: boolean): Promise<void> {
+    const { identity, error } = await this.#identified(question);
+    this.#asked = undefined;
+    if (this.#isClosed) return;
+    if (identity !== undefined) {
+      if (this.#brought !== undefined) this.#brought = question;
+      // An answer from before it became doubtful: the same is asked again.
+      if (this.#isDoubtful) return this.#ask();
+      this.#goOnAs(identity);
+      this.#askAfter(PACE_MS);
+    } else if (error instanceof AuthRefused && error.kind === 'unavailable') {
+      if (isAgain) this.#isDoubtful = true;
+      else this.#newer ??= question;
+      this.#askAfter(RETRY_MS);
+    } else {
+      this.#refused(error);
+    }
+  }
+
+  /** Whoever does not answer in time counts as one that is away. */
+  async #identified(question: Credentials): Promise<{ identity?: Identity; error?: unknown }> {
+    try {
+      const asked = this.#listener.identify(question);
+      const identity = await within(this.#patience, this.#clock, asked);
+      if (identity !== undefined) return { identity };
+      return { error: new AuthRefused('unavailable', 'nobody answers') };
+    } catch (error) {
+      return { error };
+    }
   }
 
   #askAfter(ms: number): void {

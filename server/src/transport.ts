@@ -60,6 +60,8 @@ export interface ConnectionEvents {
 const SOCKET_BUFFER = 256 * 1024;
 /** Bytes behind the last that the peer has read, from which on it is asked how far it is. */
 const ASK_BYTES = 128 * 1024;
+/** Milliseconds after a pause in which nobody is blamed for pongs that are not there yet. */
+const PONG_PATIENCE = 5_000;
 /** Bytes that may be on their way to the peer; those beyond are taken to lie unread in some kernel. */
 const IN_FLIGHT = 256 * 1024;
 
@@ -121,6 +123,8 @@ export class Connection {
   #closing: Timer | undefined;
   #isPaused = false;
   #isStopped = false;
+  /** Until then its pongs may lie behind what was not read. */
+  #deafUntil = 0;
   readonly #onTooLarge: () => void;
   events: ConnectionEvents | undefined;
 
@@ -171,10 +175,17 @@ export class Connection {
 
   answered(payload: Buffer): void {
     this.heard();
-    if (payload.length !== 6) return;
+    if (payload.length !== 6) {
+      // One that says nothing costs what a ping does.
+      this.events?.onPing();
+      return;
+    }
     const read = payload.readUIntBE(0, 6);
     // Whoever lies about this has its own socket fill up, and nothing else.
-    if (read <= this.#read || read > this.#asked) return;
+    if (read <= this.#read || read > this.#asked) {
+      this.events?.onPing();
+      return;
+    }
     this.#read = read;
     this.#askHowFar();
     if (this.buffered === 0) this.events?.onDrain();
@@ -216,7 +227,8 @@ export class Connection {
    * well be on its way. A peer that answers no pings counts as one that does not read.
    */
   get buffered(): number {
-    const unread = this.#written - this.#read - IN_FLIGHT;
+    const isDeaf = this.#deafUntil > 0 && this.#deafUntil > this.#clock.now();
+    const unread = isDeaf ? 0 : this.#written - this.#read - IN_FLIGHT;
     return this.#queuedBytes + Math.max(this.#socket.writableLength, unread);
   }
 
@@ -273,7 +285,10 @@ export class Connection {
 
   /** Stops reading: what the peer sends waits in its and the kernel's buffers. */
   pause(): void {
+    // While it closes, the peer's half of the handshake has to be read.
+    if (this.#closing !== undefined) return;
     this.#isPaused = true;
+    this.#deafUntil = Number.POSITIVE_INFINITY;
     this.#webSocket.pause();
   }
 
@@ -289,6 +304,7 @@ export class Connection {
 
   resume(): void {
     if (this.#isStopped) return;
+    if (this.#isPaused) this.#deafUntil = Math.floor(this.#clock.now()) + PONG_PATIENCE;
     this.#isPaused = false;
     this.heard();
     this.#webSocket.resume();

@@ -209,16 +209,16 @@ describe('[AUTH] in the room', () => {
     expect(shownTo(ada).get(6)).toEqual({ user: { id: 'bob', name: 'bob!' } });
   });
 
-  it('[AUTH-8] a hook that names no user leaves presence as it is', async () => {
+  it('[AUTH-8] a guest, whom the hook does not name, cannot say who it is', async () => {
     const server = await startServer({ hooks: { authenticate: () => ({ access: 'write' }) } });
     const [one, other] = [
       await RawClient.connect(server, 'room'),
       await RawClient.connect(server, 'room'),
     ];
     await Promise.all([one.join(new Y.Doc()), other.join(new Y.Doc())]);
-    one.send(presence(1, { user: { id: 'x' } }));
+    one.send(presence(1, { user: { id: 'x', color: '#fff' } }));
     await other.until(() => shownTo(other).has(1));
-    expect(shownTo(other).get(1)).toEqual({ user: { id: 'x' } });
+    expect(shownTo(other).get(1)).toEqual({ user: { color: '#fff' } });
   });
 });
 

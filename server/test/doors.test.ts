@@ -62,6 +62,7 @@ describe('[AUTH] every way in', () => {
     const app = httpApp({
       isReady: () => true,
       staticDir: folder,
+      onError: () => undefined,
       adminToken: SECRET,
       metrics: { contentType: 'text/plain', text: async () => '' },
       kick: () => ({ sessions: 0, isEverywhere: true }),

@@ -42,6 +42,7 @@ const FLOORS = [
     'compact/packed',
     'clock',
     'within',
+    'turns',
     'address',
     'bucket',
   ],

@@ -123,6 +123,24 @@ describe('[LIM] the crowd', () => {
     expect(answer).toMatch(/^HTTP\/1\.1 408 /);
   });
 
+  it('[LIM-5] also one whose sender never closes its side', async () => {
+    const server = await startServer({ limits: { handshakeMs: 200 } });
+    const socket = connect({
+      port: Number(new URL(server.url).port),
+      host: '127.0.0.1',
+      allowHalfOpen: true,
+    });
+    onTestFinished(() => void socket.destroy());
+    socket.write('GET /ws/room HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ');
+    socket.resume();
+    await once(socket, 'end');
+    // A server that still has the socket would take what comes, for as long as it comes.
+    const error = new Promise<NodeJS.ErrnoException>((resolve) => socket.once('error', resolve));
+    const more = setInterval(() => socket.write('x'), 10);
+    onTestFinished(() => clearInterval(more));
+    expect((await error).code).toMatch(/EPIPE|ECONNRESET/);
+  });
+
   it('[LIM-5] a client about which nobody can decide is not kept waiting for ever', async () => {
     const clock = new ManualClock();
     const server = await startServer({

@@ -3,6 +3,7 @@ import { encodeMessage, type Message } from '@cowrite/client/protocol';
 import { type CowriteServer, type Limits, MemoryStorage } from '@cowrite/server';
 import { describe, expect, it } from 'vitest';
 import * as Y from 'yjs';
+import { encodeAwareness } from '../src/awareness.js';
 import { ManualClock } from '../src/clock.js';
 import {
   RawClient,
@@ -11,6 +12,7 @@ import {
   startServer,
   synced,
   typed,
+  untilCompacted,
   yWebsocket,
 } from './support.js';
 import { presence } from './visitors.js';
@@ -75,7 +77,10 @@ describe('[LIM] one session', () => {
 
   it('[LIM-6] a large update counts for its size, may be larger than what is there, and is paid for afterwards', async () => {
     const clock = new ManualClock();
-    const server = await limited({ updatesPerSession: { perSecond: 10, burst: 20 } }, clock);
+    const server = await limited(
+      { updateBytesPerSession: { perSecond: 10 * 1024, burst: 20 * 1024 } },
+      clock,
+    );
     const client = await RawClient.connect(server, 'room');
     await advancing(clock, client.join(new Y.Doc()));
     const began = clock.now();
@@ -113,7 +118,7 @@ describe('[LIM] one session', () => {
   it('[LIM-6] who waits to be read is not taken for dead', async () => {
     const clock = new ManualClock();
     const server = await limited(
-      { updatesPerSession: { perSecond: 1, burst: 1 }, heartbeatMs: 1_000 },
+      { updateBytesPerSession: { perSecond: 1_000, burst: 1_000 }, heartbeatMs: 1_000 },
       clock,
     );
     const client = await RawClient.connect(server, 'room');
@@ -124,11 +129,12 @@ describe('[LIM] one session', () => {
     expect(client.closed).toBeUndefined();
   });
 
-  it.each<readonly [string, (n: number) => Message | 'ping']>([
+  it.each<readonly [string, (n: number) => Message | 'ping' | 'pong']>([
     ['awareness', (n) => presence(1, { n }, n + 1)],
     ['state vectors', () => ({ type: 'step1', stateVector: Uint8Array.of(0) })],
     ['questions who is here', () => ({ type: 'queryAwareness' })],
     ['pings', () => 'ping'],
+    ['pongs that nobody asked for', () => 'pong'],
   ])('[LIM-7] a flood of %s is read as fast as it may be', async (_, make) => {
     const clock = new ManualClock();
     const server = await limited({ awarenessPerSession: { perSecond: 10, burst: 20 } }, clock);
@@ -139,6 +145,7 @@ describe('[LIM] one session', () => {
     for (let n = 0; n < 60; n++) {
       const message = make(n);
       if (message === 'ping') client.socket.ping();
+      else if (message === 'pong') client.socket.pong('x');
       else client.socket.send(encodeMessage(message));
     }
     client.send({ type: 'update', update: typed('behind them') });
@@ -198,6 +205,88 @@ describe('[LIM] one session', () => {
     expect(await reached(server, 'document-size')).toBe(1);
     const text = (await served(server, 'room')).getText('t').toString();
     expect([text.includes('small'), text.includes('y'), text.length]).toEqual([true, false, 6]);
+  });
+
+  it('[LIM-9] what was deleted makes room, also while nobody leaves', async () => {
+    const storage = new MemoryStorage();
+    const server = await startServer({
+      adminToken,
+      storage,
+      limits: { maxDocumentBytes: 200_000 },
+    });
+    const client = await RawClient.connect(server, 'room');
+    const doc = new Y.Doc();
+    await client.join(doc);
+    const updates: Uint8Array[] = [];
+    doc.on('update', (update: Uint8Array) => updates.push(update));
+    const compacted = untilCompacted(storage);
+    doc.getText('t').insert(0, 'x'.repeat(190_000));
+    client.send({ type: 'update', update: updates.pop()! });
+    await client.untilSaved(2);
+    await compacted;
+    doc.getText('t').delete(0, 190_000);
+    client.send({ type: 'update', update: updates.pop()! });
+    await client.untilSaved(3);
+    const again = untilCompacted(storage);
+    client.send({ type: 'update', update: typed('y'.repeat(100_000)) });
+    expect(await client.next('rejected')).toMatchObject({ count: 4 });
+    await again;
+    client.send({ type: 'update', update: typed('y'.repeat(100_000)) });
+    await client.untilSaved(5);
+    expect((await served(server, 'room')).getText('t').length).toBe(100_000);
+  });
+
+  it('[LIM-9] nor does what had to wait pass the bound, and nobody is asked for it again', async () => {
+    const clock = new ManualClock();
+    const server = await limited({ maxDocumentBytes: 2_000, heartbeatMs: 1e9 }, clock);
+    const client = await RawClient.connect(server, 'room');
+    await advancing(clock, client.join(new Y.Doc()));
+    const doc = new Y.Doc();
+    const updates: Uint8Array[] = [];
+    doc.on('update', (update: Uint8Array) => updates.push(update));
+    doc.getText('t').insert(0, 'x');
+    doc.getText('t').insert(1, 'y'.repeat(3_000));
+    client.send({ type: 'update', update: updates[1]! });
+    client.send({ type: 'update', update: updates[0]! });
+    expect(await advancing(clock, client.next('rejected'))).toMatchObject({
+      count: 2,
+      reason: 'document-too-large',
+    });
+    // A large one is refused, and all that follows it cannot come without it.
+    doc.getText('t').insert(3_001, 'z');
+    client.send({ type: 'update', update: updates[2]! });
+    await advancing(
+      clock,
+      client.until(() => client.received.some(({ type }) => type === 'step1')),
+    );
+    client.send({ type: 'step2', update: Y.encodeStateAsUpdate(doc) });
+    await advancing(clock, client.untilSaved(5));
+    const from = client.received.length;
+    clock.advance(120_000);
+    client.send({ type: 'update', update: typed('!') });
+    await advancing(clock, client.untilSaved(6));
+    expect(client.received.slice(from).map(({ type }) => type)).not.toContain('step1');
+  });
+
+  it('[LIM-11] a message that takes long keeps its session waiting, and nobody else', async () => {
+    const server = await limited({});
+    const [heavy, other] = [
+      await RawClient.connect(server, 'heavy'),
+      await RawClient.connect(server, 'other'),
+    ];
+    await Promise.all([heavy.join(new Y.Doc()), other.join(new Y.Doc())]);
+    const states = Array.from({ length: 10_000 }, (_, client) => ({
+      client,
+      clock: 1,
+      state: new TextEncoder().encode('{"user":{"name":"x"}}'),
+    }));
+    const update = encodeAwareness(states);
+    for (let i = 0; i < 20; i++) heavy.send({ type: 'awareness', update });
+    while ((await reached(server, 'work-per-session')) === 0) {
+      other.send({ type: 'update', update: typed('x') });
+      await other.next('saved', other.received.length);
+    }
+    expect(heavy.closed).toBeUndefined();
   });
 
   it('[LIM-9] a client of y-websocket, which cannot be told so, is closed for good', async () => {

@@ -132,7 +132,7 @@ class Inline extends Workers {
 /** One who is in a room, with a document. */
 class Guest implements Member {
   readonly author = 'guest';
-  readonly user = undefined;
+  readonly shownAs = undefined;
   readonly doc = new Y.Doc();
   readonly dialect = chooseDialect(new Set()).dialect;
   mayWrite(): boolean {

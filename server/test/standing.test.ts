@@ -1,5 +1,3 @@
-/** What becomes of those who are in: tokens that end and are renewed, people who are asked about again. */
-import { once } from 'node:events';
 import { CowriteProvider } from '@cowrite/client';
 import { AuthRefused, type ServerOptions } from '@cowrite/server';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -9,6 +7,22 @@ import { ManualClock } from '../src/clock.js';
 import { startRedis } from './redis-service.js';
 import { gate, type RawClient, socketUrl, startServer, typed } from './support.js';
 import { enter, presence, SECRET, shownTo, token } from './visitors.js';
+
+/** What a message brings about has happened; the clock of the server stands still. */
+async function turn(client: RawClient, clock: ManualClock): Promise<void> {
+  let isAnswered = false;
+  client.socket.once('pong', () => {
+    isAnswered = true;
+  });
+  client.socket.ping();
+  // What is sent in masses takes turns, which are the clock's.
+  for (let i = 0; !isAnswered && i < 100_000; i++) {
+    await new Promise((resolve) => setImmediate(resolve));
+    clock.advance(0);
+  }
+  await new Promise((resolve) => setImmediate(resolve));
+  clock.advance(0);
+}
 
 describe('[AUTH] time', () => {
   /** A server on a clock of the test, whose hook reads a token as `user.access.seconds`. */
@@ -61,15 +75,6 @@ describe('[AUTH] time', () => {
     await turn(client, clock);
     await joined;
     return doc;
-  }
-
-  /** What a message brings about has happened; the clock of the server stands still. */
-  async function turn(client: RawClient, clock: ManualClock): Promise<void> {
-    const pongs = once(client.socket, 'pong');
-    client.socket.ping();
-    await pongs;
-    await new Promise((resolve) => setImmediate(resolve));
-    clock.advance(0);
   }
 
   it('[AUTH-9] a session ends when its token does, and writes nothing after that', async () => {
@@ -342,6 +347,129 @@ describe('[END] ending sessions', () => {
     expect([provider.access, asked]).toEqual(['read', 2]);
   });
 
+  it('[END-2] a token about which nobody can say anything does not keep a recheck from being carried out', async () => {
+    const asked: string[] = [];
+    let isRevoked = false;
+    const server = await startServer({
+      hooks: {
+        authenticate: ({ token: shown = '' }) => {
+          asked.push(shown);
+          if (shown !== 'good') throw new Error('what is that?');
+          if (isRevoked) throw new AuthRefused('forbidden', 'not any more');
+          return { access: 'write', user: { id: 'ada' } };
+        },
+      },
+    });
+    const ada = await enter(server, 'room', 'good');
+    await ada.join(new Y.Doc());
+    ada.send({ type: 'token', token: 'garbage' });
+    ada.send({ type: 'update', update: typed('x') });
+    await ada.untilSaved(2);
+    isRevoked = true;
+    server.recheck('ada');
+    expect(await ada.untilClosed()).toEqual({ code: 4403, reason: 'not any more' });
+    expect(asked).toEqual(['good', 'garbage', 'good']);
+  });
+
+  it('[END-2] of a recheck while a newer token is looked at the newer one counts; one who never answers is asked again', async () => {
+    const clock = new ManualClock();
+    const asked: string[] = [];
+    let wait: Promise<unknown> = Promise.resolve();
+    const server = await startServer({
+      clock,
+      limits: { heartbeatMs: 1e9 },
+      hooks: {
+        authenticate: async ({ token: shown = '' }) => {
+          asked.push(shown);
+          await wait;
+          const expiresAt = new Date(shown === 'first' ? 60_000 : 600_000);
+          return { access: 'write', user: { id: 'ada' }, expiresAt };
+        },
+      },
+    });
+    const ada = await enter(server, 'room', 'first');
+    await turn(ada, clock);
+    const answer = gate();
+    wait = answer.opened;
+    ada.send({ type: 'token', token: 'second' });
+    await turn(ada, clock);
+    server.recheck('ada');
+    answer.open();
+    await turn(ada, clock);
+    expect(asked).toEqual(['first', 'second', 'second']);
+    clock.advance(61_000);
+    expect(ada.closed).toBeUndefined();
+    // It hangs, once.
+    wait = new Promise(() => undefined);
+    server.recheck('ada');
+    await turn(ada, clock);
+    wait = Promise.resolve();
+    clock.advance(10_000);
+    await turn(ada, clock);
+    clock.advance(2_000);
+    await turn(ada, clock);
+    expect(asked).toEqual(['first', 'second', 'second', 'second', 'second']);
+    expect(ada.closed).toBeUndefined();
+  });
+
+  it('[END-3] orders about others keep nobody at the door', async () => {
+    let asked = 0;
+    const [entered, answered] = [gate(), gate()];
+    const server = await startServer({
+      hooks: {
+        authenticate: async ({ token: id = '' }) => {
+          asked++;
+          entered.open();
+          await answered.opened;
+          return { access: 'write', user: { id } };
+        },
+      },
+    });
+    const entering = enter(server, 'room', 'ada');
+    await entered.opened;
+    server.recheck('bob');
+    server.kick('other');
+    server.kick('room', { user: 'bob' });
+    answered.open();
+    const ada = await entering;
+    await ada.next('step1');
+    expect(asked).toBe(1);
+    expect(() => server.kick('room', { user: '' })).toThrow(TypeError);
+  });
+
+  it('[END-3] whoever is shown out in the very moment of coming in is not in', async () => {
+    let kick = () => undefined as unknown;
+    let turns = 0;
+    const server = await startServer({
+      hooks: {
+        authenticate: ({ token: id = '' }) => {
+          const late = async () => {
+            for (let i = 0; i < turns; i++) await undefined;
+            kick();
+          };
+          void late();
+          return { access: 'write', user: { id } };
+        },
+      },
+    });
+    let kicks = 0;
+    for (turns = 0; turns < 40; turns++) {
+      kicks = 0;
+      // Once: the next answer is one of after that.
+      kick = () => (kicks++ === 0 ? server.kick('room') : undefined);
+      const client = await enter(server, 'room', 'ada');
+      await client.until(() => client.closed !== undefined || client.received.length > 0);
+      if (client.closed === undefined) client.send({ type: 'update', update: typed('x') });
+      const isSaved = () => client.received.some(({ type }) => type === 'saved');
+      await client.until(() => client.closed !== undefined || isSaved());
+      if (client.closed === undefined) {
+        // It is in, by an answer that is newer than the kick.
+        expect(kicks, `${turns} turns`).toBeGreaterThan(1);
+        client.socket.terminate();
+      }
+    }
+  });
+
   it('[END-3] nobody slips in with an answer that was given before', async () => {
     const [asked, answered] = [gate(), gate()];
     let access: 'write' | 'none' = 'write';
@@ -408,6 +536,9 @@ describe('[END] ending sessions', () => {
     const again = await enter(server, 'room', 'ada');
     await again.next('step1');
     expect(await post('/api/users/ada/recheck')).toEqual([200, '{"sessions":1}']);
+    await expect(startServer({ adminToken: '' })).rejects.toThrow(RangeError);
+    expect((await post('/api/users/%/recheck'))[0]).toBe(400);
+    expect((await post('/api/rooms/%ff/kick'))[0]).toBe(400);
     const closed = await startServer();
     const answer = await fetch(`${closed.url}${room}`, { method: 'POST' });
     expect([answer.status, await answer.text()]).toEqual([403, 'closed: ADMIN_TOKEN is not set\n']);

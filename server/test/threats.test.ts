@@ -212,9 +212,17 @@ describe('[THR] awareness', () => {
     expect(attacker.closed).toBeUndefined();
   });
 
-  it('[THR-7] of 100,000 states in one message a session keeps 64, and none when it leaves', async () => {
+  it('[AWR-7] more states in one message than any room has people end its session', async () => {
+    const { elsewhere, attacker } = await world();
+    const flood = Array.from({ length: 10_001 }, (_, i): [number, number, string] => [i, 1, '{}']);
+    attacker.send({ type: 'awareness', update: states(flood) });
+    expect((await attacker.untilClosed()).code).toBe(4400);
+    await otherRoomWorks(elsewhere);
+  });
+
+  it('[THR-7] of 10,000 states in one message a session keeps 64, and none when it leaves', async () => {
     const { server, honest, elsewhere, attacker } = await world();
-    const flood = Array.from({ length: 100_000 }, (_, i): [number, number, string] => [i, 1, '{}']);
+    const flood = Array.from({ length: 10_000 }, (_, i): [number, number, string] => [i, 1, '{}']);
     attacker.send({ type: 'awareness', update: states(flood) });
     await otherRoomWorks(elsewhere);
     const { update } = await honest.next('awareness');

@@ -49,6 +49,7 @@ const FOLDER =
 const BATCH = 200;
 /** Nobody types like this. */
 const FULL_SPEED = '1000000:1000000';
+const FULL_WIDTH = '1000000000:1000000000';
 /** Bytes that may wait in a client's socket before it pauses. */
 const HIGH_WATER = 64 * 1024;
 
@@ -58,7 +59,11 @@ describe('[TRC] traces of real people', () => {
   }, async (ctx) => {
     const trace = readTrace(ctx, 'automerge-paper');
     const watch = new Stopwatch('[TRC-1]');
-    const environment = { STORAGE_URL: `lmdb:${temporaryFolder()}`, MAX_UPDATE_RATE: FULL_SPEED };
+    const environment = {
+      STORAGE_URL: `lmdb:${temporaryFolder()}`,
+      MAX_UPDATE_RATE: FULL_SPEED,
+      MAX_UPDATE_BYTES_RATE: FULL_WIDTH,
+    };
     const before = await startProcess(environment);
     const writer = yWebsocket(before, 'paper');
     const reader = yWebsocket(before, 'paper');
@@ -98,7 +103,11 @@ describe('[TRC] traces of real people', () => {
     const { parts, end } = asWritten(trace);
     watch.lap('written apart');
 
-    const environment = { STORAGE_URL: `lmdb:${temporaryFolder()}`, MAX_UPDATE_RATE: FULL_SPEED };
+    const environment = {
+      STORAGE_URL: `lmdb:${temporaryFolder()}`,
+      MAX_UPDATE_RATE: FULL_SPEED,
+      MAX_UPDATE_BYTES_RATE: FULL_WIDTH,
+    };
     const before = await startProcess(environment);
     const first = yWebsocket(before, 'friends');
     const second = cowrite(before, 'friends');

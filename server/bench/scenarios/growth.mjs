@@ -23,7 +23,12 @@ async function measure(scope, { name, seconds }) {
     name,
     flags: delay.flags,
     // One session that types what thousands do.
-    env: { LOG_LEVEL: 'debug', MAX_UPDATE_RATE: `${2 * RATE}:${2 * RATE}`, ...delay.env },
+    env: {
+      LOG_LEVEL: 'debug',
+      MAX_UPDATE_RATE: `${2 * RATE}:${2 * RATE}`,
+      MAX_UPDATE_BYTES_RATE: '100000000:100000000',
+      ...delay.env,
+    },
     onLog({ msg, room, ms }) {
       if (msg === 'compacted' && room === ROOM) compactions.push(ms);
     },

@@ -21,6 +21,10 @@ export interface Identity {
   readonly expiresAt?: Date;
 }
 
+/** Somebody whom nobody knows, among others who are known. */
+export const GUEST = 'guest';
+export type Guest = typeof GUEST;
+
 /** What everybody is where nobody is asked. */
 export const ANYBODY: Identity = Object.freeze({ access: 'write' });
 
@@ -46,10 +50,16 @@ export class AuthRefused extends Error {
 
 /**
  * A state as others may see it: its `user.id`, and `user.name` where that is known, are
- * those of the user. A state that is no object can show nobody.
+ * those of the user, and a guest has no `user.id`. A state that is no object can show nobody.
  */
-export function bindUser(state: unknown, { id, name }: User): unknown {
+export function bindUser(state: unknown, user: User | Guest): unknown {
   if (!isObject(state)) return state;
+  if (user === GUEST) {
+    if (!isObject(state.user)) return state;
+    const { id: _, ...rest } = state.user;
+    return { ...state, user: rest };
+  }
+  const { id, name } = user;
   const shown = isObject(state.user) ? state.user : {};
   return { ...state, user: { ...shown, id, ...(name !== undefined && { name }) } };
 }

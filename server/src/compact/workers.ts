@@ -14,6 +14,8 @@ export interface WorkerOptions {
   readonly budget: number;
   /** MB of JavaScript heap for one worker. */
   readonly heap: number;
+  /** A worker died of something that no job has heard of. */
+  readonly onError?: (error: unknown) => void;
 }
 
 /** The job used more time than it may. */
@@ -54,6 +56,9 @@ export class Workers {
       niceIncrement: NICE,
       resourceLimits: { maxOldGenerationSizeMb: options.heap },
     });
+    // A worker that dies of its heap after its job was given up for its budget: nobody waits for
+    // it any more, and an event `error` that nobody hears would end the process.
+    this.#pool.on('error', (error: unknown) => options.onError?.(error));
   }
 
   /**
