@@ -24,6 +24,7 @@ import type { Turns } from './turns.js';
 import { parseUpdate, UpdateParser } from './update/parse.js';
 import type { Parsed } from './update/parsed.js';
 import { UpdateRefused } from './update/refused.js';
+import { isManifold, split } from './update/split.js';
 
 /** What sessions have in common. */
 export interface SessionRules {
@@ -427,11 +428,43 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
 
   #write(room: Room, bytes: Uint8Array, isWhole: boolean): void {
     const count = this.#acknowledgements.received();
-    if (bytes.length <= LARGE_MESSAGE) this.#take(room, count, parseUpdate(bytes), isWhole);
-    else
-      this.#readInSlices(new UpdateParser(bytes), (update) =>
-        this.#take(room, count, update, isWhole),
-      );
+    if (bytes.length <= LARGE_MESSAGE) {
+      this.#take(room, count, parseUpdate(bytes), isWhole);
+      return;
+    }
+    this.#readInSlices(new UpdateParser(bytes), (update) => {
+      if (isManifold(update)) this.#takeInParts(room, count, update, isWhole);
+      else this.#take(room, count, update, isWhole);
+    });
+  }
+
+  /** So much that admitting it at once would keep others waiting. */
+  #takeInParts(room: Room, count: number, update: Parsed, isWhole: boolean): void {
+    const parts = split(update);
+    const fits = !room.hasNoRoomFor(update);
+    this.#intake.hold();
+    this.#rules.turns.take(() => {
+      let isOver = false;
+      this.guard(() => {
+        if (this.isClosed) return;
+        const mayWrite = this.#standing.check() && this.#standing.access === 'write';
+        const next = mayWrite && fits ? parts.next() : undefined;
+        if (next !== undefined && !next.done) {
+          this.#doTimed(() => room.write(this, next.value));
+          return;
+        }
+        isOver = true;
+        // What needed a later part; of all else it is known that it is there.
+        this.#doTimed(() => this.#take(room, count, update, isWhole));
+        this.#intake.release();
+      });
+      return !isOver && !this.isClosed;
+    });
+  }
+
+  #doTimed(work: () => void): void {
+    const ms = this.#rules.turns.timed(work);
+    if (ms > HEAVY_MS) this.onHeavy(ms);
   }
 
   /** Other sockets are served in between; this one's next messages wait. */
@@ -443,8 +476,7 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
         if (this.isClosed) return;
         isRead = parser.step(PIECE_STRUCTS);
         if (!isRead) return;
-        const ms = this.#rules.turns.timed(() => then(parser.result()));
-        if (ms > HEAVY_MS) this.onHeavy(ms);
+        this.#doTimed(() => then(parser.result()));
         this.#intake.release();
       });
       return !isRead && !this.isClosed;
@@ -492,6 +524,7 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
   /** A step 2 holds everybody's structs; an update of a keystroke holds its author's. */
   #noteWritten({ blocks }: Parsed): void {
     for (const { client } of blocks) {
+      if (this.#written?.size === MAX_WRITTEN) return;
       this.#written ??= new Set();
       if (this.#written.size < MAX_WRITTEN && this.mayWrite(client)) this.#written.add(client);
     }

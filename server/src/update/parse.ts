@@ -65,6 +65,11 @@ export class UpdateParser {
   #structsLeft = 0;
   #clock = 0;
   #nesting: TypeNesting | undefined;
+  /** Clients whose deletions are still to come; undefined before the first. */
+  #deletesLeft: number | undefined;
+  /** The client whose deletions are being read, and how many ranges of it are still to come. */
+  #openDeletes: { client: number; ranges: Ranges; left: number } | undefined;
+  #areDeletesRead = false;
 
   /** @throws {UpdateRefused} */
   constructor(bytes: Uint8Array) {
@@ -78,7 +83,7 @@ export class UpdateParser {
   }
 
   /**
-   * Reads up to `budget` structs; the delete set counts as one.
+   * Reads up to `budget` structs and deleted ranges, or a few more.
    *
    * @returns whether all is read, so that {@link result} may be called
    * @throws {UpdateRefused}
@@ -93,8 +98,9 @@ export class UpdateParser {
       } else if (this.#blocksLeft > 0) {
         this.#openBlock();
         left--;
+      } else if (!this.#areDeletesRead) {
+        left -= this.#readDeletes(left);
       } else {
-        this.#readDeletes();
         if (this.#types <= MAX_NESTING) return true;
         this.#nesting = new TypeNesting(this.#reader.bytes, this.#blocks);
         return this.#nesting.step(left);
@@ -167,36 +173,65 @@ export class UpdateParser {
     this.#open = undefined;
   }
 
-  #readDeletes(): void {
+  /** @returns how many ranges it read, at least 1 */
+  #readDeletes(budget: number): number {
     const reader = this.#reader;
-    const clients = reader.uint();
-    if (clients * MIN_DELETES > reader.left) {
-      throw new UpdateRefused('more deletions declared than sent');
-    }
-    for (let d = 0; d < clients; d++) {
-      const client = reader.uint();
-      const count = reader.uint();
-      if (count * MIN_DELETES > reader.left) {
+    let read = 1;
+    if (this.#deletesLeft === undefined) {
+      this.#deletesLeft = reader.uint();
+      if (this.#deletesLeft * MIN_DELETES > reader.left) {
         throw new UpdateRefused('more deletions declared than sent');
       }
-      if (this.#deletes?.has(client)) throw new UpdateRefused('two delete sets of one client');
-      this.#ranges += count;
-      if (this.#ranges > MAX_RANGES) throw new UpdateRefused('too many deletions');
-      const ranges: Ranges = [];
-      for (let i = 0; i < count; i++) {
-        const start = reader.uint();
-        const length = reader.uint();
-        if (start + length > MAX_CLOCK) throw new UpdateRefused('a clock passes 2^32');
-        if (length > 0) ranges.push(start, start + length);
-        else this.#canonical = false;
-      }
-      if (!canonicalise(ranges)) this.#canonical = false;
-      if (ranges.length > 0) {
-        this.#deletes ??= new Map();
-        this.#deletes.set(client, ranges);
-      } else this.#canonical = false;
     }
+    while (read <= budget) {
+      if (this.#openDeletes === undefined) {
+        if (this.#deletesLeft === 0) break;
+        this.#deletesLeft--;
+        this.#openDeletes = this.#openDeletesOf(reader.uint(), reader.uint());
+      }
+      const open = this.#openDeletes;
+      const count = Math.min(open.left, budget - read + 1);
+      this.#readRanges(open.ranges, count);
+      open.left -= count;
+      read += count + 1;
+      if (open.left > 0) return read;
+      this.#closeDeletes(open.client, open.ranges);
+    }
+    if (this.#deletesLeft > 0 || this.#openDeletes !== undefined) return read;
+    this.#areDeletesRead = true;
     if (reader.left > 0) throw new UpdateRefused(`${reader.left} bytes after the update`);
+    return read;
+  }
+
+  #openDeletesOf(client: number, count: number) {
+    if (count * MIN_DELETES > this.#reader.left) {
+      throw new UpdateRefused('more deletions declared than sent');
+    }
+    if (this.#deletes?.has(client)) throw new UpdateRefused('two delete sets of one client');
+    this.#ranges += count;
+    if (this.#ranges > MAX_RANGES) throw new UpdateRefused('too many deletions');
+    const ranges: Ranges = [];
+    return { client, ranges, left: count };
+  }
+
+  #readRanges(ranges: Ranges, count: number): void {
+    const reader = this.#reader;
+    for (let i = 0; i < count; i++) {
+      const start = reader.uint();
+      const length = reader.uint();
+      if (start + length > MAX_CLOCK) throw new UpdateRefused('a clock passes 2^32');
+      if (length > 0) ranges.push(start, start + length);
+      else this.#canonical = false;
+    }
+  }
+
+  #closeDeletes(client: number, ranges: Ranges): void {
+    this.#openDeletes = undefined;
+    if (!canonicalise(ranges)) this.#canonical = false;
+    if (ranges.length > 0) {
+      this.#deletes ??= new Map();
+      this.#deletes.set(client, ranges);
+    } else this.#canonical = false;
   }
 }
 

@@ -21,7 +21,7 @@ function firstEndingAt(ranges: Ranges, clock: number): number {
 }
 
 /** Every Yjs client sorts its delete set; sorting for one that does not is a favour, and has an end. */
-const MAX_UNSORTED = 200_000;
+const MAX_UNSORTED = 10_000;
 
 /**
  * Sorts and joins pairs in any order.

@@ -232,25 +232,27 @@ function sliceColumn(
   if (unseen === column.index.length) return undefined;
   const entry = Math.max(unseen, lastStartingAt(column.index, known));
   let clock = column.index[entry + 1]!;
+  if (known <= clock) {
+    const chunks = [column.bytes.subarray(column.index[entry + 2]!, column.used)];
+    return { client, start: clock, count: column.count - column.index[entry + 3]!, chunks };
+  }
   const reader = new Reader(column.bytes.subarray(0, column.used), column.index[entry + 2]!);
   let count = column.count - column.index[entry + 3]!;
   const chunks: Uint8Array[] = [];
-  if (known > clock) {
-    const struct = newStruct();
-    for (;;) {
-      const start = reader.pos;
-      readStruct(reader, struct);
-      const end = clock + struct.length;
-      if (end > known) {
-        if (clock < known) {
-          chunks.push(cutStruct(reader.bytes, start, client, clock, known - clock));
-          clock = known;
-        } else reader.pos = start;
-        break;
-      }
-      clock = end;
-      count--;
+  const struct = newStruct();
+  for (;;) {
+    const start = reader.pos;
+    readStruct(reader, struct);
+    const end = clock + struct.length;
+    if (end > known) {
+      if (clock < known) {
+        chunks.push(cutStruct(reader.bytes, start, client, clock, known - clock));
+        clock = known;
+      } else reader.pos = start;
+      break;
     }
+    clock = end;
+    count--;
   }
   chunks.push(reader.bytes.subarray(reader.pos));
   return { client, start: clock, count, chunks };
