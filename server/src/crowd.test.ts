@@ -15,6 +15,23 @@ describe('[LIM] the crowd', () => {
     expect(crowd.mayOpen('2001:db8::f')).toBe(false);
   });
 
+  it('[LIM-11] who leaves in debt, and comes back, is not read before it is paid', () => {
+    const clock = new ManualClock();
+    const crowd = new Crowd(DEFAULT_LIMITS, clock);
+    const ada = { address: '192.0.2.1', user: 'ada', room: 'a' };
+    const guest = { address: '192.0.2.1', user: undefined, room: 'a' };
+    for (const member of [ada, ada, guest]) crowd.enter(member);
+    crowd.leave(ada, 1_000);
+    crowd.leave(ada, 200);
+    expect([crowd.debtOf({ ...ada, room: 'b' }), crowd.debtOf(guest)]).toEqual([1_000, 0]);
+    clock.advance(600);
+    expect(crowd.debtOf(ada)).toBe(400);
+    clock.advance(400);
+    expect(crowd.debtOf(ada)).toBe(0);
+    crowd.leave(guest, 50);
+    expect([crowd.debtOf({ ...guest, room: 'b' }), crowd.debtOf(ada)]).toEqual([50, 0]);
+  });
+
   it('[LIM-3] rooms of a user and sessions of a room are bounded, and are free again once left', () => {
     const limits = { ...DEFAULT_LIMITS, maxRoomsPerUser: 2, maxSessionsPerRoom: 3 };
     const crowd = new Crowd(limits, new ManualClock());

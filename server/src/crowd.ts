@@ -43,7 +43,7 @@ export interface Newcomer {
   readonly room: string;
 }
 
-/** Addresses whose attempts are remembered. */
+/** Addresses whose attempts, and debtors whose debts, are remembered. */
 const MAX_REMEMBERED = 10_000;
 
 export class Crowd {
@@ -53,6 +53,8 @@ export class Crowd {
   readonly #byRoom = new Map<string, number>();
   /** How many connections of a user are in which rooms. */
   readonly #byUser = new Map<string, Map<string, number>>();
+  /** Until when those who left in debt are not read, in the order in which they left. */
+  readonly #debts = new Map<string, number>();
   /** Sockets of any kind, also those that have not asked for anything. */
   readonly #sockets = new Map<string, number>();
   /** In the order of their last attempts. */
@@ -102,8 +104,28 @@ export class Crowd {
     return limit;
   }
 
-  leave(member: Newcomer): void {
+  /** @param debt milliseconds for which nothing of it would have been read */
+  leave(member: Newcomer, debt = 0): void {
     this.#count(member, -1);
+    const key = debtor(member);
+    if (debt === 0 || key === undefined) return;
+    const until = Math.max(this.#clock.now() + debt, this.#debts.get(key) ?? 0);
+    this.#debts.delete(key);
+    this.#debts.set(key, until);
+    if (this.#debts.size > MAX_REMEMBERED) {
+      const [oldest] = this.#debts.keys();
+      this.#debts.delete(oldest!);
+    }
+  }
+
+  /** Milliseconds for which nothing of somebody who comes is read, because of what they did before. */
+  debtOf(member: Newcomer): number {
+    const key = debtor(member);
+    const until = key === undefined ? 0 : (this.#debts.get(key) ?? 0);
+    const left = until - this.#clock.now();
+    if (left > 0) return left;
+    if (key !== undefined) this.#debts.delete(key);
+    return 0;
   }
 
   #reached({ address, user, room }: Newcomer): CrowdLimit | undefined {
@@ -130,6 +152,12 @@ export class Crowd {
     if (rooms.size === 0) this.#byUser.delete(user);
     else this.#byUser.set(user, rooms);
   }
+}
+
+/** Who pays: a user, or else an address. */
+function debtor({ user, address }: Newcomer): string | undefined {
+  if (user !== undefined) return `user ${user}`;
+  return isLoopback(address) ? undefined : `address ${ownerOf(address)}`;
 }
 
 function add(counts: Map<string, number>, key: string, by: number): void {

@@ -293,8 +293,8 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     turns,
     patience: limits.handshakeMs,
     onLimit,
-    onGone: ({ address, user, roomName }) =>
-      crowd.leave({ address, user: user?.id, room: roomName }),
+    onGone: ({ address, user, roomName, debt }) =>
+      crowd.leave({ address, user: user?.id, room: roomName }, debt),
   };
   const doors = new Doors({
     authenticator,
@@ -345,6 +345,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
           rules,
           identity,
           brought,
+          debt: crowd.debtOf({ address, user: identity.user?.id, room: upgrade.room }),
           clock,
           logger,
         });

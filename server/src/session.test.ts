@@ -74,6 +74,7 @@ async function setUp() {
       },
       identity,
       brought: undefined,
+      debt: 0,
       clock,
       logger,
     });

@@ -54,6 +54,8 @@ export interface SessionOptions {
   readonly rules: SessionRules;
   /** Its access is not `none`. */
   readonly identity: Identity;
+  /** Milliseconds for which it is not read: what it owes from before. */
+  readonly debt: number;
   /** What it came with, where asking again with the same makes sense. */
   readonly brought: Credentials | undefined;
   readonly clock: Clock;
@@ -106,6 +108,8 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
   /** Set while messages wait until those before them are paid for, and when that will be. */
   #debt: Timer | undefined;
   #paidAt = 0;
+  /** Milliseconds that the message took which is being read in pieces. */
+  #spent = 0;
   readonly #acknowledgements = new Acknowledgements();
   #state: State = { kind: 'waiting' };
   /** Undefined before the first time that something is missing. */
@@ -170,6 +174,7 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
     connection.events = this;
     this.#intake.hold();
     this.#standing.start();
+    this.#remember(options.debt);
   }
 
   get author(): string {
@@ -278,6 +283,16 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
   #pay(type: Message['type'] | 'ping', bytes: number): void {
     const wait = this.#allowance.pay(type, bytes, this.#clock.now());
     if (wait > 0) this.#owe(wait, this.#allowance.reached);
+  }
+
+  /** Milliseconds for which nothing of it would have been read. */
+  get debt(): number {
+    return Math.max(0, this.#paidAt - this.#clock.now());
+  }
+
+  /** Of whoever left with a debt nothing is read before it is paid. */
+  #remember(debt: number): void {
+    if (debt > 0) this.#owe(debt, 'work-per-session');
   }
 
   /** What it sends may be small and yet dear: its share of the loop is bounded, too. */
@@ -450,21 +465,27 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
         const mayWrite = this.#standing.check() && this.#standing.access === 'write';
         const next = mayWrite && fits ? parts.next() : undefined;
         if (next !== undefined && !next.done) {
-          this.#doTimed(() => room.write(this, next.value));
+          this.#spend(() => room.write(this, next.value));
           return;
         }
         isOver = true;
         // What needed a later part; of all else it is known that it is there.
-        this.#doTimed(() => this.#take(room, count, update, isWhole));
+        this.#spend(() => this.#take(room, count, update, isWhole));
+        this.#settleWork();
         this.#intake.release();
       });
       return !isOver && !this.isClosed;
     });
   }
 
-  #doTimed(work: () => void): void {
-    const ms = this.#rules.turns.timed(work);
-    if (ms > HEAVY_MS) this.onHeavy(ms);
+  #spend(work: () => void): void {
+    this.#spent += this.#rules.turns.timed(work);
+  }
+
+  /** A message that was done in pieces costs what all of them took. */
+  #settleWork(): void {
+    if (this.#spent > HEAVY_MS) this.onHeavy(this.#spent);
+    this.#spent = 0;
   }
 
   /** Other sockets are served in between; this one's next messages wait. */
@@ -474,9 +495,12 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
       let isRead = false;
       this.guard(() => {
         if (this.isClosed) return;
-        isRead = parser.step(PIECE_STRUCTS);
+        this.#spend(() => {
+          isRead = parser.step(PIECE_STRUCTS);
+          if (isRead) then(parser.result());
+        });
         if (!isRead) return;
-        this.#doTimed(() => then(parser.result()));
+        this.#settleWork();
         this.#intake.release();
       });
       return !isRead && !this.isClosed;

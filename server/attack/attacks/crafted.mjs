@@ -62,7 +62,8 @@ const expensive = Object.entries(EXPENSIVE).map(([title, craft]) => {
       // A room knows it the second time, so each gets it anew in another one.
       await attacker.lanes(LARGE_LANES, async (lane) => {
         const n = rooms++;
-        const user = `many-${attacker.number}-${n}`;
+        // One who comes back under the same name pays for what it did before.
+        const user = `spender-${lane}`;
         const peer = await attacker.connect(attacker.room(`${ROOM}-${n}`), { lane, user });
         if (peer === undefined) return;
         for (const type of ['update', 'step2']) peer.send({ type, update });

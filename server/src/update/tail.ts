@@ -16,6 +16,7 @@ import { cutStruct, newStruct, readStruct } from './struct.js';
 
 /** Numbers per entry of a client's index: position, first clock, first byte, structs before it. */
 const ENTRY = 4;
+const ORDER = 2;
 
 /** One client's structs, grown by doubling. Entry i ends where entry i + 1 begins. */
 interface Column {
@@ -29,6 +30,8 @@ interface Column {
 export class Tail {
   /** Undefined while nothing was written. */
   #columns: Map<number, Column> | undefined;
+  /** Flat: position, client. Whose structs came when, so that the newest are found without a look at all. */
+  #order: number[] = [];
   /** Flat: position, client, start, end. Ascending in position. */
   #deletes: number[] = [];
   #first: number;
@@ -71,7 +74,10 @@ export class Tail {
   append(position: number, change: Change): void {
     this.#last = position;
     this.#merged = undefined;
-    for (const part of change.parts) this.#appendPart(position, part);
+    for (const part of change.parts) {
+      this.#appendPart(position, part);
+      this.#order.push(position, part.client);
+    }
     for (const [client, ranges] of change.deletes) {
       for (let i = 0; i < ranges.length; i += 2) {
         this.#deletes.push(position, client, ranges[i]!, ranges[i + 1]!);
@@ -124,14 +130,29 @@ export class Tail {
     const before = this.#merged?.get(key);
     if (before !== undefined) return before;
     const parts: Part[] = [];
-    for (const [client, column] of this.#columns ?? []) {
-      const part = sliceColumn(client, column, position, vector?.get(client) ?? 0);
+    for (const client of this.#writersSince(position)) {
+      const part = sliceColumn(
+        client,
+        this.#columns!.get(client)!,
+        position,
+        vector?.get(client) ?? 0,
+      );
       if (part !== undefined) parts.push(part);
     }
     const merged = assemble(parts, this.#deletesSince(position));
     if (this.#merged === undefined || this.#merged.size >= MAX_MERGED) this.#merged = new Map();
     this.#merged.set(key, merged);
     return merged;
+  }
+
+  /** In the order of the columns where it is most of them: equal stretches are equal bytes. */
+  #writersSince(position: number): Iterable<number> {
+    if (this.#columns === undefined) return [];
+    const first = firstBehind(this.#order, position, ORDER);
+    if ((this.#order.length - first) / ORDER >= this.#columns.size) return this.#columns.keys();
+    const writers = new Set<number>();
+    for (let i = first; i < this.#order.length; i += ORDER) writers.add(this.#order[i + 1]!);
+    return writers;
   }
 
   /** The part of a state vector that makes a difference here: equal keys, equal answers. */
@@ -178,6 +199,7 @@ export class Tail {
         this.#size -= from;
       }
     }
+    this.#order = this.#order.slice(firstBehind(this.#order, position, ORDER));
     const kept = firstBehind(this.#deletes, position);
     this.#size -= kept;
     this.#deletes = this.#deletes.slice(kept);
@@ -197,16 +219,16 @@ export class Tail {
 /** Merged stretches kept between two appends: what a crowd that reconnects asks for. */
 const MAX_MERGED = 16;
 
-/** First entry of a flat list with four numbers an entry that lies behind `position`. */
-function firstBehind(entries: readonly number[], position: number): number {
+/** First entry of a flat list, with so many numbers an entry, that lies behind `position`. */
+function firstBehind(entries: readonly number[], position: number, numbers = ENTRY): number {
   let low = 0;
-  let high = entries.length / ENTRY;
+  let high = entries.length / numbers;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (entries[middle * ENTRY]! <= position) low = middle + 1;
+    if (entries[middle * numbers]! <= position) low = middle + 1;
     else high = middle;
   }
-  return low * ENTRY;
+  return low * numbers;
 }
 
 /** Last entry whose first clock is at or before `clock`; the first entry where none is. */
