@@ -118,7 +118,8 @@ describe('who may come in', () => {
     let typed = '';
     while (asked < 4) {
       typed += 'x';
-      await page.keyboard.type('x');
+      // As fast as the fastest of us.
+      await page.keyboard.type('x', { delay: 20 });
     }
     const other = await openPage(server, 'Grace', tokens);
     await eventually(() => linesOf(other)).toEqual([typed]);

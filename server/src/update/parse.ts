@@ -34,6 +34,8 @@ const NO_DELETES: ReadonlyMap<number, Ranges> = new Map();
  */
 const MAX_REFERENCES = 1_000_000;
 const MAX_RANGES = 1_000_000;
+/** Every Yjs client sorts its delete set; sorting for one that does not is a favour, and has an end. */
+const MAX_UNSORTED = 10_000;
 
 /**
  * @param bytes a V1 update; kept by reference in the result
@@ -227,7 +229,7 @@ export class UpdateParser {
 
   #closeDeletes(client: number, ranges: Ranges): void {
     this.#openDeletes = undefined;
-    if (!canonicalise(ranges)) this.#canonical = false;
+    if (!canonicalise(ranges, MAX_UNSORTED)) this.#canonical = false;
     if (ranges.length > 0) {
       this.#deletes ??= new Map();
       this.#deletes.set(client, ranges);

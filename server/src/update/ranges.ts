@@ -20,20 +20,18 @@ function firstEndingAt(ranges: Ranges, clock: number): number {
   return low * 2;
 }
 
-/** Every Yjs client sorts its delete set; sorting for one that does not is a favour, and has an end. */
-const MAX_UNSORTED = 10_000;
-
 /**
  * Sorts and joins pairs in any order.
  *
+ * @param most pairs that are sorted
  * @returns whether they already were as the invariant wants them
- * @throws {UpdateRefused} when there are too many to sort
+ * @throws {UpdateRefused} when more than `most` would have to be sorted
  */
-export function canonicalise(ranges: Ranges): boolean {
+export function canonicalise(ranges: Ranges, most = Number.POSITIVE_INFINITY): boolean {
   let canonical = true;
   for (let i = 2; i < ranges.length && canonical; i += 2) canonical = ranges[i]! > ranges[i - 1]!;
   if (canonical) return true;
-  if (ranges.length / 2 > MAX_UNSORTED) throw new UpdateRefused('too many deletions out of order');
+  if (ranges.length / 2 > most) throw new UpdateRefused('too many deletions out of order');
   const pairs: [number, number][] = [];
   for (let i = 0; i < ranges.length; i += 2) pairs.push([ranges[i]!, ranges[i + 1]!]);
   pairs.sort((a, b) => a[0] - b[0]);

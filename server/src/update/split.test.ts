@@ -76,6 +76,18 @@ describe('[ADM] updates in parts', () => {
     expect(read.getText('t').toString()).toBe(doc.getText('t').toString());
   });
 
+  it('[ADM-2] however many deletions were admitted one after another, in any order, they leave in order', () => {
+    const doc = new Y.Doc();
+    doc.getText('t').insert(0, 'xy'.repeat(12_000));
+    const contents = emptyContents();
+    contents.admit(parseUpdate(Y.encodeStateAsUpdate(doc)), ANYBODY);
+    doc.on('update', (update: Uint8Array) => contents.admit(parseUpdate(update), ANYBODY));
+    for (let i = 23_999; i > 0; i -= 2) doc.getText('t').delete(i, 1);
+    const read = new Y.Doc();
+    Y.applyUpdate(read, contents.tail.since(0));
+    expect(read.getText('t').toString()).toBe('x'.repeat(12_000));
+  });
+
   it('[ADM-2] what people write is not cut', () => {
     expect(isManifold(parseUpdate(Y.encodeStateAsUpdate(byMany(400))))).toBe(false);
   });
