@@ -50,10 +50,11 @@ export class Turns {
     this.#timer = undefined;
     const start = this.#clock.now();
     let next = 0;
-    // Those that have more to do stand behind all others again.
-    while (next < this.#queue.length && this.#clock.now() - start < SLICE_MS && !this.#mustRest()) {
+    // Those that have more to do stand behind all others again. One is done in any case.
+    while (next < this.#queue.length && !this.#mustRest()) {
       const piece = this.#queue[next++]!;
       if (piece()) this.#queue.push(piece);
+      if (this.#clock.now() - start >= SLICE_MS) break;
     }
     this.#queue.splice(0, next);
     if (this.#queue.length > 0) this.#schedule(this.#clock.now() - start);

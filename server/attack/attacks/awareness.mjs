@@ -52,7 +52,7 @@ export const AWARENESS = [
     id: 'awareness/many',
     title: '100,000 awareness states in one message',
     prepare: victim,
-    expects: ['refused 429'],
+    expects: ['refused 429', 'closed 4400'],
     async attack(attacker) {
       // Each socket with ids of its own, or they would be another's.
       await attacker.flood({ lanes: LANES, room: attacker.room(ROOM) }, (n) => {
