@@ -17,6 +17,8 @@ import { cutStruct, newStruct, readStruct } from './struct.js';
 /** Numbers per entry of a client's index: position, first clock, first byte, structs before it. */
 const ENTRY = 4;
 const ORDER = 2;
+/** Shared by all that have nothing: many rooms stay empty, and an array of its own weighs as much as their clock. Not to be written into. */
+const NONE: number[] = [];
 
 /** One client's structs, grown by doubling. Entry i ends where entry i + 1 begins. */
 interface Column {
@@ -31,9 +33,9 @@ export class Tail {
   /** Undefined while nothing was written. */
   #columns: Map<number, Column> | undefined;
   /** Flat: position, client. Whose structs came when, so that the newest are found without a look at all. */
-  #order: number[] = [];
+  #order: number[] = NONE;
   /** Flat: position, client, start, end. Ascending in position. */
-  #deletes: number[] = [];
+  #deletes: number[] = NONE;
   #first: number;
   #last: number;
   #size = 0;
@@ -74,6 +76,8 @@ export class Tail {
   append(position: number, change: Change): void {
     this.#last = position;
     this.#merged = undefined;
+    if (this.#order === NONE && change.parts.length > 0) this.#order = [];
+    if (this.#deletes === NONE && change.deletes.length > 0) this.#deletes = [];
     for (const part of change.parts) {
       this.#appendPart(position, part);
       this.#order.push(position, part.client);
