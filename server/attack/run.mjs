@@ -1,14 +1,20 @@
 /**
  * Attacks a running server in all the ways that are known, and measures meanwhile what
  * people in other rooms notice. Usage: `npm run attack [-- "part of an id or title"]`.
+ *
+ * With `--facts` delays are printed and not judged: for a machine that does other things as well.
  */
+import { parseArgs } from 'node:util';
 import { Arena } from './arena.mjs';
 import { ATTACKS } from './attacks/index.mjs';
 import { printHead, printRow, printSum } from './table.mjs';
 
-const TRIES = 3;
-
-const only = process.argv[2]?.toLowerCase();
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { facts: { type: 'boolean', default: false } },
+});
+const TRIES = values.facts ? 1 : 3;
+const only = positionals[0]?.toLowerCase();
 const chosen = ATTACKS.filter(
   ({ id, title }) => only === undefined || `${id} ${title}`.toLowerCase().includes(only),
 );
@@ -28,7 +34,7 @@ for (const attack of chosen) {
     // Only a delay may be the machine's; what is wrong is wrong the first time.
     if (result.isQuick || result.isHopeless || result.problems.length > 0) break;
   }
-  const isPassed = result.isQuick && result.problems.length === 0;
+  const isPassed = (values.facts || result.isQuick) && result.problems.length === 0;
   if (!isPassed) failed++;
   printRow(attack, result, isPassed);
 }

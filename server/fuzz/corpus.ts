@@ -8,7 +8,7 @@ import { encodeMessage, type Message } from '@cowrite/client/protocol';
 import fc from 'fast-check';
 import { Awareness, encodeAwarenessUpdate } from 'y-protocols/awareness';
 import * as Y from 'yjs';
-import { EXPENSIVE, REFUSED } from '../test/crafted.js';
+import { item, REFUSED, text, update as written } from '../test/crafted.js';
 import { edits, replay, type World } from '../test/histories.js';
 import { anyBytes, mutate } from '../test/mutate.js';
 import type { Dice } from '../test/seeded.js';
@@ -19,8 +19,9 @@ const WORLDS = 60;
 const WORLDS_PER_ROOM = 3;
 /** Large ones cost what a thousand others do. */
 const LARGE_SHARE = 0.0004;
-/** Integrated by nobody but the server's worker, in less than a second. */
-const LARGE = ['50,000 client ids'];
+/** Places in which a large one deletes; the server's worker integrates it in less than a second. */
+const PLACES = 100_000;
+const WRITER = 77_777;
 
 /** Whose messages they are. */
 export interface Sender {
@@ -40,7 +41,7 @@ export class Corpus {
   readonly #worlds: readonly World[];
   readonly #states: readonly Uint8Array[];
   readonly #crafted = Object.values(REFUSED).map((craft) => craft());
-  readonly #large = LARGE.map((name) => EXPENSIVE[name]!());
+  readonly #large = large();
 
   constructor(seed: number) {
     this.#worlds = fc
@@ -73,8 +74,7 @@ export class Corpus {
     const world = this.#worldOf(sender, dice);
     const whole = () => this.honest(sender, dice).bytes;
     if (dice.chance(LARGE_SHARE)) {
-      const update = dice.pick(this.#large);
-      const bytes = dice.chance(0.5) ? update : mutate(update, update, dice);
+      const bytes = dice.chance(0.5) ? this.#large : mutate(this.#large, this.#large, dice);
       return { kind: 'large update', bytes: encodeMessage({ type: 'update', update: bytes }) };
     }
     const roll = dice.next();
@@ -194,5 +194,14 @@ function ofTheServer(dice: Dice): Uint8Array {
       { type: 'access', access: 'write' },
       { type: 'auth', reason: 'none' },
     ]),
+  );
+}
+
+/** So large that it is read in pieces, and admitted in parts. */
+function large(): Uint8Array {
+  const content = text('z'.repeat(2 * PLACES));
+  return written(
+    [{ client: WRITER, clock: 0, structs: [item({ parent: 'large', kind: 4, content })] }],
+    Array.from({ length: PLACES }, (_, i): [number, number, number] => [WRITER, 2 * i, 1]),
   );
 }
