@@ -23,13 +23,16 @@ describe('[LIM] the crowd', () => {
     for (const member of [ada, ada, guest]) crowd.enter(member);
     crowd.leave(ada, 1_000);
     crowd.leave(ada, 200);
-    expect([crowd.debtOf({ ...ada, room: 'b' }), crowd.debtOf(guest)]).toEqual([1_000, 0]);
-    clock.advance(600);
-    expect(crowd.debtOf(ada)).toBe(400);
-    clock.advance(400);
-    expect(crowd.debtOf(ada)).toBe(0);
     crowd.leave(guest, 50);
-    expect([crowd.debtOf({ ...guest, room: 'b' }), crowd.debtOf(ada)]).toEqual([50, 0]);
+    // Not by address: others behind it have done nothing.
+    expect(['ada', 'bob', undefined].map((user) => crowd.debtOf(user))).toEqual([1_000, 0, 0]);
+    clock.advance(600);
+    expect(crowd.debtOf('ada')).toBe(400);
+    clock.advance(400);
+    expect(crowd.debtOf('ada')).toBe(0);
+    crowd.enter(ada);
+    crowd.leave(ada, 60_000);
+    expect(crowd.debtOf('ada')).toBe(10_000);
   });
 
   it('[LIM-3] rooms of a user and sessions of a room are bounded, and are free again once left', () => {

@@ -43,6 +43,8 @@ export interface Newcomer {
   readonly room: string;
 }
 
+/** Milliseconds of a debt that are remembered: whoever reloads a page is not to wait for a minute. */
+const MAX_DEBT = 10_000;
 /** Addresses whose attempts, and debtors whose debts, are remembered. */
 const MAX_REMEMBERED = 10_000;
 
@@ -53,7 +55,7 @@ export class Crowd {
   readonly #byRoom = new Map<string, number>();
   /** How many connections of a user are in which rooms. */
   readonly #byUser = new Map<string, Map<string, number>>();
-  /** Until when those who left in debt are not read, in the order in which they left. */
+  /** Until when users who left in debt are not read, in the order in which they left. */
   readonly #debts = new Map<string, number>();
   /** Sockets of any kind, also those that have not asked for anything. */
   readonly #sockets = new Map<string, number>();
@@ -107,9 +109,10 @@ export class Crowd {
   /** @param debt milliseconds for which nothing of it would have been read */
   leave(member: Newcomer, debt = 0): void {
     this.#count(member, -1);
-    const key = debtor(member);
+    // Not by address: others behind it have done nothing.
+    const key = member.user;
     if (debt === 0 || key === undefined) return;
-    const until = Math.max(this.#clock.now() + debt, this.#debts.get(key) ?? 0);
+    const until = Math.max(this.#clock.now() + Math.min(debt, MAX_DEBT), this.#debts.get(key) ?? 0);
     this.#debts.delete(key);
     this.#debts.set(key, until);
     if (this.#debts.size > MAX_REMEMBERED) {
@@ -119,12 +122,11 @@ export class Crowd {
   }
 
   /** Milliseconds for which nothing of somebody who comes is read, because of what they did before. */
-  debtOf(member: Newcomer): number {
-    const key = debtor(member);
-    const until = key === undefined ? 0 : (this.#debts.get(key) ?? 0);
-    const left = until - this.#clock.now();
+  debtOf(user: string | undefined): number {
+    if (user === undefined) return 0;
+    const left = (this.#debts.get(user) ?? 0) - this.#clock.now();
     if (left > 0) return left;
-    if (key !== undefined) this.#debts.delete(key);
+    this.#debts.delete(user);
     return 0;
   }
 
@@ -152,12 +154,6 @@ export class Crowd {
     if (rooms.size === 0) this.#byUser.delete(user);
     else this.#byUser.set(user, rooms);
   }
-}
-
-/** Who pays: a user, or else an address. */
-function debtor({ user, address }: Newcomer): string | undefined {
-  if (user !== undefined) return `user ${user}`;
-  return isLoopback(address) ? undefined : `address ${ownerOf(address)}`;
 }
 
 function add(counts: Map<string, number>, key: string, by: number): void {

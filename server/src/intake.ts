@@ -4,8 +4,9 @@
  * takes its time, or has to be earned first, those behind it wait: the few that were read
  * with it here, the others in the kernel, which in the end keeps the peer from sending.
  *
- * Invariant: the socket is read if and only if nothing waits and nobody holds.
+ * Invariant: the socket is read if and only if nothing waits, nothing is owed and nobody holds.
  */
+import type { Clock, Timer } from './clock.js';
 import type { Connection } from './transport.js';
 import type { Turns } from './turns.js';
 
@@ -18,12 +19,15 @@ export interface IntakeListener {
   onHeavy(ms: number): void;
 }
 
+/** Milliseconds for which a socket is not read at most, whatever is owed. */
+const MAX_DEBT = 60_000;
 /** Milliseconds from which on a message is heavy. */
 export const HEAVY_MS = 2;
 
 export class Intake {
   readonly #connection: Connection;
   readonly #turns: Turns;
+  readonly #clock: Clock;
   readonly #listener: IntakeListener;
   /** Reasons to wait. */
   #holds = 0;
@@ -31,10 +35,14 @@ export class Intake {
   #waiting: Uint8Array[] | undefined;
   #next = 0;
   #isQueued = false;
+  /** Set until what is owed is paid, and when that will be. */
+  #paying: Timer | undefined;
+  #paidAt = 0;
 
-  constructor(connection: Connection, turns: Turns, listener: IntakeListener) {
+  constructor(connection: Connection, turns: Turns, clock: Clock, listener: IntakeListener) {
     this.#connection = connection;
     this.#turns = turns;
+    this.#clock = clock;
     this.#listener = listener;
   }
 
@@ -60,8 +68,33 @@ export class Intake {
     this.#queue();
   }
 
+  /**
+   * Nothing is handled for so many milliseconds from now.
+   *
+   * @returns false when something was owed already
+   */
+  owe(ms: number): boolean {
+    const now = this.#clock.now();
+    this.#paidAt = Math.max(this.#paidAt, now + Math.min(ms, MAX_DEBT));
+    const isFirst = this.#paying === undefined;
+    if (isFirst) this.hold();
+    // Pings that were read with the last message cannot be held back, and have to be paid for as well.
+    this.#paying?.cancel();
+    this.#paying = this.#clock.after(this.#paidAt - now, () => {
+      this.#paying = undefined;
+      this.release();
+    });
+    return isFirst;
+  }
+
+  /** Milliseconds until all is paid. */
+  get debt(): number {
+    return Math.max(0, this.#paidAt - this.#clock.now());
+  }
+
   /** Nothing more of it is handled. */
   close(): void {
+    this.#paying?.cancel();
     this.#waiting = undefined;
     this.#next = 0;
   }

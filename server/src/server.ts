@@ -345,7 +345,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
           rules,
           identity,
           brought,
-          debt: crowd.debtOf({ address, user: identity.user?.id, room: upgrade.room }),
+          debt: crowd.debtOf(identity.user?.id),
           clock,
           logger,
         });

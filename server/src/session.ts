@@ -15,16 +15,16 @@ import { type AwarenessEntry, readAwareness } from './awareness.js';
 import type { Clock, Timer } from './clock.js';
 import type { Dialect } from './dialect.js';
 import { HEAVY_MS, Intake, type IntakeListener } from './intake.js';
+import { LARGE_UPDATE, takeLargeUpdate } from './large-update.js';
 import type { LimitName } from './limits.js';
 import { Parking } from './parking.js';
 import { DocumentFull, type Member, type Room, StoreFull } from './room.js';
 import { type Credentials, Standing, type StandingListener } from './standing.js';
 import type { Connection, ConnectionEvents } from './transport.js';
 import type { Turns } from './turns.js';
-import { parseUpdate, UpdateParser } from './update/parse.js';
+import { parseUpdate } from './update/parse.js';
 import type { Parsed } from './update/parsed.js';
 import { UpdateRefused } from './update/refused.js';
-import { isManifold, split } from './update/split.js';
 
 /** What sessions have in common. */
 export interface SessionRules {
@@ -67,9 +67,6 @@ type State =
   | { readonly kind: 'in'; readonly room: Room }
   | { readonly kind: 'closed' };
 
-/** Bytes of a message that are read in one go; it takes a millisecond or two at most. */
-const LARGE_MESSAGE = 16 * 1024;
-const PIECE_STRUCTS = 1_000;
 const MAX_AWARENESS_MESSAGE = 1024 * 1024;
 /** A state vector beyond this is not looked at: its sender is sent everything. */
 const MAX_STATE_VECTOR = 1024 * 1024;
@@ -81,8 +78,6 @@ const MAX_WRITTEN = 64;
 const MAX_CLAIMS = 8;
 /** What takes so many milliseconds of the loop is waited for so many times as long. */
 const HEAVY_WAIT = 9;
-/** Milliseconds that a session is kept from going on at most, whatever it owes. */
-const MAX_WAIT = 60_000;
 /** How long a live client may take to answer a ping when another claims its id. */
 const PROBE_MS = 3_000;
 const FIRST_ASK_MS = 500;
@@ -105,11 +100,6 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
   readonly #standing: Standing;
   readonly #allowance: Allowance;
   readonly #intake: Intake;
-  /** Set while messages wait until those before them are paid for, and when that will be. */
-  #debt: Timer | undefined;
-  #paidAt = 0;
-  /** Milliseconds that the message took which is being read in pieces. */
-  #spent = 0;
   readonly #acknowledgements = new Acknowledgements();
   #state: State = { kind: 'waiting' };
   /** Undefined before the first time that something is missing. */
@@ -161,7 +151,7 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
     this.#clock = clock;
     this.#logger = options.logger;
     this.#allowance = new Allowance(rules.rates);
-    this.#intake = new Intake(connection, rules.turns, this);
+    this.#intake = new Intake(connection, rules.turns, clock, this);
     this.#standing = new Standing(
       {
         identity: options.identity,
@@ -174,7 +164,8 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
     connection.events = this;
     this.#intake.hold();
     this.#standing.start();
-    this.#remember(options.debt);
+    // Of whoever left with a debt nothing is read before it is paid.
+    if (options.debt > 0) this.#owe(options.debt, 'work-per-session');
   }
 
   get author(): string {
@@ -235,7 +226,6 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
     this.#state = { kind: 'closed' };
     this.#standing.close();
     this.#intake.close();
-    this.#debt?.cancel();
     this.#answerLater?.cancel();
     this.#ask?.timer.cancel();
     this.#probe?.cancel();
@@ -287,12 +277,7 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
 
   /** Milliseconds for which nothing of it would have been read. */
   get debt(): number {
-    return Math.max(0, this.#paidAt - this.#clock.now());
-  }
-
-  /** Of whoever left with a debt nothing is read before it is paid. */
-  #remember(debt: number): void {
-    if (debt > 0) this.#owe(debt, 'work-per-session');
+    return this.#intake.debt;
   }
 
   /** What it sends may be small and yet dear: its share of the loop is bounded, too. */
@@ -302,19 +287,7 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
 
   /** @param wait milliseconds from now for which nothing of it is read */
   #owe(wait: number, limit: LimitName): void {
-    if (this.isClosed) return;
-    const now = this.#clock.now();
-    this.#paidAt = Math.max(this.#paidAt, now + Math.min(wait, MAX_WAIT));
-    if (this.#debt === undefined) {
-      this.#rules.onLimit(limit);
-      this.#intake.hold();
-    }
-    // Pings that were read with the last one cannot be held back, and have to be paid for as well.
-    this.#debt?.cancel();
-    this.#debt = this.#clock.after(this.#paidAt - now, () => {
-      this.#debt = undefined;
-      this.#intake.release();
-    });
+    if (!this.isClosed && this.#intake.owe(wait)) this.#rules.onLimit(limit);
   }
 
   /** Runs what a client's bytes ask for; whatever it throws closes this session and no other. */
@@ -420,7 +393,7 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
     const wait = this.#allowance.answer(this.#clock.now());
     if (wait > 0) {
       this.#rules.onLimit('step1-per-session');
-      this.#answerLater = this.#clock.after(Math.min(wait, MAX_WAIT), () => {
+      this.#answerLater = this.#clock.after(wait, () => {
         this.#answerLater = undefined;
         this.#answerNext(room);
       });
@@ -443,71 +416,36 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
 
   #write(room: Room, bytes: Uint8Array, isWhole: boolean): void {
     const count = this.#acknowledgements.received();
-    if (bytes.length <= LARGE_MESSAGE) {
+    if (bytes.length <= LARGE_UPDATE) {
       this.#take(room, count, parseUpdate(bytes), isWhole);
       return;
     }
-    this.#readInSlices(new UpdateParser(bytes), (update) => {
-      if (isManifold(update)) this.#takeInParts(room, count, update, isWhole);
-      else this.#take(room, count, update, isWhole);
-    });
-  }
-
-  /** So much that admitting it at once would keep others waiting. */
-  #takeInParts(room: Room, count: number, update: Parsed, isWhole: boolean): void {
-    const parts = split(update);
-    const fits = !room.hasNoRoomFor(update);
+    let fits: boolean | undefined;
     this.#intake.hold();
-    this.#rules.turns.take(() => {
-      let isOver = false;
-      this.guard(() => {
-        if (this.isClosed) return;
+    takeLargeUpdate(bytes, {
+      turns: this.#rules.turns,
+      guard: (piece) => {
+        if (!this.isClosed) this.guard(piece);
+        return !this.isClosed;
+      },
+      admitPart: (part, whole) => {
         const mayWrite = this.#standing.check() && this.#standing.access === 'write';
-        const next = mayWrite && fits ? parts.next() : undefined;
-        if (next !== undefined && !next.done) {
-          this.#spend(() => room.write(this, next.value));
-          return;
-        }
-        isOver = true;
-        // What needed a later part; of all else it is known that it is there.
-        this.#spend(() => this.#take(room, count, update, isWhole));
-        this.#settleWork();
+        // Once: its own first parts are not to keep the last ones out.
+        fits ??= !room.hasNoRoomFor(whole);
+        if (!mayWrite || !fits) return false;
+        room.write(this, part);
+        return true;
+      },
+      admit: (whole) => this.#take(room, count, whole, isWhole, fits),
+      onDone: (ms) => {
+        if (ms > HEAVY_MS) this.onHeavy(ms);
         this.#intake.release();
-      });
-      return !isOver && !this.isClosed;
+      },
     });
   }
 
-  #spend(work: () => void): void {
-    this.#spent += this.#rules.turns.timed(work);
-  }
-
-  /** A message that was done in pieces costs what all of them took. */
-  #settleWork(): void {
-    if (this.#spent > HEAVY_MS) this.onHeavy(this.#spent);
-    this.#spent = 0;
-  }
-
-  /** Other sockets are served in between; this one's next messages wait. */
-  #readInSlices(parser: UpdateParser, then: (update: Parsed) => void): void {
-    this.#intake.hold();
-    this.#rules.turns.take(() => {
-      let isRead = false;
-      this.guard(() => {
-        if (this.isClosed) return;
-        this.#spend(() => {
-          isRead = parser.step(PIECE_STRUCTS);
-          if (isRead) then(parser.result());
-        });
-        if (!isRead) return;
-        this.#settleWork();
-        this.#intake.release();
-      });
-      return !isRead && !this.isClosed;
-    });
-  }
-
-  #take(room: Room, count: number, update: Parsed, isWhole: boolean): void {
+  /** @param fits whether the document has room for it, where that is known */
+  #take(room: Room, count: number, update: Parsed, isWhole: boolean, fits?: boolean): void {
     // A message that was read in slices may have taken longer than there was time.
     if (!this.#standing.check()) return;
     if (this.#standing.access !== 'write') {
@@ -516,7 +454,7 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
       room.tellSaved(this);
       return;
     }
-    if (room.hasNoRoomFor(update)) {
+    if (fits === false || (fits === undefined && room.hasNoRoomFor(update))) {
       this.#refuseForSize(count);
       // All that was waiting for it is in it, and would be asked for again and again.
       if (isWhole) this.#nothingIsMissing(count, room);

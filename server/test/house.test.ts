@@ -11,7 +11,7 @@ const FLOORS = [
   ['index', 'cli', 'token-command'],
   ['server'],
   ['config', 'http', 'doors', 'rooms', 'session', 'storage/open'],
-  ['admin', 'intake', 'standing'],
+  ['admin', 'intake', 'large-update', 'standing'],
   ['transport'],
   ['room'],
   ['compactor', 'joining'],

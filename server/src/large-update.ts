@@ -1,0 +1,54 @@
+/**
+ * An update that is too large to be read, or admitted, in one go: in pieces that take turns
+ * with what others send, while the other messages of its session wait.
+ */
+import type { Turns } from './turns.js';
+import { UpdateParser } from './update/parse.js';
+import type { Parsed } from './update/parsed.js';
+import { isManifold, split } from './update/split.js';
+
+/** Bytes of a message that are read in one go; it takes a millisecond or two at most. */
+export const LARGE_UPDATE = 16 * 1024;
+const PIECE_STRUCTS = 1_000;
+
+export interface LargeUpdateOptions {
+  readonly turns: Turns;
+  /** Runs a piece. What that throws ends the session. @returns false once the session has ended */
+  readonly guard: (piece: () => void) => boolean;
+  /** Admits a part ahead of the whole. @returns false where none may be, such as for who may only read */
+  readonly admitPart: (part: Parsed, whole: Parsed) => boolean;
+  /** Admits the whole of it; all that its parts brought is there already. */
+  readonly admit: (whole: Parsed) => void;
+  /** It is done, and has taken so many milliseconds of the loop. */
+  readonly onDone: (ms: number) => void;
+}
+
+export function takeLargeUpdate(bytes: Uint8Array, options: LargeUpdateOptions): void {
+  const { turns, guard, admitPart, admit, onDone } = options;
+  const parser = new UpdateParser(bytes);
+  let whole: Parsed | undefined;
+  let parts: Iterator<Parsed, undefined> | undefined;
+  let spent = 0;
+  const piece = (): boolean => {
+    if (whole === undefined) {
+      if (!parser.step(PIECE_STRUCTS)) return true;
+      whole = parser.result();
+      parts = isManifold(whole) ? split(whole) : undefined;
+      return true;
+    }
+    const next = parts?.next();
+    if (next !== undefined && !next.done && admitPart(next.value, whole)) return true;
+    admit(whole);
+    return false;
+  };
+  turns.take(() => {
+    let isMore = false;
+    const isAlive = guard(() => {
+      spent += turns.timed(() => {
+        isMore = piece();
+      });
+      if (!isMore) onDone(spent);
+    });
+    return isAlive && isMore;
+  });
+}
