@@ -252,7 +252,8 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
   }
 
   onMessage(bytes: Uint8Array): void {
-    this.#intake.push(bytes);
+    // While the socket is closing it is read again, and what comes would be kept for nobody.
+    if (!this.isClosed) this.#intake.push(bytes);
   }
 
   isPrompt(bytes: number): boolean {
