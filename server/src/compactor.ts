@@ -34,6 +34,8 @@ export interface CompactedRoom {
   compactionEnded(): void;
 }
 
+const FULL_EVERY_MS = 30_000;
+
 export class Compactor {
   readonly #deps: CompactorDependencies;
   readonly #room: CompactedRoom;
@@ -44,6 +46,8 @@ export class Compactor {
   #isClosed = false;
   /** Bytes of the tail below which it is not tried again. */
   #from = 0;
+  /** When it may be tried next only because the document is full. */
+  #fullFrom = 0;
 
   constructor(
     deps: CompactorDependencies,
@@ -73,11 +77,17 @@ export class Compactor {
     if (isDue(contents.uncompacted) || this.#unusable.length > 0) void this.#run();
   }
 
-  /** When there is no room for more: anything that was deleted since is enough. */
+  /**
+   * When there is no room for more: anything that was deleted since is enough, now and
+   * then. Each writes the whole document, and who is refused can ask for it at will.
+   */
   considerWhenFull(): void {
     const { uncompacted, tail } = this.#contents;
-    if (this.#isClosed || this.#isRunning || tail.size < this.#from) return;
-    if (uncompacted.updates > 0) void this.#run();
+    const now = Math.floor(this.#deps.clock.now());
+    if (this.#isClosed || this.#isRunning || tail.size < this.#from || now < this.#fullFrom) return;
+    if (uncompacted.updates === 0) return;
+    this.#fullFrom = now + FULL_EVERY_MS;
+    void this.#run();
   }
 
   /** When the last one has left: less is enough. @returns whether it has begun */

@@ -304,6 +304,8 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
   hide(session: Member): void {
     this.awareness.leave(session);
     this.#awarenessChanged();
+    // Its client ids are free.
+    this.#waiting?.changed(true);
   }
 
   committed(firstSeq: number, entries: readonly NewEntry[]): void {

@@ -231,9 +231,26 @@ describe('[LIM] one session', () => {
     client.send({ type: 'update', update: typed('y'.repeat(100_000)) });
     expect(await client.next('rejected')).toMatchObject({ count: 4 });
     await again;
+    const third = untilCompacted(storage);
     client.send({ type: 'update', update: typed('y'.repeat(100_000)) });
     await client.untilSaved(5);
+    await third;
     expect((await served(server, 'room')).getText('t').length).toBe(100_000);
+
+    // Each compaction writes the whole document: whoever is refused cannot have one at will.
+    let compactions = 0;
+    const compact = storage.compact.bind(storage);
+    storage.compact = async (...args) => {
+      compactions++;
+      return await compact(...args);
+    };
+    for (let n = 0; n < 3; n++) {
+      doc.getText('other').insert(0, 'z');
+      client.send({ type: 'update', update: updates.pop()! });
+      client.send({ type: 'update', update: typed('w'.repeat(150_000)) });
+      await client.untilSaved(7 + 2 * n);
+    }
+    expect(compactions).toBe(0);
   });
 
   it('[LIM-9] nor does what had to wait pass the bound, and nobody is asked for it again', async () => {
