@@ -9,8 +9,11 @@ import {
   type Effect,
   GAVE_UP,
   isOpen,
+  LATE,
+  MAX_DRAIN,
   OFFLINE,
   PROBE_TIMEOUT,
+  QUIET,
   SILENCE_TIMEOUT,
   transition,
 } from './connection.js';
@@ -20,13 +23,16 @@ type Kind = ConnectionState['kind'];
 const NOW = 1000;
 const DEADLINE = 5000;
 
+const QUIETLY = { deadline: DEADLINE, isDoubted: false, movesAt: Number.POSITIVE_INFINITY };
+
 const STATES: { readonly [K in Kind]: Extract<ConnectionState, { kind: K }> } = {
   offline: { kind: 'offline' },
   connecting: { kind: 'connecting', attempt: 2, deadline: DEADLINE },
-  syncing: { kind: 'syncing', attempt: 2, deadline: DEADLINE },
-  online: { kind: 'online', deadline: DEADLINE },
+  syncing: { kind: 'syncing', attempt: 2, ...QUIETLY },
+  online: { kind: 'online', ...QUIETLY },
   retrying: { kind: 'retrying', attempt: 2, deadline: DEADLINE },
-  closed: { kind: 'closed', code: 4403, reason: 'no' },
+  suspended: { kind: 'suspended' },
+  refused: { kind: 'refused', code: 4403, reason: 'no' },
   destroyed: { kind: 'destroyed' },
 };
 
@@ -45,6 +51,10 @@ const EVENTS = {
   due: { type: 'due' },
   networkUp: { type: 'networkUp' },
   networkDown: { type: 'networkDown' },
+  drain: { type: 'drain', delay: 1000 },
+  visible: { type: 'visible' },
+  suspend: { type: 'suspend' },
+  resume: { type: 'resume' },
 } as const satisfies Record<string, ConnectionEvent>;
 
 type EventName = keyof typeof EVENTS;
@@ -65,6 +75,10 @@ const MATRIX: Record<Kind, Record<EventName, string>> = {
     due: '.',
     networkUp: '.',
     networkDown: '.',
+    drain: '.',
+    visible: '.',
+    suspend: '.',
+    resume: '.',
   },
   connecting: {
     connect: '.',
@@ -74,12 +88,16 @@ const MATRIX: Record<Kind, Record<EventName, string>> = {
     frame: '.',
     synced: '.',
     lost: 'retrying',
-    lostForGood: 'closed',
+    lostForGood: 'refused',
     broken: 'retrying close',
     early: '.',
     due: 'retrying close',
     networkUp: '.',
     networkDown: '.',
+    drain: '.',
+    visible: '.',
+    suspend: 'suspended close',
+    resume: '.',
   },
   syncing: {
     connect: '.',
@@ -89,12 +107,16 @@ const MATRIX: Record<Kind, Record<EventName, string>> = {
     frame: 'syncing',
     synced: 'online',
     lost: 'retrying',
-    lostForGood: 'closed',
+    lostForGood: 'refused',
     broken: 'retrying close',
     early: '.',
     due: 'retrying close',
     networkUp: 'syncing probe',
     networkDown: 'syncing probe',
+    drain: 'syncing',
+    visible: 'syncing probe',
+    suspend: 'suspended farewell close',
+    resume: 'syncing probe',
   },
   online: {
     connect: '.',
@@ -104,12 +126,16 @@ const MATRIX: Record<Kind, Record<EventName, string>> = {
     frame: 'online',
     synced: '.',
     lost: 'retrying',
-    lostForGood: 'closed',
+    lostForGood: 'refused',
     broken: 'retrying close',
     early: '.',
     due: 'retrying close',
     networkUp: 'online probe',
     networkDown: 'online probe',
+    drain: 'online',
+    visible: 'online probe',
+    suspend: 'suspended farewell close',
+    resume: 'online probe',
   },
   retrying: {
     connect: 'connecting open',
@@ -125,8 +151,31 @@ const MATRIX: Record<Kind, Record<EventName, string>> = {
     due: 'connecting open',
     networkUp: 'connecting open',
     networkDown: '.',
+    drain: '.',
+    visible: 'connecting open',
+    suspend: 'suspended',
+    resume: 'connecting open',
   },
-  closed: {
+  suspended: {
+    connect: 'connecting open',
+    disconnect: 'offline',
+    destroy: 'destroyed',
+    opened: '.',
+    frame: '.',
+    synced: '.',
+    lost: '.',
+    lostForGood: '.',
+    broken: '.',
+    early: '.',
+    due: '.',
+    networkUp: '.',
+    networkDown: '.',
+    drain: '.',
+    visible: 'connecting open',
+    suspend: '.',
+    resume: 'connecting open',
+  },
+  refused: {
     connect: 'connecting open',
     disconnect: '.',
     destroy: 'destroyed',
@@ -140,6 +189,10 @@ const MATRIX: Record<Kind, Record<EventName, string>> = {
     due: '.',
     networkUp: '.',
     networkDown: '.',
+    drain: '.',
+    visible: '.',
+    suspend: '.',
+    resume: '.',
   },
   destroyed: {
     connect: '.',
@@ -155,6 +208,10 @@ const MATRIX: Record<Kind, Record<EventName, string>> = {
     due: '.',
     networkUp: '.',
     networkDown: '.',
+    drain: '.',
+    visible: '.',
+    suspend: '.',
+    resume: '.',
   },
 };
 
@@ -192,12 +249,12 @@ describe('[CLI-2] deadlines', () => {
   });
 
   test('a probe brings the silence nearer, and never puts it off', () => {
-    const far: ConnectionState = { kind: 'online', deadline: NOW + SILENCE_TIMEOUT };
+    const far = run(STATES.online, EVENTS.frame);
     expect(deadlineOf(run(far, EVENTS.networkUp))).toBe(NOW + PROBE_TIMEOUT);
     expect(deadlineOf(run(STATES.online, EVENTS.networkUp))).toBe(DEADLINE);
   });
 
-  test.each(['offline', 'closed', 'destroyed'] as const)('%s has none', (kind) => {
+  test.each(['offline', 'suspended', 'refused', 'destroyed'] as const)('%s has none', (kind) => {
     expect(deadlineOf(STATES[kind])).toBeNull();
   });
 });
@@ -245,7 +302,7 @@ describe('[CLI-4] close codes', () => {
   const lost = (code: number) => run(STATES.online, { type: 'lost', code, reason: 'why' });
 
   test.each([4400, 4401, 4403, 4404, 4413, 4499])('%i is final', (code) => {
-    expect(lost(code)).toEqual({ kind: 'closed', code, reason: 'why' });
+    expect(lost(code)).toEqual({ kind: 'refused', code, reason: 'why' });
   });
 
   test.each([1000, 1001, 1005, 1006, 1009, 1011, 1012, 1013, 4399, 4500])(
@@ -257,6 +314,60 @@ describe('[CLI-4] close codes', () => {
 
   test('the code this side closes with is not final for anyone who sees it', () => {
     expect(lost(GAVE_UP).kind).toBe('retrying');
+  });
+});
+
+describe('[CLI-16] a page that was throttled, frozen or left alone', () => {
+  const late = DEADLINE + LATE;
+
+  test('asks first, when the silence is noticed late: what the server sent may still lie there', () => {
+    const asked = transition(STATES.online, EVENTS.due, { now: late, random: 0 });
+    expect(asked.effects).toEqual([{ type: 'probe' }]);
+    expect(deadlineOf(asked.state)).toBe(late + PROBE_TIMEOUT);
+  });
+
+  test('goes on when anything is heard, and gives up when nothing is, however late', () => {
+    const asked = run(STATES.online, EVENTS.due, late);
+    expect(deadlineOf(run(asked, EVENTS.frame, late + 1))).toBe(late + 1 + SILENCE_TIMEOUT);
+    expect(run(asked, EVENTS.due, late + PROBE_TIMEOUT + 60_000).kind).toBe('retrying');
+    const heard = run(asked, EVENTS.frame, late);
+    expect(run(heard, EVENTS.due, late + SILENCE_TIMEOUT + LATE).kind).toBe('online');
+  });
+
+  test('asks when it is looked at again only where it has heard nothing for longer than a server is silent', () => {
+    const heard = run(STATES.online, EVENTS.frame, NOW);
+    const { effects } = transition(heard, EVENTS.visible, { now: NOW + QUIET - 1, random: 0 });
+    expect(effects).toEqual([]);
+    const later = transition(heard, EVENTS.visible, { now: NOW + QUIET, random: 0 });
+    expect(later.effects).toEqual([{ type: 'probe' }]);
+  });
+});
+
+describe('[CLI-15] a server that drains', () => {
+  const drain = (delay: number): ConnectionEvent => ({ type: 'drain', delay });
+
+  test('is left at the moment that it said, for another socket', () => {
+    const told = run(run(STATES.online, EVENTS.frame), drain(3000));
+    expect(deadlineOf(told)).toBe(NOW + 3000);
+    expect(run(told, EVENTS.due, NOW + 2999)).toBe(told);
+    const gone = transition(told, EVENTS.due, { now: NOW + 3000, random: 0 });
+    expect(gone.state.kind).toBe('connecting');
+    expect(gone.effects.map(({ type }) => type)).toEqual(['close', 'open']);
+  });
+
+  test('is left also while syncing, and when frames go on arriving', () => {
+    const told = run(run(run(STATES.syncing, EVENTS.frame), drain(3000)), EVENTS.synced);
+    expect(run(run(told, EVENTS.frame, NOW + 2000), EVENTS.due, NOW + 3000).kind).toBe(
+      'connecting',
+    );
+  });
+
+  test('cannot put it off, nor ask for a moment that never comes', () => {
+    const online = run(STATES.online, EVENTS.frame, 1e9);
+    const told = run(run(online, drain(5), 1e9), drain(50), 1e9);
+    expect(deadlineOf(told)).toBe(1e9 + 5);
+    const never = run(online, drain(Number.MAX_SAFE_INTEGER), 1e9);
+    expect(never).toMatchObject({ movesAt: 1e9 + MAX_DRAIN });
   });
 });
 

@@ -3,18 +3,23 @@
  *
  *                    connect                opened              synced
  *        offline ──────────────▶ connecting ───────▶ syncing ──────────▶ online
- *                                 ▲      │              │                   │
- *         due, connect, networkUp │      │ lost, broken, due (attempt timed out, or silent)
- *                                 │      ▼              ▼                   ▼
+ *                                 ▲   ▲  │              │                   │
+ *     due, connect, networkUp,    │   │  │ lost, broken, due (attempt timed out, or silent)
+ *     visible                     │   │  ▼              ▼                   ▼
  *                                 └── retrying ◀────────┴───────────────────┘
  *
+ *        due (the server drains, and this client's moment has come):
+ *                                 syncing, online ──▶ connecting
+ *        suspend (the page is frozen, or kept by the browser for "back"):
+ *                                 connecting, syncing, online, retrying ──▶ suspended ── resume, or
+ *                                     whatever else shows that the page lives ──▶ connecting
  *        lost with a final code, and not curable:
- *                                 connecting, syncing, online ──▶ closed ── connect ──▶ connecting
- *        disconnect:              all but closed and destroyed ─▶ offline
+ *                                 connecting, syncing, online ──▶ refused ── connect ──▶ connecting
+ *        disconnect:              all but refused and destroyed ─▶ offline
  *        destroy:                 all ──▶ destroyed, for good
  *
  * Owns the decisions: when to open, to give up on a socket, and to try again.
- * Carries out nothing; effects are returned as data. A state's `deadline` is
+ * Carries out nothing; effects are returned as data. A state's {@link deadlineOf} is
  * when it wants the event `due`, so leaving a state cancels its timer.
  *
  * Invariant: an `open` is returned only on entering `connecting`, and every way
@@ -33,6 +38,18 @@ export const SILENCE_TIMEOUT = 45_000;
 /** Milliseconds within which a probe must be answered. */
 export const PROBE_TIMEOUT = 10_000;
 
+/**
+ * Milliseconds by which `due` may come late: later, and the page slept or was throttled. What the
+ * server sent meanwhile may still lie before the page, so nothing is known of the socket.
+ */
+export const LATE = 5_000;
+
+/** Milliseconds without a frame after which a page that is looked at again asks whether anybody is there. */
+export const QUIET = 25_000;
+
+/** Milliseconds within which a client leaves a server that drains, whatever that server says. */
+export const MAX_DRAIN = 3_600_000;
+
 /** The close code of a socket that this side gave up on; private, and not a final one. */
 export const GAVE_UP = 4000;
 
@@ -47,14 +64,25 @@ export interface CloseReason {
   readonly reason: string;
 }
 
+/** What is known of an open socket. Times are in the clock's milliseconds. */
+interface Open {
+  /** When it is to be taken for dead. */
+  readonly deadline: number;
+  /** Whether it was asked for a sign of life after a deadline that came late. */
+  readonly isDoubted: boolean;
+  /** When to leave a server that drains; Infinity if it does not. */
+  readonly movesAt: number;
+}
+
 /** `attempt` counts the waits since the last sync; `deadline` is in the clock's milliseconds. */
 export type ConnectionState =
   | { readonly kind: 'offline' }
   | { readonly kind: 'connecting'; readonly attempt: number; readonly deadline: number }
-  | { readonly kind: 'syncing'; readonly attempt: number; readonly deadline: number }
-  | { readonly kind: 'online'; readonly deadline: number }
+  | ({ readonly kind: 'syncing'; readonly attempt: number } & Open)
+  | ({ readonly kind: 'online' } & Open)
   | { readonly kind: 'retrying'; readonly attempt: number; readonly deadline: number }
-  | ({ readonly kind: 'closed' } & CloseReason)
+  | { readonly kind: 'suspended' }
+  | ({ readonly kind: 'refused' } & CloseReason)
   | { readonly kind: 'destroyed' };
 
 export type ConnectionEvent =
@@ -66,13 +94,20 @@ export type ConnectionEvent =
   | { readonly type: 'frame' }
   /** The server's first step 2 has been applied. */
   | { readonly type: 'synced' }
+  /** The server wants this client to be gone in so many milliseconds. */
+  | { readonly type: 'drain'; readonly delay: number }
   /** The socket is gone. `isCurable`: what was wrong may be better at the next attempt, whatever the code says. */
   | ({ readonly type: 'lost'; readonly isCurable?: boolean } & CloseReason)
   /** The socket is there and of no use, for instance because it sent nonsense. */
   | { readonly type: 'broken'; readonly reason: string }
   | { readonly type: 'due' }
   | { readonly type: 'networkUp' }
-  | { readonly type: 'networkDown' };
+  | { readonly type: 'networkDown' }
+  /** The page is looked at again. */
+  | { readonly type: 'visible' }
+  /** The page will not run until `resume`. */
+  | { readonly type: 'suspend' }
+  | { readonly type: 'resume' };
 
 export type Effect =
   | { readonly type: 'open' }
@@ -129,55 +164,106 @@ function giveUp(attempt: number, reason: string, chance: Chance): Step {
   return retry(attempt, chance, [{ type: 'close', code: GAVE_UP, reason }]);
 }
 
+function moveOn(attempt: number, chance: Chance): Step {
+  const { state, effects } = connectNow(attempt, chance);
+  return { state, effects: [leave, ...effects] };
+}
+
 function afterLoss(
   attempt: number,
   { code, reason, isCurable = false }: Event<'lost'>,
   chance: Chance,
 ): Step {
-  if (isFinal(code) && !isCurable) return stay({ kind: 'closed', code, reason });
+  if (isFinal(code) && !isCurable) return stay({ kind: 'refused', code, reason });
   return retry(attempt, chance, [], code);
 }
 
-function heard<S extends State<'syncing' | 'online'>>(state: S, _: unknown, { now }: Chance): Step {
-  return stay({ ...state, deadline: now + SILENCE_TIMEOUT });
+function opened(now: number): Open {
+  return {
+    deadline: now + SILENCE_TIMEOUT,
+    isDoubted: false,
+    movesAt: Number.POSITIVE_INFINITY,
+  };
+}
+
+type OpenState = State<'syncing' | 'online'>;
+
+function heard(state: OpenState, _: unknown, { now }: Chance): Step {
+  return stay({ ...state, deadline: now + SILENCE_TIMEOUT, isDoubted: false });
 }
 
 /** The network changed under an open socket, which may be dead without knowing. */
-function probe<S extends State<'syncing' | 'online'>>(state: S, _: unknown, { now }: Chance): Step {
+function probe(state: OpenState, _: unknown, { now }: Chance): Step {
   const deadline = Math.min(state.deadline, now + PROBE_TIMEOUT);
   return { state: { ...state, deadline }, effects: [{ type: 'probe' }] };
 }
 
+function probeIfQuiet(state: OpenState, event: unknown, chance: Chance): Step {
+  const silence = chance.now + SILENCE_TIMEOUT - state.deadline;
+  return silence < QUIET ? stay(state) : probe(state, event, chance);
+}
+
+function openIsDue(state: OpenState, _: unknown, chance: Chance): Step {
+  const { now } = chance;
+  const attempt = state.kind === 'syncing' ? state.attempt : 0;
+  if (now >= state.movesAt) return moveOn(attempt, chance);
+  if (now < state.deadline) return stay(state);
+  if (now - state.deadline < LATE || state.isDoubted) return giveUp(attempt, 'silent', chance);
+  return {
+    state: { ...state, deadline: now + PROBE_TIMEOUT, isDoubted: true },
+    effects: [{ type: 'probe' }],
+  };
+}
+
+function drained(state: OpenState, { delay: wait }: Event<'drain'>, { now }: Chance): Step {
+  const movesAt = Math.min(state.movesAt, now + Math.min(wait, MAX_DRAIN));
+  return stay({ ...state, movesAt });
+}
+
+function suspendOpen(): Step {
+  return { state: { kind: 'suspended' }, effects: [{ type: 'farewell' }, leave] };
+}
+
+const wake = (_state: unknown, _event: unknown, chance: Chance): Step => connectNow(0, chance);
+
 const TABLE: Table = {
   offline: {
-    connect: (_state, _event, chance) => connectNow(0, chance),
+    connect: wake,
     disconnect: stay,
     destroy: () => stay({ kind: 'destroyed' }),
     opened: stay,
     frame: stay,
     synced: stay,
+    drain: stay,
     lost: stay,
     broken: stay,
     due: stay,
     networkUp: stay,
     networkDown: stay,
+    visible: stay,
+    suspend: stay,
+    resume: stay,
   },
   connecting: {
     connect: stay,
     disconnect: () => ({ state: { kind: 'offline' }, effects: [leave] }),
     destroy: () => ({ state: { kind: 'destroyed' }, effects: [leave] }),
     opened: ({ attempt }, _event, { now }) => ({
-      state: { kind: 'syncing', attempt, deadline: now + SILENCE_TIMEOUT },
+      state: { kind: 'syncing', attempt, ...opened(now) },
       effects: [{ type: 'handshake' }],
     }),
     frame: stay,
     synced: stay,
+    drain: stay,
     lost: ({ attempt }, event, chance) => afterLoss(attempt, event, chance),
     broken: ({ attempt }, { reason }, chance) => giveUp(attempt, reason, chance),
     due: (state, _event, chance) =>
       chance.now < state.deadline ? stay(state) : giveUp(state.attempt, 'timed out', chance),
     networkUp: stay,
     networkDown: stay,
+    visible: stay,
+    suspend: () => ({ state: { kind: 'suspended' }, effects: [leave] }),
+    resume: stay,
   },
   syncing: {
     connect: stay,
@@ -185,13 +271,16 @@ const TABLE: Table = {
     destroy: () => ({ state: { kind: 'destroyed' }, effects: [{ type: 'farewell' }, leave] }),
     opened: stay,
     frame: heard,
-    synced: ({ deadline }) => stay({ kind: 'online', deadline }),
+    synced: ({ kind: _, attempt: __, ...open }) => stay({ kind: 'online', ...open }),
+    drain: drained,
     lost: ({ attempt }, event, chance) => afterLoss(attempt, event, chance),
     broken: ({ attempt }, { reason }, chance) => giveUp(attempt, reason, chance),
-    due: (state, _event, chance) =>
-      chance.now < state.deadline ? stay(state) : giveUp(state.attempt, 'silent', chance),
+    due: openIsDue,
     networkUp: probe,
     networkDown: probe,
+    visible: probeIfQuiet,
+    suspend: suspendOpen,
+    resume: probe,
   },
   online: {
     connect: stay,
@@ -200,12 +289,15 @@ const TABLE: Table = {
     opened: stay,
     frame: heard,
     synced: stay,
+    drain: drained,
     lost: (_state, event, chance) => afterLoss(0, event, chance),
     broken: (_state, { reason }, chance) => giveUp(0, reason, chance),
-    due: (state, _event, chance) =>
-      chance.now < state.deadline ? stay(state) : giveUp(0, 'silent', chance),
+    due: openIsDue,
     networkUp: probe,
     networkDown: probe,
+    visible: probeIfQuiet,
+    suspend: suspendOpen,
+    resume: probe,
   },
   retrying: {
     connect: ({ attempt }, _event, chance) => connectNow(attempt, chance),
@@ -214,25 +306,50 @@ const TABLE: Table = {
     opened: stay,
     frame: stay,
     synced: stay,
+    drain: stay,
     lost: stay,
     broken: stay,
     due: (state, _event, chance) =>
       chance.now < state.deadline ? stay(state) : connectNow(state.attempt, chance),
     networkUp: ({ attempt }, _event, chance) => connectNow(attempt, chance),
     networkDown: stay,
+    visible: ({ attempt }, _event, chance) => connectNow(attempt, chance),
+    suspend: () => stay({ kind: 'suspended' }),
+    resume: ({ attempt }, _event, chance) => connectNow(attempt, chance),
   },
-  closed: {
-    connect: (_state, _event, chance) => connectNow(0, chance),
-    disconnect: stay,
+  suspended: {
+    connect: wake,
+    disconnect: () => stay({ kind: 'offline' }),
     destroy: () => stay({ kind: 'destroyed' }),
     opened: stay,
     frame: stay,
     synced: stay,
+    drain: stay,
     lost: stay,
     broken: stay,
     due: stay,
     networkUp: stay,
     networkDown: stay,
+    visible: wake,
+    suspend: stay,
+    resume: wake,
+  },
+  refused: {
+    connect: wake,
+    disconnect: stay,
+    destroy: () => stay({ kind: 'destroyed' }),
+    opened: stay,
+    frame: stay,
+    synced: stay,
+    drain: stay,
+    lost: stay,
+    broken: stay,
+    due: stay,
+    networkUp: stay,
+    networkDown: stay,
+    visible: stay,
+    suspend: stay,
+    resume: stay,
   },
   destroyed: {
     connect: stay,
@@ -241,11 +358,15 @@ const TABLE: Table = {
     opened: stay,
     frame: stay,
     synced: stay,
+    drain: stay,
     lost: stay,
     broken: stay,
     due: stay,
     networkUp: stay,
     networkDown: stay,
+    visible: stay,
+    suspend: stay,
+    resume: stay,
   },
 };
 
@@ -263,6 +384,7 @@ export function transition(state: ConnectionState, event: ConnectionEvent, chanc
 
 /** When the state wants the event `due`, in the clock's milliseconds; null if never. */
 export function deadlineOf(state: ConnectionState): number | null {
+  if ('movesAt' in state) return Math.min(state.deadline, state.movesAt);
   return 'deadline' in state ? state.deadline : null;
 }
 

@@ -1,13 +1,13 @@
 export type { Clock, TimerHandle } from './clock.js';
-export type { CloseReason } from './connection.js';
 export type { Params } from './endpoint.js';
 export type {
   CowriteProviderEvents,
   CowriteProviderOptions,
   CowriteStatus,
+  Refusal,
   StatusChange,
 } from './options.js';
-export { type Access, CLOSE, type RejectReason } from './protocol/index.js';
+export { type Access, CLOSE, type RefusalReason, type RejectReason } from './protocol/index.js';
 export { CowriteProvider } from './provider.js';
 export type { SocketConstructor, SocketLike } from './socket.js';
 export type { TokenSource } from './token.js';

@@ -7,9 +7,13 @@
 import type { Awareness } from 'y-protocols/awareness';
 import type * as Y from 'yjs';
 import { type Clock, systemClock } from './clock.js';
-import type { CloseReason } from './connection.js';
 import { checkProtocols, checkRoom, type Params, resolveUrl, tokenProtocols } from './endpoint.js';
-import { type Access, COWRITE_SUBPROTOCOL, type RejectReason } from './protocol/index.js';
+import {
+  type Access,
+  COWRITE_SUBPROTOCOL,
+  type RefusalReason,
+  type RejectReason,
+} from './protocol/index.js';
 import type { SocketConstructor } from './socket.js';
 import type { TokenSource } from './token.js';
 
@@ -18,16 +22,34 @@ import type { TokenSource } from './token.js';
  * - `connecting`: an attempt is under way.
  * - `syncing`: connected; the document does not hold all of the room yet.
  * - `online`: connected and synced.
- * - `retrying`: the connection was lost or refused; the next attempt is at `nextRetryAt`.
- * - `closed`: the server does not want another attempt as things are (a close
- *   code from 4400 to 4499), or the provider is destroyed; see `closeReason`.
+ * - `retrying`: the connection was lost or could not be made; the next attempt is at
+ *   `nextRetryAt`, or when the page runs again.
+ * - `refused`: the server does not want another attempt as things are; see `refusal`.
+ *   What was written stays in the document. `connect()` tries again.
+ * - `closed`: the provider is destroyed.
  */
-export type CowriteStatus = 'offline' | 'connecting' | 'syncing' | 'online' | 'retrying' | 'closed';
+export type CowriteStatus =
+  | 'offline'
+  | 'connecting'
+  | 'syncing'
+  | 'online'
+  | 'retrying'
+  | 'refused'
+  | 'closed';
+
+/** Why the server does not want another attempt. */
+export interface Refusal {
+  readonly reason: RefusalReason;
+  /** The close code, from 4400 to 4499. */
+  readonly code: number;
+  /** As the server words it; may be empty. */
+  readonly message: string;
+}
 
 export interface StatusChange {
   readonly status: CowriteStatus;
   readonly nextRetryAt: Date | null;
-  readonly closeReason: CloseReason | null;
+  readonly refusal: Refusal | null;
 }
 
 export interface CowriteProviderEvents {
@@ -44,8 +66,8 @@ export interface CowriteProviderEvents {
   access: Access;
   /** The server refused a change; it stays in the local document, unsaved. */
   rejected: { readonly reason: RejectReason };
-  /** The server closed the connection for good; not sent for `destroy()`. */
-  closed: CloseReason;
+  /** The server closed the connection and wants no other attempt. */
+  refused: Refusal;
   /** An attempt failed, or the server sent something of no use. Retried where that can help. */
   'connection-error': { readonly error: Error };
 }

@@ -124,7 +124,7 @@ describe('[CLI-10] status', () => {
     provider.destroy();
     expect(heard).toEqual([
       ...['connecting', 'syncing', 'online', true, 'retrying', false],
-      ...['connecting', 'syncing', 'closed', 'closed'],
+      ...['connecting', 'syncing', 'refused', 'closed'],
     ]);
   });
 
@@ -150,17 +150,18 @@ describe('[CLI-10] status', () => {
     expect(provider.nextRetryAt).toBeNull();
   });
 
-  test('closed is final until connect()', () => {
+  test('[CLI-4] refused is final until connect(), and says why', () => {
     const { clock, network, provider } = setUp();
-    const closed = vi.fn();
-    provider.on('closed', closed);
+    const refused = vi.fn();
+    provider.on('refused', refused);
     sync(network.last);
     network.last.drop(4401, 'expired');
-    expect(closed).toHaveBeenCalledExactlyOnceWith({ code: 4401, reason: 'expired' });
-    expect(provider.closeReason).toEqual({ code: 4401, reason: 'expired' });
+    const refusal = { reason: 'token', code: 4401, message: 'expired' };
+    expect(refused).toHaveBeenCalledExactlyOnceWith(refusal);
+    expect(provider.refusal).toEqual(refusal);
     expect(clock.pending).toBe(0);
     provider.connect();
-    expect(provider.closeReason).toBeNull();
+    expect(provider.refusal).toBeNull();
     sync(network.last);
     expect(provider.status).toBe('online');
   });
@@ -194,8 +195,8 @@ describe('[CLI-10] whenSynced', () => {
     const { network, provider } = setUp();
     const waiting = provider.whenSynced();
     end(provider, network.last);
-    await expect(waiting).rejects.toThrow('closed');
-    await expect(provider.whenSynced()).rejects.toThrow('closed');
+    await expect(waiting).rejects.toThrow(/refuses|closed/);
+    await expect(provider.whenSynced()).rejects.toThrow(/refuses|closed/);
   });
 });
 
@@ -351,7 +352,7 @@ describe('[CLI-6] unsaved', () => {
     network.last.say({ type: 'rejected', count: 2, reason: 'read-only' });
     expect(rejected).toHaveBeenCalledExactlyOnceWith({ reason: 'read-only' });
     expect(provider.unsaved).toBe(true);
-    expect(provider.refused).toBe('read-only');
+    expect(provider.rejection).toBe('read-only');
     await expect(waiting).rejects.toThrow('read-only');
     await expect(provider.whenSaved()).rejects.toThrow('read-only');
   });
@@ -554,16 +555,63 @@ describe('[CLI-12] in a browser', () => {
     expect(provider.status).toBe('retrying');
   });
 
-  test('a page that is left says goodbye, and is shown again if it comes back', () => {
+  test('a page that is left says goodbye', () => {
     const page = stubPage();
     const { network, provider } = setUp();
     const other = new Awareness(new Y.Doc());
     sync(network.last);
     page.dispatchEvent(new Event('pagehide'));
     expect(seenBy(other, network.sockets, provider)).toBeUndefined();
-    page.dispatchEvent(new Event('pageshow'));
-    expect(seenBy(other, network.sockets, provider)).toEqual({});
     other.destroy();
+  });
+
+  test('[CLI-16] a page that the browser keeps lets its socket go, and has one again when it is back', () => {
+    const page = stubPage();
+    const { network, provider } = setUp();
+    const other = new Awareness(new Y.Doc());
+    sync(network.last);
+    page.dispatchEvent(Object.assign(new Event('pagehide'), { persisted: true }));
+    expect(network.live).toEqual([]);
+    expect(provider.status).toBe('retrying');
+    expect(provider.nextRetryAt).toBeNull();
+    provider.doc.getText('t').insert(0, 'kept');
+    page.dispatchEvent(Object.assign(new Event('pageshow'), { persisted: true }));
+    expect(network.live.length).toBe(1);
+    sync(network.last);
+    expect(seenBy(other, network.sockets, provider)).toEqual({});
+    expect(provider.unsaved).toBe(true);
+    other.destroy();
+  });
+
+  test('[CLI-16] a page that is frozen lets its socket go, and has one again when it runs, or is seen', () => {
+    const page = stubPage();
+    const sheet = Object.assign(new Page(), { visibilityState: 'visible' });
+    vi.stubGlobal('document', sheet);
+    const { network, provider } = setUp();
+    sync(network.last);
+    sheet.dispatchEvent(new Event('freeze'));
+    expect(network.live).toEqual([]);
+    sheet.dispatchEvent(new Event('resume'));
+    sync(network.last);
+    sheet.dispatchEvent(new Event('freeze'));
+    sheet.dispatchEvent(new Event('visibilitychange'));
+    expect(network.live.length).toBe(1);
+    provider.destroy();
+    expect(sheet.listeners.size + page.listeners.size).toBe(0);
+  });
+
+  test('[CLI-15] a server that drains is left when it says, and nothing is forgotten', () => {
+    const { clock, network, provider } = setUp();
+    sync(network.last);
+    network.last.say({ type: 'drain', delay: 2_000 });
+    provider.doc.getText('t').insert(0, 'meanwhile');
+    clock.advance(1_999);
+    expect(network.sockets.length).toBe(1);
+    clock.advance(1);
+    expect(network.sockets.map(({ isLive }) => isLive)).toEqual([false, true]);
+    expect(provider.unsaved).toBe(true);
+    sync(network.last);
+    expect(network.last.sent.some(({ type }) => type === 'step2')).toBe(true);
   });
 
   test('destroy leaves no listener on the page', () => {
@@ -644,7 +692,7 @@ describe('[CLI-11] destroy', () => {
     provider.connect();
     expect(heard).toEqual(['syncing', 'closed']);
     expect(network.sockets.length).toBe(1);
-    expect(provider.closeReason).toEqual({ code: 1000, reason: 'destroyed' });
+    expect(provider.refusal).toBeNull();
   });
 });
 
@@ -695,7 +743,8 @@ describe('[CLI-5] whatever happens, in whatever order', () => {
           act(world);
           expect(network.live.length).toBeLessThanOrEqual(1);
           const { status } = provider;
-          if (['offline', 'retrying', 'closed'].includes(status)) expect(network.live).toEqual([]);
+          if (['offline', 'retrying', 'refused', 'closed'].includes(status))
+            expect(network.live).toEqual([]);
         }
         provider.destroy();
         expect(network.live).toEqual([]);
@@ -739,14 +788,14 @@ describe('[CLI-13] a token', () => {
     sync(network.last);
     expect(provider.status).toBe('online');
     network.last.drop(4403, 'no');
-    expect(provider.status).toBe('closed');
+    expect(provider.status).toBe('refused');
   });
 
   test('that is a text ends with 4401', () => {
     const { network, provider } = setUp({ token: 'a' });
     sync(network.last);
     network.last.drop(4401, 'the token has expired');
-    expect(provider.closeReason).toEqual({ code: 4401, reason: 'the token has expired' });
+    expect(provider.refusal?.reason).toBe('token');
   });
 
   test('that cannot be had is an error and another attempt', async () => {

@@ -21,6 +21,7 @@ import {
   type CowriteProviderEvents,
   type CowriteProviderOptions,
   type CowriteStatus,
+  type Refusal,
   type Settings,
   settingsOf,
 } from './options.js';
@@ -35,6 +36,7 @@ import {
   MalformedMessage,
   type Message,
   type RejectReason,
+  refusalReason,
 } from './protocol/index.js';
 import { Socket } from './socket.js';
 import { Token } from './token.js';
@@ -95,15 +97,18 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     this.#stopListening = listenToPage({
       online: () => this.#dispatch({ type: 'networkUp' }),
       offline: () => this.#dispatch({ type: 'networkDown' }),
-      pagehide: () => this.#presence.farewell(),
-      // The page may come back from the browser's cache with its socket alive.
-      pageshow: () => this.#presence.show(),
+      visible: () => this.#dispatch({ type: 'visible' }),
+      leave: () => this.#presence.farewell(),
+      suspend: () => this.#dispatch({ type: 'suspend' }),
+      resume: () => this.#dispatch({ type: 'resume' }),
     });
     if (options.connect !== false) this.connect();
   }
 
   get status(): CowriteStatus {
-    return this.#state.kind === 'destroyed' ? 'closed' : this.#state.kind;
+    const { kind } = this.#state;
+    if (kind === 'destroyed') return 'closed';
+    return kind === 'suspended' ? 'retrying' : kind;
   }
 
   /** Whether the document holds all that the server held when this socket was opened, and since. */
@@ -125,8 +130,8 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
   }
 
   /** Why the server refused a local change on the last connection; null if it did not. */
-  get refused(): RejectReason | null {
-    return this.#unsaved.refused;
+  get rejection(): RejectReason | null {
+    return this.#unsaved.rejection;
   }
 
   /**
@@ -142,19 +147,19 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     return this.#lastSavedAt;
   }
 
-  /** When the next attempt is due; null unless {@link status} is `retrying`. */
+  /** When the next attempt is due; null unless {@link status} is `retrying`, and while the page does not run. */
   get nextRetryAt(): Date | null {
     return this.#nextRetryAt;
   }
 
-  /** Why {@link status} is `closed`; code 1000 after {@link destroy}. Null in every other status. */
-  get closeReason(): connection.CloseReason | null {
-    if (this.#state.kind === 'destroyed') return { code: 1000, reason: 'destroyed' };
-    if (this.#state.kind !== 'closed') return null;
-    return { code: this.#state.code, reason: this.#state.reason };
+  /** Why {@link status} is `refused`; null in every other status. */
+  get refusal(): Refusal | null {
+    if (this.#state.kind !== 'refused') return null;
+    const { code, reason } = this.#state;
+    return { reason: refusalReason(code), code, message: reason };
   }
 
-  /** Connects now: at first, after {@link disconnect}, instead of a wait, or once the cause of `closed` is removed. */
+  /** Connects now: at first, after {@link disconnect}, instead of a wait, or once the cause of `refused` is removed. */
   connect(): void {
     this.#dispatch({ type: 'connect' });
   }
@@ -180,7 +185,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     this.closeEmitter();
   }
 
-  /** Rejects when the server has closed for good, or this provider is destroyed. */
+  /** Rejects when the server refuses the connection, or this provider is destroyed. */
   whenSynced(): Promise<void> {
     return this.until(
       ['status', 'synced'],
@@ -195,15 +200,20 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
       ['status', 'unsaved', 'rejected'],
       () => !this.unsaved,
       () => {
-        const { refused } = this;
-        return refused === null ? this.#ended() : new Error(`the server refused: ${refused}`);
+        const { rejection } = this;
+        return rejection === null ? this.#ended() : new Error(`the server refused: ${rejection}`);
       },
     );
   }
 
   #ended(): Error | null {
-    const why = this.closeReason;
-    return why === null ? null : new Error(`the connection is closed: ${why.code} ${why.reason}`);
+    const { refusal, status } = this;
+    if (refusal !== null) {
+      return new Error(`the server refuses the connection: ${refusal.reason} ${refusal.message}`);
+    }
+    return status === 'closed'
+      ? new Error('the provider is destroyed, its connection closed')
+      : null;
   }
 
   #dispatch(event: connection.ConnectionEvent): void {
@@ -229,13 +239,13 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
       state.kind === 'retrying'
         ? new Date(this.#clock.date().getTime() + state.deadline - now)
         : null;
-    const { status, nextRetryAt, closeReason } = this;
-    this.emit('status', { status, nextRetryAt, closeReason });
+    const { status, nextRetryAt, refusal } = this;
+    this.emit('status', { status, nextRetryAt, refusal });
     if ((before.kind === 'online') !== (state.kind === 'online')) {
       this.emit('synced', this.synced);
       this.emit('sync', this.synced);
     }
-    if (state.kind === 'closed') this.emit('closed', { code: state.code, reason: state.reason });
+    if (refusal !== null) this.emit('refused', refusal);
   }
 
   #perform(effect: connection.Effect): void {
@@ -372,6 +382,9 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
         break;
       case 'access':
         this.#setAccess(message.access);
+        break;
+      case 'drain':
+        this.#dispatch({ type: 'drain', delay: message.delay });
         break;
       case 'token':
         throw new MalformedMessage('a server does not send token');

@@ -61,14 +61,14 @@ describe('[CLI-6] a rejection', () => {
 
   test('leaves the change unsaved, whatever is saved after it', () => {
     expect(isUnsaved(rejected)).toBe(true);
-    expect(rejected.refused).toBe('read-only');
+    expect(rejected.rejection).toBe('read-only');
     const later = unsaved.reportedSaved(unsaved.sentUpdate(rejected), 2);
     expect(isUnsaved(later)).toBe(true);
   });
 
   test('is undone when a later step 2 is accepted', () => {
     const again = unsaved.opened(rejected, true);
-    expect(again.refused).toBeNull();
+    expect(again.rejection).toBeNull();
     const saved = unsaved.reportedSaved(unsaved.sentStep2(again), 1);
     expect(isUnsaved(saved)).toBe(false);
   });
@@ -76,7 +76,7 @@ describe('[CLI-6] a rejection', () => {
   test('of a step 2 that carried nothing leaves nothing unsaved', () => {
     const viewer = unsaved.reportedRejected(unsaved.sentStep2(online()), 1, 'read-only');
     expect(isUnsaved(viewer)).toBe(false);
-    expect(viewer.refused).toBeNull();
+    expect(viewer.rejection).toBeNull();
   });
 });
 

@@ -29,7 +29,7 @@ export interface Unsaved {
   /** Whether the server on this socket reports anything at all. */
   readonly reports: boolean;
   /** Why the server refused a change on this socket, as long as it is unsaved. */
-  readonly refused: RejectReason | null;
+  readonly rejection: RejectReason | null;
 }
 
 /** The server reports on a message that was never sent: nothing it reports can be trusted. */
@@ -39,7 +39,7 @@ export class ImpossibleReport extends Error {
 
 /** @param hasContent whether the document holds anything that was not received from this server. */
 export function initial(hasContent: boolean): Unsaved {
-  return { loose: hasContent, sent: 0, carrying: 0, saved: 0, reports: false, refused: null };
+  return { loose: hasContent, sent: 0, carrying: 0, saved: 0, reports: false, rejection: null };
 }
 
 export function isUnsaved(state: Unsaved): boolean {
@@ -78,7 +78,7 @@ export function reportedSaved(state: Unsaved, count: number): Unsaved {
   if (!state.reports) return state;
   if (count > state.sent) throw new ImpossibleReport(`saved ${count} of ${state.sent}`);
   const next = { ...state, saved: Math.max(state.saved, count) };
-  return isUnsaved(next) ? next : { ...next, refused: null };
+  return isUnsaved(next) ? next : { ...next, rejection: null };
 }
 
 /** @throws {ImpossibleReport} when there is no message `count`. */
@@ -88,5 +88,5 @@ export function reportedRejected(state: Unsaved, count: number, reason: RejectRe
     throw new ImpossibleReport(`rejected ${count} of ${state.sent}`);
   }
   if (count > state.carrying) return state;
-  return { ...state, loose: true, refused: reason };
+  return { ...state, loose: true, rejection: reason };
 }

@@ -120,20 +120,22 @@ test('an edit that was under way when the server died is unsaved until it is sen
 });
 
 test.each([
-  [CLOSE.restarting, 'retrying'],
-  [CLOSE.tryAgainLater, 'retrying'],
-  [CLOSE.internal, 'retrying'],
-  [CLOSE.forbidden, 'closed'],
-  [CLOSE.malformed, 'closed'],
-])('after close code %i it is %s', async (code, expected) => {
+  [CLOSE.restarting, 'retrying', undefined],
+  [CLOSE.tryAgainLater, 'retrying', undefined],
+  [CLOSE.internal, 'retrying', undefined],
+  [CLOSE.forbidden, 'refused', 'forbidden'],
+  [CLOSE.deleted, 'refused', 'deleted'],
+  [CLOSE.tooLarge, 'refused', 'too-large'],
+  [CLOSE.malformed, 'refused', 'protocol'],
+])('[CLI-4] after close code %i it is %s', async (code, expected, reason) => {
   const provider = connect();
   const connection = await server.accept();
   await Promise.all([connection.sync(new Y.Doc()), provider.whenSynced()]);
   const change = next(provider, 'status');
   connection.close(code, 'why');
-  const { status, closeReason } = await change;
+  const { status, refusal } = await change;
   expect(status).toBe(expected);
-  expect(closeReason).toEqual(expected === 'closed' ? { code, reason: 'why' } : null);
+  expect(refusal).toEqual(reason === undefined ? null : { reason, code, message: 'why' });
 });
 
 test('a server that is not there is an error event and a retry', async () => {

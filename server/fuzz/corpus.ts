@@ -192,6 +192,7 @@ function ofTheServer(dice: Dice): Uint8Array {
       { type: 'saved', count: dice.below(1_000) },
       { type: 'rejected', count: dice.below(1_000), reason: 'read-only' },
       { type: 'access', access: 'write' },
+      { type: 'drain', delay: dice.below(1_000) },
       { type: 'auth', reason: 'none' },
     ]),
   );

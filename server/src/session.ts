@@ -341,6 +341,7 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
       case 'saved':
       case 'rejected':
       case 'access':
+      case 'drain':
         throw new MalformedMessage(`a client does not send ${message.type}`);
     }
   }

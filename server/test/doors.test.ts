@@ -38,6 +38,7 @@ const MESSAGES: Readonly<Record<string, 'served' | 'refused' | 'shown' | 'identi
     '3': 'served',
     '100': 'never',
     '101': 'never',
+    '102': 'never',
     '103': 'identifies',
     '104': 'never',
   };
@@ -52,6 +53,7 @@ const SAMPLES: Readonly<Record<string, Message>> = {
   '3': { type: 'queryAwareness' },
   '100': { type: 'saved', count: 1 },
   '101': { type: 'rejected', count: 1, reason: 'read-only' },
+  '102': { type: 'drain', delay: 1 },
   '103': { type: 'token', token: 'not a token' },
   '104': { type: 'access', access: 'write' },
 };

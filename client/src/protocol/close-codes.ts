@@ -11,6 +11,8 @@ export const CLOSE = {
   unauthenticated: 4401,
   /** The room or its document may not be used by this session (any more). */
   forbidden: 4403,
+  /** The room was deleted: whoever has a copy drops it. */
+  deleted: 4404,
   /** The document has reached its size limit, and the session cannot be told so otherwise. */
   tooLarge: 4413,
   /** Internal error, or the room could not be loaded. */
@@ -28,4 +30,23 @@ export type CloseCode = (typeof CLOSE)[keyof typeof CLOSE];
 /** Whether a client must not connect again by itself after this code. */
 export function isFinal(code: number): boolean {
   return code >= 4400 && code <= 4499;
+}
+
+/**
+ * Why a server wants no further attempt as things are: the token is missing, has ended or was
+ * revoked; the room is not open to this client (any more); it was deleted; its document is full;
+ * or this client sent what the server takes for an error.
+ */
+export type RefusalReason = 'token' | 'forbidden' | 'deleted' | 'too-large' | 'protocol';
+
+const REASONS: ReadonlyMap<number, RefusalReason> = new Map([
+  [CLOSE.unauthenticated, 'token'],
+  [CLOSE.forbidden, 'forbidden'],
+  [CLOSE.deleted, 'deleted'],
+  [CLOSE.tooLarge, 'too-large'],
+]);
+
+/** @param code a final one */
+export function refusalReason(code: number): RefusalReason {
+  return REASONS.get(code) ?? 'protocol';
 }

@@ -18,6 +18,7 @@ const EXAMPLES: readonly (readonly [string, Message])[] = [
   ['64 00', { type: 'saved', count: 0 }],
   ['64 ac02', { type: 'saved', count: 300 }],
   ['65 07 09 726561642d6f6e6c79', { type: 'rejected', count: 7, reason: 'read-only' }],
+  ['66 b817', { type: 'drain', delay: 3000 }],
   ['67 03 612e62', { type: 'token', token: 'a.b' }],
   ['68 04 72656164', { type: 'access', access: 'read' }],
 ];
@@ -33,6 +34,7 @@ const message: fc.Arbitrary<Message> = fc.oneof(
   fc.constant<Message>({ type: 'queryAwareness' }),
   count.map((count): Message => ({ type: 'saved', count })),
   count.map((count): Message => ({ type: 'rejected', count, reason: 'read-only' })),
+  count.map((delay): Message => ({ type: 'drain', delay })),
   fc.string({ unit: 'grapheme' }).map((token): Message => ({ type: 'token', token })),
   fc.constantFrom('read', 'write').map((access): Message => ({ type: 'access', access })),
 );

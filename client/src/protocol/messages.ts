@@ -24,6 +24,7 @@ export const MESSAGE_AUTH = 2;
 export const MESSAGE_QUERY_AWARENESS = 3;
 export const MESSAGE_SAVED = 100;
 export const MESSAGE_REJECTED = 101;
+export const MESSAGE_DRAIN = 102;
 export const MESSAGE_TOKEN = 103;
 export const MESSAGE_ACCESS = 104;
 
@@ -50,6 +51,9 @@ export type Access = (typeof ACCESSES)[number];
  *
  * `access` is sent before the first step 2 to those who may only read, and whenever it
  * changes. `token` is sent by a client, to go on with a newer token than it came with.
+ *
+ * `drain` is sent by a server that is about to end: the client is to connect anew, which leads
+ * it to another one, in `delay` milliseconds. Each is told another delay.
  */
 export type Message =
   | { readonly type: 'step1'; readonly stateVector: Uint8Array }
@@ -60,6 +64,7 @@ export type Message =
   | { readonly type: 'queryAwareness' }
   | { readonly type: 'saved'; readonly count: number }
   | { readonly type: 'rejected'; readonly count: number; readonly reason: RejectReason }
+  | { readonly type: 'drain'; readonly delay: number }
   | { readonly type: 'token'; readonly token: string }
   | { readonly type: 'access'; readonly access: Access };
 
@@ -109,6 +114,8 @@ function readMessage(decoder: decoding.Decoder): Message {
       }
       return { type: 'rejected', count, reason };
     }
+    case MESSAGE_DRAIN:
+      return { type: 'drain', delay: decoding.readVarUint(decoder) };
     case MESSAGE_TOKEN:
       return { type: 'token', token: readText(decoder) };
     case MESSAGE_ACCESS: {
@@ -189,6 +196,9 @@ export function encodeMessage(message: Message): Uint8Array {
     case 'rejected':
       writeHead(encoder, MESSAGE_REJECTED, message.count);
       encoding.writeVarString(encoder, message.reason);
+      break;
+    case 'drain':
+      writeHead(encoder, MESSAGE_DRAIN, message.delay);
       break;
     case 'token':
       encoding.writeVarUint(encoder, MESSAGE_TOKEN);

@@ -2,7 +2,7 @@
  * The line under the header when something stands between the page and the server: no connection,
  * a refusal for good, or a change that was not accepted.
  */
-import type { CowriteProvider, RejectReason } from '@cowrite/client';
+import type { CowriteProvider, RefusalReason, RejectReason } from '@cowrite/client';
 import { h } from '../dom.js';
 import { type IconName, icon } from '../icons.js';
 
@@ -96,14 +96,12 @@ function noticeFor(
     refuses,
   }: { readonly opened: boolean; readonly impatient: boolean; readonly refuses: boolean },
 ): Notice | undefined {
-  if (provider.closeReason) {
+  if (provider.refusal) {
     const kept = provider.unsaved
       ? ' What you wrote last is not saved: copy it before you leave this page.'
       : '';
-    const { code, reason } = provider.closeReason;
-    const text =
-      CLOSED[code] ??
-      (code === CLOSED_OUT ? shownOut(reason) : 'The server has ended this connection.');
+    const { reason, message } = provider.refusal;
+    const text = reason === 'forbidden' ? shownOut(message) : CLOSED[reason];
     return { kind: 'closed', icon: 'stop', text: text + kept };
   }
   if (impatient) {
@@ -114,8 +112,8 @@ function noticeFor(
         : 'The server cannot be reached. The document opens as soon as the connection is there.';
     return { kind: 'offline', icon: 'offline', text };
   }
-  if (provider.refused) {
-    return { kind: 'refused', icon: 'lock', text: REFUSED[provider.refused] };
+  if (provider.rejection) {
+    return { kind: 'refused', icon: 'lock', text: REFUSED[provider.rejection] };
   }
   if (provider.access === 'read') {
     return { kind: 'reading', icon: 'lock', text: 'You can read this document but not change it.' };
@@ -138,16 +136,14 @@ const REFUSED: Readonly<Record<RejectReason, string>> = {
     'This document has reached its largest size. Your last change was not saved: copy it before you leave this page.',
 };
 
-const CLOSED_OUT = 4403;
-
 /** @param reason as the server gives it, which may be what somebody wrote for the reader */
 function shownOut(reason: string): string {
   return `You do not have access to this document.${reason && ` The reason given: “${reason}”.`}`;
 }
 
-const CLOSED: Readonly<Record<number, string>> = {
-  4400: 'This page and the server do not understand each other. Reloading usually helps.',
-  4401: 'Your access has expired. Open the document from a new link to go on.',
-  4404: 'This document was deleted.',
-  4413: 'This document has reached its largest size and takes no more changes.',
+const CLOSED: Readonly<Record<Exclude<RefusalReason, 'forbidden'>, string>> = {
+  protocol: 'This page and the server do not understand each other. Reloading usually helps.',
+  token: 'Your access has expired. Open the document from a new link to go on.',
+  deleted: 'This document was deleted.',
+  'too-large': 'This document has reached its largest size and takes no more changes.',
 };

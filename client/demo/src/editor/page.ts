@@ -86,8 +86,8 @@ export function documentPage(root: HTMLElement, room: string): void {
     followTitle(editor, room, title);
     followCarets(editor, () => carets.keepNamesInside(sheet));
     const showEditable = () => {
-      const mayWrite = provider.access === 'write' && provider.refused === null;
-      const editable = provider.status !== 'closed' && mayWrite;
+      const mayWrite = provider.access === 'write' && provider.rejection === null;
+      const editable = provider.status !== 'refused' && mayWrite;
       if (editor.isEditable !== editable) editor.setEditable(editable);
     };
     provider.on('status', showEditable);
@@ -98,7 +98,7 @@ export function documentPage(root: HTMLElement, room: string): void {
     if (editor.isEmpty && document.activeElement === document.body) editor.commands.focus();
   };
   provider.on('synced', open);
-  provider.on('closed', () => {
+  provider.on('refused', () => {
     if (sheet.querySelector('.skeleton')) sheet.replaceChildren(nothingHere());
   });
 
