@@ -1,30 +1,13 @@
 /** The page with CodeMirror, built and opened. */
 import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright';
-import { build } from 'vite';
-import { openBrowser, type Server, temporaryFolder } from './fixtures.js';
+import { buildPage as build } from './build-page.js';
+import { openBrowser, type Server } from './fixtures.js';
 
 const SOURCE = fileURLToPath(new URL('./codemirror', import.meta.url));
 
 /** @returns the folder of the built page. */
-export async function buildPage(): Promise<string> {
-  const outDir = temporaryFolder();
-  await build({
-    root: SOURCE,
-    configFile: false,
-    logLevel: 'error',
-    // Yjs compares constructors, so there must be one copy of it.
-    resolve: { dedupe: ['yjs', 'y-protocols', 'lib0', '@codemirror/state', '@codemirror/view'] },
-    build: {
-      outDir,
-      emptyOutDir: true,
-      minify: false,
-      target: 'es2022',
-      chunkSizeWarningLimit: 4096,
-    },
-  });
-  return outDir;
-}
+export const buildPage = () => build(SOURCE);
 
 /** @param tokens where the page gets its tokens */
 export async function openPage(server: Server, name: string, tokens = ''): Promise<Page> {

@@ -2,7 +2,7 @@
 import { decodeMessage } from '@cowrite/client/protocol';
 import type { Page } from 'playwright';
 import { expect, test } from 'vitest';
-import { eventually, openBrowser, Server, Tab } from './fixtures.js';
+import { eventually, openBrowser, Server, Tab, temporaryFolder } from './fixtures.js';
 
 const MINUTE = 60_000;
 
@@ -146,4 +146,30 @@ test('[E2E-5] the tab asks before it is closed with unsaved changes, and only th
   await ada.page.close({ runBeforeUnload: true });
   await closed;
   expect(asked).toEqual(['beforeunload']);
+});
+
+test('[E2E-21] a refused change disappears where it was made, and says why; what follows is saved', async () => {
+  const server = await Server.start(undefined, {
+    STORAGE_URL: `lmdb:${temporaryFolder()}`,
+    MAX_DOCUMENT_BYTES: '20000',
+  });
+  const ada = await Tab.open(server);
+  const grace = await Tab.open(server, { name: 'Grace' });
+  await ada.write('kept');
+  await ada.status.getByText('Saved', { exact: true }).waitFor();
+  const history = await statusHistory(ada);
+
+  await ada.page.keyboard.insertText('x'.repeat(30_000));
+  const banner = ada.page.getByTestId('refused-banner');
+  await banner.getByText('largest size').waitFor();
+  expect(await ada.words()).toEqual(['kept']);
+  await ada.status.getByText('Saved', { exact: true }).waitFor();
+
+  await ada.write(' and more');
+  await eventually(() => grace.words()).toEqual(['kept', 'and', 'more']);
+  await ada.status.getByText('Saved', { exact: true }).waitFor();
+  await banner.waitFor({ state: 'hidden' });
+  expect(await history()).toEqual(['Saved', 'Saving…', 'Saved', 'Saving…', 'Saved']);
+  await grace.write(' still');
+  await eventually(() => ada.words()).toEqual(['kept', 'and', 'more', 'still']);
 });

@@ -1,3 +1,4 @@
+export { CowriteClient, type CowriteClientOptions, type RoomHandle } from './client.js';
 export type { Clock, TimerHandle } from './clock.js';
 export type { Params } from './endpoint.js';
 export type {

@@ -64,8 +64,12 @@ export interface CowriteProviderEvents {
   saved: { readonly at: Date };
   /** What this client may do in the room has changed. */
   access: Access;
-  /** The server refused a change; it stays in the local document, unsaved. */
-  rejected: { readonly reason: RejectReason };
+  /**
+   * The server refused a change, and nobody else will see it. It has been taken back from the
+   * document, unless `isTakenBack` is false: content that was in the document before this
+   * provider stays, unsaved, and only a new document shows what the others see.
+   */
+  rejected: { readonly reason: RejectReason; readonly isTakenBack: boolean };
   /** The server closed the connection and wants no other attempt. */
   refused: Refusal;
   /** An attempt failed, or the server sent something of no use. Retried where that can help. */

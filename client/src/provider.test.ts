@@ -350,7 +350,10 @@ describe('[CLI-6] unsaved', () => {
     edit();
     const waiting = provider.whenSaved();
     network.last.say({ type: 'rejected', count: 2, reason: 'read-only' });
-    expect(rejected).toHaveBeenCalledExactlyOnceWith({ reason: 'read-only' });
+    expect(rejected).toHaveBeenCalledExactlyOnceWith({
+      reason: 'read-only',
+      isTakenBack: true,
+    });
     expect(provider.unsaved).toBe(true);
     expect(provider.rejection).toBe('read-only');
     await expect(waiting).rejects.toThrow('read-only');

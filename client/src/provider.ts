@@ -26,6 +26,7 @@ import {
   settingsOf,
 } from './options.js';
 import { listenToPage } from './page.js';
+import { Pending } from './pending.js';
 import { Presence } from './presence.js';
 import {
   type Access,
@@ -59,6 +60,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
   readonly #alarm: Alarm;
   readonly #stopListening: () => void;
   #state: connection.ConnectionState = connection.OFFLINE;
+  readonly #pending: Pending;
   #unsaved: unsaved.Unsaved;
   #lastSavedAt: Date | null = null;
   #nextRetryAt: Date | null = null;
@@ -77,6 +79,9 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     this.awareness = options.awareness ?? new Awareness(this.doc);
     this.#ownsAwareness = options.awareness === undefined;
     this.#unsaved = unsaved.initial(hasContent(this.doc));
+    this.#pending = new Pending(this.doc, hasContent(this.doc), (transaction) =>
+      this.#isOurs(transaction.origin, transaction),
+    );
     this.#presence = new Presence(this.awareness, this.#settings.awarenessInterval, this.#clock);
     this.#socket = new Socket(this.#settings.WebSocket, {
       opened: (protocol) => this.#onOpened(protocol),
@@ -180,6 +185,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     this.doc.off('update', this.#onDocUpdate);
     this.doc.off('destroy', this.#onDocDestroy);
     this.#stopListening();
+    this.#pending.destroy();
     this.#presence.destroy();
     if (this.#ownsAwareness) shielded(() => this.awareness.destroy());
     this.closeEmitter();
@@ -328,6 +334,8 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     this.#isAccessTold = false;
     const isCowrite = protocol === COWRITE_SUBPROTOCOL;
     this.#track(unsaved.opened(this.#unsaved, isCowrite));
+    if (isCowrite) this.#pending.opened();
+    else this.#pending.forget();
     this.#dispatch({ type: 'opened' });
     // Another server would not know what to make of a new token.
     if (isCowrite && connection.isOpen(this.#state)) this.#token.start();
@@ -350,7 +358,10 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     switch (message.type) {
       case 'step1': {
         const update = Y.encodeStateAsUpdate(this.doc, message.stateVector);
-        if (this.#send({ type: 'step2', update })) this.#track(unsaved.sentStep2(this.#unsaved));
+        if (this.#send({ type: 'step2', update })) {
+          this.#track(unsaved.sentStep2(this.#unsaved));
+          this.#pending.sentWhole(this.#unsaved.sent);
+        }
         break;
       }
       case 'step2':
@@ -375,10 +386,10 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
         break;
       case 'saved':
         this.#track(unsaved.reportedSaved(this.#unsaved, message.count));
+        if (this.#unsaved.reports) this.#pending.saved(message.count);
         break;
       case 'rejected':
-        this.#track(unsaved.reportedRejected(this.#unsaved, message.count, message.reason));
-        this.emit('rejected', { reason: message.reason });
+        this.#rejected(message.count, message.reason);
         break;
       case 'access':
         this.#setAccess(message.access);
@@ -391,6 +402,18 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     }
   }
 
+  /** A message in which there is nothing new of this client's is no news for the application. */
+  #rejected(count: number, reason: RejectReason): void {
+    if (!this.#unsaved.reports) return;
+    unsaved.checkRejected(this.#unsaved, count);
+    this.hold(() => {
+      const { hadChanges, isWhole } = this.#pending.takeBack(count);
+      if (!hadChanges) return;
+      this.#track(unsaved.reportedRejected(this.#unsaved, reason, isWhole));
+      this.emit('rejected', { reason, isTakenBack: isWhole });
+    });
+  }
+
   #setAccess(access: Access): void {
     this.#isAccessTold = true;
     if (access === this.#access) return;
@@ -399,15 +422,21 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
   }
 
   /** A local transaction counts as local even if the application gives this provider as its origin. */
+  #isOurs(origin: unknown, { local }: Y.Transaction): boolean {
+    return !this.#pending.isTakingBack(origin) && (origin !== this || local);
+  }
+
   readonly #onDocUpdate = (
     update: Uint8Array,
     origin: unknown,
     _doc: Y.Doc,
     transaction: Y.Transaction,
   ): void => {
-    if (origin === this && !transaction.local) return;
+    if (!this.#isOurs(origin, transaction)) return;
     const wasSent = this.#send({ type: 'update', update });
     this.#track(wasSent ? unsaved.sentUpdate(this.#unsaved) : unsaved.changed(this.#unsaved));
+    this.#pending.changed(wasSent ? this.#unsaved.sent : null);
+    if (wasSent && !this.#unsaved.reports) this.#pending.forget();
   };
 
   readonly #onDocDestroy = (): void => this.destroy();

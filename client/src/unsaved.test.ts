@@ -57,9 +57,9 @@ describe('[CLI-6] the loss of a socket', () => {
 });
 
 describe('[CLI-6] a rejection', () => {
-  const rejected = unsaved.reportedRejected(unsaved.sentUpdate(online()), 1, 'read-only');
+  const rejected = unsaved.reportedRejected(unsaved.sentUpdate(online()), 'read-only', false);
 
-  test('leaves the change unsaved, whatever is saved after it', () => {
+  test('leaves a change that is still there unsaved, whatever is saved after it', () => {
     expect(isUnsaved(rejected)).toBe(true);
     expect(rejected.rejection).toBe('read-only');
     const later = unsaved.reportedSaved(unsaved.sentUpdate(rejected), 2);
@@ -73,10 +73,11 @@ describe('[CLI-6] a rejection', () => {
     expect(isUnsaved(saved)).toBe(false);
   });
 
-  test('of a step 2 that carried nothing leaves nothing unsaved', () => {
-    const viewer = unsaved.reportedRejected(unsaved.sentStep2(online()), 1, 'read-only');
-    expect(isUnsaved(viewer)).toBe(false);
-    expect(viewer.rejection).toBeNull();
+  test('of a change that was taken back leaves nothing unsaved once it is passed over', () => {
+    const back = unsaved.reportedRejected(unsaved.sentUpdate(online()), 'read-only', true);
+    expect(back.rejection).toBe('read-only');
+    expect(isUnsaved(back)).toBe(true);
+    expect(isUnsaved(unsaved.reportedSaved(back, 1))).toBe(false);
   });
 });
 
@@ -84,8 +85,8 @@ describe('[CLI-6] a report', () => {
   test('on a message that was never sent is refused', () => {
     const state = unsaved.sentUpdate(online());
     expect(() => unsaved.reportedSaved(state, 2)).toThrow(unsaved.ImpossibleReport);
-    expect(() => unsaved.reportedRejected(state, 2, 'read-only')).toThrow(unsaved.ImpossibleReport);
-    expect(() => unsaved.reportedRejected(state, 0, 'read-only')).toThrow(unsaved.ImpossibleReport);
+    expect(() => unsaved.checkRejected(state, 2)).toThrow(unsaved.ImpossibleReport);
+    expect(() => unsaved.checkRejected(state, 0)).toThrow(unsaved.ImpossibleReport);
   });
 
   test('that is older than the last one changes nothing', () => {
@@ -96,7 +97,6 @@ describe('[CLI-6] a report', () => {
   test('of a server that does not speak cowrite.v1 changes nothing', () => {
     const state = unsaved.sentUpdate(unsaved.opened(unsaved.initial(false), false));
     expect(unsaved.reportedSaved(state, 1)).toBe(state);
-    expect(unsaved.reportedRejected(state, 1, 'read-only')).toBe(state);
   });
 });
 
@@ -162,7 +162,9 @@ class Model {
     const message = this.#messages[index];
     if (!this.isOpen || message === undefined) return;
     message.isRejected = true;
-    this.state = unsaved.reportedRejected(this.state, index + 1, 'read-only');
+    if (index + 1 <= this.state.carrying) {
+      this.state = unsaved.reportedRejected(this.state, 'read-only', false);
+    }
   }
 }
 

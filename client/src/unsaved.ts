@@ -9,8 +9,8 @@
  * reported; or saved. A change made while a socket is open is carried by its
  * own update message. One made before, or whose socket was lost, is loose until
  * the next step 2, which holds everything the server lacks. A refused change is
- * loose again: it exists here and nowhere else, and a later step 2 may yet be
- * accepted.
+ * taken back; where that is impossible it is loose again: it exists here and nowhere
+ * else, and a later step 2 may yet be accepted.
  *
  * A step 2 that carries no local change (the usual answer of a client that
  * reconnects) is numbered like any other, but nothing waits for it.
@@ -82,11 +82,19 @@ export function reportedSaved(state: Unsaved, count: number): Unsaved {
 }
 
 /** @throws {ImpossibleReport} when there is no message `count`. */
-export function reportedRejected(state: Unsaved, count: number, reason: RejectReason): Unsaved {
-  if (!state.reports) return state;
-  if (count < 1 || count > state.sent) {
-    throw new ImpossibleReport(`rejected ${count} of ${state.sent}`);
-  }
-  if (count > state.carrying) return state;
-  return { ...state, loose: true, rejection: reason };
+export function checkRejected({ sent }: Unsaved, count: number): void {
+  if (count < 1 || count > sent) throw new ImpossibleReport(`rejected ${count} of ${sent}`);
+}
+
+/**
+ * The server will never have a change of this client's.
+ *
+ * @param isTakenBack whether it is not in the document any more, either
+ */
+export function reportedRejected(
+  state: Unsaved,
+  reason: RejectReason,
+  isTakenBack: boolean,
+): Unsaved {
+  return { ...state, loose: state.loose || !isTakenBack, rejection: reason };
 }

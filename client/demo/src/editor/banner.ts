@@ -2,12 +2,19 @@
  * The line under the header when something stands between the page and the server: no connection,
  * a refusal for good, or a change that was not accepted.
  */
-import type { CowriteProvider, RefusalReason, RejectReason } from '@cowrite/client';
+import type {
+  CowriteProvider,
+  CowriteProviderEvents,
+  RefusalReason,
+  RejectReason,
+} from '@cowrite/client';
 import { h } from '../dom.js';
 import { type IconName, icon } from '../icons.js';
 
 /** A server that restarts is back sooner; a banner for that would only startle. */
 const PATIENCE = 700;
+
+type Rejected = CowriteProviderEvents['rejected'];
 
 interface Notice {
   readonly kind: 'offline' | 'closed' | 'refused' | 'reading';
@@ -23,6 +30,8 @@ export function banner(provider: CowriteProvider): HTMLElement {
   /** The server answers, but for its WebSocket: browsers do not say why that was refused. */
   let refuses = false;
   let impatient = false;
+  /** The last change that was refused, until there is another change. */
+  let rejected: Rejected | undefined;
   let patience: number | undefined;
   let ticks: number | undefined;
 
@@ -56,7 +65,7 @@ export function banner(provider: CowriteProvider): HTMLElement {
       }, PATIENCE);
     }
 
-    const notice = noticeFor(provider, { opened, impatient, refuses });
+    const notice = noticeFor(provider, { opened, impatient, refuses, rejected });
     if (notice?.kind !== lastKind) {
       lastKind = notice?.kind;
       element.hidden = !notice;
@@ -77,13 +86,20 @@ export function banner(provider: CowriteProvider): HTMLElement {
     );
     element.replaceChildren(icon(notice.icon), text);
     if (notice.kind === 'offline') element.append(next, tryNow);
-    if (notice.kind === 'closed') element.append(reload);
+    const isStale = notice.kind === 'refused' && !rejected?.isTakenBack;
+    if (notice.kind === 'closed' || isStale) element.append(reload);
   };
 
   provider.on('status', show);
-  provider.on('rejected', show);
+  provider.on('rejected', (event) => {
+    rejected = event;
+    show();
+  });
   provider.on('access', show);
-  provider.on('unsaved', show);
+  provider.on('unsaved', (unsaved) => {
+    if (unsaved && rejected?.isTakenBack) rejected = undefined;
+    show();
+  });
   show();
   return element;
 }
@@ -94,7 +110,13 @@ function noticeFor(
     opened,
     impatient,
     refuses,
-  }: { readonly opened: boolean; readonly impatient: boolean; readonly refuses: boolean },
+    rejected,
+  }: {
+    readonly opened: boolean;
+    readonly impatient: boolean;
+    readonly refuses: boolean;
+    readonly rejected: Rejected | undefined;
+  },
 ): Notice | undefined {
   if (provider.refusal) {
     const kept = provider.unsaved
@@ -112,8 +134,12 @@ function noticeFor(
         : 'The server cannot be reached. The document opens as soon as the connection is there.';
     return { kind: 'offline', icon: 'offline', text };
   }
-  if (provider.rejection) {
-    return { kind: 'refused', icon: 'lock', text: REFUSED[provider.rejection] };
+  if (rejected) {
+    const { reason, isTakenBack } = rejected;
+    const what = isTakenBack
+      ? 'Your last change was not saved, and is taken back.'
+      : 'What you wrote last is not saved, and nobody else sees it: copy it before you reload this page.';
+    return { kind: 'refused', icon: 'lock', text: `${REFUSED[reason]} ${what}` };
   }
   if (provider.access === 'read') {
     return { kind: 'reading', icon: 'lock', text: 'You can read this document but not change it.' };
@@ -131,9 +157,8 @@ async function isThere(): Promise<boolean> {
 }
 
 const REFUSED: Readonly<Record<RejectReason, string>> = {
-  'read-only': 'You can read this document but not change it. Your last change was not saved.',
-  'document-too-large':
-    'This document has reached its largest size. Your last change was not saved: copy it before you leave this page.',
+  'read-only': 'You can read this document but not change it.',
+  'document-too-large': 'This document has reached its largest size.',
 };
 
 /** @param reason as the server gives it, which may be what somebody wrote for the reader */

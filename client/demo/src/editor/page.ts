@@ -86,12 +86,10 @@ export function documentPage(root: HTMLElement, room: string): void {
     followTitle(editor, room, title);
     followCarets(editor, () => carets.keepNamesInside(sheet));
     const showEditable = () => {
-      const mayWrite = provider.access === 'write' && provider.rejection === null;
-      const editable = provider.status !== 'refused' && mayWrite;
+      const editable = provider.status !== 'refused' && provider.access === 'write';
       if (editor.isEditable !== editable) editor.setEditable(editable);
     };
     provider.on('status', showEditable);
-    provider.on('rejected', showEditable);
     provider.on('access', showEditable);
     showEditable();
     // Whoever is doing something else already is not to be interrupted.

@@ -1,0 +1,214 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import * as Y from 'yjs';
+import { Pending } from './pending.js';
+
+/** A document whose every change is carried by a message of its own, or by none. */
+function setUp(doc = new Y.Doc(), hasContent = false) {
+  const pending = new Pending(doc, hasContent, ({ local }) => local);
+  let isOpen = true;
+  let sent = 0;
+  const updates: Uint8Array[] = [];
+  doc.on('update', (update: Uint8Array, origin: unknown, _: Y.Doc, { local }: Y.Transaction) => {
+    if (!local || pending.isTakingBack(origin)) return;
+    updates.push(update);
+    pending.changed(isOpen ? ++sent : null);
+  });
+  return {
+    doc,
+    pending,
+    text: doc.getText('t'),
+    updates,
+    get sent() {
+      return sent;
+    },
+    close: () => {
+      isOpen = false;
+    },
+    open: () => {
+      isOpen = true;
+      sent = 0;
+      pending.opened();
+    },
+    sendWhole: () => {
+      pending.sentWhole(++sent);
+      return sent;
+    },
+  };
+}
+
+const TAKEN_BACK = { hadChanges: true, isWhole: true };
+
+describe('[CLI-17] a refused change', () => {
+  test('that inserted is gone', () => {
+    const { text, pending } = setUp();
+    text.insert(0, 'kept');
+    text.insert(4, ' refused');
+    expect(pending.takeBack(2)).toEqual(TAKEN_BACK);
+    expect(text.toString()).toBe('kept');
+  });
+
+  test('that deleted brings back what it deleted', () => {
+    const { text, pending } = setUp();
+    text.insert(0, 'all of it');
+    pending.saved(1);
+    text.delete(0, 4);
+    expect(pending.takeBack(2)).toEqual(TAKEN_BACK);
+    expect(text.toString()).toBe('all of it');
+  });
+
+  test('is taken back alone, from between others', () => {
+    const { text, pending } = setUp();
+    text.insert(0, 'a');
+    text.insert(1, 'b');
+    text.insert(2, 'c');
+    pending.takeBack(2);
+    expect(text.toString()).toBe('ac');
+    expect(pending.takeBack(2)).toEqual({ hadChanges: false, isWhole: true });
+  });
+
+  test('is no change when it is saved, or when nothing was in the message', () => {
+    const { text, pending, sendWhole } = setUp();
+    text.insert(0, 'a');
+    pending.saved(1);
+    expect(pending.takeBack(sendWhole()).hadChanges).toBe(false);
+    expect(text.toString()).toBe('a');
+  });
+
+  test('made without a socket goes with the message that holds all', () => {
+    const { text, pending, close, open, sendWhole } = setUp();
+    text.insert(0, 'saved');
+    pending.saved(1);
+    text.insert(5, ' lost');
+    close();
+    text.insert(10, ' with it');
+    text.delete(0, 5);
+    open();
+    expect(pending.takeBack(sendWhole())).toEqual(TAKEN_BACK);
+    expect(text.toString()).toBe('saved');
+  });
+
+  test('with all that came before it on its socket, where the message holds all', () => {
+    const { text, pending, sendWhole } = setUp();
+    text.insert(0, 'a');
+    text.insert(1, 'b');
+    const whole = sendWhole();
+    text.insert(2, 'c');
+    pending.takeBack(whole);
+    expect(text.toString()).toBe('c');
+  });
+
+  test('that was there before anybody watched stays, and is said to', () => {
+    const doc = new Y.Doc();
+    doc.getText('t').insert(0, 'before');
+    const { text, pending, sendWhole } = setUp(doc, true);
+    const whole = sendWhole();
+    expect(pending.takeBack(whole)).toEqual({ hadChanges: true, isWhole: false });
+    expect(text.toString()).toBe('before');
+    pending.saved(whole);
+    expect(pending.takeBack(whole).hadChanges).toBe(false);
+  });
+
+  test('costs the others nothing: what follows is accepted, and small', () => {
+    const { doc, text, pending, updates } = setUp();
+    const server = new Y.Doc();
+    text.insert(0, 'x'.repeat(100_000));
+    pending.takeBack(1);
+    text.insert(0, 'small');
+    const update = Y.encodeStateAsUpdate(doc, Y.encodeStateVector(server));
+    expect(update.length).toBeLessThan(200);
+    Y.applyUpdate(server, update);
+    expect(server.getText('t').toString()).toBe('small');
+    expect(updates.length).toBe(2);
+  });
+
+  test('of thousands without a socket', () => {
+    const { text, pending, close, open, sendWhole } = setUp();
+    text.insert(0, 'kept');
+    pending.saved(1);
+    close();
+    for (let n = 0; n < 3_500; n++) {
+      if (n % 3 === 2) text.delete(0, 1);
+      else text.insert(text.length, `${n} `);
+    }
+    open();
+    expect(pending.takeBack(sendWhole())).toEqual(TAKEN_BACK);
+    expect(text.toString()).toBe('kept');
+  });
+
+  test('leaves a listener of the application that throws its exception, and is gone', async () => {
+    const { doc, text, pending } = setUp();
+    text.insert(0, 'refused');
+    const thrown = new Promise((resolve) => process.once('uncaughtException', resolve));
+    text.observe(() => {
+      throw new Error('of the application');
+    });
+    pending.takeBack(1);
+    expect(text.toString()).toBe('');
+    expect(await thrown).toEqual(new Error('of the application'));
+    doc.getArray('a').push([1]);
+    pending.takeBack(2);
+    expect(doc.getArray('a').length).toBe(0);
+  });
+});
+
+/** What an editor does, on text with formats, a map, a list, and an element with children. */
+const edit = fc.tuple(
+  fc.constantFrom('insert', 'delete', 'format', 'set', 'unset', 'push', 'cut', 'nest', 'write'),
+  fc.nat({ max: 30 }),
+);
+type Edit = readonly [kind: string, place: number];
+
+function perform(doc: Y.Doc, [kind, place]: Edit): void {
+  const text = doc.getText('t');
+  const map = doc.getMap<unknown>('m');
+  const list = doc.getArray<unknown>('l');
+  const root = doc.getXmlFragment('x');
+  const at = (length: number) => (length === 0 ? 0 : place % length);
+  if (kind === 'insert') text.insert(at(text.length), 'abc');
+  else if (kind === 'delete' && text.length > 0) text.delete(at(text.length), 1);
+  else if (kind === 'format' && text.length > 0) text.format(at(text.length), 1, { b: true });
+  else if (kind === 'set') map.set(`k${place % 3}`, place);
+  else if (kind === 'unset') map.delete(`k${place % 3}`);
+  else if (kind === 'push') list.insert(at(list.length), [place]);
+  else if (kind === 'cut' && root.length > 0) root.delete(at(root.length), 1);
+  else if (kind === 'nest') root.insert(at(root.length), [new Y.XmlText(`p${place}`)]);
+  else if (kind === 'write' && root.length > 0) {
+    (root.get(at(root.length)) as Y.XmlText).insert(0, 'w');
+  }
+}
+
+const shown = (doc: Y.Doc) => [
+  doc.getText('t').toDelta(),
+  doc.getMap('m').toJSON(),
+  doc.getArray('l').toJSON(),
+  doc.getXmlFragment('x').toString(),
+];
+
+test('[CLI-17] whatever was refused, the document shows what it showed before', () => {
+  fc.assert(
+    fc.property(
+      fc.array(edit, { maxLength: 12 }),
+      fc.array(fc.array(edit, { minLength: 1, maxLength: 3 }), { maxLength: 12 }),
+      fc.boolean(),
+      (before, refused, isLoose) => {
+        const doc = new Y.Doc();
+        const { pending, close, open, sendWhole, sent } = setUp(doc);
+        expect(sent).toBe(0);
+        for (const one of before) perform(doc, one);
+        pending.saved(Number.MAX_SAFE_INTEGER);
+        const was = shown(doc);
+        if (isLoose) close();
+        for (const group of refused) {
+          doc.transact(() => {
+            for (const one of group) perform(doc, one);
+          });
+        }
+        if (isLoose) open();
+        pending.takeBack(sendWhole());
+        expect(shown(doc)).toEqual(was);
+      },
+    ),
+    { numRuns: 500 },
+  );
+});
