@@ -79,16 +79,17 @@ describe('who may come in', () => {
   test('[E2E-17] without a good token the document does not open', async () => {
     const server = await guarded();
     const page = await (await openBrowser()).newPage();
-    for (const fragment of ['', `#token=${await token('Ada', 'other')}`]) {
+    const forAnother = `#token=${await token('Ada', 'other')}`;
+    for (const [fragment, words] of [
+      ['', 'The server does not let you into this document.'],
+      [forAnother, 'You do not have access to this document.'],
+    ] as const) {
       const refused = page
         .waitForEvent('websocket')
         .then((socket) => socket.waitForEvent('socketerror'));
       await page.goto(`${server.url}/d/minutes?x=${fragment.length}${fragment}`);
       await refused;
-      await page
-        .getByTestId('offline-banner')
-        .getByText('The server does not let you into this document.')
-        .waitFor();
+      await page.getByTestId('closed-banner').getByText(words).waitFor();
       expect(await page.getByTestId('editor').count()).toBe(0);
     }
   });

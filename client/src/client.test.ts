@@ -22,6 +22,7 @@ function setUp(options: Partial<CowriteClientOptions> = {}) {
     WebSocket: network.WebSocket,
     clock,
     random: () => 0.5,
+    fetch: () => Promise.reject(new Error('no network')),
     ...options,
   });
   clients.push(client);

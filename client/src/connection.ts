@@ -15,6 +15,8 @@
  *                                     whatever else shows that the page lives ──▶ connecting
  *        lost with a final code, and not curable:
  *                                 connecting, syncing, online ──▶ refused ── connect ──▶ connecting
+ *        denied (the last attempt, and so would be the next):
+ *                                 retrying ──▶ refused
  *        disconnect:              all but refused and destroyed ─▶ offline
  *        destroy:                 all ──▶ destroyed, for good
  *
@@ -98,6 +100,8 @@ export type ConnectionEvent =
   | { readonly type: 'drain'; readonly delay: number }
   /** The socket is gone. `isCurable`: what was wrong may be better at the next attempt, whatever the code says. */
   | ({ readonly type: 'lost'; readonly isCurable?: boolean } & CloseReason)
+  /** It became known why the last attempt failed, and that the next one would as well. */
+  | ({ readonly type: 'denied' } & CloseReason)
   /** The socket is there and of no use, for instance because it sent nonsense. */
   | { readonly type: 'broken'; readonly reason: string }
   | { readonly type: 'due' }
@@ -236,6 +240,7 @@ const TABLE: Table = {
     synced: stay,
     drain: stay,
     lost: stay,
+    denied: stay,
     broken: stay,
     due: stay,
     networkUp: stay,
@@ -256,6 +261,7 @@ const TABLE: Table = {
     synced: stay,
     drain: stay,
     lost: ({ attempt }, event, chance) => afterLoss(attempt, event, chance),
+    denied: stay,
     broken: ({ attempt }, { reason }, chance) => giveUp(attempt, reason, chance),
     due: (state, _event, chance) =>
       chance.now < state.deadline ? stay(state) : giveUp(state.attempt, 'timed out', chance),
@@ -274,6 +280,7 @@ const TABLE: Table = {
     synced: ({ kind: _, attempt: __, ...open }) => stay({ kind: 'online', ...open }),
     drain: drained,
     lost: ({ attempt }, event, chance) => afterLoss(attempt, event, chance),
+    denied: stay,
     broken: ({ attempt }, { reason }, chance) => giveUp(attempt, reason, chance),
     due: openIsDue,
     networkUp: probe,
@@ -291,6 +298,7 @@ const TABLE: Table = {
     synced: stay,
     drain: drained,
     lost: (_state, event, chance) => afterLoss(0, event, chance),
+    denied: stay,
     broken: (_state, { reason }, chance) => giveUp(0, reason, chance),
     due: openIsDue,
     networkUp: probe,
@@ -308,6 +316,7 @@ const TABLE: Table = {
     synced: stay,
     drain: stay,
     lost: stay,
+    denied: (_state, { code, reason }) => stay({ kind: 'refused', code, reason }),
     broken: stay,
     due: (state, _event, chance) =>
       chance.now < state.deadline ? stay(state) : connectNow(state.attempt, chance),
@@ -326,6 +335,7 @@ const TABLE: Table = {
     synced: stay,
     drain: stay,
     lost: stay,
+    denied: stay,
     broken: stay,
     due: stay,
     networkUp: stay,
@@ -343,6 +353,7 @@ const TABLE: Table = {
     synced: stay,
     drain: stay,
     lost: stay,
+    denied: stay,
     broken: stay,
     due: stay,
     networkUp: stay,
@@ -360,6 +371,7 @@ const TABLE: Table = {
     synced: stay,
     drain: stay,
     lost: stay,
+    denied: stay,
     broken: stay,
     due: stay,
     networkUp: stay,

@@ -7,6 +7,7 @@
 import type { Awareness } from 'y-protocols/awareness';
 import type * as Y from 'yjs';
 import { type Clock, systemClock } from './clock.js';
+import type { Fetch } from './door.js';
 import { checkProtocols, checkRoom, type Params, resolveUrl, tokenProtocols } from './endpoint.js';
 import {
   type Access,
@@ -97,10 +98,17 @@ export interface CowriteProviderOptions {
   readonly protocols?: readonly string[] | (() => readonly string[]);
   /** The address's query; a function is called before each attempt, so that it can hold a fresh token. */
   readonly params?: Params | (() => Params);
+  /**
+   * Whether a browser is to ask before it closes the page while something is unsaved; true if
+   * left out. Changes that were received by nobody are gone with the page.
+   */
+  readonly warnBeforeUnload?: boolean;
   /** The constructor to use; needed in Node 20, which has none of its own: pass that of `ws`. */
   readonly WebSocket?: SocketConstructor;
   /** Milliseconds between two sends of the own awareness state, from 0 to 10,000; 50 if left out. */
   readonly awarenessInterval?: number;
+  /** What asks why a socket was refused; that of the platform if left out. For tests. */
+  readonly fetch?: Fetch;
   /** For tests. */
   readonly clock?: Clock;
   /** For tests; returns numbers from 0 up to, not including, 1. */
@@ -115,6 +123,7 @@ export interface Settings {
   readonly params: () => Params;
   readonly WebSocket: SocketConstructor;
   readonly awarenessInterval: number;
+  readonly fetch: Fetch;
   readonly clock: Clock;
   readonly random: () => number;
 }
@@ -145,6 +154,8 @@ export function settingsOf(options: CowriteProviderOptions): Settings {
     params: typeof params === 'function' ? params : () => params,
     WebSocket,
     awarenessInterval,
+    // Called as a method of anything else, browsers refuse.
+    fetch: options.fetch ?? ((...request) => fetch(...request)),
     clock: options.clock ?? systemClock,
     random: options.random ?? Math.random,
   };

@@ -25,6 +25,7 @@ function setUp(options: Partial<CowriteProviderOptions> = {}) {
     clock,
     random: () => 0.5,
     WebSocket: network.WebSocket,
+    fetch: () => Promise.reject(new Error('no network')),
     ...options,
   });
   providers.push(provider);
@@ -369,6 +370,88 @@ describe('[CLI-6] unsaved', () => {
   });
 });
 
+describe('[CLI-19] a socket that was refused before it opened', () => {
+  const answering = (status: number, refusal?: string) =>
+    vi.fn(async () => {
+      const headers = refusal === undefined ? {} : { 'Cowrite-Refusal': refusal };
+      return new Response('not yours\n', { status, headers });
+    });
+  /** Until a question has been answered, and what follows from it. */
+  const settled = () => new Promise((resolve) => setImmediate(resolve));
+
+  test.each([
+    [401, 'token', 4401],
+    [403, 'forbidden', 4403],
+  ] as const)('%i is said to be for %s, and is final', async (status, reason, code) => {
+    const fetch = answering(status, reason);
+    const { clock, network, provider } = setUp({ fetch, token: 'a.b.c' });
+    network.last.drop();
+    await settled();
+    expect(provider.refusal).toEqual({ reason, code, message: 'not yours' });
+    expect(fetch).toHaveBeenCalledWith('http://host/ws/room', expect.anything());
+    expect(fetch.mock.calls[0]).toMatchObject([
+      expect.anything(),
+      { headers: { Authorization: 'Bearer a.b.c' } },
+    ]);
+    clock.advance(100_000);
+    expect(network.sockets.length).toBe(1);
+    provider.connect();
+    sync(network.last);
+    expect(provider.status).toBe('online');
+  });
+
+  test.each([
+    [403, undefined],
+    [426, undefined],
+    [503, undefined],
+    [200, 'something new'],
+  ])('%i with the header %s says nothing, and it is tried again', async (status, refusal) => {
+    const { clock, network, provider } = setUp({ fetch: answering(status, refusal) });
+    network.last.drop();
+    await settled();
+    expect(provider.status).toBe('retrying');
+    clock.advance(1_000);
+    expect(network.sockets.length).toBe(2);
+  });
+
+  test('is tried again with another token, where a function gives one', async () => {
+    const { network, provider } = setUp({ fetch: answering(401, 'token'), token: () => 't' });
+    await settled();
+    network.last.drop();
+    await settled();
+    expect(provider.status).toBe('retrying');
+  });
+
+  test('is asked about seldom, and not where one was open', async () => {
+    const fetch = answering(503);
+    const { clock, network } = setUp({ fetch });
+    for (let n = 0; n < 3; n++) {
+      network.last.drop();
+      await settled();
+      clock.advance(1_000);
+    }
+    expect(fetch).toHaveBeenCalledTimes(1);
+    clock.advance(10_000);
+    sync(network.last);
+    network.last.drop();
+    await settled();
+    expect(fetch).toHaveBeenCalledTimes(1);
+  });
+
+  test('an answer that comes when another attempt is under way changes nothing', async () => {
+    let answer: (response: Response) => void = () => undefined;
+    const fetch = () => new Promise<Response>((resolve) => (answer = resolve));
+    const { clock, network, provider } = setUp({ fetch });
+    network.last.drop();
+    clock.advance(1_000);
+    expect(provider.status).toBe('connecting');
+    answer(new Response('', { status: 403, headers: { 'Cowrite-Refusal': 'forbidden' } }));
+    await settled();
+    sync(network.last);
+    expect(provider.status).toBe('online');
+  });
+});
+
 describe('[CLI-5] a socket', () => {
   test('that does not open in time is given up', () => {
     const { clock, network, provider } = setUp();
@@ -615,6 +698,30 @@ describe('[CLI-12] in a browser', () => {
     expect(provider.unsaved).toBe(true);
     sync(network.last);
     expect(network.last.sent.some(({ type }) => type === 'step2')).toBe(true);
+  });
+
+  test('[CLI-18] a page is asked for before it is closed only while something is unsaved', () => {
+    const page = stubPage();
+    const asks = () => !page.dispatchEvent(new Event('beforeunload', { cancelable: true }));
+    const { network, provider, edit } = setUp();
+    sync(network.last);
+    expect(asks()).toBe(false);
+    edit();
+    expect(asks()).toBe(true);
+    const another = setUp();
+    another.edit();
+    another.provider.destroy();
+    expect(asks()).toBe(true);
+    network.last.say({ type: 'saved', count: 2 });
+    expect(provider.unsaved).toBe(false);
+    expect(asks()).toBe(false);
+  });
+
+  test('[CLI-18] or never, where the application does not want it', () => {
+    const page = stubPage();
+    const { edit } = setUp({ warnBeforeUnload: false });
+    edit();
+    expect(page.dispatchEvent(new Event('beforeunload', { cancelable: true }))).toBe(true);
   });
 
   test('destroy leaves no listener on the page', () => {

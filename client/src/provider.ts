@@ -15,6 +15,7 @@ import { Alarm } from './alarm.js';
 import type { Clock } from './clock.js';
 import * as connection from './connection.js';
 import { applyReceived, hasContent } from './document.js';
+import { askAtDoor } from './door.js';
 import { Emitter } from './emitter.js';
 import { checkProtocols, roomAddress, tokenProtocols } from './endpoint.js';
 import {
@@ -42,7 +43,11 @@ import {
 import { Socket } from './socket.js';
 import { Token } from './token.js';
 import { shielded } from './uncaught.js';
+import { UnloadGuard } from './unload-guard.js';
 import * as unsaved from './unsaved.js';
+
+/** Milliseconds from one question why there is no socket to the next, at least. */
+const ASK_INTERVAL = 10_000;
 
 export class CowriteProvider extends Emitter<CowriteProviderEvents> {
   readonly doc: Y.Doc;
@@ -58,12 +63,17 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
   readonly #presence: Presence;
   readonly #token: Token;
   readonly #alarm: Alarm;
+  /** Null where the application does not want it. */
+  readonly #guard: UnloadGuard | null;
   readonly #stopListening: () => void;
   #state: connection.ConnectionState = connection.OFFLINE;
   readonly #pending: Pending;
   #unsaved: unsaved.Unsaved;
   #lastSavedAt: Date | null = null;
   #nextRetryAt: Date | null = null;
+  /** What the last socket was opened with. */
+  #shown: { readonly address: string; readonly token: string } | null = null;
+  #askedAt = Number.NEGATIVE_INFINITY;
   #access: Access = 'write';
   /** Whether this socket's server has said something of it. */
   #isAccessTold = false;
@@ -88,14 +98,17 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
       frame: (frame) => this.#onFrame(frame),
       failed: (error) => this.emit('connection-error', { error }),
       closed: (code, reason) => {
-        const isCurable = code === CLOSE.unauthenticated && this.#token.canRenew;
-        this.#dispatch({ type: 'lost', code, reason, isCurable });
+        const wasOpen = connection.isOpen(this.#state);
+        this.#dispatch({ type: 'lost', code, reason, isCurable: this.#isCurable(code) });
+        if (!wasOpen) void this.#askWhy();
       },
     });
     this.#token = new Token(this.#settings.token, this.#clock, {
       renewed: (token) => this.#send({ type: 'token', token }),
       failed: (error) => this.emit('connection-error', { error }),
     });
+    this.#guard = options.warnBeforeUnload === false ? null : new UnloadGuard();
+    this.#guard?.set(this.unsaved);
     this.#alarm = new Alarm(this.#clock, () => this.#dispatch({ type: 'due' }));
     this.doc.on('update', this.#onDocUpdate);
     this.doc.on('destroy', this.#onDocDestroy);
@@ -166,6 +179,8 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
 
   /** Connects now: at first, after {@link disconnect}, instead of a wait, or once the cause of `refused` is removed. */
   connect(): void {
+    // Somebody wants to know it now.
+    this.#askedAt = Number.NEGATIVE_INFINITY;
     this.#dispatch({ type: 'connect' });
   }
 
@@ -185,6 +200,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     this.doc.off('update', this.#onDocUpdate);
     this.doc.off('destroy', this.#onDocDestroy);
     this.#stopListening();
+    this.#guard?.set(false);
     this.#pending.destroy();
     this.#presence.destroy();
     if (this.#ownsAwareness) shielded(() => this.awareness.destroy());
@@ -297,10 +313,26 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
       const address = roomAddress(this.url, this.room, params());
       const offered = [COWRITE_SUBPROTOCOL, ...tokenProtocols(token), ...protocols()];
       checkProtocols(offered);
+      this.#shown = { address, token };
       this.#socket.open(address, offered);
     } catch (cause) {
       this.#notOpened(new Error('no socket could be opened', { cause }));
     }
+  }
+
+  /** With another token what was wrong may be better. */
+  #isCurable(code: number): boolean {
+    return code === CLOSE.unauthenticated && this.#token.canRenew;
+  }
+
+  async #askWhy(): Promise<void> {
+    const now = this.#clock.now();
+    if (this.#shown === null || now < this.#askedAt + ASK_INTERVAL) return;
+    this.#askedAt = now;
+    const { address, token } = this.#shown;
+    const refusal = await askAtDoor(this.#settings.fetch, address, token);
+    if (refusal === null || this.#isCurable(refusal.code)) return;
+    this.#dispatch({ type: 'denied', ...refusal });
   }
 
   #notOpened(error: Error): void {
@@ -320,6 +352,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     const before = this.unsaved;
     this.#unsaved = next;
     if (this.unsaved === before) return;
+    this.#guard?.set(this.unsaved);
     if (this.unsaved) {
       this.emit('unsaved', true);
     } else {

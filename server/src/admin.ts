@@ -3,7 +3,7 @@
  * asks for the administrator's token; without one being set they are closed.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
-import type { Context, Hono, Next } from 'hono';
+import type { Context, Env, Hono, Next } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { z } from 'zod';
 import { MAX_ID } from './auth/tokens.js';
@@ -44,7 +44,7 @@ const kickBody = z.strictObject({
     .optional(),
 });
 
-export function adminRoutes(app: Hono, options: AdminOptions): void {
+export function adminRoutes<E extends Env>(app: Hono<E>, options: AdminOptions): void {
   const { adminToken, metrics, kick, recheck } = options;
   const ask = async (c: Context, next: Next) => {
     if (adminToken === undefined) return c.text('closed: ADMIN_TOKEN is not set\n', 403);

@@ -50,6 +50,13 @@ export interface Admitted {
   handOver(): boolean;
 }
 
+/** Somebody whose identity is known, and how many orders there were before it was asked for. */
+interface Known {
+  readonly identity: Identity;
+  readonly brought: Credentials | undefined;
+  readonly from: number;
+}
+
 const STATUS: Record<RefusalKind, number> = {
   unauthenticated: 401,
   forbidden: 403,
@@ -91,12 +98,8 @@ export class Doors {
   /** @throws {UpgradeRefused} */
   async admit(upgrade: Upgrade): Promise<Admitted> {
     const { request, room } = upgrade;
-    const { proxies, logger } = this.#options;
-    const address = clientAddress(
-      request.socket.remoteAddress,
-      request.headers['x-forwarded-for'],
-      proxies,
-    );
+    const { logger } = this.#options;
+    const address = this.#addressOf(request);
     this.#atDoor++;
     try {
       return await this.#decide(upgrade, address);
@@ -110,7 +113,27 @@ export class Doors {
     }
   }
 
-  async #decide({ room, request }: Upgrade, address: string): Promise<Admitted> {
+  /**
+   * What would be decided, for a page that cannot see why its upgrade was refused: browsers
+   * say nothing of that. It counts as an attempt, and nobody comes in.
+   *
+   * @throws {UpgradeRefused}
+   */
+  async ask({ request, room }: Upgrade): Promise<void> {
+    const address = this.#addressOf(request);
+    this.#atDoor++;
+    try {
+      await this.#mayCome({ request, room }, address);
+    } finally {
+      this.#leavesDoor();
+    }
+  }
+
+  #addressOf({ socket, headers }: IncomingMessage): string {
+    return clientAddress(socket.remoteAddress, headers['x-forwarded-for'], this.#options.proxies);
+  }
+
+  async #mayCome({ room, request }: Upgrade, address: string): Promise<Known> {
     const { crowd, onLimit, isStoreFull, allowedOrigins, isOpen } = this.#options;
     if (isStoreFull()) throw new UpgradeRefused(503, 'the store is not taking writes');
     const { origin, host } = request.headers;
@@ -127,7 +150,13 @@ export class Doors {
         'without authentication this server goes by no name but localhost',
       );
     }
-    const { identity, brought, from } = await this.#identify(room, request);
+    return await this.#identify(room, request);
+  }
+
+  async #decide(upgrade: Upgrade, address: string): Promise<Admitted> {
+    const { room, request } = upgrade;
+    const { crowd, onLimit } = this.#options;
+    const { identity, brought, from } = await this.#mayCome(upgrade, address);
     const newcomer = { address, user: identity.user?.id, room };
     const limit = crowd.enter(newcomer);
     if (limit !== undefined) {
@@ -155,10 +184,7 @@ export class Doors {
     };
   }
 
-  async #identify(
-    room: string,
-    request: IncomingMessage,
-  ): Promise<{ identity: Identity; brought: Credentials | undefined; from: number }> {
+  async #identify(room: string, request: IncomingMessage): Promise<Known> {
     const { authenticator, patience, clock, onLimit } = this.#options;
     try {
       const token = readToken(request.url ?? '', request.headers);

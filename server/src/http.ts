@@ -1,7 +1,11 @@
-/** What the server answers over plain HTTP: its health, metrics, what an administrator may do, and a folder of static files. */
+/** What the server answers over plain HTTP: its health, metrics, what an administrator may do, who would be let in, and a folder of static files. */
+import type { IncomingMessage } from 'node:http';
+import type { HttpBindings } from '@hono/node-server';
 import { serveStatic } from '@hono/node-server/serve-static';
 import { Hono } from 'hono';
+import { cors } from 'hono/cors';
 import { secureHeaders } from 'hono/secure-headers';
+import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { type AdminOptions, adminRoutes } from './admin.js';
 
 export interface HttpOptions extends AdminOptions {
@@ -10,10 +14,28 @@ export interface HttpOptions extends AdminOptions {
   /** Folder of a built web app; paths without a file in it get its index.html. */
   readonly staticDir: string | undefined;
   readonly onError: (error: unknown) => void;
+  /** Whether a page of this origin may connect to this host. */
+  mayConnect(origin: string, host: string | undefined): boolean;
+  /** What an upgrade of this request would be answered. */
+  door(request: IncomingMessage): Promise<DoorAnswer>;
 }
 
-export function httpApp({ isReady, staticDir, onError, ...admin }: HttpOptions): Hono {
-  const app = new Hono();
+export interface DoorAnswer {
+  /** 426 for whoever would be let in. */
+  readonly status: number;
+  readonly message: string;
+}
+
+/**
+ * Says that it was this server who refused, and not something before it, such as a proxy
+ * that has a page of its own for 403.
+ */
+const REFUSAL_HEADER = 'Cowrite-Refusal';
+const REFUSALS: Partial<Record<number, string>> = { 401: 'token', 403: 'forbidden' };
+
+export function httpApp(options: HttpOptions): Hono<{ Bindings: HttpBindings }> {
+  const { isReady, staticDir, onError, mayConnect, door, ...admin } = options;
+  const app = new Hono<{ Bindings: HttpBindings }>();
   // Whether all of a host and its subdomains speak TLS is for the proxy in front to say.
   app.use(secureHeaders({ strictTransportSecurity: false }));
   // Such as a body that is not sent to its end: nobody is there to be answered.
@@ -22,6 +44,23 @@ export function httpApp({ isReady, staticDir, onError, ...admin }: HttpOptions):
     return c.text('internal error\n', 500);
   });
   app.get('/health', (c) => (isReady() ? c.text('ok\n') : c.text('not ready\n', 503)));
+  app.use(
+    '/ws/*',
+    cors({
+      origin: (origin, c) => (mayConnect(origin, c.req.header('Host')) ? origin : null),
+      allowMethods: ['GET'],
+      allowHeaders: ['Authorization'],
+      exposeHeaders: [REFUSAL_HEADER],
+    }),
+  );
+  app.get('/ws/*', async (c) => {
+    const { status, message } = await door(c.env.incoming);
+    const refusal = REFUSALS[status];
+    if (refusal !== undefined) c.header(REFUSAL_HEADER, refusal);
+    if (status === 426) c.header('Upgrade', 'websocket');
+    c.header('Cache-Control', 'no-store');
+    return c.text(`${message}\n`, status as ContentfulStatusCode);
+  });
   adminRoutes(app, admin);
   if (staticDir !== undefined) {
     app.use('/assets/*', async (c, next) => {

@@ -16,7 +16,7 @@ import {
   authenticatorOf,
   authenticatorOfHook,
 } from './auth/authenticator.js';
-import { isLoopback } from './auth/origin.js';
+import { isLoopback, mayConnect } from './auth/origin.js';
 import { MIN_SECRET } from './auth/tokens.js';
 import { type Clock, systemClock } from './clock.js';
 import { Workers } from './compact/workers.js';
@@ -274,6 +274,8 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
       metrics,
       kick,
       recheck,
+      mayConnect: (origin, host) => mayConnect(origin, host, allowedOrigins),
+      door: (request) => transport.wouldAnswer(request, (upgrade) => doors.ask(upgrade)),
     }).fetch,
   );
   const http = createHttpServer(

@@ -409,10 +409,28 @@ export class Transport {
     return this.#connections;
   }
 
-  async #upgrade(
+  /**
+   * What an upgrade of this request would be answered.
+   *
+   * @param decide throws {@link UpgradeRefused} where it would not be carried out
+   */
+  async wouldAnswer(
     request: IncomingMessage,
-    accept: (upgrade: Upgrade) => Promise<(connection: Connection, dialect: Dialect) => void>,
-  ): Promise<(connection: Connection, dialect: Dialect) => void> {
+    decide: (upgrade: Upgrade) => Promise<void>,
+  ): Promise<{ readonly status: number; readonly message: string }> {
+    try {
+      await this.#upgrade(request, decide);
+      return { status: 426, message: 'you may come in: with a WebSocket' };
+    } catch (error) {
+      if (!(error instanceof UpgradeRefused)) throw error;
+      return { status: error.status, message: error.message };
+    }
+  }
+
+  async #upgrade<Opened>(
+    request: IncomingMessage,
+    accept: (upgrade: Upgrade) => Promise<Opened>,
+  ): Promise<Opened> {
     if (!this.#accepting) throw new UpgradeRefused(503, 'this instance is closing');
     const room = readRoomName(request.url ?? '');
     if (room === undefined) throw new UpgradeRefused(404, 'rooms are at /ws/<room>');

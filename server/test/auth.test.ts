@@ -52,6 +52,35 @@ describe('[AUTH] at the door', () => {
     );
   });
 
+  it('[AUTH-17] says over plain HTTP what it would say to an upgrade, also to pages that may connect', async () => {
+    const server = await startServer({
+      auth: { secret: SECRET },
+      allowedOrigins: ['https://app.example'],
+    });
+    const good = await token('ada', { minutes: 'write' });
+    const ask = async (room: string, shown?: string, origin?: string) => {
+      const headers = new Headers();
+      if (shown !== undefined) headers.set('Authorization', `Bearer ${shown}`);
+      if (origin !== undefined) headers.set('Origin', origin);
+      const { status, headers: said } = await fetch(`${server.url}/ws/${room}`, { headers });
+      const names = ['Cowrite-Refusal', 'Access-Control-Allow-Origin', 'Cache-Control'];
+      return [status, ...names.map((name) => said.get(name))];
+    };
+    expect(await ask('minutes')).toEqual([401, 'token', null, 'no-store']);
+    expect(await ask('minutes', `${good}x`)).toEqual([401, 'token', null, 'no-store']);
+    expect(await ask('other', good)).toEqual([403, 'forbidden', null, 'no-store']);
+    expect(await ask('minutes', good)).toEqual([426, null, null, 'no-store']);
+    expect(await ask('%ff', good)).toEqual([400, null, null, 'no-store']);
+    const app = 'https://app.example';
+    expect(await ask('minutes', undefined, app)).toEqual([401, 'token', app, 'no-store']);
+    expect((await ask('minutes', good, 'https://evil.example'))[2]).toBeNull();
+    const preflight = await fetch(`${server.url}/ws/minutes`, {
+      method: 'OPTIONS',
+      headers: { Origin: app, 'Access-Control-Request-Headers': 'Authorization' },
+    });
+    expect(preflight.headers.get('Access-Control-Allow-Headers')).toBe('Authorization');
+  });
+
   it('[AUTH-6] a name in another Unicode form is the room that the token opens, and no other', async () => {
     const server = await guarded();
     const good = await token('ada', { café: 'write' });
@@ -108,11 +137,11 @@ describe('[AUTH] at the door', () => {
     ).toBe(101);
   });
 
-  it('[AUTH-12] plain HTTP has nothing behind the door but health and files', async () => {
+  it('[AUTH-12] plain HTTP has nothing behind the door but health, files, and what the door says', async () => {
     const server = await guarded();
     for (const [path, status] of [
       ['/health', 200],
-      ['/ws/minutes', 404],
+      ['/ws/minutes', 401],
       ['/', 404],
       ['/api/rooms', 404],
     ] as const) {

@@ -12,13 +12,16 @@ import { served, startServer, temporaryFolder, typed } from './support.js';
 import { enter, presence, SECRET, token } from './visitors.js';
 
 /** What plain HTTP answers to, and whether it is for everybody or for the administrator. */
-const ROUTES: Readonly<Record<string, 'everybody' | 'administrator'>> = {
+const ROUTES: Readonly<Record<string, 'everybody' | 'administrator' | 'the door'>> = {
   'GET /health': 'everybody',
   'GET /metrics': 'administrator',
   'POST /api/rooms/:room/kick': 'administrator',
   'POST /api/users/:id/recheck': 'administrator',
   // The files of a built web app, which is public.
   'ALL /assets/*': 'everybody',
+  // Who asks whether an upgrade would be carried out is asked what an upgrade is.
+  'ALL /ws/*': 'the door',
+  'GET /ws/*': 'the door',
   'ALL /*': 'everybody',
   'GET /assets/*': 'everybody',
   'GET /*': 'everybody',
@@ -69,6 +72,8 @@ describe('[AUTH] every way in', () => {
       metrics: { contentType: 'text/plain', text: async () => '' },
       kick: () => ({ sessions: 0, isEverywhere: true }),
       recheck: () => ({ sessions: 0, isEverywhere: true }),
+      mayConnect: () => false,
+      door: async () => ({ status: 403, message: '' }),
     });
     const routes = new Set(app.routes.map(({ method, path }) => `${method} ${path}`));
     expect([...routes].sort()).toEqual(Object.keys(ROUTES).sort());
@@ -81,7 +86,8 @@ describe('[AUTH] every way in', () => {
         const [method, path] = route.split(' ') as [string, string];
         if (method === 'ALL') continue;
         const { status } = await fetch(server.url + path.replace('*', 'x'), { method });
-        if (who === 'everybody') expect([200, 404], route).toContain(status);
+        if (who === 'the door') expect(status, route).toBe(426);
+        else if (who === 'everybody') expect([200, 404], route).toContain(status);
         else expect(status, route).toBe(adminToken === undefined ? 403 : 401);
       }
     }

@@ -27,8 +27,6 @@ export function banner(provider: CowriteProvider): HTMLElement {
   element.hidden = true;
   let lastKind: Notice['kind'] | undefined;
   let opened = provider.synced;
-  /** The server answers, but for its WebSocket: browsers do not say why that was refused. */
-  let refuses = false;
   let impatient = false;
   /** The last change that was refused, until there is another change. */
   let rejected: Rejected | undefined;
@@ -58,14 +56,13 @@ export function banner(provider: CowriteProvider): HTMLElement {
       patience = undefined;
       impatient = false;
     } else if (provider.status === 'retrying' || provider.status === 'offline') {
-      patience ??= window.setTimeout(async () => {
-        refuses = !opened && (await isThere());
+      patience ??= window.setTimeout(() => {
         impatient = provider.status !== 'online';
         show();
       }, PATIENCE);
     }
 
-    const notice = noticeFor(provider, { opened, impatient, refuses, rejected });
+    const notice = noticeFor(provider, { opened, impatient, rejected });
     if (notice?.kind !== lastKind) {
       lastKind = notice?.kind;
       element.hidden = !notice;
@@ -109,12 +106,10 @@ function noticeFor(
   {
     opened,
     impatient,
-    refuses,
     rejected,
   }: {
     readonly opened: boolean;
     readonly impatient: boolean;
-    readonly refuses: boolean;
     readonly rejected: Rejected | undefined;
   },
 ): Notice | undefined {
@@ -123,15 +118,18 @@ function noticeFor(
       ? ' What you wrote last is not saved: copy it before you leave this page.'
       : '';
     const { reason, message } = provider.refusal;
-    const text = reason === 'forbidden' ? shownOut(message) : CLOSED[reason];
+    const text =
+      reason === 'forbidden'
+        ? shownOut(message)
+        : reason === 'token' && !opened
+          ? NOT_LET_IN
+          : CLOSED[reason];
     return { kind: 'closed', icon: 'stop', text: text + kept };
   }
   if (impatient) {
     const text = opened
       ? 'Offline. Your changes are kept here and will be saved when the connection is back.'
-      : refuses
-        ? 'The server does not let you into this document. It may need another link, with access for you.'
-        : 'The server cannot be reached. The document opens as soon as the connection is there.';
+      : 'The server cannot be reached. The document opens as soon as the connection is there.';
     return { kind: 'offline', icon: 'offline', text };
   }
   if (rejected) {
@@ -147,15 +145,6 @@ function noticeFor(
   return undefined;
 }
 
-async function isThere(): Promise<boolean> {
-  try {
-    return (await fetch('/health')).ok;
-  } catch {
-    // Nobody answers.
-    return false;
-  }
-}
-
 const REFUSED: Readonly<Record<RejectReason, string>> = {
   'read-only': 'You can read this document but not change it.',
   'document-too-large': 'This document has reached its largest size.',
@@ -165,6 +154,9 @@ const REFUSED: Readonly<Record<RejectReason, string>> = {
 function shownOut(reason: string): string {
   return `You do not have access to this document.${reason && ` The reason given: “${reason}”.`}`;
 }
+
+const NOT_LET_IN =
+  'The server does not let you into this document. It may need another link, with access for you.';
 
 const CLOSED: Readonly<Record<Exclude<RefusalReason, 'forbidden'>, string>> = {
   protocol: 'This page and the server do not understand each other. Reloading usually helps.',

@@ -99,10 +99,6 @@ export function documentPage(root: HTMLElement, room: string): void {
   provider.on('refused', () => {
     if (sheet.querySelector('.skeleton')) sheet.replaceChildren(nothingHere());
   });
-
-  window.addEventListener('beforeunload', (event) => {
-    if (provider.unsaved) event.preventDefault();
-  });
 }
 
 /** The first line names the document: in the header, the window and the list of recent ones. */
