@@ -4,8 +4,14 @@ import { leaks } from './leaks.mjs';
 import { SECRET, startAttacker, startProber, startServer } from './processes.mjs';
 
 const WINDOW_MS = 2_000;
-/** Until what is hot is compiled. */
-const WARM_UP_MS = 4_000;
+/**
+ * Milliseconds: until what is hot is compiled, and of a window in which nobody attacks. Where
+ * delays are not judged, enough to see that the server goes on.
+ */
+const PACES = {
+  judged: { warmUp: 4_000, quiet: WINDOW_MS },
+  facts: { warmUp: 500, quiet: 500 },
+};
 /** How long a server may go on with what an attack left, before the next one is given another server. */
 const SETTLING_MS = 3_000;
 const STEP_MS = 250;
@@ -36,6 +42,12 @@ export class Arena {
   #tokens = new Set();
   #answers = new Set();
   #logs = [];
+  #pace;
+
+  /** @param pace one of {@link PACES} */
+  constructor(pace) {
+    this.#pace = PACES[pace];
+  }
 
   /** @returns what happened, what was measured, and what is wrong */
   async attempt(attack) {
@@ -54,7 +66,7 @@ export class Arena {
   async #attempt({ id, server = 'command', expects = [], must = [], peakMb = PEAK_MB }) {
     await this.#enter(server);
     const { process: running, prober } = this.#world;
-    const before = this.#quiet ?? (await window(prober));
+    const before = this.#quiet ?? (await window(prober, this.#pace.quiet));
     const number = ++this.#number;
     const attacker = await startAttacker({ id, number, url: running.url, secret: SECRET });
     let during;
@@ -84,7 +96,7 @@ export class Arena {
     );
     let quiet = before;
     if (isSettled && harm.length === 0) {
-      this.#quiet = await window(prober);
+      this.#quiet = await window(prober, this.#pace.quiet);
       // What else the machine does may be in one of them: the less disturbed one is the stricter.
       if (this.#quiet.p99 < before.p99) quiet = this.#quiet;
     } else await this.#leave();
@@ -116,10 +128,11 @@ export class Arena {
     this.#world.prober = prober;
     const { tokens } = await prober.heard();
     for (const token of tokens) this.#tokens.add(token);
-    await sleep(WARM_UP_MS);
+    const { warmUp, quiet } = this.#pace;
+    await sleep(warmUp);
     const cpu = running.cpuSeconds();
-    this.#quiet = await window(prober);
-    const share = (running.cpuSeconds() - cpu) / (WINDOW_MS / 1000);
+    this.#quiet = await window(prober, quiet);
+    const share = (running.cpuSeconds() - cpu) / (quiet / 1000);
     this.#world.share = share;
   }
 
@@ -157,9 +170,9 @@ export class Arena {
   }
 }
 
-async function window(prober) {
+async function window(prober, ms) {
   await prober.ask('begin');
-  await sleep(WINDOW_MS);
+  await sleep(ms);
   return await prober.ask('end');
 }
 

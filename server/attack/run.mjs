@@ -24,7 +24,7 @@ if (chosen.length === 0) {
 }
 
 const started = performance.now();
-const arena = new Arena();
+const arena = new Arena(values.facts ? 'facts' : 'judged');
 printHead();
 let failed = 0;
 for (const attack of chosen) {
