@@ -32,6 +32,8 @@ export async function askAtDoor(
   try {
     const response = await fetch(address.replace(/^ws/, 'http'), {
       headers: token === '' ? {} : { Authorization: `Bearer ${token}` },
+      // As a WebSocket does: where cookies say who somebody is, without them it would be nobody.
+      credentials: 'include',
       cache: 'no-store',
       signal: AbortSignal.timeout(PATIENCE),
     });

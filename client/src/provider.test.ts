@@ -391,7 +391,7 @@ describe('[CLI-19] a socket that was refused before it opened', () => {
     expect(fetch).toHaveBeenCalledWith('http://host/ws/room', expect.anything());
     expect(fetch.mock.calls[0]).toMatchObject([
       expect.anything(),
-      { headers: { Authorization: 'Bearer a.b.c' } },
+      { headers: { Authorization: 'Bearer a.b.c' }, credentials: 'include' },
     ]);
     clock.advance(100_000);
     expect(network.sockets.length).toBe(1);
@@ -445,8 +445,12 @@ describe('[CLI-19] a socket that was refused before it opened', () => {
     network.last.drop();
     clock.advance(1_000);
     expect(provider.status).toBe('connecting');
+    // Nor once that one has failed as well.
+    network.last.drop();
     answer(new Response('', { status: 403, headers: { 'Cowrite-Refusal': 'forbidden' } }));
     await settled();
+    expect(provider.status).toBe('retrying');
+    clock.advance(1_000);
     sync(network.last);
     expect(provider.status).toBe('online');
   });

@@ -138,8 +138,8 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
    * Whether there is any local change that the server has not reported to be on
    * disk, whether or not there is a connection. Errs towards true: content that
    * the document had before this provider, or that another provider loaded into
-   * it, is unsaved until the server says otherwise. A change that the server
-   * refused stays unsaved, unless a later connection gets it accepted. With a
+   * it, is unsaved until the server says otherwise. A refused change that
+   * could not be taken back stays unsaved, unless a later connection gets it accepted. With a
    * server that does not speak `cowrite.v1` it stays true after the first edit.
    * Changes made after {@link destroy} are not watched.
    */
@@ -147,7 +147,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     return unsaved.isUnsaved(this.#unsaved);
   }
 
-  /** Why the server refused a local change on the last connection; null if it did not. */
+  /** Why the server refused a local change on this connection; null again once nothing is unsaved. */
   get rejection(): RejectReason | null {
     return this.#unsaved.rejection;
   }
@@ -329,9 +329,10 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     const now = this.#clock.now();
     if (this.#shown === null || now < this.#askedAt + ASK_INTERVAL) return;
     this.#askedAt = now;
-    const { address, token } = this.#shown;
-    const refusal = await askAtDoor(this.#settings.fetch, address, token);
-    if (refusal === null || this.#isCurable(refusal.code)) return;
+    const shown = this.#shown;
+    const refusal = await askAtDoor(this.#settings.fetch, shown.address, shown.token);
+    // Of an attempt since then, perhaps with another token, it says nothing.
+    if (refusal === null || this.#shown !== shown || this.#isCurable(refusal.code)) return;
     this.#dispatch({ type: 'denied', ...refusal });
   }
 

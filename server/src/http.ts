@@ -48,6 +48,8 @@ export function httpApp(options: HttpOptions): Hono<{ Bindings: HttpBindings }> 
     '/ws/*',
     cors({
       origin: (origin, c) => (mayConnect(origin, c.req.header('Host')) ? origin : null),
+      // A page that may connect does so with its cookies, too.
+      credentials: true,
       allowMethods: ['GET'],
       allowHeaders: ['Authorization'],
       exposeHeaders: [REFUSAL_HEADER],

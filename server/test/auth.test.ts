@@ -79,6 +79,7 @@ describe('[AUTH] at the door', () => {
       headers: { Origin: app, 'Access-Control-Request-Headers': 'Authorization' },
     });
     expect(preflight.headers.get('Access-Control-Allow-Headers')).toBe('Authorization');
+    expect(preflight.headers.get('Access-Control-Allow-Credentials')).toBe('true');
   });
 
   it('[AUTH-6] a name in another Unicode form is the room that the token opens, and no other', async () => {
