@@ -53,6 +53,11 @@ export interface StatusChange {
   readonly refusal: Refusal | null;
 }
 
+export interface Rejection {
+  readonly reason: RejectReason;
+  readonly isTakenBack: boolean;
+}
+
 export interface CowriteProviderEvents {
   status: StatusChange;
   /** `synced` has changed. */
@@ -70,7 +75,7 @@ export interface CowriteProviderEvents {
    * document, unless `isTakenBack` is false: content that was in the document before this
    * provider stays, unsaved, and only a new document shows what the others see.
    */
-  rejected: { readonly reason: RejectReason; readonly isTakenBack: boolean };
+  rejected: Rejection;
   /** The server closed the connection and wants no other attempt. */
   refused: Refusal;
   /** An attempt failed, or the server sent something of no use. Retried where that can help. */
