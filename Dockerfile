@@ -6,6 +6,7 @@ COPY client/package.json client/
 COPY client/demo/package.json client/demo/
 COPY server/package.json server/
 COPY e2e/package.json e2e/
+COPY docs/package.json docs/
 RUN npm ci --no-audit --no-fund
 COPY tsconfig.json tsconfig.base.json ./
 COPY scripts scripts

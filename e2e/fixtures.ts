@@ -30,6 +30,8 @@ afterAll(async () => {
 async function launch(): Promise<Browser> {
   return await chromium.launch({
     executablePath: process.env.CHROMIUM_PATH || (await findChromium()),
+    // Pages that are left are kept for "back", as people's browsers do it.
+    ignoreDefaultArgs: ['--disable-back-forward-cache'],
     args: [
       '--no-sandbox',
       '--disable-gpu',

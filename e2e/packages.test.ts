@@ -1,72 +1,48 @@
 /** The packages as npm would publish them: what is in them, and that they work where they are installed. */
-import { execFile } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
+import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { checkPackage, createPackageFromTarballData, type Problem } from '@arethetypeswrong/core';
 import { publint } from 'publint';
 import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-
-const ROOT = fileURLToPath(new URL('..', import.meta.url));
-const PATIENCE = 180_000;
-
-const run = promisify(execFile);
-
-/** What is looked for in each package. */
-interface Published {
-  readonly name: string;
-  readonly folder: string;
-  /** Those that have to be there, besides what both have. */
-  readonly files: readonly string[];
-}
-
-const CLIENT: Published = {
-  name: '@cowrite/client',
-  folder: 'client',
-  files: [
-    'dist/index.js',
-    'dist/index.d.ts',
-    'dist/react.js',
-    'dist/react.d.ts',
-    'dist/protocol/index.js',
-    'dist/protocol/index.d.ts',
-  ],
-};
-
-const SERVER: Published = {
-  name: '@cowrite/server',
-  folder: 'server',
-  files: [
-    'bin/cowrite.js',
-    'dist/cli.js',
-    'dist/index.js',
-    'dist/index.d.ts',
-    'dist/storage/contract.js',
-    'dist/storage/contract.d.ts',
-  ],
-};
-
-const PACKAGES = [CLIENT, SERVER];
-
-interface Packed {
-  readonly tarball: string;
-  readonly files: readonly string[];
-}
+import { followReadme } from './blank-app.js';
+import { buildPage } from './build-page.js';
+import {
+  CLIENT,
+  install,
+  PACKAGES,
+  PATIENCE,
+  type Packed,
+  type Published,
+  pack,
+  ROOT,
+  run,
+} from './packed.js';
+import { writeListTogether } from './shopping-list.js';
 
 describe('the published packages', () => {
   const folder = mkdtempSync(join(tmpdir(), 'cowrite-e2e-'));
   /** An application of its own, far from this checkout's node_modules. */
   const project = join(folder, 'project');
-  const packed = new Map<Published, Packed>();
+  let packed: ReadonlyMap<Published, Packed>;
 
   beforeAll(async () => {
-    for (const each of PACKAGES) packed.set(each, await pack(each, folder));
+    packed = await pack(folder);
     mkdirSync(project);
-    await install(project, packed);
+    const { devDependencies } = JSON.parse(readFileSync(join(ROOT, 'client/package.json'), 'utf8'));
+    const { yjs, ws } = devDependencies;
+    await install(project, packed, { yjs, ws, ...REACT_18 });
+    writeFileSync(join(project, 'use.js'), USE);
   }, PATIENCE);
 
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -137,40 +113,49 @@ describe('the published packages', () => {
     expect(closeCodes.length).toBeLessThan(2 * 1024);
     expect(closeCodes).not.toMatch(/WebSocket|Awareness/i);
   });
+
+  test('[PKG-5] with React 18 the example compiles, and does in strict mode what it does with React 19', async () => {
+    const example = join(project, 'react');
+    cpSync(join(ROOT, 'client/examples/react'), example, { recursive: true });
+    writeFileSync(join(example, 'tsconfig.json'), JSON.stringify({ compilerOptions: STRICT }));
+    await run(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', example]);
+
+    const built = await buildPage(example);
+    const [script] = readdirSync(join(built, 'assets'));
+    const bundled = readFileSync(join(built, 'assets', script ?? ''), 'utf8');
+    // A name of React's development builds, the only ones in which strict mode mounts twice.
+    const versions = bundled.match(/\bReactVersion(\$\d+)? = "\d+/g);
+    // React and React DOM.
+    expect(versions).toEqual([expect.stringMatching(/18$/), expect.stringMatching(/18$/)]);
+    await writeListTogether(built);
+  });
+
+  test(
+    '[DOC-2] what the READMEs say to do makes, in under 20 lines, a page that two write in together',
+    async () => {
+      await followReadme(folder, new Map([[CLIENT, packedOf(CLIENT)]]), project);
+    },
+    PATIENCE,
+  );
 });
 
-async function pack({ folder: source }: Published, folder: string): Promise<Packed> {
-  const args = ['pack', '--json', '--ignore-scripts', '--pack-destination', folder];
-  const { stdout } = await run('npm', args, { cwd: join(ROOT, source) });
-  const [report] = JSON.parse(stdout) as { filename: string; files: { path: string }[] }[];
-  if (report === undefined) throw new Error(`npm packed nothing of ${source}`);
-  return {
-    tarball: join(folder, basename(report.filename)),
-    files: report.files.map((file) => file.path),
-  };
-}
+const REACT_18 = {
+  react: '^18.3.1',
+  'react-dom': '^18.3.1',
+  '@types/react': '^18.3.0',
+  '@types/react-dom': '^18.3.0',
+};
 
-/** Makes the application that PKG-3 and PKG-4 use. */
-async function install(project: string, packed: ReadonlyMap<Published, Packed>): Promise<void> {
-  const { devDependencies } = JSON.parse(readFileSync(join(ROOT, 'client/package.json'), 'utf8'));
-  const dependencies: Record<string, string> = {
-    yjs: devDependencies.yjs,
-    ws: devDependencies.ws,
-  };
-  for (const [{ name }, { tarball }] of packed) dependencies[name] = `file:${tarball}`;
-  const manifest = {
-    name: 'application',
-    private: true,
-    type: 'module',
-    dependencies,
-    // What the server needs of the client is the other tarball, not something of that name in a registry.
-    overrides: { '@cowrite/client': '$@cowrite/client' },
-  };
-  writeFileSync(join(project, 'package.json'), JSON.stringify(manifest, undefined, 2));
-  writeFileSync(join(project, 'use.js'), USE);
-  const quiet = ['--no-audit', '--no-fund', '--prefer-offline', '--ignore-scripts'];
-  await run('npm', ['install', ...quiet], { cwd: project });
-}
+const STRICT = {
+  target: 'ES2022',
+  module: 'ESNext',
+  moduleResolution: 'Bundler',
+  lib: ['ES2023', 'DOM', 'DOM.Iterable'],
+  jsx: 'react-jsx',
+  types: [],
+  strict: true,
+  noEmit: true,
+};
 
 /** A program as the READMEs have it. */
 const USE = `

@@ -30,7 +30,7 @@ describe('the first page', () => {
     await page.waitForURL(address.href);
     await eventually(() => page.getByTestId('editor').textContent()).toBe('Opening night');
 
-    await page.goBack();
+    await page.goBack({ waitUntil: 'commit' });
     await recent.getByRole('button', { name: 'Remove Opening night' }).click();
     await page.getByText('Documents you open in this browser are listed here.').waitFor();
   });

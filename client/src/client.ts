@@ -27,7 +27,7 @@ const MAY_SEND: ReadonlySet<CowriteStatus> = new Set([
 
 /** Options of {@link CowriteProviderOptions} that are the same for all rooms. */
 export interface CowriteClientOptions
-  extends Omit<CowriteProviderOptions, 'room' | 'doc' | 'awareness' | 'connect'> {
+  extends Omit<CowriteProviderOptions, 'room' | 'doc' | 'awareness' | 'connect' | 'browser'> {
   /** Milliseconds for which a provider that nobody uses is kept; 10,000 if left out, 0 allowed. */
   readonly idleTime?: number;
 }
@@ -48,6 +48,7 @@ interface SharedRoom {
   timer: TimerHandle | null;
 }
 
+/** One provider for each room, shared by all parts of a page that use the room. */
 export class CowriteClient {
   readonly #options: Omit<CowriteClientOptions, 'idleTime'>;
   readonly #idleTime: number;

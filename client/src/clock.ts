@@ -5,8 +5,10 @@
  * deadline must not move with it.
  */
 
+/** What {@link Clock.setTimeout} returns. */
 export type TimerHandle = unknown;
 
+/** Time and timers. */
 export interface Clock {
   /** Milliseconds since some fixed moment; never goes back. */
   now(): number;
@@ -14,6 +16,7 @@ export interface Clock {
   date(): Date;
   /** Calls `callback` once, `delay` milliseconds from now. */
   setTimeout(callback: () => void, delay: number): TimerHandle;
+  /** A timer that has rung, or was cleared before, does no harm. */
   clearTimeout(handle: TimerHandle): void;
 }
 

@@ -37,6 +37,7 @@ export class Emitter<Events extends object> {
     this.on(name, onlyOnce);
   }
 
+  /** Removes a listener that was added with `on`. */
   off<Name extends keyof Events>(name: Name, listener: (payload: Events[Name]) => void): void {
     this.#listeners.get(name)?.delete(listener);
   }

@@ -7,6 +7,7 @@
 
 import { TOKEN_SUBPROTOCOL } from './protocol/index.js';
 
+/** An address's query. */
 export type Params = Readonly<Record<string, string>>;
 
 const SOCKET_SCHEMES: ReadonlyMap<string, string> = new Map([

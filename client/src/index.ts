@@ -1,11 +1,13 @@
 export { CowriteClient, type CowriteClientOptions, type RoomHandle } from './client.js';
 export type { Clock, TimerHandle } from './clock.js';
 export type { Params } from './endpoint.js';
+export { clearOfflineCopies } from './offline.js';
 export type {
   CowriteProviderEvents,
   CowriteProviderOptions,
   CowriteStatus,
   Refusal,
+  Rejection,
   StatusChange,
 } from './options.js';
 export { type Access, CLOSE, type RefusalReason, type RejectReason } from './protocol/index.js';

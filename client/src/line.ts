@@ -183,6 +183,20 @@ export class Line {
     if (wasSent && !this.#unsaved.reports) this.#pending.forget();
   }
 
+  /** Without a socket here: another tab knows that all of the document is on disk. */
+  settle(): void {
+    if (!this.unsaved) return;
+    this.#pending.forget();
+    this.#track(unsaved.initial(false));
+  }
+
+  /** Without a socket here: another tab knows of something in the document that is not on disk. */
+  doubt(): void {
+    if (this.unsaved) return;
+    this.#pending.unknown();
+    this.#track(unsaved.changed(this.#unsaved));
+  }
+
   /** Whether an update of the document with this origin takes back what the server refused. */
   isTakingBack(origin: unknown): boolean {
     return this.#pending.isTakingBack(origin);

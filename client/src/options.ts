@@ -9,6 +9,7 @@ import type * as Y from 'yjs';
 import { type Clock, systemClock } from './clock.js';
 import type { Fetch } from './door.js';
 import { checkProtocols, checkRoom, type Params, resolveUrl, tokenProtocols } from './endpoint.js';
+import { type CopyOf, MAX_OFFLINE_BYTES } from './offline.js';
 import {
   type Access,
   COWRITE_SUBPROTOCOL,
@@ -16,7 +17,8 @@ import {
   type RejectReason,
 } from './protocol/index.js';
 import type { SocketConstructor } from './socket.js';
-import type { TokenSource } from './token.js';
+import { type TabsBrowser, tabsBrowser } from './tabs.js';
+import { subjectOf, type TokenSource } from './token.js';
 
 /**
  * - `offline`: not connected and not trying, until `connect()`.
@@ -47,17 +49,20 @@ export interface Refusal {
   readonly message: string;
 }
 
+/** Whether and how a provider is connected. */
 export interface StatusChange {
   readonly status: CowriteStatus;
   readonly nextRetryAt: Date | null;
   readonly refusal: Refusal | null;
 }
 
+/** What the server refused. */
 export interface Rejection {
   readonly reason: RejectReason;
   readonly isTakenBack: boolean;
 }
 
+/** What a {@link CowriteProvider} emits, by event. */
 export interface CowriteProviderEvents {
   status: StatusChange;
   /** `synced` has changed. */
@@ -66,6 +71,8 @@ export interface CowriteProviderEvents {
   sync: boolean;
   /** `unsaved` has changed. */
   unsaved: boolean;
+  /** `loaded` has turned true. */
+  loaded: undefined;
   /** Every local change is on disk. */
   saved: { readonly at: Date };
   /** What this client may do in the room has changed. */
@@ -82,6 +89,7 @@ export interface CowriteProviderEvents {
   'connection-error': { readonly error: Error };
 }
 
+/** What a {@link CowriteProvider} is made with. */
 export interface CowriteProviderOptions {
   /** The server, such as `wss://host/ws`; http and https work as well, and in browsers a path such as `/ws`. */
   readonly url: string;
@@ -108,6 +116,27 @@ export interface CowriteProviderOptions {
    * left out. Changes that were received by nobody are gone with the page.
    */
   readonly warnBeforeUnload?: boolean;
+  /**
+   * Whether this browser keeps a copy of the document, which is there before the network is
+   * and takes what is written without it; false if left out. It has to be known who
+   * {@link user} is. `maxBytes`, 100 MB if left out, bounds all copies of the page's origin:
+   * those that were not used for longest go first, but none that holds something unsaved.
+   */
+  readonly offline?: boolean | { readonly maxBytes?: number };
+  /**
+   * Whether the tabs of one browser that have this room open share one socket, and each other's
+   * edits also while there is none; true if left out. They do so in pages where it is known
+   * who {@link user} is, and where the browser has BroadcastChannel and Web Locks, which an
+   * insecure page lacks; in all others each tab has a socket of its own.
+   */
+  readonly tabs?: boolean;
+  /**
+   * Who this is: any text that is another one for another user, such as an id. Tabs of
+   * different users have nothing in common, nor do their offline copies. Left out, it is the `sub` of a `token` that is a
+   * text, or nobody where there are no `token`, `params` and `protocols`; of anything else
+   * it is not known who it is. Cookies tell a page nothing: say who it is where they decide.
+   */
+  readonly user?: string;
   /** The constructor to use; needed in Node 20, which has none of its own: pass that of `ws`. */
   readonly WebSocket?: SocketConstructor;
   /** Milliseconds between two sends of the own awareness state, from 0 to 10,000; 50 if left out. */
@@ -116,6 +145,8 @@ export interface CowriteProviderOptions {
   readonly fetch?: Fetch;
   /** For tests. */
   readonly clock?: Clock;
+  /** @internal For tests. */
+  readonly browser?: TabsBrowser;
   /** For tests; returns numbers from 0 up to, not including, 1. */
   readonly random?: () => number;
 }
@@ -126,6 +157,10 @@ export interface Settings {
   readonly token: TokenSource;
   readonly protocols: () => readonly string[];
   readonly params: () => Params;
+  /** Null if no copy is kept. */
+  readonly copy: { readonly of: CopyOf; readonly maxBytes: number } | null;
+  /** What the tabs that share a socket have in common; null if this one is alone. */
+  readonly group: { readonly name: string; readonly browser: TabsBrowser } | null;
   readonly WebSocket: SocketConstructor;
   readonly awarenessInterval: number;
   readonly fetch: Fetch;
@@ -151,9 +186,16 @@ export function settingsOf(options: CowriteProviderOptions): Settings {
   checkRoom(room);
   if (typeof token === 'string') checkProtocols(tokenProtocols(token));
   if (typeof protocols !== 'function') checkProtocols([COWRITE_SUBPROTOCOL, ...protocols]);
+  if (options.user !== undefined && typeof options.user !== 'string') {
+    throw new TypeError('user is not a string');
+  }
+  const url = resolveUrl(options.url);
+  const user = userOf(options);
   return {
-    url: resolveUrl(options.url),
+    url,
     room,
+    copy: copyOf({ url, room, user }, options),
+    group: groupOf({ url, room, user }, options),
     token,
     protocols: typeof protocols === 'function' ? protocols : () => protocols,
     params: typeof params === 'function' ? params : () => params,
@@ -164,4 +206,35 @@ export function settingsOf(options: CowriteProviderOptions): Settings {
     clock: options.clock ?? systemClock,
     random: options.random ?? Math.random,
   };
+}
+
+/** What is known of whom a document is opened for; `user` is null if that is not. */
+type For = Omit<CopyOf, 'user'> & { readonly user: string | null };
+
+function groupOf({ url, room, user }: For, options: CowriteProviderOptions): Settings['group'] {
+  const browser = options.browser ?? tabsBrowser();
+  if (options.tabs === false || browser === undefined || user === null) return null;
+  // The number is that of what the tabs say to each other: versions that differ do not meet.
+  return { name: `cowrite 1 ${JSON.stringify([url, room, user])}`, browser };
+}
+
+function copyOf({ url, room, user }: For, { offline }: CowriteProviderOptions): Settings['copy'] {
+  if (offline === undefined || offline === false) return null;
+  if (user === null) {
+    throw new TypeError('offline copies need to know whose they are: pass the option user');
+  }
+  const { maxBytes = MAX_OFFLINE_BYTES } = offline === true ? {} : offline;
+  if (!(maxBytes > 0)) throw new RangeError('offline.maxBytes is not above 0');
+  return { of: { url, room, user }, maxBytes };
+}
+
+/** @returns null if it is not known */
+function userOf({ user, token = '', params, protocols }: CowriteProviderOptions): string | null {
+  if (user !== undefined) return `user ${user}`;
+  if (typeof token !== 'string') return null;
+  if (token !== '') {
+    const subject = subjectOf(token);
+    return subject === null ? null : `user ${subject}`;
+  }
+  return params === undefined && protocols === undefined ? 'nobody' : null;
 }

@@ -80,6 +80,11 @@ export class Pending {
     if (message === null && this.#entries.length % MANY === 0) this.#foldLoose();
   }
 
+  /** There is something in the document that is not on disk, and nobody knows what. */
+  unknown(): void {
+    this.#entries.push({ item: null, message: null });
+  }
+
   /** A message that holds all that the server lacks. */
   sentWhole(message: number): void {
     this.#wholes.add(message);
@@ -99,7 +104,7 @@ export class Pending {
     for (const message of this.#wholes) if (message <= count) this.#wholes.delete(message);
   }
 
-  /** This server reports nothing, so nothing can be refused. */
+  /** Nothing of it can be refused any more: all is on disk, or this server reports nothing. */
   forget(): void {
     this.#entries = [];
   }

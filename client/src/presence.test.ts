@@ -45,6 +45,7 @@ describe('[CLI-7] the own state', () => {
     const { awareness, clock, presence, send, sent } = setUp();
     awareness.setLocalState({ x: 1 });
     presence.opened(send);
+    presence.closed();
     presence.lost('test');
     sent.length = 0;
     awareness.setLocalState({ x: 2 });
@@ -70,6 +71,7 @@ describe('[CLI-7] the own state', () => {
     const { awareness, other, presence, send, seen } = setUp();
     awareness.setLocalState({ name: 'Ada' });
     presence.opened(send);
+    presence.closed();
     presence.lost('test');
     // As a server does for a socket that is gone: null with the clock it had.
     const update = encodeAwarenessUpdate(awareness, [awareness.clientID], new Map());
@@ -87,6 +89,7 @@ describe('[CLI-7] the own state', () => {
     presence.farewell();
     expect(seen()).toBeUndefined();
     expect(clock()).toBe(before + 1);
+    presence.closed();
     presence.lost('test');
     presence.opened(send);
     expect(seen()).toEqual({});
@@ -161,6 +164,7 @@ describe('[CLI-7] throttling', () => {
     const { awareness, clock, presence, send, seen } = setUp();
     presence.opened(send);
     awareness.setLocalState({ x: 1 });
+    presence.closed();
     presence.lost('test');
     expect(clock.pending).toBe(0);
     presence.opened(send);
@@ -179,6 +183,7 @@ describe('[CLI-7] the others', () => {
     presence.receive(update, 'server');
     const removed = vi.fn();
     awareness.on('change', removed);
+    presence.closed();
     presence.lost('test');
     expect(removed).toHaveBeenCalledWith(
       { added: [], updated: [], removed: [other.clientID] },
@@ -197,6 +202,7 @@ describe('[CLI-7] the others', () => {
     presence.opened(send);
     presence.receive(update, 'server');
     presence.receive(encodeAwarenessUpdate(other, [other.clientID], new Map()), 'server');
+    presence.closed();
     presence.lost('test');
     presence.receive(update, 'server');
     expect(state(awareness, other.clientID)).toEqual({ name: 'Bob' });
@@ -211,6 +217,7 @@ describe('[CLI-7] the others', () => {
     awareness.on('update', ({ removed }: { removed: number[] }) => {
       relayed(encodeAwarenessUpdate(awareness, removed));
     });
+    presence.closed();
     presence.lost('test');
     expect(relayed).toHaveBeenCalledOnce();
   });
@@ -233,14 +240,39 @@ describe('[CLI-7] what arrives', () => {
   });
 });
 
-test('a query is answered with the own state, or with none', () => {
-  const { awareness, presence, send, sent } = setUp();
-  presence.opened(send);
-  presence.answer();
-  expect(sent.at(-1)).toEqual(encodeAwarenessUpdate(awareness, [awareness.clientID]));
+test('of those without a state nothing is told', () => {
+  const { awareness, presence } = setUp();
+  const known = encodeAwarenessUpdate(awareness, [awareness.clientID]);
+  expect(presence.of([awareness.clientID, 7])).toEqual(known);
   awareness.setLocalState(null);
-  presence.answer();
-  expect(sent.at(-1)).toEqual(Uint8Array.of(0));
+  expect(presence.of([awareness.clientID])).toEqual(Uint8Array.of(0));
+});
+
+test('those who are here without a socket stay when it is gone', () => {
+  const { awareness, other, presence } = setUp();
+  const third = new Awareness(new Y.Doc());
+  other.setLocalState({ name: 'Bob' });
+  third.setLocalState({ name: 'Cy' });
+  for (const { clientID } of [other, third]) {
+    const known = clientID === other.clientID ? other : third;
+    presence.receive(encodeAwarenessUpdate(known, [clientID]), 'server');
+  }
+  presence.lost('test', new Set([third.clientID]));
+  expect([...awareness.getStates().keys()]).toEqual([awareness.clientID, third.clientID]);
+  third.destroy();
+});
+
+test('somebody can be removed, and the others told', () => {
+  const { other, presence } = setUp();
+  other.setLocalState({ name: 'Bob' });
+  presence.receive(encodeAwarenessUpdate(other, [other.clientID]), 'server');
+  const watcher = new Awareness(new Y.Doc());
+  applyAwarenessUpdate(watcher, encodeAwarenessUpdate(other, [other.clientID]), 'test');
+  const farewell = presence.remove(other.clientID, 'test');
+  applyAwarenessUpdate(watcher, farewell as Uint8Array, 'test');
+  expect(watcher.getStates().has(other.clientID)).toBe(false);
+  expect(presence.remove(other.clientID, 'test')).toBeNull();
+  watcher.destroy();
 });
 
 test('destroy leaves no listener and no timer', () => {

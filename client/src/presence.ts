@@ -1,10 +1,10 @@
 /**
- * Awareness between this client and a socket.
+ * Awareness between this client and the others, through a socket or another tab.
  *
  * Owns what is sent of this client's own state, and what is kept of the others.
- * Invariants: only the own client id is ever sent; two sends are at least
- * `interval` apart, and the last state always is sent; without a socket no other
- * client is shown.
+ * Invariants: of itself only the own client id is sent; two sends are at least
+ * `interval` apart, and the last state always is sent; those whom only a socket
+ * showed are not shown without it.
  */
 import {
   Awareness,
@@ -26,7 +26,7 @@ export class Presence {
   readonly #awareness: Awareness;
   readonly #interval: number;
   readonly #clock: Clock;
-  /** Sends an awareness update; null without an open socket. */
+  /** Sends an awareness update; null while nobody could get it. */
   #send: ((update: Uint8Array) => void) | null = null;
   #sentAt = Number.NEGATIVE_INFINITY;
   #timer: TimerHandle | null = null;
@@ -39,7 +39,7 @@ export class Presence {
     awareness.on('update', this.#onUpdate);
   }
 
-  /** A new socket is open; shows the own state on it. */
+  /** There is a new way to the others; shows the own state on it. */
   opened(send: (update: Uint8Array) => void): void {
     this.#send = send;
     this.show();
@@ -79,11 +79,13 @@ export class Presence {
     }
   }
 
-  /** Answers a query; with an empty update if there is no own state. */
-  answer(): void {
-    const { clientID } = this.#awareness;
-    const isShown = this.#awareness.getLocalState() !== null;
-    this.#send?.(encodeAwarenessUpdate(this.#awareness, isShown ? [clientID] : []));
+  /** What is known of these clients, as an awareness update; of those without a state, nothing. */
+  of(clients: Iterable<number>): Uint8Array {
+    const { states } = this.#awareness;
+    return encodeAwarenessUpdate(
+      this.#awareness,
+      [...clients].filter((id) => states.has(id)),
+    );
   }
 
   /**
@@ -100,15 +102,21 @@ export class Presence {
     this.#send(encodeAwarenessUpdate(this.#awareness, [clientID], new Map()));
   }
 
+  /** There is no way to the others any more. */
+  closed(): void {
+    this.#send = null;
+    this.#clearTimer();
+  }
+
   /**
    * Forgets the others, with their clocks: the next socket may show them with
    * clocks that were seen on this one.
+   *
+   * @param known client ids of those who are here without a socket
    */
-  lost(origin: unknown): void {
-    this.#send = null;
-    this.#clearTimer();
+  lost(origin: unknown, known: ReadonlySet<number> = new Set()): void {
     const { clientID, states, meta } = this.#awareness;
-    const others = [...states.keys()].filter((id) => id !== clientID);
+    const others = [...states.keys()].filter((id) => id !== clientID && !known.has(id));
     shielded(() => removeAwarenessStates(this.#awareness, others, origin));
     // Only now: those who are told of the removal look the clocks up.
     for (const id of meta.keys()) {
@@ -116,9 +124,19 @@ export class Presence {
     }
   }
 
+  /**
+   * Forgets somebody of whom nobody else will say that they are gone.
+   *
+   * @returns that they are gone, as an awareness update; null if nothing was known of them
+   */
+  remove(client: number, origin: unknown): Uint8Array | null {
+    if (client === this.#awareness.clientID || !this.#awareness.states.has(client)) return null;
+    shielded(() => removeAwarenessStates(this.#awareness, [client], origin));
+    return encodeAwarenessUpdate(this.#awareness, [client]);
+  }
+
   destroy(): void {
-    this.#send = null;
-    this.#clearTimer();
+    this.closed();
     this.#awareness.off('update', this.#onUpdate);
   }
 

@@ -2,15 +2,22 @@
  * The public class: keeps a Yjs document and its awareness in step with a room.
  *
  * Puts the parts together and decides nothing that one of them decides: `line.ts` what goes to
- * the server and what became of it, `presence.ts` what is shown of whom.
+ * the server and what became of it, `group.ts` what goes to the other tabs and which of them has
+ * the socket, `presence.ts` what is shown of whom.
  *
- * Invariant: what came from the server is applied with this provider as its origin and is never
- * sent back; every other change of the document is handed to the line.
+ * Invariants: what came from elsewhere is applied with this provider as its origin. What came
+ * from the server is never sent back; every other change is handed to the line, which sends it,
+ * or counts it as unsaved until the tab that has the socket has it on disk. What was made here
+ * goes to the other tabs as well, and nothing goes back to where it came from.
  */
 import { Awareness } from 'y-protocols/awareness';
 import * as Y from 'yjs';
+import { Alarm } from './alarm.js';
+import { applyReceived } from './document.js';
 import { Emitter } from './emitter.js';
+import { Group, type View } from './group.js';
 import { Line } from './line.js';
+import { OfflineCopy } from './offline.js';
 import {
   type CowriteProviderEvents,
   type CowriteProviderOptions,
@@ -25,16 +32,16 @@ import type { Access, RejectReason } from './protocol/index.js';
 import { shielded } from './uncaught.js';
 import { UnloadGuard } from './unload-guard.js';
 
-/** How things are, as the application was last told. */
-interface View {
-  readonly status: CowriteStatus;
-  readonly nextRetryAt: Date | null;
-  readonly refusal: Refusal | null;
-  readonly unsaved: boolean;
-  readonly rejection: RejectReason | null;
-  readonly access: Access;
-}
+/** Where a change of the document comes from. */
+type Source = 'here' | 'tab' | 'server' | 'takenBack';
 
+/** Milliseconds for which the network waits for the offline copy. */
+const COPY_PATIENCE = 3_000;
+
+/** Milliseconds after the moment of the next attempt at which a tab reminds the one that is to make it. */
+const REMINDER = 100;
+
+/** Keeps a Yjs document and its awareness in step with a room of a server. */
 export class CowriteProvider extends Emitter<CowriteProviderEvents> {
   readonly doc: Y.Doc;
   readonly awareness: Awareness;
@@ -46,9 +53,21 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
   readonly #ownsAwareness: boolean;
   readonly #line: Line;
   readonly #presence: Presence;
+  /** Null where none is kept. */
+  #copy: OfflineCopy | null = null;
+  #isLoaded: boolean;
+  /** The offline copy is being loaded, and then it connects. */
+  #isBeginning = false;
+  /** Null where this tab is alone. */
+  #group: Group | null = null;
+  /** A page that is hidden is late for its timers: those that are not remind it. */
+  readonly #reminder: Alarm;
+  /** The page was put to sleep while it was one of the tabs. */
+  #isAsleep = false;
   /** Null where the application does not want it. */
   readonly #guard: UnloadGuard | null;
   readonly #stopListening: () => void;
+  /** As the application was last told. */
   #view: View;
   #lastSavedAt: Date | null = null;
 
@@ -63,34 +82,48 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     this.#ownsAwareness = options.awareness === undefined;
     const { awarenessInterval, clock } = this.#settings;
     this.#presence = new Presence(this.awareness, awarenessInterval, clock);
-    const isOurs = (transaction: Y.Transaction) => this.#isOurs(transaction.origin, transaction);
+    const isOurs = (transaction: Y.Transaction) => {
+      const source = this.#sourceOf(transaction.origin, transaction);
+      return source === 'here' || source === 'tab';
+    };
     this.#line = new Line(this.doc, this, this.#settings, isOurs, {
       changed: () => this.#refresh(),
-      opened: () => this.#presence.opened((update) => this.#line.sendAwareness(update)),
+      opened: () => this.#showOwn(),
       leaving: () => this.#presence.farewell(),
-      lost: () => this.#presence.lost(this),
-      awareness: (update) => this.#presence.receive(update, this),
-      asked: () => this.#presence.answer(),
-      rejected: (rejection) => this.emit('rejected', rejection),
+      lost: () => this.#lost(),
+      awareness: (update) => {
+        this.#presence.receive(update, this);
+        this.#group?.people(update);
+      },
+      asked: () => this.#line.sendAwareness(this.#presence.of(this.#here())),
+      rejected: (rejection) => {
+        this.#group?.rejected(rejection);
+        this.emit('rejected', rejection);
+      },
       failed: (error) => this.emit('connection-error', { error }),
       hold: (work) => this.hold(work),
     });
+    if (this.#settings.copy !== null) this.#copy = this.#makeCopy(this.#settings.copy);
+    this.#isLoaded = this.#settings.copy === null && this.#settings.group === null;
+    this.#reminder = new Alarm(clock, () => this.#remind());
+    if (this.#settings.group !== null) this.#group = this.#makeGroup(this.#settings.group);
     this.#view = this.#look();
     this.#guard = options.warnBeforeUnload === false ? null : new UnloadGuard();
-    this.#guard?.set(this.unsaved);
+    this.#guard?.set(this.#view.unsaved);
     this.doc.on('update', this.#onDocUpdate);
     this.doc.on('destroy', this.#onDocDestroy);
     this.#stopListening = listenToPage({
-      online: () => this.#line.dispatch({ type: 'networkUp' }),
+      online: () => this.#hint('networkUp'),
       offline: () => this.#line.dispatch({ type: 'networkDown' }),
-      visible: () => this.#line.dispatch({ type: 'visible' }),
-      leave: () => this.#presence.farewell(),
-      suspend: () => this.#line.dispatch({ type: 'suspend' }),
-      resume: () => this.#line.dispatch({ type: 'resume' }),
+      visible: () => this.#hint('visible'),
+      leave: () => this.#sleep('leave'),
+      suspend: () => this.#sleep('suspend'),
+      resume: () => this.#wake(),
     });
     if (options.connect !== false) this.connect();
   }
 
+  /** Whether and how this provider is connected. */
   get status(): CowriteStatus {
     return this.#look().status;
   }
@@ -98,6 +131,14 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
   /** Whether the document holds all that the server held when this socket was opened, and since. */
   get synced(): boolean {
     return this.status === 'online';
+  }
+
+  /**
+   * Whether the document holds what this browser has of it: its offline copy, or what
+   * another tab has. True from the start where there can be neither.
+   */
+  get loaded(): boolean {
+    return this.#isLoaded;
   }
 
   /**
@@ -143,12 +184,31 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
 
   /** Connects now: at first, after {@link disconnect}, instead of a wait, or once the cause of `refused` is removed. */
   connect(): void {
-    this.#line.connect();
+    this.#isAsleep = false;
+    if (this.#group === null || this.#group.isHolder) this.#begin();
+    else if (this.#group.isIn) this.#group.insist();
+    else this.#join(this.#group);
   }
 
-  /** Closes the socket and stays offline until {@link connect}. Changes made meanwhile are not lost. */
+  /**
+   * Leaves the room until {@link connect}, and closes the socket, unless another tab uses it.
+   * Changes made meanwhile are not lost.
+   */
   disconnect(): void {
-    this.#line.dispatch({ type: 'disconnect' });
+    this.#isAsleep = false;
+    this.#leave();
+  }
+
+  /**
+   * Removes this browser's copy of the document, and keeps none any more. What was unsaved in
+   * it is in the document still. For all copies, such as at sign-out, there is
+   * `clearOfflineCopies`.
+   */
+  async clearOffline(): Promise<void> {
+    const copy = this.#copy;
+    this.#copy = null;
+    this.#refresh();
+    await copy?.remove();
   }
 
   /**
@@ -158,7 +218,10 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
    */
   destroy(): void {
     if (this.status === 'closed') return;
+    if (this.#group?.isIn === true) this.#leave();
     this.#line.destroy();
+    this.#copy?.close();
+    this.#reminder.set(null);
     this.doc.off('update', this.#onDocUpdate);
     this.doc.off('destroy', this.#onDocDestroy);
     this.#stopListening();
@@ -166,6 +229,15 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     this.#presence.destroy();
     if (this.#ownsAwareness) shielded(() => this.awareness.destroy());
     this.closeEmitter();
+  }
+
+  /** Resolves once the document holds what this browser has of it. Rejects when this provider is destroyed before. */
+  whenLoaded(): Promise<void> {
+    return this.until(
+      ['status', 'loaded'],
+      () => this.#isLoaded,
+      () => (this.status === 'closed' ? this.#ended() : null),
+    );
   }
 
   /** Rejects when the server refuses the connection, or this provider is destroyed. */
@@ -201,7 +273,15 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
 
   #look(): View {
     const { status, nextRetryAt, refusal, unsaved, rejection, access } = this.#line;
-    return { status, nextRetryAt, refusal, unsaved, rejection, access };
+    const isKept = this.#copy?.isComplete === true;
+    const own = { status, nextRetryAt, refusal, unsaved, rejection, access, isKept };
+    if (status === 'closed') return own;
+    if (this.#isBeginning) return { ...own, status: 'connecting' };
+    if (this.#isAsleep) return { ...own, status: 'retrying' };
+    if (this.#group?.isIn !== true || this.#group.isHolder) return own;
+    const { view } = this.#group;
+    if (view !== null) return { ...view, unsaved };
+    return refusal === null ? { ...own, status: 'connecting' } : own;
   }
 
   /** Tells the application what is different from what it was told last. */
@@ -210,7 +290,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     const after = this.#look();
     const { status, nextRetryAt, refusal, unsaved, access } = after;
     this.#view = after;
-    if (status !== before.status || nextRetryAt !== before.nextRetryAt) {
+    if (status !== before.status || nextRetryAt?.getTime() !== before.nextRetryAt?.getTime()) {
       this.emit('status', { status, nextRetryAt, refusal });
     }
     if ((before.status === 'online') !== this.synced) {
@@ -218,20 +298,204 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
       this.emit('sync', this.synced);
     }
     if (refusal !== null && before.refusal === null) this.emit('refused', refusal);
+    this.#guard?.set(unsaved && !after.isKept);
     if (unsaved !== before.unsaved) this.#unsavedChanged(unsaved);
+    this.#copy?.check();
+    // Whoever has a copy of what was deleted drops it, so that it does not come back by it.
+    if (refusal?.reason === 'deleted' && this.#copy !== null) this.#dropCopy();
     if (access !== before.access) this.emit('access', access);
+    if (this.#group?.isHolder === true) {
+      this.#group.tell();
+      // What is refused to this tab, another may be let in with.
+      if (refusal !== null) this.#group.resign();
+    } else if (this.#group !== null) {
+      if (isOpen(before) && !isOpen(after)) this.#presence.lost(this, this.#group.clients);
+      // Those at the other end of a new socket have seen the clock of this state.
+      if (!isOpen(before) && isOpen(after)) this.#presence.show();
+      this.#setReminder(nextRetryAt);
+    }
   }
 
   #unsavedChanged(unsaved: boolean): void {
-    this.#guard?.set(unsaved);
     if (!unsaved) this.#lastSavedAt = this.#settings.clock.date();
     this.emit('unsaved', unsaved);
     if (this.#lastSavedAt !== null && !unsaved) this.emit('saved', { at: this.#lastSavedAt });
   }
 
+  #makeGroup({ name, browser }: NonNullable<Settings['group']>): Group {
+    const { clientID } = this.awareness;
+    return new Group(name, browser, this.doc, this, clientID, {
+      view: () => this.#look(),
+      people: (which) =>
+        this.#presence.of(which === 'own' ? [clientID] : this.awareness.getStates().keys()),
+      isUnsaved: () => this.unsaved,
+      joined: () => this.#showOwn(),
+      held: () => this.#begin(),
+      changed: () => this.#refresh(),
+      doubted: () => this.#line.doubt(),
+      settled: () => this.#line.settle(),
+      heardPeople: (update) => {
+        this.#presence.receive(update, this);
+        this.#line.sendAwareness(update);
+      },
+      welcomed: () => {
+        this.#presence.show();
+        this.#loaded();
+      },
+      left: (client) => {
+        const farewell = this.#presence.remove(client, this);
+        if (farewell !== null) this.#line.sendAwareness(farewell);
+      },
+      nudged: (nudge) => {
+        if (nudge === 'connect') this.#line.connect();
+        else this.#line.dispatch({ type: nudge });
+      },
+      rejected: (rejection) => this.emit('rejected', rejection),
+      unavailable: (cause) => {
+        this.#group = null;
+        const error = new Error('this tab cannot find the others, and goes on alone', { cause });
+        this.emit('connection-error', { error });
+        this.#begin();
+      },
+    });
+  }
+
+  #makeCopy({ of, maxBytes }: NonNullable<Settings['copy']>): OfflineCopy {
+    const now = () => this.#settings.clock.date().getTime();
+    return new OfflineCopy(this.doc, of, maxBytes, now, {
+      loaded: (updates, isUnsaved) => {
+        this.hold(() => {
+          for (const update of updates) applyReceived(this.doc, update, this);
+          if (isUnsaved) this.#line.doubt();
+        });
+      },
+      isUnsaved: () => this.unsaved,
+      changed: () => this.#refresh(),
+      failed: (error) => {
+        this.#copy = null;
+        this.emit('connection-error', { error });
+        this.#refresh();
+      },
+    });
+  }
+
+  #dropCopy(): void {
+    this.clearOffline().catch((cause: unknown) => {
+      const error = new Error('the offline copy could not be removed', { cause });
+      this.emit('connection-error', { error });
+    });
+  }
+
+  /** Loads what this browser has kept, and connects. */
+  #begin(): void {
+    if (this.#isBeginning) return;
+    if (this.#copy === null || this.#isLoaded) {
+      this.#loaded();
+      // What another tab had is here already; from now on it is this one that keeps it.
+      void this.#copy?.open();
+      this.#line.connect();
+      return;
+    }
+    this.#isBeginning = true;
+    this.#refresh();
+    const { clock } = this.#settings;
+    const goOn = () => {
+      clock.clearTimeout(patience);
+      if (!this.#isBeginning) return;
+      this.hold(() => {
+        this.#isBeginning = false;
+        this.#loaded();
+        this.#line.connect();
+      });
+    };
+    // The copy may come too late, or never: its database can be blocked by another page.
+    const patience = clock.setTimeout(goOn, COPY_PATIENCE);
+    void this.#copy.open().then(goOn);
+  }
+
+  #loaded(): void {
+    if (this.#isLoaded) return;
+    this.#isLoaded = true;
+    this.emit('loaded', undefined);
+  }
+
+  #join(group: Group): void {
+    this.hold(() => {
+      group.join();
+      this.#refresh();
+    });
+  }
+
+  #leave(): void {
+    this.hold(() => {
+      this.#isBeginning = false;
+      // With a socket, its end is what says farewell.
+      if (!this.#line.isOpen) this.#presence.farewell();
+      this.#line.dispatch({ type: 'disconnect' });
+      if (this.#group?.isIn !== true) return;
+      this.#group.leave();
+      this.#lost();
+      this.#refresh();
+    });
+  }
+
+  /** The page stops running. */
+  #sleep(event: 'leave' | 'suspend'): void {
+    if (this.#group?.isIn === true) {
+      this.#isAsleep = true;
+      this.#leave();
+    } else if (event === 'leave') {
+      this.#presence.farewell();
+    } else {
+      this.#line.dispatch({ type: 'suspend' });
+    }
+  }
+
+  #wake(): void {
+    if (this.#isAsleep) this.connect();
+    else this.#line.dispatch({ type: 'resume' });
+  }
+
+  #hint(event: 'networkUp' | 'visible'): void {
+    if (this.#isAsleep) this.connect();
+    else if (this.#group?.isIn === true && !this.#group.isHolder) this.#group.nudge(event);
+    else this.#line.dispatch({ type: event });
+  }
+
+  #setReminder(nextRetryAt: Date | null): void {
+    const { clock } = this.#settings;
+    if (nextRetryAt === null) this.#reminder.set(null);
+    else
+      this.#reminder.set(clock.now() + nextRetryAt.getTime() - clock.date().getTime() + REMINDER);
+  }
+
+  #remind(): void {
+    this.#group?.nudge('due');
+  }
+
+  /** The own client id, and those of the other tabs. */
+  #here(): number[] {
+    return [this.awareness.clientID, ...(this.#group?.clients ?? [])];
+  }
+
+  #showOwn(): void {
+    this.#presence.opened((update) => {
+      this.#group?.people(update);
+      this.#line.sendAwareness(update);
+    });
+  }
+
+  /** The others are not known any more, but for the other tabs. */
+  #lost(): void {
+    if (this.#group?.isIn !== true) this.#presence.closed();
+    this.#presence.lost(this, this.#group?.clients);
+  }
+
   /** A local transaction counts as local even if the application gives this provider as its origin. */
-  #isOurs(origin: unknown, { local }: Y.Transaction): boolean {
-    return !this.#line.isTakingBack(origin) && (origin !== this || local);
+  #sourceOf(origin: unknown, { local }: Y.Transaction): Source {
+    if (this.#line.isTakingBack(origin)) return 'takenBack';
+    if (origin !== this || local) return 'here';
+    return this.#group?.isApplyingEdit === true ? 'tab' : 'server';
   }
 
   readonly #onDocUpdate = (
@@ -240,8 +504,15 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     _doc: Y.Doc,
     transaction: Y.Transaction,
   ): void => {
-    if (this.#isOurs(origin, transaction)) this.#line.edited(update);
+    const source = this.#sourceOf(origin, transaction);
+    if (source === 'here') this.#group?.edited(update);
+    if (source === 'here' || source === 'tab') this.#line.edited(update);
+    else this.#group?.received(update);
   };
 
   readonly #onDocDestroy = (): void => this.destroy();
+}
+
+function isOpen({ status }: View): boolean {
+  return status === 'syncing' || status === 'online';
 }

@@ -27,6 +27,7 @@ import type { CowriteClient } from './client.js';
 import type { CowriteProviderEvents, StatusChange } from './options.js';
 import type { CowriteProvider } from './provider.js';
 
+/** What {@link CowriteRoom} is given. */
 export interface CowriteRoomProps {
   /** Made once, outside of components, or kept in a state. */
   readonly client: CowriteClient;
@@ -51,6 +52,7 @@ export interface Participant {
   readonly state: Readonly<Record<string, unknown>>;
 }
 
+/** What {@link useSaved} tells. */
 export interface SavedState {
   /** Whether there is any local change that the server has not reported to be on disk. */
   readonly unsaved: boolean;

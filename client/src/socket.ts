@@ -22,6 +22,7 @@ export interface SocketLike {
   ): void;
 }
 
+/** `WebSocket`, or what is used instead of it. */
 export type SocketConstructor = new (url: string, protocols: string[]) => SocketLike;
 
 /** Called for the live socket only. After `closed` there is none. */

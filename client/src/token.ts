@@ -118,12 +118,23 @@ export function renewalWait(token: string, now: number): number | null {
 
 /** When a JSON Web Token ends (RFC 7519, `exp`), in milliseconds since 1970; null when it does not say. */
 export function endOf(token: string): number | null {
+  const exp = claimsOf(token)?.exp;
+  return typeof exp === 'number' ? exp * 1000 : null;
+}
+
+/** Whose a JSON Web Token is (RFC 7519, `sub`); null when it does not say. */
+export function subjectOf(token: string): string | null {
+  const sub = claimsOf(token)?.sub;
+  return typeof sub === 'string' ? sub : null;
+}
+
+function claimsOf(token: string): { exp?: unknown; sub?: unknown } | null {
   const [, payload] = token.split('.');
   if (payload === undefined) return null;
   try {
-    const text = atob(payload.replaceAll('-', '+').replaceAll('_', '/'));
-    const { exp } = JSON.parse(text) as { exp?: unknown };
-    return typeof exp === 'number' ? exp * 1000 : null;
+    const binary = atob(payload.replaceAll('-', '+').replaceAll('_', '/'));
+    const bytes = Uint8Array.from(binary, (char) => char.charCodeAt(0));
+    return JSON.parse(new TextDecoder().decode(bytes));
   } catch {
     // Not one of those tokens. Whether it is good for anything is for the server to say.
     return null;

@@ -1,5 +1,5 @@
 /**
- * What only whoever runs the server may do: metrics, and ending sessions. Each of these routes
+ * What only whoever runs the server may do: metrics, ending sessions, deleting rooms. Each of these routes
  * asks for the administrator's token; without one being set they are closed.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
@@ -7,7 +7,7 @@ import type { Context, Env, Hono, Next } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { z } from 'zod';
 import { MAX_ID } from './auth/tokens.js';
-import { checkRoomName } from './room-name.js';
+import { checkRoomName, type RoomName } from './room-name.js';
 
 export interface AdminOptions {
   /** Undefined: there is nobody who may. */
@@ -15,6 +15,12 @@ export interface AdminOptions {
   readonly metrics: { readonly contentType: string; text(): Promise<string> };
   kick(room: string, about: KickOptions): Ended;
   recheck(user: string): Ended;
+  /** @throws whatever the store throws */
+  remove(room: string): Promise<Ended>;
+  /** @returns false for one that is not deleted @throws whatever the store throws */
+  revive(room: string): Promise<boolean>;
+  /** The store did not do what it was asked. */
+  readonly onError: (error: unknown) => void;
 }
 
 export interface KickOptions {
@@ -45,7 +51,7 @@ const kickBody = z.strictObject({
 });
 
 export function adminRoutes<E extends Env>(app: Hono<E>, options: AdminOptions): void {
-  const { adminToken, metrics, kick, recheck } = options;
+  const { adminToken, metrics, kick, recheck, remove, revive, onError } = options;
   const ask = async (c: Context, next: Next) => {
     if (adminToken === undefined) return c.text('closed: ADMIN_TOKEN is not set\n', 403);
     const shown = /^Bearer +(\S+) *$/i.exec(c.req.header('Authorization') ?? '')?.[1] ?? '';
@@ -57,9 +63,7 @@ export function adminRoutes<E extends Env>(app: Hono<E>, options: AdminOptions):
   );
   const small = bodyLimit({ maxSize: MAX_BODY, onError: (c) => c.text('too large\n', 413) });
   app.post('/api/rooms/:room/kick', ask, small, async (c) => {
-    const encoded = part(c, 3);
-    if (encoded === undefined) return c.text(`${NOT_ENCODED}\n`, 400);
-    const room = checkRoomName(encoded);
+    const room = roomOf(c);
     if (!room.ok) return c.text(`${room.problem}\n`, 400);
     const body = read(await c.req.text());
     if (typeof body === 'string') return c.text(`${body}\n`, 400);
@@ -69,6 +73,31 @@ export function adminRoutes<E extends Env>(app: Hono<E>, options: AdminOptions):
     const user = part(c, 3);
     return user === undefined ? c.text(`${NOT_ENCODED}\n`, 400) : told(c, recheck(user));
   });
+  /** Where the store fails, nobody knows whether it was done; once more does no harm. */
+  const stored = async (c: Context, act: (room: string) => Promise<Response>) => {
+    const room = roomOf(c);
+    if (!room.ok) return c.text(`${room.problem}\n`, 400);
+    try {
+      return await act(room.name);
+    } catch (error) {
+      onError(error);
+      return c.text('the store did not answer: try again\n', 503);
+    }
+  };
+  app.delete('/api/rooms/:room', ask, small, (c) =>
+    // The others find out from the store, should they not be told: it is done.
+    stored(c, async (room) => c.json(await remove(room))),
+  );
+  app.post('/api/rooms/:room/revive', ask, small, (c) =>
+    stored(c, async (room) =>
+      (await revive(room)) ? c.json({}) : c.text('no deleted room has this name\n', 404),
+    ),
+  );
+}
+
+function roomOf(c: Context): RoomName {
+  const encoded = part(c, 3);
+  return encoded === undefined ? { ok: false, problem: NOT_ENCODED } : checkRoomName(encoded);
 }
 
 const NOT_ENCODED = 'the path is not percent-encoded UTF-8';

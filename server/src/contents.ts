@@ -59,6 +59,11 @@ export class Contents {
     return this.#snapshot;
   }
 
+  /** The life of the room that this was loaded from: the store's snapshots of another are not of this document. */
+  get life(): number {
+    return this.#snapshot?.life ?? 0;
+  }
+
   /** Of the snapshot; only while there is one. */
   get snapshotVector(): StateVector {
     this.#snapshotVector ??= decodeStateVector(this.#snapshot!.stateVector);

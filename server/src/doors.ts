@@ -232,5 +232,6 @@ export class Doors {
 /** Whether somebody in this room, perhaps known, is meant. */
 export function isAbout(order: Order, room: string, user: string | undefined): boolean {
   if (order.kind === 'recheck') return order.user === user;
+  if (order.kind === 'delete') return order.room === room;
   return order.room === room && (order.user === undefined || order.user === user);
 }

@@ -13,7 +13,6 @@ export interface HttpOptions extends AdminOptions {
   readonly isReady: () => boolean;
   /** Folder of a built web app; paths without a file in it get its index.html. */
   readonly staticDir: string | undefined;
-  readonly onError: (error: unknown) => void;
   /** Whether a page of this origin may connect to this host. */
   mayConnect(origin: string, host: string | undefined): boolean;
   /** What an upgrade of this request would be answered. */
@@ -34,13 +33,13 @@ const REFUSAL_HEADER = 'Cowrite-Refusal';
 const REFUSALS: Partial<Record<number, string>> = { 401: 'token', 403: 'forbidden' };
 
 export function httpApp(options: HttpOptions): Hono<{ Bindings: HttpBindings }> {
-  const { isReady, staticDir, onError, mayConnect, door, ...admin } = options;
+  const { isReady, staticDir, mayConnect, door, ...admin } = options;
   const app = new Hono<{ Bindings: HttpBindings }>();
   // Whether all of a host and its subdomains speak TLS is for the proxy in front to say.
   app.use(secureHeaders({ strictTransportSecurity: false }));
   // Such as a body that is not sent to its end: nobody is there to be answered.
   app.onError((error, c) => {
-    onError(error);
+    admin.onError(error);
     return c.text('internal error\n', 500);
   });
   app.get('/health', (c) => (isReady() ? c.text('ok\n') : c.text('not ready\n', 503)));

@@ -33,12 +33,12 @@ export interface InstancesOptions {
   readonly headCheck: number;
   /** Entries of another instance have arrived, so many milliseconds after they were sent, by both clocks. */
   readonly onRelayed: (updates: number, lag: number) => void;
-  /** Another instance was told who is to leave, or to be asked about again. */
+  /** Another instance was told who is to leave, or to be asked about again, or that a room is deleted. */
   readonly onOrder: (order: Order) => void;
 }
 
 /** What is done to sessions wherever they are. */
-export type Order = Extract<Content, { readonly kind: 'kick' | 'recheck' }>;
+export type Order = Extract<Content, { readonly kind: 'kick' | 'recheck' | 'delete' }>;
 
 const EVERYBODY = 'instances';
 /** How often an instance says that it is there, as a part of its people's time to live. */
@@ -147,7 +147,7 @@ export class Instances {
     } else {
       this.#onHeard(envelope);
       const { content } = envelope;
-      if (content.kind === 'kick' || content.kind === 'recheck') this.#options.onOrder(content);
+      if (isOrder(content)) this.#options.onOrder(content);
     }
   }
 
@@ -227,4 +227,8 @@ export class Instances {
       this.#isChecking = false;
     }
   }
+}
+
+function isOrder(content: Content): content is Order {
+  return content.kind === 'kick' || content.kind === 'recheck' || content.kind === 'delete';
 }

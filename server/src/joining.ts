@@ -97,6 +97,7 @@ export class Joining<N extends Newcomer> {
       if (step2 === undefined && snapshot === contents.snapshot) {
         // Another instance may have replaced it, and not be heard yet.
         await this.#room.refresh();
+        if (!this.#room.isHere(newcomer)) return;
         if (snapshot === contents.snapshot) {
           throw new Error(`the snapshot at ${snapshot.seq} is not in the store`);
         }

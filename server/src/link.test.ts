@@ -194,11 +194,11 @@ describe('[INS-3] what is missing', () => {
     await attached();
     await store(1);
     storage.fails = true;
-    link.checkHead({ lastSeq: 1, snapshotSeq: 0 }, 0);
+    link.checkHead({ lastSeq: 1, snapshotSeq: 0, life: 0 }, 0);
     await pass(100);
     storage.fails = false;
     expect([storage.asked, room.head]).toEqual([1, 0]);
-    link.checkHead({ lastSeq: 1, snapshotSeq: 0 }, 0);
+    link.checkHead({ lastSeq: 1, snapshotSeq: 0, life: 0 }, 0);
     await pass(100);
     expect([storage.asked, room.head]).toEqual([2, 1]);
   });
@@ -253,10 +253,10 @@ describe('[INS-5] what is in a snapshot by now', () => {
       await compact(2);
       did();
       if (how === 'message') hear({ kind: 'snapshot', seq: 2 });
-      else link.checkHead({ lastSeq: 2, snapshotSeq: 2 }, 2);
+      else link.checkHead({ lastSeq: 2, snapshotSeq: 2, life: 0 }, 2);
       await settled();
       expect(did()).toEqual(['adopted 2']);
-      link.checkHead({ lastSeq: 2, snapshotSeq: 2 }, 2);
+      link.checkHead({ lastSeq: 2, snapshotSeq: 2, life: 0 }, 2);
       await settled();
       expect(did()).toEqual([]);
     }
@@ -311,17 +311,40 @@ describe('[INS-10] how far the store goes', () => {
     hearUpdates(1, 3);
     did();
     // What has come since the question says nothing.
-    link.checkHead({ lastSeq: 2, snapshotSeq: 0 }, 2);
+    link.checkHead({ lastSeq: 2, snapshotSeq: 0, life: 0 }, 2);
     expect(did()).toEqual([]);
-    link.checkHead({ lastSeq: 2, snapshotSeq: 0 }, 3);
+    link.checkHead({ lastSeq: 2, snapshotSeq: 0, life: 0 }, 3);
     expect(did()).toEqual(['lost']);
+  });
+
+  it('[DEL-3] a later life than that of the room: it was removed, also where it goes further by now', async () => {
+    const { link, storage, room, store, hearUpdates, attached, pass, did } = setUp();
+    await attached();
+    await store(2);
+    hearUpdates(1, 2);
+    did();
+    link.checkHead({ lastSeq: 2, snapshotSeq: 0, life: 0 }, 2);
+    expect(did()).toEqual([]);
+    link.checkHead({ lastSeq: 4, snapshotSeq: 4, life: 4 }, 2);
+    expect(did()).toEqual(['deleted']);
+    await storage.remove('room');
+    await storage.revive('room');
+    // Whoever comes to look for what is missing finds it, too.
+    await link.refresh(room);
+    expect(did()).toEqual(['deleted']);
+    hearUpdates(5);
+    await pass(100);
+    expect(did()).toEqual(['deleted']);
+    room.life = 4;
+    await link.refresh(room);
+    expect(did()).toEqual(['merged 4', 'applied 5', 'adopted 4']);
   });
 
   it('[INS-4] further than the room: it asks for what it lacks', async () => {
     const { link, store, attached, pass, did } = setUp();
     await attached();
     await store(2);
-    link.checkHead({ lastSeq: 2, snapshotSeq: 0 }, 0);
+    link.checkHead({ lastSeq: 2, snapshotSeq: 0, life: 0 }, 0);
     await pass(100);
     expect(did()).toEqual(['applied 1', 'applied 2']);
   });

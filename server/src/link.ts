@@ -18,6 +18,8 @@ import type { Head, LogEntry, SnapshotMeta, Storage } from './storage/storage.js
 /** The room, as far as its link goes. */
 export interface LinkedRoom extends PeopledRoom {
   readonly name: string;
+  /** The life of the room that it was loaded from, as the store counts it. */
+  readonly life: number;
   /** Every entry of the log up to this seq has been applied. */
   readonly head: number;
   /** The seq of the snapshot that joins are answered with, 0 for none. */
@@ -36,6 +38,8 @@ export interface LinkedRoom extends PeopledRoom {
   adopt(snapshot: SnapshotMeta): void;
   /** The store holds less than it did. What its clients have brings it back. */
   lost(): void;
+  /** The room was removed, and perhaps revived since: what is here is not it any more. */
+  deleted(): void;
 }
 
 /** What a link needs of the instance that it is on. */
@@ -162,6 +166,7 @@ export class Link {
       case 'here':
       case 'kick':
       case 'recheck':
+      case 'delete':
         // Of an instance, not of a room.
         break;
       default:
@@ -196,9 +201,13 @@ export class Link {
   }
 
   /** @param asked the head of the room when the store was asked */
-  checkHead({ lastSeq, snapshotSeq }: Head, asked: number): void {
+  checkHead({ lastSeq, snapshotSeq, life }: Head, asked: number): void {
     const room = this.#room;
     if (room === undefined) return;
+    if (life > room.life) {
+      room.deleted();
+      return;
+    }
     if (lastSeq < asked) {
       room.lost();
       return;
@@ -251,7 +260,7 @@ export class Link {
   /** Some of what is missing is in a snapshot by now. */
   async #catchUp(room: LinkedRoom): Promise<void> {
     const { storage, snapshots, workers } = this.#options;
-    const meta = await storage.snapshot(this.name);
+    const meta = await this.#newest(room);
     const bytes = meta && (await snapshots.bytes(this.name, meta));
     // Replaced between the two questions: the next repair finds the newer one.
     if (meta === undefined || bytes === undefined) return;
@@ -278,10 +287,18 @@ export class Link {
 
   /** @throws whatever the store throws */
   async refresh(room: LinkedRoom): Promise<void> {
-    const meta = await this.#options.storage.snapshot(this.name);
+    const meta = await this.#newest(room);
     if (meta === undefined || this.#isClosed) return;
     if (meta.seq <= room.head) room.adopt(meta);
     else await this.#repair(room);
+  }
+
+  /** @returns the store's snapshot of the document that is here */
+  async #newest(room: LinkedRoom): Promise<SnapshotMeta | undefined> {
+    const meta = await this.#options.storage.snapshot(this.name);
+    if (meta === undefined || meta.life <= room.life) return meta;
+    room.deleted();
+    return undefined;
   }
 
   async #within(ms: number, promise: Promise<void>): Promise<void> {

@@ -21,12 +21,22 @@ export interface LoadedRoom {
   readonly unusable: readonly Quarantined[];
 }
 
+/** The room was removed: nobody enters it until it is revived. */
+export class RoomDeleted extends Error {
+  override readonly name = 'RoomDeleted';
+
+  constructor() {
+    super('the room was deleted');
+  }
+}
+
 /** Milliseconds of the loop that loading takes at a stretch. */
 const SLICE_MS = 5;
 
-/** @throws whatever the store throws */
+/** @throws {RoomDeleted} or whatever the store throws */
 export async function loadRoom(name: string, storage: Storage, clock: Clock): Promise<LoadedRoom> {
-  const { snapshot, tail: entries, damaged, lastSeq } = await storage.load(name);
+  const { snapshot, tail: entries, damaged, lastSeq, isDeleted } = await storage.load(name);
+  if (isDeleted) throw new RoomDeleted();
   const frontier = new Frontier();
   if (snapshot !== undefined) {
     frontier.load(decodeStateVector(snapshot.stateVector), parseUpdate(snapshot.deletes));

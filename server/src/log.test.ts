@@ -48,16 +48,22 @@ function setUp(maxUnsavedBytes = 1_000_000) {
   const room = (name: string) => {
     const saved: number[] = [];
     let overflowed = 0;
+    let deleted = 0;
     let written = 0;
     const port: LogRoom = {
       name,
+      life: 0,
       committed: (first, entries) => void saved.push(first + entries.length - 1),
+      deleted: () => void deleted++,
       overflowed: () => void overflowed++,
     };
     return {
       saved,
       get overflowed() {
         return overflowed;
+      },
+      get deleted() {
+        return deleted;
       },
       write: (size = 1) =>
         log.append(port, { update: new Uint8Array(size), author: `${++written}` }),
@@ -112,6 +118,22 @@ describe('[LOG] group commit', () => {
     expect(a.saved).toEqual([]);
     await storage.commits[0]!.end();
     expect(a.saved).toEqual([2]);
+  });
+
+  it('[LOG-9] a room that was removed hears that in the place of "saved", and the others of the commit are saved', async () => {
+    const { clock, storage, log, room } = setUp();
+    const [a, b] = [room('a'), room('b')];
+    a.write();
+    b.write();
+    clock.turn();
+    const flushed = log.flush();
+    await storage.commits[0]!.end('refused');
+    await storage.remove('a');
+    clock.advance(100);
+    await storage.commits[1]!.end();
+    expect([a.saved, a.deleted, b.saved, b.deleted]).toEqual([[], 1, [1], 0]);
+    await flushed;
+    expect(log.unsavedBytes).toBe(0);
   });
 
   it('[LOG-4] a failed commit is tried again as it was, at growing intervals, before what came since', async () => {

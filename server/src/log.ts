@@ -6,7 +6,7 @@
  * of their admission; `committed` is called only after the store has resolved. A commit
  * that fails is tried again as it was, under its number, until it succeeds or the
  * log is closed: an update that was admitted is never given up while the process
- * lives, and none is written twice.
+ * lives, unless its room is deleted, and none is written twice.
  */
 import type { Logger } from 'pino';
 import type { Clock, Timer } from './clock.js';
@@ -15,8 +15,12 @@ import type { NewEntry, Storage } from './storage/storage.js';
 /** A room as the log sees it. */
 export interface LogRoom {
   readonly name: string;
+  /** The life of the room that its entries were admitted to, as the store counts it. */
+  readonly life: number;
   /** The oldest entries that were not committed yet are on disk; the first of them has this seq. */
   committed(firstSeq: number, entries: readonly NewEntry[]): void;
+  /** The room was removed: entries of it were not written, and never will be. */
+  deleted(): void;
   /** More waits unsaved than the server will hold: the room must take no more for now. */
   overflowed(): void;
 }
@@ -135,7 +139,11 @@ export class Log {
     this.#lastCommit = clock.now();
     let seqs: readonly number[];
     try {
-      const appends = batch.map(({ room, entries }) => ({ room: room.name, entries }));
+      const appends = batch.map(({ room: { name, life }, entries }) => ({
+        room: name,
+        life,
+        entries,
+      }));
       seqs = await storage.append({ number, appends });
     } catch (error) {
       this.#failures++;
@@ -159,7 +167,8 @@ export class Log {
     }
     for (const [i, { room, entries }] of batch.entries()) {
       try {
-        room.committed(seqs[i]!, entries);
+        if (seqs[i] === 0) room.deleted();
+        else room.committed(seqs[i]!, entries);
       } catch (cause) {
         // What went wrong in one room is not the others' affair.
         logger.error({ err: cause, room: room.name }, 'a room failed');

@@ -48,6 +48,9 @@ function reportUnusable(
   onQuarantine(room, unusable);
 }
 
+/** As those are told who are in a room that is deleted, and those who come afterwards. */
+export const DELETED = 'this document was deleted';
+
 /** The store takes no more for now; the client keeps its edits and comes back. */
 export class StoreFull extends Error {
   override readonly name = 'StoreFull';
@@ -109,8 +112,8 @@ export interface RoomOwner {
   entered(): void;
   /** Nobody is left, or something has ended that kept the empty room open. */
   atRest(room: Room): void;
-  /** The store has lost entries that it had: the room has to be loaded anew. */
-  lost(room: Room): void;
+  /** It is not the room of its name any more: whoever comes next has the name loaded anew. */
+  ended(room: Room): void;
 }
 
 function isSession(holder: Holder): boolean {
@@ -187,6 +190,10 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
     return this.#contents.last;
   }
 
+  get life(): number {
+    return this.#contents.life;
+  }
+
   /** All updates up to this position are on disk. */
   get durable(): number {
     return this.#contents.durable;
@@ -231,7 +238,9 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
   async refresh(): Promise<void> {
     if (this.#link !== undefined) return await this.#link.refresh(this);
     const snapshot = await this.#deps.storage.snapshot(this.name);
-    if (snapshot !== undefined) this.adopt(snapshot);
+    if (snapshot === undefined) return;
+    if (snapshot.life > this.life) this.deleted();
+    else this.adopt(snapshot);
   }
 
   isHere(session: Member): boolean {
@@ -428,16 +437,23 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
   lost(): void {
     if (this.#isClosed) return;
     this.#deps.logger.error({ room: this.name, head: this.head }, 'the store has lost entries');
+    this.#end(CLOSE.restarting, 'the store has lost entries');
+  }
+
+  /** What is on its way to the store is not written, and of none of it anybody is told that it is saved. */
+  deleted(): void {
+    if (!this.#isClosed) this.#end(CLOSE.deleted, DELETED);
+  }
+
+  #end(code: number, reason: string): void {
     // It is not the room of its name any more: its idle timer must not close the one that is.
     const owner = this.#owner;
     this.#owner = undefined;
     const { snapshot } = this.#contents;
     if (snapshot !== undefined) this.#deps.snapshots.drop(this.name, snapshot);
     // Before the link is closed, so that everybody is told that these people are gone.
-    for (const session of [...this.#sessions]) {
-      session.close(CLOSE.restarting, 'the store has lost entries');
-    }
-    owner?.lost(this);
+    for (const session of [...this.#sessions]) session.close(code, reason);
+    owner?.ended(this);
   }
 
   remoteStates(peer: Peer, entries: readonly AwarenessEntry[]): number[] {

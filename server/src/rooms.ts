@@ -2,9 +2,10 @@
  * Names to rooms. Invariant: at most one live room a name. A room is in the map
  * from the moment its loading begins until it is at rest; it is taken out in the
  * same turn in which it is found to be at rest, so nobody can enter one that is
- * being closed.
+ * being closed. One that is deleted is taken out at once, also while it loads.
  */
 import type { Timer } from './clock.js';
+import { RoomDeleted } from './load.js';
 import { Room, type RoomDependencies, type RoomOwner } from './room.js';
 
 export interface RoomsOptions extends RoomDependencies {
@@ -25,6 +26,8 @@ class Entry implements RoomOwner {
   /** While it loads. */
   opening: Promise<Room> | undefined;
   room: Room | undefined;
+  /** What is being read may be of before that. */
+  isDeleted = false;
   #idle: Timer | undefined;
 
   constructor(rooms: Rooms) {
@@ -47,11 +50,11 @@ class Entry implements RoomOwner {
     this.#idle = this.#rooms.afterIdle(() => {
       this.#idle = undefined;
       if (!room.isAtRest || room.compactWhenIdle()) return;
-      this.lost(room);
+      this.ended(room);
     });
   }
 
-  lost(room: Room): void {
+  ended(room: Room): void {
     this.close();
     this.#rooms.forget(room.name, this);
   }
@@ -85,6 +88,7 @@ export class Rooms {
    * The room of that name, loaded. Enter it in the same turn in which this
    * resolves: an empty room does not stay.
    *
+   * @throws {RoomDeleted}
    * @throws {LoadFailed}
    */
   async open(name: string): Promise<Room> {
@@ -106,20 +110,31 @@ export class Rooms {
     const opening = Room.open(name, this.#options);
     try {
       const room = await Promise.race([opening, timeout]);
+      if (entry.isDeleted) throw new RoomDeleted();
       entry.loaded(room);
       return room;
     } catch (error) {
       // The next to come tries again: nothing of the failed load stays, also when it ends after all.
-      this.#entries.delete(name);
+      this.forget(name, entry);
       opening.then(
         (room) => room.close(),
         (late: unknown) => late,
       );
+      if (entry.isDeleted || error instanceof RoomDeleted) throw new RoomDeleted();
       logger.error({ err: error, room: name }, 'a room could not be loaded');
       throw new LoadFailed('the room could not be loaded', { cause: error });
     } finally {
       timer?.cancel();
     }
+  }
+
+  /** The room was removed from the store: it ends, and whoever waits for it is told. */
+  deleted(name: string): void {
+    const entry = this.#entries.get(name);
+    if (entry === undefined) return;
+    entry.isDeleted = true;
+    entry.room?.deleted();
+    this.forget(name, entry);
   }
 
   /** @returns undefined once no room is unloaded any more */

@@ -25,11 +25,13 @@ import { Doors, isAbout } from './doors.js';
 import { httpApp } from './http.js';
 import { Instances, type Order } from './instances.js';
 import { DEFAULT_LIMITS, type LimitName, type Limits } from './limits.js';
+import { RoomDeleted } from './load.js';
 import { Log } from './log.js';
 import { Metrics } from './metrics.js';
 import type { Presence } from './presence/presence.js';
 import type { Relay } from './relay/relay.js';
-import type { RoomDependencies } from './room.js';
+import { DELETED, type RoomDependencies } from './room.js';
+import { checkRoomName } from './room-name.js';
 import { Rooms } from './rooms.js';
 import { Session, type SessionRules } from './session.js';
 import { Snapshots } from './snapshots.js';
@@ -114,6 +116,24 @@ export interface CowriteServer {
    */
   recheck(user: string): Ended;
   /**
+   * Deletes a room for good, whether or not anybody ever wrote to it: those in it, on every
+   * instance, and those who come afterwards are closed with 4404. What was not saved by then
+   * never is. Rejects when the store does; then it may be done or not: call it again.
+   *
+   * @returns how many sessions were here, and whether the other instances were told; where
+   *   they were not they find it out from the store
+   * @throws {TypeError} for what is no room's name
+   */
+  remove(room: string): Promise<Ended>;
+  /**
+   * A deleted room's name may be used again: the room is empty. Somebody who was never told,
+   * and still has a copy, brings that back.
+   *
+   * @returns false for a room that is not deleted
+   * @throws {TypeError} for what is no room's name
+   */
+  revive(room: string): Promise<boolean>;
+  /**
    * Takes no more sockets, waits until everything is on disk, tells the clients
    * so, closes their sockets with 1012 and the store. Again: the same promise.
    *
@@ -135,6 +155,12 @@ const PRESSED_PART = 1 / 4;
 const NEWCOMERS = 1_000;
 const WORKER_THREADS = 1;
 const KICKED = 'you were removed from this document';
+/** As the log says what is done. */
+const ORDERS: Record<Order['kind'], string> = {
+  kick: 'sessions are shown out',
+  recheck: 'sessions are asked about again',
+  delete: 'a room was deleted',
+};
 
 /**
  * Opens the store and listens.
@@ -243,18 +269,21 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
 
   /** @returns how many sessions here it was about */
   const carryOut = (order: Order): number => {
-    doors.reconsider(order);
+    // Whoever is at the door of a deleted room finds it so when it is loaded.
+    if (order.kind !== 'delete') doors.reconsider(order);
     const concerned = sessionsOf(transport).filter(({ roomName, user }) =>
       isAbout(order, roomName, user?.id),
     );
     for (const session of concerned) {
       if (order.kind === 'kick') session.close(CLOSE.forbidden, order.reason);
+      else if (order.kind === 'delete') session.close(CLOSE.deleted, DELETED);
       else session.recheck();
     }
+    if (order.kind === 'delete') rooms.deleted(order.room);
     return concerned.length;
   };
   const everywhere = (order: Order): Ended => {
-    logger.info(order, 'sessions are to end or to be asked about again');
+    logger.info(order, ORDERS[order.kind]);
     return { sessions: carryOut(order), isEverywhere: instances?.order(order) ?? true };
   };
   const kick: CowriteServer['kick'] = (room, { user, reason = KICKED } = {}) => {
@@ -263,6 +292,13 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     return everywhere({ kind: 'kick', room: room.normalize('NFC'), user, reason });
   };
   const recheck: CowriteServer['recheck'] = (user) => everywhere({ kind: 'recheck', user });
+  const remove: CowriteServer['remove'] = async (room) => {
+    const name = nameOf(room);
+    // First: whoever comes in after the others have left must find it deleted.
+    await storage.remove(name);
+    return everywhere({ kind: 'delete', room: name });
+  };
+  const revive: CowriteServer['revive'] = async (room) => await storage.revive(nameOf(room));
 
   let isReady = false;
   const listener = getRequestListener(
@@ -274,6 +310,8 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
       metrics,
       kick,
       recheck,
+      remove,
+      revive,
       mayConnect: (origin, host) => mayConnect(origin, host, allowedOrigins),
       door: (request) => transport.wouldAnswer(request, (upgrade) => doors.ask(upgrade)),
     }).fetch,
@@ -359,7 +397,10 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
           (room) => {
             if (!session.isClosed) session.enter(room);
           },
-          () => session.close(CLOSE.internal, 'the room could not be loaded'),
+          (error: unknown) => {
+            if (error instanceof RoomDeleted) session.close(CLOSE.deleted, DELETED);
+            else session.close(CLOSE.internal, 'the room could not be loaded');
+          },
         );
       };
     },
@@ -405,6 +446,8 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
   return {
     kick,
     recheck,
+    remove,
+    revive,
     url: `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`,
     port,
     close: () => {
@@ -447,6 +490,13 @@ async function meetingOf(
     RedisPresence.open(redis, events),
   ]);
   return { relay, presence };
+}
+
+/** @throws {TypeError} */
+function nameOf(room: string): string {
+  const checked = checkRoomName(room);
+  if (!checked.ok) throw new TypeError(checked.problem);
+  return checked.name;
 }
 
 /** One that is there and undefined is not set. */

@@ -16,6 +16,8 @@ const ROUTES: Readonly<Record<string, 'everybody' | 'administrator' | 'the door'
   'GET /health': 'everybody',
   'GET /metrics': 'administrator',
   'POST /api/rooms/:room/kick': 'administrator',
+  'DELETE /api/rooms/:room': 'administrator',
+  'POST /api/rooms/:room/revive': 'administrator',
   'POST /api/users/:id/recheck': 'administrator',
   // The files of a built web app, which is public.
   'ALL /assets/*': 'everybody',
@@ -72,6 +74,8 @@ describe('[AUTH] every way in', () => {
       metrics: { contentType: 'text/plain', text: async () => '' },
       kick: () => ({ sessions: 0, isEverywhere: true }),
       recheck: () => ({ sessions: 0, isEverywhere: true }),
+      remove: async () => ({ sessions: 0, isEverywhere: true }),
+      revive: async () => true,
       mayConnect: () => false,
       door: async () => ({ status: 403, message: '' }),
     });

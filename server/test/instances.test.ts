@@ -327,7 +327,7 @@ describe('[INS] instances', () => {
     await synced(ada);
     ada.doc.getText('t').insert(0, 'kept by Ada');
     await untilStored(deployment.storage, 1);
-    await deployment.storage.remove('room');
+    deployment.storage.forget('room');
     await untilStored(deployment.storage, 1);
     const bob = yWebsocket(one, 'room');
     await untilDoc(bob.doc, () => bob.doc.getText('t').toString() === 'kept by Ada');
@@ -359,7 +359,7 @@ describe('[INS] instances', () => {
       await untilStored(deployment.storage, i);
     }
     await untilEqual([ada.doc, bob.doc]);
-    await deployment.storage.remove('room');
+    deployment.storage.forget('room');
     ada.doc.getText('t').insert(0, 'bbb');
     await untilEqual([ada.doc, bob.doc]);
     // What was lost is brought back by those who have it.
@@ -391,7 +391,7 @@ describe('[INS] instances', () => {
     const stays = yWebsocket(server, 'room');
     await synced(stays);
     await untilPresent(deployment, 77);
-    await deployment.storage.remove('room');
+    deployment.storage.forget('room');
     clock.advance(3_000);
     expect((await gone.untilClosed()).code).toBe(1012);
     await untilStored(deployment.storage, 1);

@@ -9,6 +9,7 @@ export class RoomStandIn implements LinkedRoom {
   readonly name: string;
   readonly places = new Places(0, 0);
   readonly stateVector = Uint8Array.of(0);
+  life = 0;
   snapshotSeq = 0;
   did: string[] = [];
   /** Clients that sessions here hold. */
@@ -58,6 +59,10 @@ export class RoomStandIn implements LinkedRoom {
 
   lost(): void {
     this.did.push('lost');
+  }
+
+  deleted(): void {
+    this.did.push('deleted');
   }
 
   remoteStates(peer: Peer, entries: readonly AwarenessEntry[]): number[] {

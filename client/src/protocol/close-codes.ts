@@ -25,6 +25,7 @@ export const CLOSE = {
   messageTooBig: 1009,
 } as const;
 
+/** One of {@link CLOSE}. */
 export type CloseCode = (typeof CLOSE)[keyof typeof CLOSE];
 
 /** Whether a client must not connect again by itself after this code. */
@@ -46,7 +47,11 @@ const REASONS: ReadonlyMap<number, RefusalReason> = new Map([
   [CLOSE.tooLarge, 'too-large'],
 ]);
 
-/** @param code a final one */
+/**
+ * What a close code says to people who cannot read numbers.
+ *
+ * @param code a final one
+ */
 export function refusalReason(code: number): RefusalReason {
   return REASONS.get(code) ?? 'protocol';
 }

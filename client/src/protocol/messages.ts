@@ -18,26 +18,40 @@ export const COWRITE_SUBPROTOCOL = 'cowrite.v1';
 /** A subprotocol that begins so is none: what follows is the client's token. */
 export const TOKEN_SUBPROTOCOL = 'cowrite.token.';
 
+/** A frame's first number: something of the document follows, as {@link SYNC_STEP_1} and the next two say. */
 export const MESSAGE_SYNC = 0;
+/** A frame's first number: who is where. */
 export const MESSAGE_AWARENESS = 1;
+/** A frame's first number: permission is denied. A Cowrite server closes the socket instead. */
 export const MESSAGE_AUTH = 2;
+/** A frame's first number: the question who is here. */
 export const MESSAGE_QUERY_AWARENESS = 3;
+/** A frame's first number: `saved` of {@link Message}. */
 export const MESSAGE_SAVED = 100;
+/** A frame's first number: `rejected` of {@link Message}. */
 export const MESSAGE_REJECTED = 101;
+/** A frame's first number: `drain` of {@link Message}. */
 export const MESSAGE_DRAIN = 102;
+/** A frame's first number: `token` of {@link Message}. */
 export const MESSAGE_TOKEN = 103;
+/** A frame's first number: `access` of {@link Message}. */
 export const MESSAGE_ACCESS = 104;
 
+/** Behind {@link MESSAGE_SYNC}: what the sender has, as a state vector. */
 export const SYNC_STEP_1 = 0;
+/** Behind {@link MESSAGE_SYNC}: what the receiver lacks. */
 export const SYNC_STEP_2 = 1;
+/** Behind {@link MESSAGE_SYNC}: an edit. */
 export const SYNC_UPDATE = 2;
 
 /** Why the server refused a change; a session that gets one of these lives on. */
 export const REJECT_REASONS = ['read-only', 'document-too-large'] as const;
+/** One of {@link REJECT_REASONS}. */
 export type RejectReason = (typeof REJECT_REASONS)[number];
 
 /** What a session may do in its room. */
 export const ACCESSES = ['write', 'read'] as const;
+/** One of {@link ACCESSES}. */
 export type Access = (typeof ACCESSES)[number];
 
 /**

@@ -53,7 +53,8 @@ export async function compactRoom(input: CompactionInput): Promise<CompactionOut
     quarantined: [...kept, ...unusable.filter(({ seq }) => seq <= upTo), ...poisoned],
   });
   if (!written) throw new SnapshotReplaced();
-  const meta = { seq: upTo, size: update.length, stateVector, deletes };
+  const life = base?.life ?? 0;
+  const meta = { seq: upTo, size: update.length, life, stateVector, deletes };
   snapshots.put(room, meta, update);
   return { snapshot: meta, poisoned, isFaithful };
 }

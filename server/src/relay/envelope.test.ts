@@ -13,6 +13,7 @@ const CONTENTS: Content[] = [
   { kind: 'everybody', update: Uint8Array.of(0) },
   { kind: 'who' },
   { kind: 'lost' },
+  { kind: 'delete', room: 'é' },
 ];
 
 describe('[INS-13] envelopes', () => {
@@ -37,6 +38,7 @@ describe('[INS-13] envelopes', () => {
       '01080161ac020100',
       '01090161ac02',
       '010a0161ac02',
+      '010d0161ac0202c3a9',
     ]);
   });
 

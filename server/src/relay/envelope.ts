@@ -33,7 +33,9 @@ export type Content =
   /** Those in this room, or one user of them, are to be shown out. */
   | ({ readonly kind: 'kick' } & Kick)
   /** Sessions of this user are to be asked about again. */
-  | { readonly kind: 'recheck'; readonly user: string };
+  | { readonly kind: 'recheck'; readonly user: string }
+  /** This room was removed from the store: those in it are to be told so. */
+  | { readonly kind: 'delete'; readonly room: string };
 
 export interface Kick {
   readonly room: string;
@@ -66,6 +68,7 @@ const KINDS = [
   'lost',
   'kick',
   'recheck',
+  'delete',
 ] as const;
 const encoder = new TextEncoder();
 
@@ -112,6 +115,8 @@ function fieldsOf(content: Content): (number | Uint8Array)[] {
       return [content.room, content.user ?? '', content.reason].map((text) => encoder.encode(text));
     case 'recheck':
       return [encoder.encode(content.user)];
+    case 'delete':
+      return [encoder.encode(content.room)];
     case 'here':
     case 'gone':
     case 'who':
@@ -161,6 +166,8 @@ function readContent(kind: (typeof KINDS)[number], reader: Reader): Content {
     }
     case 'recheck':
       return { kind, user: reader.string() };
+    case 'delete':
+      return { kind, room: reader.string() };
     case 'here':
     case 'gone':
     case 'who':

@@ -2,7 +2,7 @@
  * What every storage adapter must do, as tests. An adapter's own test file only
  * calls this; it is exported so that others can prove theirs.
  */
-import type { Append, Batch, LogEntry, Snapshot, Storage } from './storage.js';
+import type { Append, Batch, LogEntry, Snapshot, Storage, StoredRoom } from './storage.js';
 
 /** The parts of a test framework that the suite needs: Vitest's and Jest's names. */
 export interface TestFramework {
@@ -63,6 +63,7 @@ export function storageContract(
         tail: [],
         damaged: [],
         lastSeq: 0,
+        isDeleted: false,
       });
       expect(await store.readSnapshot('new', 0)).toBe(undefined);
       expect(await store.since('new', 0)).toEqual([]);
@@ -173,8 +174,9 @@ export function storageContract(
       await first.compact('a', { base: 0, snapshot: snapshot(2, 5), quarantined: [] });
       await first.remove('a');
       const store = await reopen();
-      expect((await store.load('a')).lastSeq).toBe(0);
-      expect((await store.load('ab')).lastSeq).toBe(3);
+      expect((await store.load('a')).isDeleted).toBe(true);
+      const { lastSeq, isDeleted } = await store.load('ab');
+      expect([lastSeq, isDeleted]).toEqual([3, false]);
     });
 
     it('[STO-11] names that look alike or like paths are rooms of their own', async () => {
@@ -230,12 +232,127 @@ export function storageContract(
       await store.append(next(append('a', 1, 5), append('b', 1, 2)));
       await store.compact('a', { base: 0, snapshot: snapshot(5, 5), quarantined: [] });
       expect(await store.heads(['b', 'never', 'a'])).toEqual([
-        { lastSeq: 2, snapshotSeq: 0 },
-        { lastSeq: 0, snapshotSeq: 0 },
-        { lastSeq: 5, snapshotSeq: 5 },
+        { lastSeq: 2, snapshotSeq: 0, life: 0 },
+        { lastSeq: 0, snapshotSeq: 0, life: 0 },
+        { lastSeq: 5, snapshotSeq: 5, life: 0 },
       ]);
       // A log that is all snapshot goes on behind it.
       expect(await store.append(next(append('a', 6, 6)))).toEqual([6]);
+    });
+
+    it('[STO-53] of a removed room nothing is left but that it is deleted, whether or not it was ever written', async () => {
+      const first = await start();
+      await first.append(next(append('a', 1, 5)));
+      const set = { seq: 2, reason: 'it threw', author: 'mallory', update: bytes(9, 30) };
+      await first.compact('a', { base: 0, snapshot: snapshot(3, 9), quarantined: [set] });
+      await first.remove('a');
+      await first.remove('never');
+      // Once more is no more.
+      await first.remove('a');
+      const store = await reopen();
+      expect(plainRoom(await store.load('a'))).toEqual(empty(6, true));
+      expect(plainRoom(await store.load('never'))).toEqual(empty(1, true));
+      expect(await store.quarantined('a')).toEqual([]);
+      expect(await store.readSnapshot('a', 3)).toBe(undefined);
+      expect([...(await store.readSnapshot('a', 6))!]).toEqual([0, 0]);
+      expect(await store.since('a', 4)).toBe(undefined);
+      expect(await store.since('a', 6)).toEqual([]);
+      expect(await store.heads(['a', 'never'])).toEqual([
+        { lastSeq: 6, snapshotSeq: 6, life: 6 },
+        { lastSeq: 1, snapshotSeq: 1, life: 1 },
+      ]);
+    });
+
+    it('[STO-54] what is appended to a deleted room is not written, and the rest of its batch is', async () => {
+      const first = await start();
+      await first.append(next(append('a', 1, 2), append('b', 1, 2)));
+      await first.remove('a');
+      const batch = next(append('b', 3, 3), append('a', 3, 4), append('c', 1, 1));
+      expect(await first.append(batch)).toEqual([3, 0, 1]);
+      // A retry is told the same, also once the room is back.
+      expect(await first.append(batch)).toEqual([3, 0, 1]);
+      expect(await first.append(next(append('a', 3, 4)))).toEqual([0]);
+      await first.revive('a');
+      const last = next(append('a', 3, 4), append('b', 4, 4));
+      expect(await first.append(last)).toEqual([0, 4]);
+      expect(await first.append(last)).toEqual([0, 4]);
+      const store = await reopen();
+      expect((await store.load('a')).tail).toEqual([]);
+      expect((await store.load('b')).tail.map(plain)).toEqual(logged(1, 4));
+      expect((await store.load('c')).tail.map(plain)).toEqual(logged(1, 1));
+    });
+
+    it('[STO-55] a compaction of what was removed changes nothing', async () => {
+      const store = await start();
+      await store.append(next(append('a', 1, 4), append('b', 1, 4)));
+      await store.compact('b', { base: 0, snapshot: snapshot(2, 5), quarantined: [] });
+      const set = { seq: 2, reason: 'it threw', author: 'mallory', update: bytes(9, 30) };
+      for (const [room, base] of [['a', 0] as const, ['b', 2] as const]) {
+        const late = { base, snapshot: snapshot(4, 7), quarantined: [set] };
+        await store.remove(room);
+        expect(await store.compact(room, late)).toBe(false);
+        expect(plainRoom(await store.load(room))).toEqual(empty(5, true));
+        await store.revive(room);
+        expect(await store.compact(room, late)).toBe(false);
+        expect(plainRoom(await store.load(room))).toEqual(empty(6, false));
+        expect(await store.quarantined(room)).toEqual([]);
+      }
+    });
+
+    it('[STO-55] of a removal and what is on its way at the same moment either comes first', async () => {
+      const store = await start();
+      for (let round = 0; round < 20; round++) {
+        const room = `room ${round}`;
+        await store.append(next(append(room, 1, 4)));
+        const late = { base: 0, snapshot: snapshot(4, 7), quarantined: [] };
+        let first: number | undefined;
+        const calls = [
+          async () => store.remove(room),
+          async () => {
+            // One turn more each round, so that it falls into every part of what the others do.
+            for (let turn = 0; turn < round; turn++) await undefined;
+            [first] = await store.append(next(append(room, 5, 6)));
+          },
+          async () => store.compact(room, late),
+        ];
+        await Promise.all((round % 2 === 0 ? calls : calls.reverse()).map((call) => call()));
+        const loaded = await store.load(room);
+        const { lastSeq } = loaded;
+        expect(plainRoom(loaded)).toEqual(empty(lastSeq, true));
+        expect([first, lastSeq]).toEqual(first === 0 ? [0, 5] : [5, 7]);
+      }
+    });
+
+    it('[STO-56] a revived room is empty, its seqs go on, and it may be written, compacted and removed again', async () => {
+      const first = await start();
+      await first.append(next(append('a', 1, 3)));
+      expect([await first.revive('a'), await first.revive('never')]).toEqual([false, false]);
+      await first.remove('a');
+      expect(await first.revive('a')).toBe(true);
+      expect(await first.revive('a')).toBe(false);
+      const again = await reopen();
+      expect(plainRoom(await again.load('a'))).toEqual(empty(5, false));
+      const admitted = { ...append('a', 6, 8), life: 5 };
+      expect(await again.append(next(admitted, append('b', 1, 1)))).toEqual([6, 1]);
+      // By somebody who has not heard.
+      expect(await again.append(next(append('a', 9, 9)))).toEqual([0]);
+      expect(await again.append(next({ ...append('a', 9, 9), life: 5 }))).toEqual([9]);
+      const compaction = { base: 5, snapshot: snapshot(8, 9), quarantined: [] };
+      expect(await again.compact('a', compaction)).toBe(true);
+      const { snapshot: meta, tail, isDeleted } = await again.load('a');
+      expect([meta?.life, meta?.seq, isDeleted]).toEqual([5, 8, false]);
+      expect(tail.map(plain)).toEqual(logged(9, 9));
+      expect((await again.snapshot('a'))?.life).toBe(5);
+      expect((await again.heads(['a']))[0]).toEqual({ lastSeq: 9, snapshotSeq: 8, life: 5 });
+      await again.remove('a');
+      expect(plainRoom(await again.load('a'))).toEqual(empty(10, true));
+    });
+
+    it('[STO-56] a store that went back to before a revival takes what was admitted after it', async () => {
+      const store = await start();
+      await store.append(next(append('a', 1, 3)));
+      expect(await store.append(next({ ...append('a', 4, 4), life: 9 }))).toEqual([4]);
+      expect(await store.append(next({ ...append('new', 1, 1), life: 9 }))).toEqual([1]);
     });
   });
 }
@@ -359,6 +476,50 @@ export function sharedStorageContract(
       await Promise.all([appending, compacting]);
       expect((await reader!.load('a')).lastSeq).toBe(180);
     });
+
+    it('[STO-57] a room that one removes and revives while others write: every entry is of one life, and none is left of those before', async () => {
+      const [remover, ...writers] = await start(3);
+      let rounds = 0;
+      const writing = writers.map(async (store) => {
+        const next = counter();
+        let life = 0;
+        const written: { seq: number; life: number }[] = [];
+        while (rounds < 10) {
+          // The other room of each batch is written whatever becomes of this one.
+          const firsts = await store.append(
+            next({ ...append('a', 1, 2), life }, append('b', 1, 1)),
+          );
+          const [seq] = firsts;
+          if (seq !== 0) written.push({ seq: seq!, life });
+          // As a server does: whoever is refused loads the room anew.
+          else life = (await store.load('a')).snapshot!.life;
+          expect(firsts[1]! > 0).toBe(true);
+        }
+        return written;
+      });
+      const lives = [0];
+      const ends: number[] = [];
+      for (; rounds < 10; rounds++) {
+        await remover!.remove('a');
+        const { lastSeq, tail, isDeleted } = await remover!.load('a');
+        expect([tail, isDeleted]).toEqual([[], true]);
+        ends.push(lastSeq);
+        await remover!.revive('a');
+        lives.push(lastSeq + 1);
+      }
+      const written = (await Promise.all(writing)).flat();
+      for (const { seq, life } of written) {
+        // While it was deleted nobody could write, whatever life they named.
+        const n = lives.indexOf(life);
+        expect(n >= 0 && seq > life && seq + 1 < (ends[n] ?? Number.POSITIVE_INFINITY)).toBe(true);
+      }
+      expect(new Set(written.map(({ seq }) => seq)).size).toBe(written.length);
+      const { snapshot: meta, tail } = await remover!.load('a');
+      expect(meta?.life).toBe(lives.at(-1));
+      const last = written.filter(({ life }) => life === meta?.life).map(({ seq }) => seq);
+      const expected = last.sort((one, two) => one - two).flatMap((seq) => [seq, seq + 1]);
+      expect(tail.map(({ seq }) => seq)).toEqual(expected);
+    });
   });
 }
 
@@ -386,6 +547,19 @@ function entries(from: number, to: number): LogEntry[] {
 
 function snapshot(seq: number, size: number): Snapshot {
   return { seq, update: bytes(seq, size), stateVector: bytes(seq, 2), deletes: bytes(seq, 4) };
+}
+
+/** A room that has nothing in it since it was removed or revived, which took this seq. */
+function empty(life: number, isDeleted: boolean) {
+  const snapshot = { seq: life, size: 2, life, stateVector: [0], deletes: [0, 0] };
+  return { snapshot, tail: [], damaged: [], lastSeq: life, isDeleted };
+}
+
+/** Byte arrays as arrays: of what class they are is the adapter's affair. */
+function plainRoom({ snapshot, ...room }: StoredRoom) {
+  const { stateVector, deletes } = snapshot!;
+  const plain = { ...snapshot, stateVector: [...stateVector], deletes: [...deletes] };
+  return { ...room, snapshot: plain };
 }
 
 function bytes(seed: number, length: number): Uint8Array {

@@ -11,9 +11,11 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { open as openLmdb, type RootDatabase } from 'lmdb';
 import * as framework from 'vitest';
 import { Dice } from '../../test/seeded.js';
 import { storageContract } from './contract.js';
@@ -170,15 +172,16 @@ describe('[STO] the journal of lmdb', () => {
 
   it('[STO-45] what is left of an earlier generation is not taken for new', async () => {
     const path = folder();
-    const storage = await opened(path, { journalBytes: 2_000 });
+    const before = await opened(path, { journalBytes: 2_000 });
     // Enough to fill both files more than once; then a few, in front of what is old.
     for (let number = 1; number <= 40; number++) {
-      await storage.append({ number, appends: [{ room: 'a', entries: [entry(number, 150)] }] });
+      await before.append({ number, appends: [{ room: 'a', entries: [entry(number, 150)] }] });
     }
-    // Waits for what is moved, and leaves LMDB alone after it.
-    await storage.remove('nobody');
+    // Moves all of it.
+    await before.close();
+    const storage = await opened(path, { journalBytes: 2_000 });
     await storage.compact('a', { base: 0, snapshot: snapshotAt(40), quarantined: [] });
-    await storage.append({ number: 41, appends: [{ room: 'b', entries: [entry(7)] }] });
+    await storage.append({ number: 1, appends: [{ room: 'b', entries: [entry(7)] }] });
     const after = await opened(crashed(path), { journalBytes: 2_000 });
     expect(await after.load('a')).toMatchObject({ tail: [], lastSeq: 40 });
     expect(await bytesOf(after, 'b')).toEqual([7]);
@@ -189,18 +192,15 @@ describe('[STO] the journal of lmdb', () => {
   it('[STO-45] what is written while the journal is emptied is in it afterwards', async () => {
     const path = folder();
     const storage = await opened(path, { journalBytes: 2_000 });
-    for (let number = 1; number <= 60; number++) {
-      const written = storage.append({
-        number,
-        appends: [{ room: 'a', entries: [entry(number, 30)] }],
-      });
-      // Has everything moved that is there when it is called.
-      await storage.remove('nobody');
-      await written;
+    // Every twentieth or so fills a file, which is moved while the next are written.
+    for (let number = 1; number <= 200; number++) {
+      await storage.append({ number, appends: [{ room: 'a', entries: [entry(number, 30)] }] });
       expect(await bytesOf(storage, 'a')).toEqual(Array.from({ length: number }, (_, i) => i + 1));
     }
+    // Waits for what is moved, so that a copy can be taken.
+    await storage.revive('nobody');
     const after = await opened(crashed(path), { journalBytes: 2_000 });
-    expect((await bytesOf(after, 'a')).length).toBe(60);
+    expect((await bytesOf(after, 'a')).length).toBe(200);
     await after.close();
     await storage.close();
   });
@@ -231,20 +231,80 @@ describe('[STO] the journal of lmdb', () => {
     await storage.close();
   });
 
-  it('[STO-46] a removed room does not come back after a crash, and may be written anew', async () => {
+  it('[STO-46] a removed room does not come back after a crash, though its entries are still in the journal', async () => {
     const path = folder();
     const storage = await opened(path);
     await storage.append({ number: 1, appends: [{ room: 'a', entries: [entry(1), entry(2)] }] });
     await storage.remove('a');
     const gone = await opened(crashed(path));
-    expect(await gone.load('a')).toMatchObject({ tail: [], lastSeq: 0 });
+    expect(await gone.load('a')).toMatchObject({ tail: [], lastSeq: 3, isDeleted: true });
+    await gone.revive('a');
+    expect(await bytesOf(gone, 'a')).toEqual([]);
     await gone.close();
-    await storage.append({ number: 2, appends: [{ room: 'a', entries: [entry(3)] }] });
-    const again = await opened(crashed(path));
-    expect(await bytesOf(again, 'a')).toEqual([3]);
-    await again.close();
+
+    await storage.revive('a');
+    const again = { room: 'a', life: 4, entries: [entry(3)] };
+    expect(await storage.append({ number: 2, appends: [again] })).toEqual([5]);
+    const written = await opened(crashed(path));
+    expect(await bytesOf(written, 'a')).toEqual([3]);
+    await written.close();
     await storage.close();
   });
+
+  it('[STO-46] nor do entries of an append that failed when they were on disk already', async () => {
+    const path = folder();
+    const storage = await opened(path);
+    await storage.append({ number: 1, appends: [{ room: 'a', entries: [entry(1)] }] });
+    const handle = await open(join(path, 'journal-0'));
+    const prototype = Object.getPrototypeOf(handle) as typeof handle;
+    await handle.close();
+    const sync = framework.vi.spyOn(prototype, 'datasync').mockRejectedValue(new Error('EIO'));
+    onTestFinished(() => sync.mockRestore());
+    // So many that some would lie behind a removal that took the next seq.
+    const entries = [2, 3, 4, 5].map((byte) => entry(byte));
+    const appends = ['a', 'b'].map((room) => ({ room, entries }));
+    await expect(storage.append({ number: 2, appends })).rejects.toThrow('EIO');
+    sync.mockRestore();
+    await storage.remove('a');
+    await storage.revive('a');
+
+    const after = await opened(crashed(path));
+    expect(await bytesOf(after, 'a')).toEqual([]);
+    expect(await bytesOf(after, 'b')).toEqual([2, 3, 4, 5]);
+    await after.close();
+    expect(await storage.append({ number: 2, appends })).toEqual([0, 1]);
+    expect(await bytesOf(storage, 'a')).toEqual([]);
+    expect(await bytesOf(storage, 'b')).toEqual([2, 3, 4, 5]);
+    await storage.close();
+  });
+
+  it.each(['remove', 'revive'] as const)(
+    '[STO-46] what is left of a removal that was interrupted is not read, and %s has it removed',
+    async (next) => {
+      const path = folder();
+      const storage = await opened(path);
+      await storage.append({ number: 1, appends: [{ room: 'a', entries: [entry(1)] }] });
+      await storage.remove('a');
+      await storage.close();
+      const databasesOf = (root: RootDatabase) =>
+        ['updates', 'quarantine'].map((name) =>
+          root.openDB<Buffer, [string, number]>({ name, encoding: 'binary' }),
+        );
+      const root = openLmdb({ path, maxDbs: 8 });
+      for (const database of databasesOf(root)) await database.put(['a', 1], Buffer.from('left'));
+      await root.close();
+
+      const again = await opened(path);
+      expect(await again.load('a')).toMatchObject({ tail: [], damaged: [], isDeleted: true });
+      expect(await again.quarantined('a')).toEqual([]);
+      await again[next]('a');
+      expect((await again.load('a')).lastSeq).toBe(next === 'remove' ? 2 : 3);
+      await again.close();
+      const after = openLmdb({ path, maxDbs: 8 });
+      expect(databasesOf(after).map((database) => database.getKeysCount())).toEqual([0, 0]);
+      await after.close();
+    },
+  );
 
   it('[STO-47] what is in a snapshot is not read from the journal, before or after a crash', async () => {
     const path = folder();
@@ -274,7 +334,6 @@ describe('[STO] the journal of lmdb', () => {
       expect(await storage.append({ number, appends })).toEqual([number]);
     }
     expect(warnings).toEqual([expect.stringMatching(/^the journal cannot be used, .*EISDIR/)]);
-    await storage.remove('nobody');
     expect((await bytesOf(storage, 'a')).length).toBe(40);
     await storage.close();
     rmSync(join(path, 'journal-1'), { recursive: true });

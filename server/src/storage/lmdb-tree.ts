@@ -21,11 +21,21 @@ import { salvageRecords } from './salvage.js';
 import {
   type Compaction,
   DamagedSnapshot,
+  emptySnapshot,
   type Quarantined,
+  type Snapshot,
   type SnapshotMeta,
 } from './storage.js';
 
 const untext = new TextDecoder();
+
+/** What a room's record says in JSON; one of an earlier version says nothing of lives. */
+interface Description {
+  readonly seq: number;
+  readonly size: number;
+  readonly life?: number;
+  readonly isDeleted?: boolean;
+}
 
 type Key = [room: string, seq: number];
 
@@ -97,22 +107,39 @@ export class Tree {
 
   /** @throws {DamagedSnapshot} */
   meta(room: string): SnapshotMeta | undefined {
+    const fields = this.#describe(room);
+    if (fields === undefined) return undefined;
+    const { seq, size, life = 0 } = descriptionIn(fields);
+    return { seq, size, life, stateVector: fields[1]!, deletes: fields[2]! };
+  }
+
+  /** Not one whose description is damaged: that may be removed anew. */
+  isDeleted(room: string): boolean {
+    return this.#description(room)?.isDeleted === true;
+  }
+
+  #describe(room: string): readonly Uint8Array[] | undefined {
     const value = this.#rooms.get(room);
     if (value === undefined) return undefined;
     const fields = decodeRecord(value)?.fields;
     if (fields === undefined) {
       throw new DamagedSnapshot(`what describes room ${JSON.stringify(room)} is damaged`);
     }
-    const { seq, size } = JSON.parse(untext.decode(fields[0])) as { seq: number; size: number };
-    return { seq, size, stateVector: fields[1]!, deletes: fields[2]! };
+    return fields;
   }
 
   /** 0 for a room without one, and for one whose description is damaged: then all of its entries are kept. */
   snapshotSeq(room: string): number {
+    return this.#description(room)?.seq ?? 0;
+  }
+
+  /** @returns undefined also for one that is damaged */
+  #description(room: string): Description | undefined {
     try {
-      return this.meta(room)?.seq ?? 0;
+      const fields = this.#describe(room);
+      return fields && descriptionIn(fields);
     } catch (error) {
-      if (error instanceof DamagedSnapshot) return 0;
+      if (error instanceof DamagedSnapshot) return undefined;
       throw error;
     }
   }
@@ -135,7 +162,7 @@ export class Tree {
       reverse: true,
       limit: 1,
     });
-    let last = this.meta(room)?.seq ?? 0;
+    let last = this.snapshotSeq(room);
     for (const [, seq] of newest) last = Math.max(last, seq);
     return last;
   }
@@ -146,7 +173,8 @@ export class Tree {
   }
 
   quarantined(room: string): Quarantined[] {
-    return [...this.#range(this.#quarantine, room, 0)].map(({ key, value }) => {
+    const life = this.#description(room)?.life ?? 0;
+    return [...this.#range(this.#quarantine, room, life)].map(({ key, value }) => {
       const fields = decodeRecord(value)?.fields;
       if (fields === undefined) {
         return { seq: key[1], reason: 'checksum does not match', author: '', update: value };
@@ -203,13 +231,9 @@ export class Tree {
   /** Puts a snapshot in the place of the entries up to its seq. */
   async compact(room: string, { snapshot, quarantined }: Compaction): Promise<void> {
     const { seq } = snapshot;
+    const { life = 0 } = this.meta(room) ?? {};
     await this.#commit((promises) => {
-      const meta = { seq, size: snapshot.update.length };
-      const description = [JSON.stringify(meta), snapshot.stateVector, snapshot.deletes];
-      const content = encodeRecord({ kind: KIND.snapshot, room, seq }, [snapshot.update]);
-      promises.add(this.#snapshots.put(room, content));
-      const described = encodeRecord({ kind: KIND.room, room, seq }, description);
-      promises.add(this.#rooms.put(room, described));
+      this.#putSnapshot(promises, room, snapshot, { life, isDeleted: false });
       for (const entry of quarantined) {
         const about = JSON.stringify({ reason: entry.reason, author: entry.author });
         const key = { kind: KIND.quarantine, room, seq: entry.seq };
@@ -217,33 +241,51 @@ export class Tree {
         promises.add(this.#quarantine.put([room, entry.seq], value));
       }
     });
-    await this.#removeUpTo(room, seq);
+    await this.#removeUpTo(this.#updates, room, seq);
+  }
+
+  /**
+   * Nothing is in the room from now on, in a life that begins with this seq: no entry of it
+   * has a higher one. The last word about a room is what has the highest seq, also for
+   * whoever finds records in a damaged file. Then {@link clear}.
+   */
+  async renew(room: string, life: number, isDeleted: boolean): Promise<void> {
+    await this.#commit((promises) =>
+      this.#putSnapshot(promises, room, emptySnapshot(life), { life, isDeleted }),
+    );
+  }
+
+  /** What is below the life of a room that was removed: nobody reads it. */
+  async clear(room: string, life: number): Promise<void> {
+    await this.#removeUpTo(this.#updates, room, life);
+    await this.#removeUpTo(this.#quarantine, room, life);
+  }
+
+  #putSnapshot(
+    promises: Promises,
+    room: string,
+    { seq, update, stateVector, deletes }: Snapshot,
+    about: Omit<Description, 'seq' | 'size'>,
+  ): void {
+    const description: Description = { seq, size: update.length, ...about };
+    const content = encodeRecord({ kind: KIND.snapshot, room, seq }, [update]);
+    promises.add(this.#snapshots.put(room, content));
+    const fields = [JSON.stringify(description), stateVector, deletes];
+    promises.add(this.#rooms.put(room, encodeRecord({ kind: KIND.room, room, seq }, fields)));
   }
 
   /**
    * What is in the snapshot. Nobody reads it any more: when this is interrupted, the
-   * next compaction goes on with it.
+   * next compaction or removal goes on with it.
    */
-  async #removeUpTo(room: string, seq: number): Promise<void> {
+  async #removeUpTo(database: Database<Buffer, Key>, room: string, seq: number): Promise<void> {
     for (;;) {
-      const keys = [
-        ...this.#updates.getKeys({ start: [room, 0], end: [room, seq + 1], limit: SLICE }),
-      ];
+      const keys = [...database.getKeys({ start: [room, 0], end: [room, seq + 1], limit: SLICE })];
       await this.#commit((promises) => {
-        for (const key of keys) promises.add(this.#updates.remove(key));
+        for (const key of keys) promises.add(database.remove(key));
       });
       if (keys.length < SLICE) return;
     }
-  }
-
-  async remove(room: string): Promise<void> {
-    const updates = [...this.#range(this.#updates, room, 0)];
-    const quarantined = [...this.#range(this.#quarantine, room, 0)];
-    await this.#commit((promises) => {
-      promises.add(this.#rooms.remove(room)).add(this.#snapshots.remove(room));
-      for (const { key } of updates) promises.add(this.#updates.remove(key));
-      for (const { key } of quarantined) promises.add(this.#quarantine.remove(key));
-    });
   }
 
   /** What is read from now on is at least as new as the last commit. */
@@ -278,4 +320,8 @@ export class Tree {
     const { commitError } = failed.reason as { commitError?: Promise<never> };
     throw await (commitError ?? Promise.reject(failed.reason)).catch((error: unknown) => error);
   }
+}
+
+function descriptionIn(fields: readonly Uint8Array[]): Description {
+  return JSON.parse(untext.decode(fields[0])) as Description;
 }

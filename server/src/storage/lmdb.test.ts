@@ -14,6 +14,7 @@ import * as framework from 'vitest';
 import { storageContract } from './contract.js';
 import { LmdbStorage, type Salvage } from './lmdb.js';
 import { StorageInUse } from './lock.js';
+import { DamagedSnapshot } from './storage.js';
 
 function temporary() {
   const folder = mkdtempSync(join(tmpdir(), 'cowrite-lmdb-'));
@@ -158,6 +159,38 @@ framework.describe('[STO] a damaged data file', () => {
       await dispose();
     });
   }
+
+  it('[STO-20] in which a room was removed or revived: the last word counts, whatever copies are left of those before', async () => {
+    const { folder, dispose } = temporary();
+    await filled(folder);
+    const before = await LmdbStorage.open(folder);
+    await before.remove('a');
+    await before.remove('b');
+    await before.revive('b');
+    await before.close();
+    const descriptor = openSync(join(folder, 'data.mdb'), 'r+');
+    writeSync(descriptor, Buffer.alloc(8192, 7), 0, 8192, 0);
+    closeSync(descriptor);
+    const storage = await LmdbStorage.open(folder);
+    expect(await storage.load('a')).toMatchObject({ tail: [], lastSeq: 41, isDeleted: true });
+    expect(await storage.load('b')).toMatchObject({ tail: [], lastSeq: 22, isDeleted: false });
+    await storage.close();
+    await dispose();
+  });
+
+  it('[STO-53] a room whose description is damaged can be removed', async () => {
+    const { folder, dispose } = temporary();
+    await filled(folder);
+    const root = open({ path: folder, maxDbs: 8 });
+    await root.openDB({ name: 'rooms', encoding: 'binary' }).put('a', Buffer.from('damaged'));
+    await root.close();
+    const storage = await LmdbStorage.open(folder);
+    await expect(storage.load('a')).rejects.toThrow(DamagedSnapshot);
+    await storage.remove('a');
+    expect(await storage.load('a')).toMatchObject({ tail: [], lastSeq: 41, isDeleted: true });
+    await storage.close();
+    await dispose();
+  });
 
   it('[STO-21] whose index is overwritten is salvaged too', async () => {
     const { folder, dispose } = temporary();

@@ -42,7 +42,7 @@ const DATA_FILE = 'data.mdb';
 const LOCK_FILE = 'lock.mdb';
 /** Entries that are read in one turn of the loop; it takes some milliseconds. */
 const SLICE = 500;
-const MAX_LAST_SEQS = 100_000;
+const MAX_KNOWN = 100_000;
 
 export interface LmdbOptions {
   /** Hears when the data file was damaged and what was found in it. */
@@ -63,6 +63,14 @@ export interface Salvage {
   readonly records: number;
 }
 
+/** A room, as far as writing to it goes. */
+interface Known {
+  /** The highest seq that was given to an entry, whether or not that was written. */
+  last: number;
+  readonly life: number;
+  readonly isDeleted: boolean;
+}
+
 interface Readable {
   readonly entries: LogEntry[];
   readonly damaged: Quarantined[];
@@ -80,12 +88,14 @@ export class LmdbStorage implements Storage {
   #failure: Error | undefined;
   /** The batch that was tried last: the seqs stay its own, whether or not it was said to have failed. */
   #batch: { readonly number: number; readonly seqs: readonly number[] } | undefined;
-  /** Of rooms that were written to lately: the seq of the last entry. Asking the tree costs as much as writing. */
-  readonly #lastSeqs = new Map<string, number>();
+  /** Rooms that were written to lately. Asking the tree costs as much as writing. */
+  readonly #known = new Map<string, Known>();
   /** Reads that are under way. */
   readonly #reading = new Set<Promise<unknown>>();
   /** Compactions, removals and moves read before they write, so they go one after the other. */
   #exclusive: Promise<unknown> = Promise.resolve();
+  /** So do appends and removals: an append comes before a removal, and is removed, or after it, and is refused. */
+  #turn: Promise<unknown> = Promise.resolve();
 
   private constructor(tree: Tree, journal: Journal, unlock: Unlock) {
     this.#tree = tree;
@@ -123,15 +133,20 @@ export class LmdbStorage implements Storage {
   async load(room: string): Promise<StoredRoom> {
     const snapshot = this.#tree.meta(room);
     const lastSeq = this.#lastSeq(room);
+    const isDeleted = this.#tree.isDeleted(room);
     const { entries: tail, damaged } = await this.#read(room, snapshot?.seq ?? 0);
-    return { snapshot, tail, damaged, lastSeq };
+    return { snapshot, tail, damaged, lastSeq, isDeleted };
   }
 
   async readSnapshot(room: string, seq: number): Promise<Uint8Array | undefined> {
     return this.#tree.snapshot(room, seq);
   }
 
-  async append({ number, appends }: Batch): Promise<readonly number[]> {
+  async append(batch: Batch): Promise<readonly number[]> {
+    return await this.#inTurn(() => this.#append(batch));
+  }
+
+  async #append({ number, appends }: Batch): Promise<readonly number[]> {
     if (this.#failure !== undefined) {
       const failure = this.#failure;
       this.#failure = undefined;
@@ -139,22 +154,45 @@ export class LmdbStorage implements Storage {
     }
     const isRetry = number === this.#batch?.number;
     if (!isRetry) {
-      const next = ({ room }: Append) => (this.#lastSeqs.get(room) ?? this.#lastSeq(room)) + 1;
-      this.#batch = { number, seqs: appends.map(next) };
+      if (this.#known.size > MAX_KNOWN) this.#known.clear();
+      this.#batch = { number, seqs: appends.map((append) => this.#give(append)) };
     }
-    const { seqs } = this.#batch!;
+    // A room may have been removed since the batch was tried first.
+    const seqs = this.#batch!.seqs.map((seq, i) => (this.#isOpenTo(appends[i]!) ? seq : 0));
+    const written = appends.filter((_, i) => seqs[i]! > 0);
+    const firsts = seqs.filter((seq) => seq > 0);
     // Whatever is wrong with the journal, the tree may still take it; the same entries twice are one.
-    if (isRetry || !(await this.#journal.append(appends, seqs))) {
+    if (isRetry || !(await this.#journal.append(written, firsts))) {
       await this.#tree.put(
-        appends.map((append, i) => [append.room, runsOfAppend(append, seqs[i]!)]),
+        written.map((append, i) => [append.room, runsOfAppend(append, firsts[i]!)]),
       );
-    }
-    if (this.#lastSeqs.size > MAX_LAST_SEQS) this.#lastSeqs.clear();
-    for (const [i, { room, entries }] of appends.entries()) {
-      this.#lastSeqs.set(room, seqs[i]! + entries.length - 1);
     }
     this.#moveFull();
     return seqs;
+  }
+
+  /** @returns the seq of its first entry; 0 where it is not to be written */
+  #give(append: Append): number {
+    if (!this.#isOpenTo(append)) return 0;
+    const known = this.#know(append.room);
+    const first = known.last + 1;
+    known.last += append.entries.length;
+    return first;
+  }
+
+  #isOpenTo({ room, life = 0 }: Append): boolean {
+    const known = this.#know(room);
+    return !known.isDeleted && known.life <= life;
+  }
+
+  #know(room: string): Known {
+    let known = this.#known.get(room);
+    if (known === undefined) {
+      const life = this.#tree.meta(room)?.life ?? 0;
+      known = { last: this.#lastSeq(room), life, isDeleted: this.#tree.isDeleted(room) };
+      this.#known.set(room, known);
+    }
+    return known;
   }
 
   async since(room: string, seq: number): Promise<readonly LogEntry[] | undefined> {
@@ -163,10 +201,10 @@ export class LmdbStorage implements Storage {
   }
 
   async heads(rooms: readonly string[]): Promise<readonly Head[]> {
-    return rooms.map((room) => ({
-      lastSeq: this.#lastSeq(room),
-      snapshotSeq: this.#tree.meta(room)?.seq ?? 0,
-    }));
+    return rooms.map((room) => {
+      const { seq = 0, life = 0 } = this.#tree.meta(room) ?? {};
+      return { lastSeq: this.#lastSeq(room), snapshotSeq: seq, life };
+    });
   }
 
   async snapshot(room: string): Promise<SnapshotMeta | undefined> {
@@ -189,11 +227,32 @@ export class LmdbStorage implements Storage {
 
   async remove(room: string): Promise<void> {
     await this.#alone(async () => {
-      // The journal knows nothing of removals: after a crash it would bring the room back.
-      await this.#moveAll();
-      await this.#tree.remove(room);
-      // Only now: an append that was on its way has noted its seq meanwhile.
-      this.#lastSeqs.delete(room);
+      if (!this.#tree.isDeleted(room)) await this.#renew(room, true);
+      await this.#tree.clear(room, this.#tree.snapshotSeq(room));
+    });
+  }
+
+  async revive(room: string): Promise<boolean> {
+    return await this.#alone(async () => {
+      if (!this.#tree.isDeleted(room)) return false;
+      await this.#renew(room, false);
+      // What a removal that was interrupted has left.
+      await this.#tree.clear(room, this.#tree.snapshotSeq(room));
+      return true;
+    });
+  }
+
+  /**
+   * The journal is told nothing: what it holds of the room, also of an append that failed
+   * half-way, is below the seq that this takes, and counts for nothing after a crash either.
+   */
+  async #renew(room: string, isDeleted: boolean): Promise<void> {
+    await this.#inTurn(async () => {
+      const life = Math.max(this.#lastSeq(room), this.#known.get(room)?.last ?? 0) + 1;
+      await this.#tree.renew(room, life, isDeleted);
+      this.#tree.refresh();
+      this.#journal.forget(room, life);
+      this.#known.set(room, { last: life, life, isDeleted });
     });
   }
 
@@ -288,6 +347,12 @@ export class LmdbStorage implements Storage {
     const done = this.#exclusive.then(task);
     // The caller hears of a failure; the next in line must run all the same.
     this.#exclusive = done.catch((error: unknown) => error);
+    return await done;
+  }
+
+  async #inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(task);
+    this.#turn = done.catch((error: unknown) => error);
     return await done;
   }
 }

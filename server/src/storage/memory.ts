@@ -2,20 +2,23 @@
  * Storage in this process's memory: for tests, and for rooms that nobody needs to keep.
  * "Durable" here means: for as long as the process lives.
  */
-import type {
-  Batch,
-  Compaction,
-  Head,
-  LogEntry,
-  Quarantined,
-  Snapshot,
-  SnapshotMeta,
-  Storage,
-  StoredRoom,
+import {
+  type Batch,
+  type Compaction,
+  emptySnapshot,
+  type Head,
+  type LogEntry,
+  type Quarantined,
+  type Snapshot,
+  type SnapshotMeta,
+  type Storage,
+  type StoredRoom,
 } from './storage.js';
 
 interface Room {
   lastSeq: number;
+  life: number;
+  isDeleted: boolean;
   snapshot: Snapshot | undefined;
   entries: Map<number, LogEntry>;
   quarantined: Map<number, Quarantined>;
@@ -35,10 +38,10 @@ export class MemoryStorage implements Storage {
 
   async load(name: string): Promise<StoredRoom> {
     const room = this.#rooms.get(name);
-    if (room === undefined) return { snapshot: undefined, tail: [], damaged: [], lastSeq: 0 };
-    const { lastSeq, snapshot } = room;
-    const tail = sorted(room, snapshot?.seq ?? 0);
-    return { snapshot: metaOf(snapshot), tail, damaged: [], lastSeq };
+    if (room === undefined) return NOTHING;
+    const { lastSeq, isDeleted } = room;
+    const snapshot = metaOf(room);
+    return { snapshot, tail: sorted(room, snapshot?.seq ?? 0), damaged: [], lastSeq, isDeleted };
   }
 
   async readSnapshot(name: string, seq: number): Promise<Uint8Array | undefined> {
@@ -48,8 +51,9 @@ export class MemoryStorage implements Storage {
 
   async append({ number, appends }: Batch): Promise<readonly number[]> {
     if (number === this.#batch?.number) return this.#batch.seqs;
-    const seqs = appends.map(({ room, entries }) => {
+    const seqs = appends.map(({ room, life = 0, entries }) => {
       const into = this.#room(room);
+      if (into.isDeleted || into.life > life) return 0;
       const first = into.lastSeq + 1;
       for (const entry of entries) {
         const seq = ++into.lastSeq;
@@ -70,12 +74,14 @@ export class MemoryStorage implements Storage {
   async heads(names: readonly string[]): Promise<readonly Head[]> {
     return names.map((name) => {
       const room = this.#rooms.get(name);
-      return { lastSeq: room?.lastSeq ?? 0, snapshotSeq: room?.snapshot?.seq ?? 0 };
+      const { lastSeq = 0, life = 0 } = room ?? {};
+      return { lastSeq, snapshotSeq: room?.snapshot?.seq ?? 0, life };
     });
   }
 
   async snapshot(name: string): Promise<SnapshotMeta | undefined> {
-    return metaOf(this.#rooms.get(name)?.snapshot);
+    const room = this.#rooms.get(name);
+    return room && metaOf(room);
   }
 
   async compact(name: string, { base, snapshot, quarantined }: Compaction): Promise<boolean> {
@@ -99,6 +105,25 @@ export class MemoryStorage implements Storage {
   }
 
   async remove(name: string): Promise<void> {
+    const room = this.#room(name);
+    if (!room.isDeleted) this.#renew(name, room, true);
+  }
+
+  async revive(name: string): Promise<boolean> {
+    const room = this.#rooms.get(name);
+    if (!room?.isDeleted) return false;
+    this.#renew(name, room, false);
+    return true;
+  }
+
+  #renew(name: string, { lastSeq }: Room, isDeleted: boolean): void {
+    const life = lastSeq + 1;
+    const snapshot = emptySnapshot(life);
+    this.#rooms.set(name, { ...emptyRoom(), lastSeq: life, life, isDeleted, snapshot });
+  }
+
+  /** As if it had never been: for tests of a store that loses what it had. */
+  forget(name: string): void {
     this.#rooms.delete(name);
   }
 
@@ -109,17 +134,37 @@ export class MemoryStorage implements Storage {
   #room(name: string): Room {
     let room = this.#rooms.get(name);
     if (room === undefined) {
-      room = { lastSeq: 0, snapshot: undefined, entries: new Map(), quarantined: new Map() };
+      room = emptyRoom();
       this.#rooms.set(name, room);
     }
     return room;
   }
 }
 
-function metaOf(snapshot: Snapshot | undefined): SnapshotMeta | undefined {
+const NOTHING: StoredRoom = {
+  snapshot: undefined,
+  tail: [],
+  damaged: [],
+  lastSeq: 0,
+  isDeleted: false,
+};
+
+function emptyRoom(): Room {
+  return {
+    lastSeq: 0,
+    life: 0,
+    isDeleted: false,
+    snapshot: undefined,
+    entries: new Map(),
+    quarantined: new Map(),
+  };
+}
+
+function metaOf({ snapshot, life }: Room): SnapshotMeta | undefined {
   return (
     snapshot && {
       seq: snapshot.seq,
+      life,
       size: snapshot.update.length,
       stateVector: snapshot.stateVector.slice(),
       deletes: snapshot.deletes.slice(),

@@ -5,7 +5,8 @@
  * the next one in the list. Everything lies in the schema `cowrite`, so that it can live
  * beside an app's own tables, and is named in full, whatever the search path.
  *
- *   rooms           name → how far the log goes, and which part of it is a snapshot
+ *   rooms           name → how far the log goes, which part of it is a snapshot, where its
+ *                   life begins, and whether it is deleted
  *   updates         (room, seq) → one entry of the log
  *   snapshots       room → what describes its snapshot
  *   snapshot_parts  (snapshot, part) → its bytes, so that who reads a description reads none of them
@@ -175,7 +176,104 @@ const REMOVE = `
   END $$;
 `;
 
-const MIGRATIONS: readonly string[] = [TABLES + APPEND + COMPACT + REMOVE];
+/** A room that is deleted has an empty snapshot. Its life begins with the last removal or revival. */
+const LIVES = `
+  ALTER TABLE cowrite.rooms
+    ADD COLUMN life bigint NOT NULL DEFAULT 0,
+    ADD COLUMN is_deleted boolean NOT NULL DEFAULT false;
+`;
+
+/**
+ * As before, but that a room which was removed since is passed over, and given 0. Its row is
+ * locked all the same, so that a removal comes before or after.
+ *
+ * p_lives: for each of p_rooms. An instance of the version before says nothing of it.
+ */
+const APPEND_TO_LIVES = `
+  DROP FUNCTION cowrite.append(uuid, bigint, text[], int[], int[], int[], text[], bytea);
+  CREATE FUNCTION cowrite.append(
+    p_writer uuid, p_batch bigint, p_rooms text[], p_counts int[],
+    p_places int[], p_ends int[], p_authors text[], p_bytes bytea, p_lives bigint[] DEFAULT '{}'
+  ) RETURNS bigint[] LANGUAGE plpgsql AS $$
+  DECLARE
+    last_batch bigint;
+    firsts bigint[];
+  BEGIN
+    SELECT batch, seqs INTO last_batch, firsts FROM cowrite.writers WHERE id = p_writer FOR UPDATE;
+    IF NOT FOUND OR last_batch = p_batch THEN
+      RETURN firsts;
+    END IF;
+    IF last_batch > p_batch THEN
+      RAISE EXCEPTION 'batch % comes after batch %', p_batch, last_batch;
+    END IF;
+    ${DURABLY}
+
+    WITH wanted AS (
+      SELECT name, count, coalesce(life, 0) AS life, place
+      FROM unnest(p_rooms, p_counts, p_lives) WITH ORDINALITY AS w (name, count, life, place)
+    ), taken AS (
+      INSERT INTO cowrite.rooms AS r (name, last_seq, snapshot_seq, life)
+      SELECT name, count, 0, life FROM wanted ORDER BY name COLLATE "C"
+      ON CONFLICT (name) DO UPDATE SET last_seq = r.last_seq + excluded.last_seq
+      WHERE NOT r.is_deleted AND r.life <= excluded.life
+      RETURNING r.name, r.last_seq
+    )
+    SELECT array_agg(coalesce(last_seq - count + 1, 0) ORDER BY place) INTO firsts
+    FROM wanted LEFT JOIN taken USING (name);
+
+    INSERT INTO cowrite.updates (room, seq, author, update)
+    SELECT r.name, r.first + row_number() OVER (PARTITION BY e.place ORDER BY e.number) - 1,
+      e.author, substring(p_bytes FROM e.start + 1 FOR e.finish - e.start)
+    FROM (
+      SELECT place, author, number, finish, lag(finish, 1, 0) OVER (ORDER BY number) AS start
+      FROM unnest(p_places, p_authors, p_ends) WITH ORDINALITY AS u (place, author, finish, number)
+    ) AS e
+    JOIN unnest(p_rooms, firsts) WITH ORDINALITY AS r (name, first, place) ON r.place = e.place
+    WHERE r.first > 0;
+
+    UPDATE cowrite.writers SET batch = p_batch, seqs = firsts, seen_at = now() WHERE id = p_writer;
+    RETURN firsts;
+  END $$;
+`;
+
+/** Nothing is in the room from now on, in another life. False where that would change nothing. */
+const RENEW = `
+  DROP FUNCTION cowrite.remove(text);
+  CREATE FUNCTION cowrite.renew(
+    p_room text, p_is_removed boolean, p_snapshot uuid, p_update bytea,
+    p_state_vector bytea, p_deletes bytea
+  ) RETURNS boolean LANGUAGE plpgsql AS $$
+  DECLARE
+    new_life bigint;
+  BEGIN
+    ${DURABLY}
+    IF p_is_removed THEN
+      INSERT INTO cowrite.rooms (name, last_seq, snapshot_seq) VALUES (p_room, 0, 0)
+      ON CONFLICT (name) DO NOTHING;
+    END IF;
+    UPDATE cowrite.rooms SET last_seq = last_seq + 1, snapshot_seq = last_seq + 1,
+      life = last_seq + 1, is_deleted = p_is_removed
+    WHERE name = p_room AND is_deleted <> p_is_removed
+    RETURNING life INTO new_life;
+    IF NOT FOUND THEN
+      RETURN false;
+    END IF;
+    DELETE FROM cowrite.snapshot_parts
+    WHERE snapshot = (SELECT id FROM cowrite.snapshots WHERE room = p_room);
+    DELETE FROM cowrite.snapshots WHERE room = p_room;
+    DELETE FROM cowrite.updates WHERE room = p_room;
+    DELETE FROM cowrite.quarantine WHERE room = p_room;
+    INSERT INTO cowrite.snapshots (room, id, seq, size, state_vector, deletes)
+    VALUES (p_room, p_snapshot, new_life, length(p_update), p_state_vector, p_deletes);
+    INSERT INTO cowrite.snapshot_parts (snapshot, part, bytes) VALUES (p_snapshot, 0, p_update);
+    RETURN true;
+  END $$;
+`;
+
+const MIGRATIONS: readonly string[] = [
+  TABLES + APPEND + COMPACT + REMOVE,
+  LIVES + APPEND_TO_LIVES + RENEW,
+];
 
 /**
  * Brings the database up to date. Several may do so at once: they come one after the other.

@@ -142,7 +142,24 @@ describe('[STO] postgres', () => {
     for (const [i, storage] of stores.entries()) {
       expect(await storage.append({ number: 1, appends: [append('a', 1)] })).toEqual([i + 1]);
     }
-    expect(await session(url)`SELECT version FROM cowrite.migrations`).toEqual([{ version: 1 }]);
+    expect(await session(url)`SELECT version FROM cowrite.migrations`).toEqual([
+      { version: 1 },
+      { version: 2 },
+    ]);
+  });
+
+  it('[STO-54] an instance of the version before goes on writing, but not to what was removed', async () => {
+    const url = await database();
+    const storage = await open(url);
+    await storage.append({ number: 1, appends: [append('a', 1), append('b', 1)] });
+    await storage.remove('a');
+    const sql = session(url);
+    const writer = randomUUID();
+    await sql`INSERT INTO cowrite.writers (id, batch, seqs) VALUES (${writer}, 0, '{}')`;
+    const [row] = await sql`
+      SELECT cowrite.append(${writer}, 1, '{a,b}', '{1,1}', '{1,2}', '{1,2}', '{ada,ada}', '\\x0102')::text AS seqs`;
+    expect(row!.seqs).toBe('{0,2}');
+    expect((await storage.load('b')).lastSeq).toBe(2);
   });
 
   it('[STO-24] a database that cannot be used is refused', async () => {
@@ -216,7 +233,7 @@ describe('[STO] postgres', () => {
     await storage.remove('a');
     await mortal.kill();
     await mortal.restart();
-    expect((await storage.load('a')).lastSeq).toBe(0);
+    expect((await storage.load('a')).isDeleted).toBe(true);
   });
 
   it('[STO-26] an append waits for the disk by itself, not for what is written after it', async () => {
@@ -283,7 +300,9 @@ describe('[STO] postgres', () => {
     await storage.compact('a', { base: 3, snapshot, quarantined });
     expect(await count()).toEqual({ parts: 1, updates: 0, quarantined: 1 });
     await storage.remove('a');
-    expect(await count()).toEqual({ parts: 0, updates: 0, quarantined: 0 });
+    // That of an empty snapshot.
+    expect(await count()).toEqual({ parts: 1, updates: 0, quarantined: 0 });
+    expect((await sql`SELECT bytes FROM cowrite.snapshot_parts`)[0]!.bytes).toHaveLength(2);
   });
 
   it('[STO-29] authors and reasons come back as they were, but for what Postgres cannot hold', async () => {

@@ -22,6 +22,7 @@ import {
   type Batch,
   type Compaction,
   DamagedSnapshot,
+  emptySnapshot,
   type Head,
   type LogEntry,
   type Quarantined,
@@ -89,21 +90,21 @@ export class PostgresStorage implements Storage {
   async load(room: string): Promise<StoredRoom> {
     // One statement is one view. Its first row is the room's, the others are the tail's.
     const rows = await this.#read(
-      `SELECT r.last_seq, s.seq AS snapshot_seq, s.size, s.state_vector, s.deletes,
+      `SELECT r.last_seq, r.life, r.is_deleted, s.seq AS snapshot_seq, s.size, s.state_vector, s.deletes,
          NULL::bigint AS seq, NULL AS author, NULL::bytea AS update
        FROM cowrite.rooms r LEFT JOIN cowrite.snapshots s ON s.room = r.name
        WHERE r.name = $1
        UNION ALL
-       SELECT NULL, NULL, NULL, NULL, NULL, u.seq, u.author, u.update
+       SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, u.seq, u.author, u.update
        FROM cowrite.rooms r JOIN cowrite.updates u ON u.room = r.name AND u.seq > r.snapshot_seq
        WHERE r.name = $1
        ORDER BY seq NULLS FIRST`,
       [room],
     );
     const [head, ...tail] = rows;
-    if (head === undefined) return { snapshot: undefined, tail: [], damaged: [], lastSeq: 0 };
-    const snapshot = head.snapshot_seq === null ? undefined : toMeta(head);
-    return { snapshot, tail: tail.map(toEntry), damaged: [], lastSeq: head.last_seq };
+    const snapshot = head?.snapshot_seq == null ? undefined : toMeta(head);
+    const { last_seq: lastSeq = 0, is_deleted: isDeleted = false } = head ?? {};
+    return { snapshot, tail: tail.map(toEntry), damaged: [], lastSeq, isDeleted };
   }
 
   async readSnapshot(room: string, seq: number): Promise<Uint8Array | undefined> {
@@ -144,11 +145,12 @@ export class PostgresStorage implements Storage {
       intArray(entries.map(({ update }) => (end += update.length))),
       textArray(entries.map(({ author }) => author)),
       Buffer.concat(entries.map(({ update }) => update)),
+      intArray(appends.map(({ life = 0 }) => life)),
     ];
     return await this.#writing.use(async (run) => {
       for (;;) {
         const [row] = await run(
-          'SELECT cowrite.append($1, $2, $3, $4, $5, $6, $7, $8)::text AS seqs',
+          'SELECT cowrite.append($1, $2, $3, $4, $5, $6, $7, $8, $9)::text AS seqs',
           parameters,
         );
         if (row!.seqs !== null) return JSON.parse(`[${row!.seqs.slice(1, -1)}]`) as number[];
@@ -184,17 +186,23 @@ export class PostgresStorage implements Storage {
 
   async heads(rooms: readonly string[]): Promise<readonly Head[]> {
     const rows = await this.#read(
-      `SELECT coalesce(r.last_seq, 0) AS last_seq, coalesce(r.snapshot_seq, 0) AS snapshot_seq
+      `SELECT coalesce(r.last_seq, 0) AS last_seq, coalesce(r.snapshot_seq, 0) AS snapshot_seq,
+         coalesce(r.life, 0) AS life
        FROM unnest($1::text[]) WITH ORDINALITY AS w (name, place)
        LEFT JOIN cowrite.rooms r ON r.name = w.name ORDER BY w.place`,
       [textArray(rooms)],
     );
-    return rows.map((row) => ({ lastSeq: row.last_seq, snapshotSeq: row.snapshot_seq }));
+    return rows.map(({ last_seq: lastSeq, snapshot_seq: snapshotSeq, life }) => ({
+      lastSeq,
+      snapshotSeq,
+      life,
+    }));
   }
 
   async snapshot(room: string): Promise<SnapshotMeta | undefined> {
     const [row] = await this.#read(
-      `SELECT seq AS snapshot_seq, size, state_vector, deletes FROM cowrite.snapshots WHERE room = $1`,
+      `SELECT r.life, s.seq AS snapshot_seq, s.size, s.state_vector, s.deletes
+       FROM cowrite.snapshots s JOIN cowrite.rooms r ON r.name = s.room WHERE s.room = $1`,
       [room],
     );
     return row && toMeta(row);
@@ -247,7 +255,24 @@ export class PostgresStorage implements Storage {
   }
 
   async remove(room: string): Promise<void> {
-    await this.#read('SELECT cowrite.remove($1)', [room]);
+    await this.#renew(room, true);
+  }
+
+  async revive(room: string): Promise<boolean> {
+    return await this.#renew(room, false);
+  }
+
+  async #renew(room: string, isRemoved: boolean): Promise<boolean> {
+    const { update, stateVector, deletes } = emptySnapshot(0);
+    const [row] = await this.#read('SELECT cowrite.renew($1, $2, $3, $4, $5, $6) AS has_changed', [
+      room,
+      isRemoved,
+      randomUUID(),
+      update,
+      stateVector,
+      deletes,
+    ]);
+    return row!.has_changed as boolean;
   }
 
   async close(): Promise<void> {
@@ -264,8 +289,8 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 const PART_BYTES = 1024 * 1024;
 
 function toMeta(row: Row): SnapshotMeta {
-  const { snapshot_seq: seq, size, state_vector: stateVector, deletes } = row;
-  return { seq, size, stateVector, deletes };
+  const { snapshot_seq: seq, size, life, state_vector: stateVector, deletes } = row;
+  return { seq, size, life, stateVector, deletes };
 }
 
 function toEntry({ seq, author, update }: Row): LogEntry {

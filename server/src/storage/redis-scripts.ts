@@ -2,7 +2,7 @@
  * What the Redis adapter keeps, and the scripts that read and change it.
  *
  *   room:<room>            hash: last seq; of the snapshot its seq, size, CRC-32,
- *                          state vector and deletes
+ *                          state vector and deletes; life, and whether it is deleted
  *   log:<room>             stream: <seq>-0 → update, author, CRC-32 over both
  *   snapshot:<seq>:<room>  the snapshot's bytes
  *   quarantine:<room>      hash: seq → record (record.ts)
@@ -17,13 +17,23 @@
  */
 import { Script } from '../redis.js';
 
+/** Of a log whose room's hash is gone: its last seq. */
+const LAST_OF = `
+local function lastOf(log)
+  local info = redis.call('XINFO', 'STREAM', log)
+  for n = 1, #info, 2 do
+    if info[n] == 'last-generated-id' then return string.match(info[n + 1], '^%d+') end
+  end
+end`;
+
 /**
  * Keys: the writer's, then each room's hash and log. Arguments: the batch's number,
- * seconds to remember it, then for each room how many entries, and of each entry
- * update, author and CRC. Answers the first seq of each room. A room that lost its
- * hash to eviction is marked, and goes on: the batch's other rooms must not wait.
+ * seconds to remember it, then for each room its life, how many entries, and of each entry
+ * update, author and CRC. Answers the first seq of each room, 0 where it was removed. A room
+ * that lost its hash to eviction is marked, and goes on: the batch's other rooms must not wait.
  */
 export const APPEND = new Script(`
+${LAST_OF}
 local number = tonumber(ARGV[1])
 local known = redis.call('HMGET', KEYS[1], 'number', 'seqs')
 if known[1] then
@@ -34,30 +44,33 @@ if known[1] then
 end
 
 local firsts = {}
+local at = 3
 for i = 2, #KEYS, 2 do
-  local last = redis.call('HGET', KEYS[i], 'last')
+  local head = redis.call('HMGET', KEYS[i], 'last', 'life', 'deleted')
+  local last = head[1]
   if not last and redis.call('EXISTS', KEYS[i + 1]) == 1 then
-    local info = redis.call('XINFO', 'STREAM', KEYS[i + 1])
-    for n = 1, #info, 2 do
-      if info[n] == 'last-generated-id' then last = string.match(info[n + 1], '^%d+') end
-    end
+    last = lastOf(KEYS[i + 1])
     redis.call('HSET', KEYS[i], 'lost', 1)
   end
-  firsts[#firsts + 1] = string.format('%.0f', (last or 0) + 1)
+  local isRemoved = head[3] or tonumber(head[2] or 0) > tonumber(ARGV[at])
+  firsts[#firsts + 1] = isRemoved and '0' or string.format('%.0f', (last or 0) + 1)
+  at = at + 2 + 3 * ARGV[at + 1]
 end
 
-local at = 3
+at = 3
 for room = 1, #firsts do
   local hash, log = KEYS[2 * room], KEYS[2 * room + 1]
   local seq = tonumber(firsts[room])
-  for entry = 1, tonumber(ARGV[at]) do
-    redis.call('XADD', log, string.format('%.0f-0', seq),
-      'update', ARGV[at + 1], 'author', ARGV[at + 2], 'crc', ARGV[at + 3])
-    at = at + 3
-    seq = seq + 1
+  local behind = at + 2 + 3 * ARGV[at + 1]
+  if seq > 0 then
+    for entry = at + 2, behind - 1, 3 do
+      redis.call('XADD', log, string.format('%.0f-0', seq),
+        'update', ARGV[entry], 'author', ARGV[entry + 1], 'crc', ARGV[entry + 2])
+      seq = seq + 1
+    end
+    redis.call('HSET', hash, 'last', string.format('%.0f', seq - 1))
   end
-  at = at + 1
-  redis.call('HSET', hash, 'last', string.format('%.0f', seq - 1))
+  at = behind
 end
 
 local seqs = table.concat(firsts, ',')
@@ -72,9 +85,10 @@ return seqs
  * more, and the entries.
  */
 export const READ = new Script(`
-local head = redis.call('HMGET', KEYS[1], 'last', 'lost', 'seq', 'size', 'vector', 'deletes')
+local head = redis.call('HMGET', KEYS[1], 'last', 'lost', 'seq', 'size', 'vector', 'deletes',
+  'life', 'deleted')
 if not head[1] and redis.call('EXISTS', KEYS[2]) == 1 then head[2] = '1' end
-for i = 1, 6 do head[i] = head[i] or '' end
+for i = 1, 8 do head[i] = head[i] or '' end
 local from = tonumber(ARGV[1])
 local enough = tonumber(ARGV[2])
 local rows, bytes, count = {}, 0, 4
@@ -120,9 +134,27 @@ for i = 7, #ARGV, 2 do redis.call('HSET', quarantine, ARGV[i], ARGV[i + 1]) end
 return 1
 `);
 
-/** Keys: the room's hash, log and quarantine. Arguments: what stands before and behind the seq in the key of its snapshot. */
-export const REMOVE = new Script(`
-local seq = redis.call('HGET', KEYS[1], 'seq')
-if seq then redis.call('UNLINK', ARGV[1] .. seq .. ARGV[2]) end
-redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3])
+/**
+ * A room that is removed, or revived: nothing is in it from now on, in another life.
+ *
+ * Keys: the room's hash, log and quarantine. Arguments: what stands before and behind the seq
+ * in the key of its snapshot, 1 to remove and 0 to revive, then the bytes of an empty
+ * snapshot, their CRC, its state vector and deletes. Answers 1 where that changed anything.
+ */
+export const RENEW = new Script(`
+${LAST_OF}
+local hash, log, quarantine = unpack(KEYS)
+local before, behind, remove = ARGV[1], ARGV[2], ARGV[3] == '1'
+local head = redis.call('HMGET', hash, 'last', 'seq', 'deleted')
+if (head[3] and remove) or not (head[3] or remove) then return 0 end
+local last = head[1]
+if not last and redis.call('EXISTS', log) == 1 then last = lastOf(log) end
+local life = string.format('%.0f', (last or 0) + 1)
+if head[2] then redis.call('UNLINK', before .. head[2] .. behind) end
+redis.call('UNLINK', hash, log, quarantine)
+redis.call('SET', before .. life .. behind, ARGV[4])
+redis.call('HSET', hash, 'last', life, 'seq', life, 'size', #ARGV[4], 'crc', ARGV[5],
+  'vector', ARGV[6], 'deletes', ARGV[7], 'life', life)
+if remove then redis.call('HSET', hash, 'deleted', 1) end
+return 1
 `);

@@ -164,7 +164,7 @@ describe('[STO] redis', () => {
     await expect(RedisStorage.open(`${redis.service.url}/99`)).rejects.toThrow('out of range');
     await expect(RedisStorage.open('redis:nonsense')).rejects.toThrow(TypeError);
     const unlocked = await open({}, locked.url.replace('//', '//:word@'));
-    expect(await unlocked.heads(['a'])).toEqual([{ lastSeq: 0, snapshotSeq: 0 }]);
+    expect(await unlocked.heads(['a'])).toEqual([{ lastSeq: 0, snapshotSeq: 0, life: 0 }]);
   });
 
   it('[STO-41] a batch of 100,000 entries, as gathers while Redis is away, is written', async () => {
@@ -369,14 +369,28 @@ describe('[STO] redis', () => {
     expect((await storage.load('a')).lastSeq).toBe(2);
   });
 
-  it('[STO-38] nothing of a removed room is left', async () => {
+  it('[STO-38] of what a removed room held nothing is left', async () => {
     const storage = await open();
     await untilTaken(storage, 1, 1, 2, 3);
     const aside = { seq: 1, reason: 'it threw', author: 'ada', update: Uint8Array.of(1) };
     await storage.compact('a', { base: 0, snapshot: snapshot(2), quarantined: [aside] });
     await storage.remove('a');
-    const left = await redis.admin.keys(`test-${tests}:*`);
-    expect(left.filter((key) => !key.includes(':writer:'))).toEqual([]);
+    const prefix = `test-${tests}:`;
+    const left = await redis.admin.keys(`${prefix}*`);
+    // What says so, and an empty snapshot.
+    expect(left.filter((key) => !key.includes(':writer:')).sort()).toEqual([
+      `${prefix}room:a`,
+      `${prefix}snapshot:4:a`,
+    ]);
+    expect(await redis.admin.strlen(`${prefix}snapshot:4:a`)).toBe(2);
+  });
+
+  it('[STO-53] a room whose description is lost can be removed', async () => {
+    const storage = await open();
+    await untilTaken(storage, 1, 1, 2, 3);
+    await redis.admin.del(`test-${tests}:room:a`);
+    await storage.remove('a');
+    expect(await storage.load('a')).toMatchObject({ tail: [], lastSeq: 4, isDeleted: true });
   });
 
   it('[STO-39] a thousand heads are asked for at once', async () => {
@@ -385,7 +399,7 @@ describe('[STO] redis', () => {
     const appends = rooms.map((room, i) => ({ room, entries: [entry(i)] }));
     await storage.append({ number: 1, appends });
     const heads = await storage.heads(rooms);
-    expect(heads).toEqual(rooms.map(() => ({ lastSeq: 1, snapshotSeq: 0 })));
+    expect(heads).toEqual(rooms.map(() => ({ lastSeq: 1, snapshotSeq: 0, life: 0 })));
     expect(await storage.heads([])).toEqual([]);
   });
 });

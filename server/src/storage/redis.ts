@@ -22,12 +22,13 @@ import {
   reasonOf,
 } from '../redis.js';
 import { decodeRecord, encodeRecord, KIND } from './record.js';
-import { APPEND, COMPACT, READ, REMOVE } from './redis-scripts.js';
+import { APPEND, COMPACT, READ, RENEW } from './redis-scripts.js';
 import { examine, UnusableRedis } from './redis-settings.js';
 import {
   type Batch,
   type Compaction,
   DamagedSnapshot,
+  emptySnapshot,
   type Head,
   type LogEntry,
   type Quarantined,
@@ -53,6 +54,7 @@ interface Page {
   readonly lastSeq: number;
   readonly snapshotSeq: number;
   readonly snapshot: SnapshotMeta | undefined;
+  readonly isDeleted: boolean;
   readonly hasMore: boolean;
   readonly entries: readonly LogEntry[];
   readonly damaged: readonly Quarantined[];
@@ -102,7 +104,7 @@ export class RedisStorage implements Storage {
       const pages = await this.#read(room, undefined);
       // What was read so far may have been compacted away between two pages: then from the start.
       if (pages === undefined) continue;
-      const { snapshot, snapshotSeq, lastSeq } = pages[0]!;
+      const { snapshot, snapshotSeq, lastSeq, isDeleted } = pages[0]!;
       const tail = pages.flatMap(({ entries }) => entries);
       const damaged = pages.flatMap((page) => page.damaged);
       const found = new Set([...tail, ...damaged].map(({ seq }) => seq));
@@ -110,7 +112,7 @@ export class RedisStorage implements Storage {
         if (found.has(seq)) continue;
         damaged.push({ seq, reason: MISSING, author: '', update: new Uint8Array() });
       }
-      return { snapshot, tail, damaged, lastSeq };
+      return { snapshot, tail, damaged, lastSeq, isDeleted };
     }
   }
 
@@ -139,9 +141,9 @@ export class RedisStorage implements Storage {
   async append({ number, appends }: Batch): Promise<readonly number[]> {
     const keys = [this.#writer];
     const args: (string | number | Buffer)[] = [number, WRITER_SECONDS];
-    for (const { room, entries } of appends) {
+    for (const { room, life = 0, entries } of appends) {
       keys.push(this.#key('room', room), this.#key('log', room));
-      args.push(entries.length);
+      args.push(life, entries.length);
       for (const { update, author } of entries) {
         args.push(asBuffer(update), author, checksum(update, author));
       }
@@ -157,17 +159,17 @@ export class RedisStorage implements Storage {
   async heads(rooms: readonly string[]): Promise<readonly Head[]> {
     if (rooms.length === 0) return [];
     const pipeline = this.#redis.pipeline();
-    for (const room of rooms) pipeline.hmget(this.#key('room', room), 'last', 'seq');
+    for (const room of rooms) pipeline.hmget(this.#key('room', room), 'last', 'seq', 'life');
     const answers = (await pipeline.exec()) ?? [];
     return answers.map(([error, answer]) => {
       if (error !== null) throw error;
-      const [last, seq] = answer as (string | null)[];
-      return { lastSeq: Number(last ?? 0), snapshotSeq: Number(seq ?? 0) };
+      const [lastSeq, snapshotSeq, life] = (answer as (string | null)[]).map(Number);
+      return { lastSeq: lastSeq!, snapshotSeq: snapshotSeq!, life: life! };
     });
   }
 
   async snapshot(room: string): Promise<SnapshotMeta | undefined> {
-    const fields = ['seq', 'size', 'vector', 'deletes'];
+    const fields = ['seq', 'size', 'vector', 'deletes', 'life'];
     const head = await this.#redis.hmgetBuffer(this.#key('room', room), ...fields);
     return decodeMeta(head.map((field) => field ?? Buffer.alloc(0)));
   }
@@ -188,9 +190,19 @@ export class RedisStorage implements Storage {
   }
 
   async remove(room: string): Promise<void> {
+    await this.#renew(room, true);
+  }
+
+  async revive(room: string): Promise<boolean> {
+    return await this.#renew(room, false);
+  }
+
+  async #renew(room: string, isRemoved: boolean): Promise<boolean> {
     const keys = [this.#key('room', room), this.#key('log', room), this.#key('quarantine', room)];
-    const around = [`${this.#prefix}snapshot:`, `:${room}`];
-    await this.#write(REMOVE.run(this.#redis, keys, around));
+    const { update, stateVector, deletes } = emptySnapshot(0);
+    const args = [`${this.#prefix}snapshot:`, `:${room}`, isRemoved ? 1 : 0];
+    const snapshot = [asBuffer(update), crc32(update), asBuffer(stateVector), asBuffer(deletes)];
+    return (await this.#write(RENEW.run(this.#redis, keys, [...args, ...snapshot]))) === 1;
   }
 
   async close(): Promise<void> {
@@ -244,7 +256,9 @@ export class RedisStorage implements Storage {
     const keys = [this.#key('room', room), this.#key('log', room)];
     const answer = await READ.run(this.#redis, keys, [from, PART_BYTES]);
     const [head, more, rows] = answer as [Buffer[], number, Row[]];
-    const [last, lost, ...meta] = head;
+    const [last, lost, ...rest] = head;
+    const meta = rest.slice(0, -1);
+    const deleted = rest.at(-1)!;
     if (lost!.length > 0) {
       throw new DamagedSnapshot(`what describes room ${JSON.stringify(room)} is lost`);
     }
@@ -269,6 +283,7 @@ export class RedisStorage implements Storage {
       lastSeq: Number(last!.toString()),
       snapshotSeq: snapshot?.seq ?? 0,
       snapshot,
+      isDeleted: deleted.length > 0,
       hasMore: more === 1,
       entries,
       damaged,
@@ -303,15 +318,16 @@ function checksum(update: Uint8Array, author: string): number {
   return crc32(author, crc32(update));
 }
 
-/** @param head seq, size, state vector and deletes, empty where there is no snapshot */
+/** @param head seq, size, state vector, deletes and life, empty where there is no snapshot */
 function decodeMeta(head: readonly Buffer[]): SnapshotMeta | undefined {
-  const [seq, size, stateVector, deletes] = head as [Buffer, Buffer, Buffer, Buffer];
+  const [seq, size, stateVector, deletes, life] = head as [Buffer, Buffer, Buffer, Buffer, Buffer];
   if (seq.length === 0) return undefined;
   return {
     seq: Number(seq.toString()),
     size: Number(size.toString()),
     stateVector: new Uint8Array(stateVector),
     deletes: new Uint8Array(deletes),
+    life: Number(life.toString()),
   };
 }
 

@@ -7,6 +7,13 @@
  *
  * Rooms are named by any non-empty string up to 256 UTF-8 bytes without control
  * characters; an adapter encodes names so that no room can reach another.
+ *
+ * A room that is removed stays removed: it is an empty snapshot from then on, marked as
+ * deleted, until it is revived, as an empty one. Both take a seq, so that seqs never begin
+ * anew: whatever is left of before (an append on its way, a compaction, another process that
+ * has the room open, a message between two of them) lies below, or names another life, and
+ * is known by that.
+ *
  * Byte arrays handed to an adapter are not changed afterwards, and those that it
  * returns belong to the caller.
  */
@@ -38,6 +45,8 @@ export interface Snapshot {
 export interface SnapshotMeta extends Omit<Snapshot, 'update'> {
   /** Length of the update in bytes. */
   readonly size: number;
+  /** The room's life that it belongs to: the seq of the last removal or revival, 0 where there was none. */
+  readonly life: number;
 }
 
 /** An entry that could not be part of the document: set aside, never thrown away. */
@@ -57,11 +66,15 @@ export interface StoredRoom {
   readonly damaged: readonly Quarantined[];
   /** The highest seq that is taken, readable or not; 0 for a room that was never written. */
   readonly lastSeq: number;
+  /** Whether it was removed: nothing is in it, and nothing can be written. */
+  readonly isDeleted: boolean;
 }
 
 /** Updates to append to one room. */
 export interface Append {
   readonly room: string;
+  /** The life of the room that they were admitted to, 0 unless told otherwise. In a later one they are not written. */
+  readonly life?: number;
   /** In their order, at least one. */
   readonly entries: readonly NewEntry[];
 }
@@ -78,6 +91,8 @@ export interface Head {
   readonly lastSeq: number;
   /** 0 for no snapshot. */
   readonly snapshotSeq: number;
+  /** As in {@link SnapshotMeta}: whoever knows the room by a lower one knows what was removed. */
+  readonly life: number;
 }
 
 export interface Compaction {
@@ -111,7 +126,8 @@ export interface Storage {
    * One call at a time. A caller that does not know whether a batch arrived tries
    * it again under its number, however long that takes: it is written once.
    *
-   * @returns the seq of the first entry of each append, in their order
+   * @returns the seq of the first entry of each append, in their order; 0 for a room that was
+   *   removed since its entries were admitted: of those none is written, the others are
    */
   append(batch: Batch): Promise<readonly number[]>;
 
@@ -138,11 +154,28 @@ export interface Storage {
   /** What was set aside in this room, ascending. */
   quarantined(room: string): Promise<readonly Quarantined[]>;
 
-  /** Forgets the room, its log, its snapshot and its quarantine. */
+  /**
+   * Deletes the room, whether or not it was ever written: its log, its snapshot and its
+   * quarantine are gone, and {@link StoredRoom.isDeleted} is true. Once more: what an
+   * interrupted removal left is gone, and nothing else changes.
+   */
   remove(room: string): Promise<void>;
+
+  /** A deleted room is an empty one from now on, in another life. @returns false for one that is not deleted */
+  revive(room: string): Promise<boolean>;
 
   /** Resolves once all that was accepted is on disk. Nothing may be called afterwards. */
   close(): Promise<void>;
+}
+
+/** Of a document without anything in it: what is left of a room that was removed. */
+export function emptySnapshot(seq: number): Snapshot {
+  return {
+    seq,
+    update: Uint8Array.of(0, 0),
+    stateVector: Uint8Array.of(0),
+    deletes: Uint8Array.of(0, 0),
+  };
 }
 
 /** A snapshot's bytes are not those that were written. The room cannot be opened until it is restored. */

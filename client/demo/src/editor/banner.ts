@@ -10,6 +10,7 @@ import type {
 } from '@cowrite/client';
 import { h } from '../dom.js';
 import { type IconName, icon } from '../icons.js';
+import { isHere } from './here.js';
 
 /** A server that restarts is back sooner; a banner for that would only startle. */
 const PATIENCE = 700;
@@ -26,7 +27,7 @@ export function banner(provider: CowriteProvider): HTMLElement {
   const element = h('div', { class: 'banner' });
   element.hidden = true;
   let lastKind: Notice['kind'] | undefined;
-  let opened = provider.synced;
+  let opened = isHere(provider);
   let impatient = false;
   /** The last change that was refused, until there is another change. */
   let rejected: Rejected | undefined;
@@ -37,7 +38,11 @@ export function banner(provider: CowriteProvider): HTMLElement {
   const tryNow = h('button', { type: 'button', class: 'button' }, 'Try now');
   tryNow.addEventListener('click', () => provider.connect());
   const reload = h('button', { type: 'button', class: 'button' }, 'Reload the page');
-  reload.addEventListener('click', () => location.reload());
+  reload.addEventListener('click', async () => {
+    // The copy holds what was refused as well, and would show it again.
+    if (rejected?.isTakenBack === false) await provider.clearOffline();
+    location.reload();
+  });
 
   const countDown = () => {
     const { nextRetryAt, status } = provider;
@@ -50,7 +55,7 @@ export function banner(provider: CowriteProvider): HTMLElement {
   };
 
   const show = () => {
-    opened ||= provider.synced;
+    opened ||= isHere(provider);
     if (provider.status === 'online') {
       clearTimeout(patience);
       patience = undefined;
@@ -88,6 +93,7 @@ export function banner(provider: CowriteProvider): HTMLElement {
   };
 
   provider.on('status', show);
+  provider.on('loaded', show);
   provider.on('rejected', (event) => {
     rejected = event;
     show();

@@ -16,6 +16,7 @@ import { banner } from './banner.js';
 import { peerCarets } from './carets.js';
 import { copyLink } from './copy-link.js';
 import { createEditor, titleOf } from './editor.js';
+import { whenHere } from './here.js';
 import { linkPopover } from './link-popover.js';
 import { presence } from './presence.js';
 import { saveStatus } from './save-status.js';
@@ -28,7 +29,10 @@ import '../styles/prose.css';
 
 export function documentPage(root: HTMLElement, room: string): void {
   const doc = new Doc();
-  const provider = new CowriteProvider({ url: '/ws', room, doc, token: takeToken() });
+  const token = takeToken();
+  // Whose a token is, the demo does not know; a copy of what it opens is not for the next one.
+  const offline = token === '';
+  const provider = new CowriteProvider({ url: '/ws', room, doc, token, offline });
   watchForToken();
   const me = Me.load(location.search);
   const carets = peerCarets(provider.awareness);
@@ -69,7 +73,6 @@ export function documentPage(root: HTMLElement, room: string): void {
   );
 
   const open = () => {
-    provider.off('synced', open);
     const surface = h('div', { class: 'surface' });
     sheet.replaceChildren(surface);
     const editor = createEditor({
@@ -95,7 +98,7 @@ export function documentPage(root: HTMLElement, room: string): void {
     // Whoever is doing something else already is not to be interrupted.
     if (editor.isEmpty && document.activeElement === document.body) editor.commands.focus();
   };
-  provider.on('synced', open);
+  whenHere(provider, open);
   provider.on('refused', () => {
     if (sheet.querySelector('.skeleton')) sheet.replaceChildren(nothingHere());
   });

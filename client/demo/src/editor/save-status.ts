@@ -2,6 +2,7 @@
 import type { CowriteProvider } from '@cowrite/client';
 import { h } from '../dom.js';
 import { icon } from '../icons.js';
+import { whenHere } from './here.js';
 
 /**
  * Milliseconds without a new change before “Saved” is shown again. A server that saves within a few
@@ -28,8 +29,8 @@ export function saveStatus(provider: CowriteProvider): HTMLElement {
     element.replaceChildren(icon(state), text);
   };
   // Nothing is saved or not before there is a document.
-  element.hidden = !provider.synced;
-  provider.on('synced', () => {
+  element.hidden = true;
+  whenHere(provider, () => {
     element.hidden = false;
   });
   provider.on('unsaved', (unsaved) => {

@@ -1,0 +1,414 @@
+/**
+ * What the tabs that share a room tell each other, so that one socket serves them all.
+ *
+ * The holder is the server's end for the others: their edits and people go to the server through
+ * it, and what the server sends comes from it. Everybody hears everybody's edits, and keeps them
+ * as unsaved until the holder has said that they are on disk; so whoever holds the socket next
+ * has all that was not, and sends it.
+ *
+ * Edits are numbered per tab. Invariants: an edit is posted by the tab that made it, and by no
+ * other; `settled` is told only when the holder has heard every edit that this tab knows of, and
+ * nothing of what the holder has is unsaved.
+ */
+import * as Y from 'yjs';
+import { applyReceived } from './document.js';
+import type { CowriteStatus, Refusal, Rejection } from './options.js';
+import type { Access, RejectReason } from './protocol/index.js';
+import { Tabs, type TabsBrowser } from './tabs.js';
+
+/** How things are with the server. */
+export interface View {
+  readonly status: CowriteStatus;
+  readonly nextRetryAt: Date | null;
+  readonly refusal: Refusal | null;
+  readonly unsaved: boolean;
+  readonly rejection: RejectReason | null;
+  readonly access: Access;
+  /** Whether all of it is in the browser's offline copy, so that nothing is lost with the pages. */
+  readonly isKept: boolean;
+}
+
+/** What a tab that has no socket passes on to the one that has: reasons to try at once. */
+export type Nudge = 'connect' | 'visible' | 'networkUp' | 'due';
+
+type Numbers = ReadonlyMap<string, number>;
+
+interface State extends View {
+  /** The number of the last edit that the holder has of each tab. */
+  readonly heard: Numbers;
+}
+
+type Message =
+  /** A tab is new, or there is a new holder: the holder answers with `welcome`. */
+  | {
+      readonly type: 'hello';
+      readonly client: number;
+      readonly stateVector: Uint8Array;
+      readonly people: Uint8Array;
+    }
+  | {
+      readonly type: 'welcome';
+      readonly to: string;
+      readonly members: ReadonlyMap<string, number>;
+      readonly update: Uint8Array;
+      readonly stateVector: Uint8Array;
+      readonly people: Uint8Array;
+      readonly state: State;
+    }
+  | { readonly type: 'holding'; readonly client: number }
+  | { readonly type: 'bye' }
+  | { readonly type: 'gone'; readonly id: string }
+  | { readonly type: 'edit'; readonly number: number; readonly update: Uint8Array }
+  /** From the server, or what takes a refused edit back: nothing that the server lacks. */
+  | { readonly type: 'update'; readonly update: Uint8Array }
+  | { readonly type: 'people'; readonly update: Uint8Array }
+  | { readonly type: 'state'; readonly state: State }
+  | { readonly type: 'nudge'; readonly nudge: Nudge }
+  | { readonly type: 'rejected'; readonly rejection: Rejection };
+
+export interface GroupListener {
+  /** How things are here, for the others; asked while this tab is the holder. */
+  view(): View;
+  /** Everybody that this tab knows of, or only itself, as an awareness update. */
+  people(which: 'all' | 'own'): Uint8Array;
+  /** Whether anything here may not be on disk. */
+  isUnsaved(): boolean;
+  joined(): void;
+  /** This tab is to hold the socket. */
+  held(): void;
+  /** The holder, if it is another, has told how things are, or there is none. */
+  changed(): void;
+  /** The holder has something that is not on disk. */
+  doubted(): void;
+  /** All that is here is on disk. */
+  settled(): void;
+  /** An awareness update of another tab. */
+  heardPeople(update: Uint8Array): void;
+  /** This tab has to be shown again, with a new clock. */
+  welcomed(): void;
+  /** The tab with this client id has left or died. */
+  left(client: number): void;
+  nudged(nudge: Nudge): void;
+  rejected(rejection: Rejection): void;
+  /** There is no group to be had: this tab is alone. */
+  unavailable(error: unknown): void;
+}
+
+export class Group {
+  readonly #doc: Y.Doc;
+  readonly #origin: unknown;
+  readonly #client: number;
+  readonly #listener: GroupListener;
+  readonly #tabs: Tabs<Message>;
+  #isIn = false;
+  /** The client ids of the others, by tab. */
+  #members = new Map<string, number>();
+  /** The number of the last edit that this tab has of each, its own included. */
+  #seen = new Map<string, number>();
+  /** What the holder said last; null if it is this tab, or nobody. */
+  #state: State | null = null;
+  #teller: string | null = null;
+  /** The holder with which this document was compared: it has had all that was in either. */
+  #welcomedBy: string | null = null;
+  /** It waits for a welcome. */
+  #isAsking = false;
+  #isApplyingEdit = false;
+  #isTelling = false;
+
+  /**
+   * @param origin of the transactions in which the document gets what others send
+   * @param client this tab's awareness client id
+   */
+  constructor(
+    name: string,
+    browser: TabsBrowser,
+    doc: Y.Doc,
+    origin: unknown,
+    client: number,
+    listener: GroupListener,
+  ) {
+    this.#doc = doc;
+    this.#origin = origin;
+    this.#client = client;
+    this.#listener = listener;
+    this.#tabs = new Tabs(name, browser, {
+      joined: () => this.#joined(),
+      held: () => this.#held(),
+      heard: (from, message) => this.#heard(from, message),
+      gone: (id) => {
+        this.#tabs.post({ type: 'gone', id });
+        this.#left(id);
+      },
+      unavailable: (error) => {
+        this.#forget();
+        listener.unavailable(error);
+      },
+    });
+  }
+
+  /** Whether this tab wants to be one of them. */
+  get isIn(): boolean {
+    return this.#isIn;
+  }
+
+  get isHolder(): boolean {
+    return this.#tabs.isHolder;
+  }
+
+  /** How things are at the holder, if that is another tab and known. */
+  get view(): View | null {
+    if (this.#state === null) return null;
+    const { status } = this.#state;
+    const isWelcome = this.#welcomedBy !== null;
+    return {
+      ...this.#state,
+      status: status === 'online' && !isWelcome ? 'syncing' : status,
+      isKept: this.#state.isKept && this.#isHeard(),
+    };
+  }
+
+  /** The awareness client ids of the other tabs. */
+  get clients(): ReadonlySet<number> {
+    return new Set(this.#members.values());
+  }
+
+  /** Whether the document is being changed by what another tab has written. */
+  get isApplyingEdit(): boolean {
+    return this.#isApplyingEdit;
+  }
+
+  join(): void {
+    if (this.#isIn) return;
+    this.#isIn = true;
+    this.#tabs.join();
+  }
+
+  leave(): void {
+    if (!this.#isIn) return;
+    this.#tabs.post({ type: 'bye' });
+    this.#tabs.leave();
+    this.#forget();
+  }
+
+  /** Lets another tab try to hold the socket. */
+  resign(): void {
+    if (this.isHolder) this.#post({ type: 'state', state: this.#ownState() });
+    this.#tabs.resign();
+  }
+
+  /** Somebody wants to know now whether the server can be reached. */
+  insist(): void {
+    this.#tabs.stand();
+    this.nudge('connect');
+  }
+
+  nudge(nudge: Nudge): void {
+    if (!this.isHolder) this.#post({ type: 'nudge', nudge });
+  }
+
+  /** This tab has changed the document. */
+  edited(update: Uint8Array): void {
+    // To those who do not know each other yet it goes when they meet.
+    if (this.#members.size === 0) return;
+    const number = (this.#seen.get(this.#tabs.id) ?? 0) + 1;
+    this.#seen.set(this.#tabs.id, number);
+    this.#post({ type: 'edit', number, update });
+  }
+
+  /** For the holder: the document has changed by something that the server does not lack. */
+  received(update: Uint8Array): void {
+    if (this.isHolder) this.#post({ type: 'update', update });
+  }
+
+  /** Something new of this tab's person; for the holder, of anybody. */
+  people(update: Uint8Array): void {
+    this.#post({ type: 'people', update });
+  }
+
+  rejected(rejection: Rejection): void {
+    this.#post({ type: 'rejected', rejection });
+  }
+
+  /** For the holder: things are different. The others are told at the end of this turn. */
+  tell(): void {
+    if (!this.isHolder || this.#isTelling || this.#members.size === 0) return;
+    this.#isTelling = true;
+    queueMicrotask(() => {
+      this.#isTelling = false;
+      if (this.isHolder) this.#post({ type: 'state', state: this.#ownState() });
+    });
+  }
+
+  #post(message: Message): void {
+    if (this.#members.size > 0) this.#tabs.post(message);
+  }
+
+  #ownState(): State {
+    return { ...this.#listener.view(), heard: this.#seen };
+  }
+
+  #joined(): void {
+    this.#hello();
+    this.#listener.joined();
+    this.#tabs.stand();
+  }
+
+  #hello(): void {
+    this.#isAsking = true;
+    this.#tabs.post({
+      type: 'hello',
+      client: this.#client,
+      stateVector: Y.encodeStateVector(this.#doc),
+      people: this.#listener.people('own'),
+    });
+  }
+
+  #held(): void {
+    this.#state = null;
+    this.#welcomedBy = this.#tabs.id;
+    for (const id of this.#members.keys()) this.#tabs.watch(id);
+    this.#tabs.post({ type: 'holding', client: this.#client });
+    this.#listener.held();
+  }
+
+  #heard(from: string, message: Message): void {
+    switch (message.type) {
+      case 'hello':
+        this.#members.set(from, message.client);
+        if (this.isHolder) this.#welcome(from, message);
+        break;
+      case 'welcome':
+        if (message.to === this.#tabs.id) this.#welcomed(from, message);
+        break;
+      case 'holding':
+        this.#members.set(from, message.client);
+        this.#hello();
+        break;
+      case 'bye':
+        this.#left(from);
+        break;
+      case 'gone':
+        this.#left(message.id);
+        break;
+      case 'edit':
+        this.#seen.set(from, message.number);
+        this.#apply(message.update, true);
+        if (this.isHolder) this.tell();
+        else this.#settle();
+        break;
+      case 'update':
+        // From one who was the holder before this tab: the server may lack it after all.
+        this.#apply(message.update, this.isHolder);
+        break;
+      case 'people':
+        this.#listener.heardPeople(message.update);
+        break;
+      case 'state':
+        if (!this.isHolder) this.#stateChanged(from, message.state);
+        break;
+      case 'nudge':
+        if (this.isHolder) this.#listener.nudged(message.nudge);
+        break;
+      case 'rejected':
+        this.#listener.rejected(message.rejection);
+        break;
+    }
+  }
+
+  #welcome(to: string, { stateVector, people }: Message & { type: 'hello' }): void {
+    this.#tabs.watch(to);
+    this.#listener.heardPeople(people);
+    this.#tabs.post({
+      type: 'welcome',
+      to,
+      members: new Map([...this.#members, [this.#tabs.id, this.#client]]),
+      update: Y.encodeStateAsUpdate(this.#doc, stateVector),
+      stateVector: Y.encodeStateVector(this.#doc),
+      people: this.#listener.people('all'),
+      state: this.#ownState(),
+    });
+  }
+
+  #welcomed(from: string, message: Message & { type: 'welcome' }): void {
+    for (const [id, client] of message.members) {
+      if (id !== this.#tabs.id) this.#members.set(id, client);
+    }
+    this.#members.set(from, this.#members.get(from) as number);
+    this.#apply(message.update, this.isHolder);
+    this.#listener.heardPeople(message.people);
+    if (this.isHolder) return;
+    this.#welcomedBy = from;
+    this.#isAsking = false;
+    const own = this.#seen.get(this.#tabs.id) ?? 0;
+    // Of whatever else this tab had heard, what the holder lacks follows as an edit of its own.
+    this.#seen = new Map(message.state.heard).set(this.#tabs.id, own);
+    const isAhead = hasMore(this.#doc, message.stateVector);
+    if (isAhead || this.#listener.isUnsaved()) {
+      this.edited(Y.encodeStateAsUpdate(this.#doc, message.stateVector));
+    }
+    this.#stateChanged(from, message.state);
+    this.#listener.welcomed();
+  }
+
+  #stateChanged(from: string, state: State): void {
+    this.#state = state;
+    this.#teller = from;
+    // Whoever was refused may be let in once this one has been, after it.
+    if (state.status === 'online') this.#tabs.stand();
+    if (state.unsaved) this.#listener.doubted();
+    this.#settle();
+    if (this.#isBehind(state)) this.#hello();
+    this.#listener.changed();
+  }
+
+  /** Whether the holder has an edit that was posted before this tab was here to hear it, and is not asked yet. */
+  #isBehind({ heard }: State): boolean {
+    if (this.#isAsking || this.#teller !== this.#welcomedBy) return false;
+    return [...heard].some(([id, number]) => number > (this.#seen.get(id) ?? 0));
+  }
+
+  #settle(): void {
+    if (this.#state?.unsaved === false && this.#isHeard()) this.#listener.settled();
+  }
+
+  /** Whether what the holder says is said of all that this tab has. */
+  #isHeard(): boolean {
+    // One that has not compared its document with this tab's may lack what was before.
+    if (this.#state === null || this.#teller !== this.#welcomedBy) return false;
+    const { heard } = this.#state;
+    return [...this.#seen].every(([id, number]) => number <= (heard.get(id) ?? 0));
+  }
+
+  #apply(update: Uint8Array, isEdit: boolean): void {
+    this.#isApplyingEdit = isEdit;
+    try {
+      applyReceived(this.#doc, update, this.#origin);
+    } finally {
+      this.#isApplyingEdit = false;
+    }
+  }
+
+  #left(id: string): void {
+    const client = this.#members.get(id);
+    this.#members.delete(id);
+    // A tab that slept has come back under another id.
+    if (client !== undefined && !this.clients.has(client)) this.#listener.left(client);
+  }
+
+  #forget(): void {
+    this.#isIn = false;
+    this.#members.clear();
+    this.#seen.clear();
+    this.#state = null;
+    this.#welcomedBy = null;
+  }
+}
+
+/** Whether the document has structs behind this state vector. */
+function hasMore(doc: Y.Doc, stateVector: Uint8Array): boolean {
+  const known = Y.decodeStateVector(stateVector);
+  for (const [client, clock] of Y.decodeStateVector(Y.encodeStateVector(doc))) {
+    if (clock > (known.get(client) ?? 0)) return true;
+  }
+  return false;
+}

@@ -1,0 +1,456 @@
+/**
+ * Copies of documents in the browser's IndexedDB, so that a page opens at once and works without
+ * a server.
+ *
+ * All copies of an origin are in one database: `copies` has what is known of each, `updates` what
+ * it is made of. A change is on its way to the database, in a transaction that is committed
+ * already, when the event of the document returns: it is not lost with a page that ends in the
+ * next moment. Everything else is done after it, in transactions that read before they write.
+ *
+ * A copy may be written by several tabs: each adds updates, and replaces only those that it has
+ * read or written itself. Invariants: a copy is taken for saved only if every update in it is
+ * known to be on a server's disk; one that somebody has removed is not brought back by whoever
+ * had it open.
+ *
+ * y-indexeddb keeps documents as well, but tells nobody of a write that failed, nor what of a
+ * document no server has yet, and sets no bound.
+ */
+import * as Y from 'yjs';
+
+const DATABASE = 'cowrite';
+const VERSION = 1;
+const COPIES = 'copies';
+const UPDATES = 'updates';
+/** The index of updates by the copy that they belong to. */
+const BY_LIFE = 'life';
+
+/** Updates after which a copy is written anew as one. */
+const MANY = 200;
+
+/** Bytes of all copies of an origin together, unless the application has another bound. */
+export const MAX_OFFLINE_BYTES = 100 * 1024 * 1024;
+
+/** Whose copy of what. */
+export interface CopyOf {
+  readonly url: string;
+  readonly room: string;
+  /** Another text for another user. */
+  readonly user: string;
+}
+
+interface Copy extends CopyOf {
+  readonly key: string;
+  /** Another one for each time that it is begun; its updates are known by it. */
+  readonly life: string;
+  readonly bytes: number;
+  /** The number of an update: what that one and those before it hold is on a server's disk. */
+  readonly savedUpTo: number;
+  /** Milliseconds since 1970. */
+  readonly usedAt: number;
+}
+
+/** Numbered by the database, from 1. */
+interface Stored {
+  readonly life: string;
+  readonly update: Uint8Array;
+  /** Whether it may hold something that was on no server's disk when it was written. */
+  readonly isUnsaved: boolean;
+}
+
+export interface OfflineListener {
+  /**
+   * What was kept, to be applied in this order.
+   *
+   * @param isUnsaved whether some of it may be on no server's disk
+   */
+  loaded(updates: readonly Uint8Array[], isUnsaved: boolean): void;
+  /**
+   * Whether the document may hold something that no server has on disk; also asked when it
+   * has just changed.
+   */
+  isUnsaved(): boolean;
+  /** Everything is written, or something is not. */
+  changed(): void;
+  /** Nothing is kept any more: it could not be written, it is too large, or somebody has removed it. */
+  failed(error: Error): void;
+}
+
+/** Bytes by which a copy may grow before the others are looked at. */
+const GROWTH = 64 * 1024;
+
+export class OfflineCopy {
+  readonly #doc: Y.Doc;
+  readonly #of: CopyOf;
+  readonly #key: string;
+  readonly #maxBytes: number;
+  readonly #now: () => number;
+  readonly #listener: OfflineListener;
+  #database: IDBDatabase | null = null;
+  #life = '';
+  /** The updates in it that this document holds: their numbers and bytes. */
+  readonly #known = new Map<number, number>();
+  /** Before there is a database. */
+  #early: Uint8Array[] = [];
+  /** Transactions on their way that add something. */
+  #adding = 0;
+  /** Bytes that were added and are not in the copy's count yet. */
+  #uncounted = 0;
+  /** Its bytes when the others were looked at. */
+  #lookedAt = 0;
+  /** As it was written last. */
+  #saysUnsaved = false;
+  #isBegun = false;
+  #isApplying = false;
+  #isTidying = false;
+  /** Something was added since it was tidied. */
+  #isUntidy = false;
+  #isClosing = false;
+  #isEnded = false;
+
+  /**
+   * @param maxBytes of all copies of this origin
+   * @param now milliseconds since 1970
+   */
+  constructor(
+    doc: Y.Doc,
+    of: CopyOf,
+    maxBytes: number,
+    now: () => number,
+    listener: OfflineListener,
+  ) {
+    this.#doc = doc;
+    this.#of = of;
+    this.#key = keyOf(of);
+    this.#maxBytes = maxBytes;
+    this.#now = now;
+    this.#listener = listener;
+  }
+
+  /** Whether all that the document holds is in the copy. */
+  get isComplete(): boolean {
+    return this.#database !== null && !this.#isEnded && this.#adding === 0;
+  }
+
+  /** Loads what there is, and keeps the document from now on; once. Resolves also when that fails. */
+  async open(): Promise<void> {
+    if (this.#isBegun || this.#isEnded) return;
+    this.#isBegun = true;
+    const hadContent = this.#doc.store.clients.size > 0;
+    this.#doc.on('update', this.#onUpdate);
+    try {
+      const database = await openDatabase();
+      database.onclose = () => this.#fail(new Error('the browser has closed the offline copies'));
+      const updates = await this.#load(database);
+      if (this.#isEnded) return database.close();
+      this.#database = database;
+      this.#apply(updates);
+      if (hadContent) this.#add(Y.encodeStateAsUpdate(this.#doc, stateVectorOf(updates)));
+      for (const update of this.#early.splice(0)) this.#add(update);
+      await this.#makeRoom(database);
+      this.#tidy();
+    } catch (cause) {
+      this.#fail(new Error('there is no offline copy of this document', { cause }));
+    }
+  }
+
+  /** What is unsaved may be different. */
+  check(): void {
+    this.#tidy();
+  }
+
+  /** Keeps nothing from now on, and removes what was kept. */
+  async remove(): Promise<void> {
+    this.#end();
+    await removeCopies(({ key }) => key === this.#key);
+  }
+
+  /** Keeps nothing from now on. What the document holds by now is still written. */
+  close(): void {
+    this.#isClosing = true;
+    this.#doc.off('update', this.#onUpdate);
+    if (this.#database !== null) this.#tidy();
+  }
+
+  readonly #onUpdate = (update: Uint8Array): void => {
+    if (!this.#isApplying) this.#add(update);
+  };
+
+  #apply(updates: readonly Uint8Array[]): void {
+    this.#isApplying = true;
+    try {
+      this.#listener.loaded(updates, this.#saysUnsaved);
+    } finally {
+      this.#isApplying = false;
+    }
+  }
+
+  /** Committed at once: what waited for an answer of the database would be lost with the page. */
+  #add(update: Uint8Array): void {
+    if (this.#isEnded) return;
+    if (this.#database === null) {
+      this.#early.push(update);
+      return;
+    }
+    this.#adding += 1;
+    this.#isUntidy = true;
+    this.#uncounted += update.length;
+    const row: Stored = { life: this.#life, update, isUnsaved: this.#listener.isUnsaved() };
+    const transaction = this.#database.transaction(UPDATES, 'readwrite');
+    const request = transaction.objectStore(UPDATES).add(row);
+    transaction.commit?.();
+    const added = async () => {
+      const number = (await result(request)) as number;
+      await done(transaction);
+      this.#known.set(number, update.length);
+      this.#adding -= 1;
+      this.#listener.changed();
+      this.#tidy();
+    };
+    added().catch((cause: unknown) => {
+      this.#fail(new Error('the offline copy could not be written', { cause }));
+    });
+    this.#listener.changed();
+  }
+
+  /** Reads the copy, or begins one. */
+  async #load(database: IDBDatabase): Promise<readonly Uint8Array[]> {
+    const transaction = database.transaction([COPIES, UPDATES], 'readwrite');
+    const copies = transaction.objectStore(COPIES);
+    const copy = await result<Copy | undefined>(copies.get(this.#key));
+    this.#life = copy?.life ?? crypto.randomUUID();
+    const index = transaction.objectStore(UPDATES).index(BY_LIFE);
+    const [rows, numbers] = await Promise.all([
+      result<Stored[]>(index.getAll(this.#life)),
+      result(index.getAllKeys(this.#life)) as Promise<number[]>,
+    ]);
+    for (const [at, { update }] of rows.entries()) {
+      this.#known.set(numbers[at] as number, update.length);
+    }
+    const savedUpTo = copy?.savedUpTo ?? 0;
+    this.#saysUnsaved = hasUnsaved(rows, numbers, savedUpTo);
+    this.#lookedAt = copy?.bytes ?? 0;
+    copies.put(this.#entry(this.#lookedAt, savedUpTo));
+    await done(transaction);
+    return rows.map(({ update }) => update);
+  }
+
+  #entry(bytes: number, savedUpTo: number): Copy {
+    const { url, room, user } = this.#of;
+    const usedAt = this.#now();
+    return { url, room, user, key: this.#key, life: this.#life, bytes, savedUpTo, usedAt };
+  }
+
+  /** One transaction at a time: what is to be done meanwhile is done in the next. */
+  #tidy(): void {
+    if (this.#database === null || this.#isTidying || this.#isEnded) return;
+    const isDue = this.#isUntidy || this.#saysUnsaved !== this.#listener.isUnsaved();
+    if (this.#adding > 0) return;
+    if (!isDue) {
+      if (this.#isClosing) this.#end();
+      return;
+    }
+    this.#isTidying = true;
+    this.#isUntidy = false;
+    this.#tidyUp(this.#database).then(
+      () => {
+        this.#isTidying = false;
+        this.#tidy();
+      },
+      (cause: unknown) => {
+        this.#isTidying = false;
+        this.#fail(new Error('the offline copy could not be written', { cause }));
+      },
+    );
+  }
+
+  /** Counts, says what is saved, and puts one update in the place of many. */
+  async #tidyUp(database: IDBDatabase): Promise<void> {
+    const isUnsaved = this.#listener.isUnsaved();
+    const known = [...this.#known];
+    const counted = this.#uncounted;
+    const anew = known.length > MANY ? Y.encodeStateAsUpdate(this.#doc) : null;
+    const transaction = database.transaction([COPIES, UPDATES], 'readwrite');
+    const copies = transaction.objectStore(COPIES);
+    const updates = transaction.objectStore(UPDATES);
+    const [copy, rows] = await Promise.all([
+      result<Copy | undefined>(copies.get(this.#key)),
+      result(updates.index(BY_LIFE).count(this.#life)),
+    ]);
+    if (copy?.life !== this.#life) {
+      await removeUpdates(updates, this.#life);
+      await done(transaction);
+      throw new Error('somebody has removed it');
+    }
+    let bytes = copy.bytes + counted;
+    // Of what another tab has added, this one cannot say that it is saved.
+    const isAllKnown = rows === known.length;
+    const newest = known.reduce((max, [number]) => Math.max(max, number), 0);
+    if (anew !== null) {
+      bytes += anew.length;
+      for (const [number, length] of known) {
+        bytes -= length;
+        updates.delete(number);
+        this.#known.delete(number);
+      }
+      const row: Stored = { life: this.#life, update: anew, isUnsaved };
+      this.#known.set((await result(updates.add(row))) as number, anew.length);
+    }
+    const savedUpTo = isAllKnown && !isUnsaved ? newest : copy.savedUpTo;
+    copies.put(this.#entry(bytes, savedUpTo));
+    await done(transaction);
+    this.#uncounted -= counted;
+    this.#saysUnsaved = isUnsaved;
+    const isTooLarge = bytes > this.#maxBytes;
+    if (anew !== null || isTooLarge || bytes > this.#lookedAt + GROWTH) {
+      this.#lookedAt = bytes;
+      await this.#makeRoom(database);
+    }
+  }
+
+  /**
+   * Removes copies that hold nothing unsaved, the longest unused first, until all are within the
+   * bound; and what is left of copies that were removed while a page had them open.
+   */
+  async #makeRoom(database: IDBDatabase): Promise<void> {
+    const transaction = database.transaction([COPIES, UPDATES], 'readwrite');
+    const updates = transaction.objectStore(UPDATES);
+    const copies = await result<Copy[]>(transaction.objectStore(COPIES).getAll());
+    let total = copies.reduce((sum, { bytes }) => sum + bytes, 0);
+    let isOwnGone = false;
+    for (const copy of copies.sort((a, b) => a.usedAt - b.usedAt)) {
+      if (total <= this.#maxBytes) break;
+      const index = updates.index(BY_LIFE);
+      const [rows, numbers] = await Promise.all([
+        result<Stored[]>(index.getAll(copy.life)),
+        result(index.getAllKeys(copy.life)) as Promise<number[]>,
+      ]);
+      if (hasUnsaved(rows, numbers, copy.savedUpTo)) continue;
+      await removeCopy(transaction, copy);
+      total -= copy.bytes;
+      isOwnGone ||= copy.key === this.#key;
+    }
+    const lives = new Set(copies.map(({ life }) => life));
+    for (const life of await livesIn(updates)) {
+      if (!lives.has(life)) await removeUpdates(updates, life);
+    }
+    await done(transaction);
+    if (isOwnGone) throw new Error(`offline copies may have ${this.#maxBytes} bytes together`);
+  }
+
+  #fail(error: Error): void {
+    if (this.#isEnded) return;
+    this.#end();
+    this.#listener.failed(error);
+  }
+
+  #end(): void {
+    this.#isEnded = true;
+    this.#early = [];
+    this.#doc.off('update', this.#onUpdate);
+    this.#database?.close();
+  }
+}
+
+/**
+ * Removes the offline copies of this origin: when somebody signs out, or to free the space. What
+ * was unsaved in them is lost. Documents that are open go on without a copy.
+ *
+ * @param user whose, as the provider's option has it; all if left out
+ * @throws when the browser keeps nothing for this page
+ */
+export async function clearOfflineCopies({ user }: { user?: string } = {}): Promise<void> {
+  await removeCopies((copy) => user === undefined || copy.user === `user ${user}`);
+}
+
+async function removeCopies(isMeant: (copy: Copy) => boolean): Promise<void> {
+  const database = await openDatabase();
+  try {
+    const transaction = database.transaction([COPIES, UPDATES], 'readwrite');
+    const copies = await result<Copy[]>(transaction.objectStore(COPIES).getAll());
+    for (const copy of copies) if (isMeant(copy)) await removeCopy(transaction, copy);
+    await done(transaction);
+  } finally {
+    database.close();
+  }
+}
+
+async function removeCopy(transaction: IDBTransaction, { key, life }: Copy): Promise<void> {
+  transaction.objectStore(COPIES).delete(key);
+  await removeUpdates(transaction.objectStore(UPDATES), life);
+}
+
+async function removeUpdates(updates: IDBObjectStore, life: string): Promise<void> {
+  for (const number of await result(updates.index(BY_LIFE).getAllKeys(life))) {
+    updates.delete(number);
+  }
+}
+
+/** The copies that any update belongs to. */
+function livesIn(updates: IDBObjectStore): Promise<string[]> {
+  return new Promise((resolve, reject) => {
+    const lives: string[] = [];
+    const request = updates.index(BY_LIFE).openKeyCursor(null, 'nextunique');
+    request.onsuccess = () => {
+      const cursor = request.result;
+      if (cursor === null) return resolve(lives);
+      lives.push(cursor.key as string);
+      cursor.continue();
+    };
+    request.onerror = () => reject(request.error);
+  });
+}
+
+function hasUnsaved(
+  rows: readonly Stored[],
+  numbers: readonly number[],
+  savedUpTo: number,
+): boolean {
+  return rows.some(({ isUnsaved }, at) => isUnsaved && (numbers[at] as number) > savedUpTo);
+}
+
+function keyOf({ url, room, user }: CopyOf): string {
+  return JSON.stringify([url, room, user]);
+}
+
+function stateVectorOf(updates: readonly Uint8Array[]): Uint8Array {
+  const update = merged(updates);
+  return update === null ? Y.encodeStateVector(new Y.Doc()) : Y.encodeStateVectorFromUpdate(update);
+}
+
+function merged(updates: readonly Uint8Array[]): Uint8Array | null {
+  if (updates.length === 0) return null;
+  return updates.length === 1 ? (updates[0] as Uint8Array) : Y.mergeUpdates([...updates]);
+}
+
+function openDatabase(): Promise<IDBDatabase> {
+  return new Promise((resolve, reject) => {
+    if (typeof indexedDB === 'undefined') throw new Error('there is no IndexedDB here');
+    const request = indexedDB.open(DATABASE, VERSION);
+    request.onupgradeneeded = () => {
+      request.result.createObjectStore(COPIES, { keyPath: 'key' });
+      const updates = request.result.createObjectStore(UPDATES, { autoIncrement: true });
+      updates.createIndex(BY_LIFE, 'life');
+    };
+    request.onsuccess = () => {
+      // A newer version of this package, in another tab, needs the database for itself.
+      request.result.onversionchange = () => request.result.close();
+      resolve(request.result);
+    };
+    request.onerror = () => reject(request.error);
+  });
+}
+
+function result<T>(request: IDBRequest<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
+}
+
+function done(transaction: IDBTransaction): Promise<void> {
+  return new Promise((resolve, reject) => {
+    transaction.oncomplete = () => resolve();
+    transaction.onabort = () =>
+      reject(transaction.error ?? new Error('the transaction was aborted'));
+  });
+}

@@ -1,0 +1,123 @@
+/** What the READMEs say to do in an empty folder, done there: from nothing to two tabs. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { preview } from 'vite';
+import { expect, onTestFinished } from 'vitest';
+import { linesOf } from './codemirror-page.js';
+import { eventually, openBrowser } from './fixtures.js';
+import { codeBlocks } from './markdown.js';
+import { install, type Packed, type Published, ROOT, run } from './packed.js';
+
+const CREATE_VITE = join(ROOT, 'node_modules/create-vite/index.js');
+
+/**
+ * @param folder where the application is made
+ * @param packed what npm would get for `@cowrite/client`
+ * @param server a project that has `@cowrite/server`, so that npx need not get it
+ */
+export async function followReadme(
+  folder: string,
+  packed: ReadonlyMap<Published, Packed>,
+  server: string,
+): Promise<void> {
+  const blocks = codeBlocks('README.md', '### In a new app');
+  expect(codeBlocks('client/README.md', '## In a new app')).toEqual(blocks);
+  expect(blocks.map(({ language }) => language)).toEqual(['sh', 'ts']);
+  const [create, enter, add, serve] = blocks[0]!.text.split('\n');
+  const code = blocks[1]!.text;
+  expect(code.split('\n').filter((line) => line.trim() !== '').length).toBeLessThan(20);
+
+  await run(process.execPath, [CREATE_VITE, ...argumentsIn(create, 'npm create vite@latest')], {
+    cwd: folder,
+  });
+  const app = join(folder, ...argumentsIn(enter, 'cd'));
+  await install(app, packed, versions(argumentsIn(add, 'npm install')));
+
+  // Each address is part of what the other is started with; the built page is not there yet.
+  mkdirSync(join(app, 'dist'));
+  const site = await preview({
+    root: app,
+    configFile: false,
+    logLevel: 'error',
+    preview: { port: 0 },
+  });
+  onTestFinished(() => site.close());
+  const page = site.resolvedUrls!.local[0]!;
+  const url = await start(serve!.replace('http://localhost:5173', new URL(page).origin), server);
+
+  writeFileSync(join(app, 'src/main.ts'), code.replace('127.0.0.1:8080', new URL(url).host));
+  // Vite and TypeScript are those of this checkout: installing them takes longer than all the rest.
+  symlinkSync(join(ROOT, 'node_modules/vite'), join(app, 'node_modules/vite'));
+  const tools = `${join(ROOT, 'node_modules/.bin')}:${process.env.PATH}`;
+  await run('npm', ['run', 'build'], { cwd: app, env: { ...process.env, PATH: tools } });
+
+  const open = async () => {
+    const tab = await (await openBrowser()).newPage();
+    await tab.goto(page);
+    await tab.locator('.cm-content').click();
+    return tab;
+  };
+  const [ada, grace] = [await open(), await open()];
+  await ada.keyboard.type('hello');
+  await eventually(() => linesOf(grace)).toEqual(['hello']);
+  await grace.keyboard.press('ControlOrMeta+End');
+  await grace.keyboard.type(', hello');
+  await eventually(() => linesOf(ada)).toEqual(['hello, hello']);
+  for (const tab of [ada, grace]) await eventually(() => tab.title()).toBe('Saved');
+
+  // Undo takes back one's own edits only; CodeMirror's own history would take back Ada's as well.
+  await eventually(async () => {
+    await grace.keyboard.press('ControlOrMeta+z');
+    return await linesOf(grace);
+  }).toEqual(['hello']);
+  await grace.keyboard.press('ControlOrMeta+z');
+  await grace.keyboard.type('!');
+  await eventually(() => linesOf(ada)).toEqual(['hello!']);
+}
+
+/** What follows in a line behind the command that it has to be. */
+function argumentsIn(line: string | undefined, command: string): readonly string[] {
+  expect(line).toMatch(new RegExp(`^${command} `));
+  return line!
+    .slice(command.length)
+    .split(' ')
+    .filter((word) => word !== '' && word !== '--');
+}
+
+/** With versions, so that a release of somebody else's does not fail this test. */
+function versions(names: readonly string[]): Readonly<Record<string, string>> {
+  const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'e2e/package.json'), 'utf8'));
+  return Object.fromEntries(names.map((name) => [name, dependencies[name]]));
+}
+
+/** @returns the server's address, once it is ready */
+async function start(command: string, cwd: string): Promise<string> {
+  // A group of its own: npx starts a shell, and that the server.
+  const child = spawn('sh', ['-c', command], {
+    cwd,
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, PORT: '0', LOG_LEVEL: 'warn' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  });
+  onTestFinished(() => end(child));
+  let output = '';
+  return await new Promise((resolve, reject) => {
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        output += text;
+        const ready = /ready: (http:\S+)/.exec(output);
+        if (ready !== null) resolve(ready[1]!);
+      });
+    }
+    child.once('exit', (status) => reject(new Error(`${command} ended with ${status}: ${output}`)));
+  });
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const closed = once(child, 'close');
+  process.kill(-child.pid!, 'SIGKILL');
+  await closed;
+}

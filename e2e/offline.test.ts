@@ -1,0 +1,143 @@
+/** Documents that a browser keeps: opened and written without a server, over reloads, for days. */
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import { extname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Page } from 'playwright';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { eventually, openBrowser, Server, Tab, temporaryFolder } from './fixtures.js';
+
+const DEMO = fileURLToPath(new URL('../client/demo/dist', import.meta.url));
+
+const TYPES: Readonly<Record<string, string>> = {
+  '.html': 'text/html',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+};
+
+/** Serves the pages, whether or not the server behind it is there, as a service worker would. */
+async function pagesBefore(server: Server): Promise<{ url: string }> {
+  const sockets = new Set<Socket>();
+  const http = createServer(async ({ url = '/' }, answer) => {
+    const { pathname } = new URL(url, 'http://pages');
+    const path = pathname.startsWith('/d/') ? '/index.html' : pathname;
+    if (!(extname(path) in TYPES)) return void answer.writeHead(404).end();
+    answer.setHeader('Content-Type', TYPES[extname(path)] as string);
+    answer.end(await readFile(join(DEMO, path)));
+  });
+  http.on('connection', (socket) => sockets.add(socket));
+  http.on('upgrade', ({ url, rawHeaders }, near: Socket) => {
+    const far = connect(server.port, '127.0.0.1');
+    const headers = rawHeaders.map((text, at) => text + (at % 2 === 0 ? ': ' : '\r\n')).join('');
+    far.write(`GET ${url} HTTP/1.1\r\n${headers}\r\n`);
+    for (const [one, other] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      sockets.add(one);
+      one.on('error', () => other.destroy()).on('close', () => other.destroy());
+      one.pipe(other);
+    }
+  });
+  http.listen(0, '127.0.0.1');
+  await once(http, 'listening');
+  onTestFinished(async () => {
+    for (const socket of sockets) socket.destroy();
+    http.close();
+    await once(http, 'close');
+  });
+  return { url: `http://127.0.0.1:${(http.address() as { port: number }).port}` };
+}
+
+const saved = (tab: Tab) => tab.status.getByText('Saved', { exact: true }).waitFor();
+
+/** The page's clock goes on by a day, and what waits for it. */
+async function aDayPasses(page: Page): Promise<void> {
+  await page.clock.fastForward(24 * 60 * 60 * 1000);
+}
+
+describe('offline', () => {
+  test('[E2E-25] what is written without a server is there after a reload and a day, and is saved when it is back', async () => {
+    const server = await Server.start();
+    const pages = await pagesBefore(server);
+    const browser = await openBrowser();
+    const prepare = (page: Page) => page.clock.install();
+    const ada = await Tab.open(pages, { name: 'Ada', browser, prepare });
+    await ada.write('before');
+    await ada.page.clock.runFor(1_000);
+    await saved(ada);
+    await server.kill();
+    await ada.write(' offline');
+    await ada.page.reload();
+    await ada.editor.waitFor();
+    expect(await ada.words()).toEqual(['before', 'offline']);
+    await ada.status.getByText('Saving…').waitFor();
+    await ada.write(' reloaded');
+    await aDayPasses(ada.page);
+    await ada.page.reload();
+    await ada.editor.waitFor();
+    expect(await ada.words()).toEqual(['before', 'offline', 'reloaded']);
+    await ada.write(' next-day');
+
+    await server.start();
+    await eventually(async () => {
+      await ada.page.clock.runFor(5_000);
+      return await ada.status.textContent();
+    }).toContain('Saved');
+    const grace = await Tab.open(server, { name: 'Grace' });
+    expect(await grace.words()).toEqual(['before', 'offline', 'reloaded', 'next-day']);
+    await ada.page.reload();
+    await ada.editor.waitFor();
+    expect(await ada.words()).toEqual(['before', 'offline', 'reloaded', 'next-day']);
+  });
+
+  test('[E2E-25] what others wrote meanwhile is merged', async () => {
+    const server = await Server.start();
+    const pages = await pagesBefore(server);
+    const browser = await openBrowser();
+    const ada = await Tab.open(pages, { name: 'Ada', browser });
+    await ada.write('one');
+    await saved(ada);
+    await ada.page.close();
+    const grace = await Tab.open(server, { name: 'Grace' });
+    await grace.write(' two');
+    await saved(grace);
+    await server.kill();
+    const again = await Tab.open(pages, { name: 'Ada', browser });
+    expect(await again.words()).toEqual(['one']);
+    await again.moveTo('start');
+    await again.page.keyboard.type('zero ');
+    await server.start();
+    for (const tab of [again, grace]) {
+      await eventually(() => tab.words()).toEqual(['zero', 'one', 'two']);
+    }
+    await saved(again);
+  });
+
+  test('[E2E-26] a document that was deleted does not come back from a browser that kept it', async () => {
+    const token = 'an-administrator-with-a-long-token';
+    const server = await Server.start(DEMO, {
+      STORAGE_URL: `lmdb:${temporaryFolder()}`,
+      ADMIN_TOKEN: token,
+    });
+    const browser = await openBrowser();
+    const ada = await Tab.open(server, { name: 'Ada', browser });
+    await ada.write('secret');
+    await saved(ada);
+    await ada.page.goto('about:blank');
+    const answer = await fetch(`${server.url}/api/rooms/minutes`, {
+      method: 'DELETE',
+      headers: { Authorization: `Bearer ${token}` },
+    });
+    expect(answer.status).toBe(200);
+    const page = await browser.newPage();
+    await page.goto(`${server.url}/d/minutes`);
+    await page.getByTestId('closed-banner').getByText('This document was deleted.').waitFor();
+    await page.reload();
+    await page.getByText('This document cannot be shown.').waitFor();
+    expect(await page.getByTestId('editor').count()).toBe(0);
+  });
+});
