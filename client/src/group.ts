@@ -333,21 +333,32 @@ export class Group {
     for (const [id, client] of message.members) {
       if (id !== this.#tabs.id) this.#members.set(id, client);
     }
-    this.#members.set(from, this.#members.get(from) as number);
     this.#apply(message.update, this.isHolder);
     this.#listener.heardPeople(message.people);
     if (this.isHolder) return;
-    this.#welcomedBy = from;
     this.#isAsking = false;
-    const own = this.#seen.get(this.#tabs.id) ?? 0;
-    // Of whatever else this tab had heard, what the holder lacks follows as an edit of its own.
-    this.#seen = new Map(message.state.heard).set(this.#tabs.id, own);
-    const isAhead = hasMore(this.#doc, message.stateVector);
-    if (isAhead || this.#listener.isUnsaved()) {
-      this.edited(Y.encodeStateAsUpdate(this.#doc, message.stateVector));
-    }
+    if (this.#welcomedBy === from) this.#catchUp(message.state);
+    else this.#meet(from, message);
     this.#stateChanged(from, message.state);
     this.#listener.welcomed();
+  }
+
+  /** With a holder that is new to this tab: of all that either has, the other gets what it lacks. */
+  #meet(from: string, { state, stateVector }: Message & { type: 'welcome' }): void {
+    this.#welcomedBy = from;
+    const own = this.#seen.get(this.#tabs.id) ?? 0;
+    // Whatever else this tab had heard of others follows as an edit of its own.
+    this.#seen = new Map(state.heard).set(this.#tabs.id, own);
+    if (hasMore(this.#doc, stateVector) || this.#listener.isUnsaved()) {
+      this.edited(Y.encodeStateAsUpdate(this.#doc, stateVector));
+    }
+  }
+
+  /** The holder has sent again what it has; what it may lack is on its way to it already. */
+  #catchUp({ heard }: State): void {
+    for (const [id, number] of heard) {
+      this.#seen.set(id, Math.max(number, this.#seen.get(id) ?? 0));
+    }
   }
 
   #stateChanged(from: string, state: State): void {

@@ -19,6 +19,9 @@ interface Lock {
   readonly queue: Waiting[];
 }
 
+/** Rounds of answers to answers; five tabs need a dozen. */
+const ENOUGH = 200;
+
 export class FakeBrowser {
   readonly #channels = new Map<string, Set<FakeChannel>>();
   readonly #locks = new Map<string, Lock>();
@@ -31,9 +34,11 @@ export class FakeBrowser {
 
   /** Lets everything arrive, and what follows from it. */
   async settle(): Promise<void> {
+    let rounds = 0;
     for (let quiet = 0; quiet < 3; quiet++) {
       await new Promise((resolve) => setImmediate(resolve));
       if (this.#todo.length > 0) quiet = -1;
+      if (++rounds > ENOUGH) throw new Error('the tabs do not come to rest');
       for (const { work } of this.#todo.splice(0)) work();
     }
   }

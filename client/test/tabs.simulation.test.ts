@@ -219,9 +219,13 @@ async function run(seed: number): Promise<void> {
   for (const { provider } of ever) provider.destroy();
 }
 
+/** Where it went wrong once: messages that came before what they spoke of, and tabs that answered each other for ever. */
+const FAILED = [30, 976, 1911];
+
 test(
   `[CLI-25] ${SEEDS} lives of tabs from seed ${FIRST}: one socket, one document, no lie`,
   async () => {
+    for (const seed of FAILED) await run(seed);
     for (let seed = FIRST; seed < FIRST + SEEDS; seed++) await run(seed);
   },
   60_000 + SEEDS * 500,
