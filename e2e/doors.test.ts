@@ -30,6 +30,12 @@ async function token(name: string, room: string, expires = '1h'): Promise<string
   return stdout.trim();
 }
 
+/** When it ends, in milliseconds since 1970. */
+function endOf(jwt: string): number {
+  const payload = Buffer.from(jwt.split('.')[1] ?? '', 'base64url').toString();
+  return (JSON.parse(payload) as { exp: number }).exp * 1000;
+}
+
 async function guarded(
   environment: Record<string, string> = {},
   staticDir?: string,
@@ -125,6 +131,43 @@ describe('who may come in', () => {
     const other = await openPage(server, 'Grace', tokens);
     await eventually(() => linesOf(other)).toEqual([typed]);
     expect(sockets).toEqual([]);
+  });
+
+  test('[E2E-27] a token that ends while the server is away: another is fetched, or the tab says so; nothing is lost', async () => {
+    const server = await guarded({}, await buildPage());
+    let fetched = '';
+    const tokens = await listen((_, response) => {
+      void token('Ada', '*', '5 seconds').then((text) => {
+        fetched = text;
+        response.writeHead(200, { 'Access-Control-Allow-Origin': '*' }).end(text);
+      });
+    });
+    const page = await openPage(server, 'Ada', tokens);
+    await page.keyboard.type('before');
+    await eventually(() => linesOf(page)).toEqual(['before']);
+    const first = fetched;
+    await server.kill();
+    await page.keyboard.type(' offline');
+    await eventually(() => Date.now()).toBeGreaterThan(endOf(first));
+    await server.start();
+    const other = await openPage(server, 'Grace', tokens);
+    await eventually(() => linesOf(other)).toEqual(['before offline']);
+  });
+
+  test('[E2E-27] where the token is a text, the tab says that it has ended, and that something is not saved', async () => {
+    const server = await guarded();
+    const text = await token('Ada', '*', '8 seconds');
+    const ada = await Tab.open(server, { token: text });
+    await ada.write('before');
+    await ada.status.getByText('Saved', { exact: true }).waitFor();
+    await server.kill();
+    await ada.write(' offline');
+    await eventually(() => Date.now()).toBeGreaterThan(endOf(text));
+    await server.start();
+    const banner = ada.page.getByTestId('closed-banner');
+    await banner.getByText('Your access has expired.').waitFor();
+    await banner.getByText('What you wrote last is not saved').waitFor();
+    expect(await ada.words()).toEqual(['before', 'offline']);
   });
 
   test('[E2E-20] a tab that is shown out says why and stays out; the others go on', async () => {

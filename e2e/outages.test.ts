@@ -152,7 +152,38 @@ describe('broken connections', () => {
     expect(wire.openWebSockets).toBe(2);
     await eventually(() => first.people()).toEqual(['Ada', 'Grace']);
   });
+
+  test('[E2E-13] 50 in a row leave the heap as it was', async () => {
+    const server = await Server.start();
+    const wire = await Wire.before(server);
+    const sockets = new Sockets();
+    const { page } = await Tab.open(wire, { prepare: (opened) => sockets.watch(opened) });
+    let heap = 0;
+    for (let count = 0; count < 50; count++) {
+      if (count === WARM) heap = await heapOf(page);
+      wire.cutWebSockets();
+      await eventually(() => sockets.synced).toBe(count + 2);
+    }
+    const grown = ((await heapOf(page)) - heap) / (50 - WARM);
+    console.info(`the heap grew by ${Math.round(grown)} bytes a reconnect`);
+    expect(grown).toBeLessThan(LEAK);
+  });
 });
+
+/** Reconnects after which all code has run and been compiled. */
+const WARM = 20;
+
+/** Bytes: a socket that is kept has more, with what hangs on it. */
+const LEAK = 2_048;
+
+/** Bytes of the page's heap that are in use. */
+async function heapOf(page: Page): Promise<number> {
+  const session = await page.context().newCDPSession(page);
+  await session.send('HeapProfiler.collectGarbage');
+  const { usedSize } = await session.send('Runtime.getHeapUsage');
+  await session.detach();
+  return usedSize;
+}
 
 /** How long a tab waits for its next attempt is random; here it is near its limits. */
 async function longestWaits(page: Page): Promise<void> {

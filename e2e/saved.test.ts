@@ -124,11 +124,17 @@ test('[E2E-5] a report that was lost with its connection counts for nothing', as
   expect(await ada.words()).toEqual(['once']);
 });
 
-test('[E2E-5] the tab asks before it is closed with unsaved changes, and only then', async () => {
+test('[E2E-5] the tab asks before it is closed with unsaved changes that this browser does not keep, and only then', async () => {
   const server = await Server.start();
   const browser = await openBrowser();
   const gate = new Gate();
-  const ada = await Tab.open(server, { browser, prepare: gate.stand });
+  const ada = await Tab.open(server, {
+    browser,
+    prepare: async (page) => {
+      await gate.stand(page);
+      await page.addInitScript('Object.defineProperty(window, "indexedDB", { value: undefined })');
+    },
+  });
   const asked: string[] = [];
   ada.page.on('dialog', async (dialog) => {
     asked.push(dialog.type());
@@ -145,6 +151,17 @@ test('[E2E-5] the tab asks before it is closed with unsaved changes, and only th
   const closed = ada.page.waitForEvent('close');
   await ada.page.close({ runBeforeUnload: true });
   await closed;
+  expect(asked).toEqual(['beforeunload']);
+
+  const again = new Gate();
+  const kept = await Tab.open(server, { browser, prepare: again.stand });
+  kept.page.on('dialog', (dialog) => asked.push(dialog.type()));
+  again.closed = true;
+  await kept.write(' and kept');
+  await kept.status.getByText('Saving…').waitFor();
+  const gone = kept.page.waitForEvent('close');
+  await kept.page.close({ runBeforeUnload: true });
+  await gone;
   expect(asked).toEqual(['beforeunload']);
 });
 

@@ -59,8 +59,14 @@ async function written(): Promise<void> {
   for (let turn = 0; turn < 40; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-/** Everything that is in the database, by room. */
-async function copies(): Promise<Record<string, { updates: Uint8Array[]; isUnsaved: boolean }>> {
+interface Row {
+  life: string;
+  update: Uint8Array;
+  isUnsaved: boolean;
+}
+
+/** What is in the database. */
+async function contents() {
   await written();
   const database = await new Promise<IDBDatabase>((resolve, reject) => {
     const request = indexedDB.open('cowrite');
@@ -73,17 +79,21 @@ async function copies(): Promise<Record<string, { updates: Uint8Array[]; isUnsav
       request.onsuccess = () => resolve(request.result as T[]);
       request.onerror = () => reject(request.error);
     });
-  const updates = await all<{ life: string; update: Uint8Array; isUnsaved: boolean }>('updates');
+  const rows = await all<Row>('updates');
   const numbers = await all<number>('updates', 'getAllKeys');
   const found = await all<{ life: string; room: string; savedUpTo: number }>('copies');
   database.close();
+  return { rows, numbers, found };
+}
+
+/** The copies in it, by room. */
+async function copies(): Promise<Record<string, { updates: Uint8Array[]; isUnsaved: boolean }>> {
+  const { rows, numbers, found } = await contents();
   return Object.fromEntries(
     found.map(({ life, room, savedUpTo }) => {
       const isLater = (at: number) => (numbers[at] as number) > savedUpTo;
-      const own = updates.filter((row) => row.life === life).map(({ update }) => update);
-      const isUnsaved = updates.some(
-        (row, at) => row.life === life && row.isUnsaved && isLater(at),
-      );
+      const own = rows.filter((row) => row.life === life).map(({ update }) => update);
+      const isUnsaved = rows.some((row, at) => row.life === life && row.isUnsaved && isLater(at));
       return [room, { updates: own, isUnsaved }];
     }),
   );
@@ -129,6 +139,32 @@ describe('[CLI-27] an offline copy', () => {
     expect(textIn(step2?.type === 'step2' ? [step2.update] : [])).toBe('written offline');
     save(network.last);
     expect(second.unsaved).toBe(false);
+  });
+
+  test('is a document to show unless it is empty', async () => {
+    const first = await reopen();
+    expect(first.ready).toBe(false);
+    sync(network.last);
+    await first.whenReady();
+    network.last.drop();
+    expect(first.ready).toBe(true);
+    type(first, 'x');
+    await close(first);
+    const second = open();
+    await second.whenReady();
+    expect([second.ready, second.synced]).toEqual([true, false]);
+  });
+
+  test('is loaded as well when the provider is disconnected meanwhile', async () => {
+    const first = await reopen();
+    type(first, 'x');
+    await close(first);
+    const second = open();
+    second.disconnect();
+    await second.whenLoaded();
+    expect([textOf(second), second.status, network.sockets.length]).toEqual(['x', 'offline', 1]);
+    second.connect();
+    expect(network.sockets.length).toBe(2);
   });
 
   test('says that all is saved when it was, and what came from the server is in it', async () => {
@@ -330,6 +366,16 @@ describe('[CLI-29] a copy is removed', () => {
     network.last.drop(4404, 'deleted');
     expect(provider.refusal?.reason).toBe('deleted');
     expect(await copies()).toEqual({});
+  });
+
+  test('and what a page with it open has written since is gone with the next copy', async () => {
+    const provider = await reopen();
+    await written();
+    await clearOfflineCopies();
+    type(provider, 'left over');
+    await written();
+    await reopen({ room: 'other' });
+    expect((await contents()).rows).toEqual([]);
   });
 });
 

@@ -27,9 +27,6 @@ const BY_LIFE = 'life';
 /** Updates after which a copy is written anew as one. */
 const MANY = 200;
 
-/** Bytes of all copies of an origin together, unless the application has another bound. */
-export const MAX_OFFLINE_BYTES = 100 * 1024 * 1024;
-
 /** Whose copy of what. */
 export interface CopyOf {
   readonly url: string;
@@ -99,7 +96,7 @@ export class OfflineCopy {
   #lookedAt = 0;
   /** As it was written last. */
   #saysUnsaved = false;
-  #isBegun = false;
+  #opening: Promise<void> | null = null;
   #isApplying = false;
   #isTidying = false;
   /** Something was added since it was tidied. */
@@ -132,9 +129,13 @@ export class OfflineCopy {
   }
 
   /** Loads what there is, and keeps the document from now on; once. Resolves also when that fails. */
-  async open(): Promise<void> {
-    if (this.#isBegun || this.#isEnded) return;
-    this.#isBegun = true;
+  open(): Promise<void> {
+    this.#opening ??= this.#open();
+    return this.#opening;
+  }
+
+  async #open(): Promise<void> {
+    if (this.#isEnded) return;
     const hadContent = this.#doc.store.clients.size > 0;
     this.#doc.on('update', this.#onUpdate);
     try {

@@ -9,7 +9,8 @@ import type * as Y from 'yjs';
 import { type Clock, systemClock } from './clock.js';
 import type { Fetch } from './door.js';
 import { checkProtocols, checkRoom, type Params, resolveUrl, tokenProtocols } from './endpoint.js';
-import { type CopyOf, MAX_OFFLINE_BYTES } from './offline.js';
+import type { CopySettings } from './keeper.js';
+import type { CopyOf } from './offline.js';
 import {
   type Access,
   COWRITE_SUBPROTOCOL,
@@ -158,7 +159,7 @@ export interface Settings {
   readonly protocols: () => readonly string[];
   readonly params: () => Params;
   /** Null if no copy is kept. */
-  readonly copy: { readonly of: CopyOf; readonly maxBytes: number } | null;
+  readonly copy: CopySettings | null;
   /** What the tabs that share a socket have in common; null if this one is alone. */
   readonly group: { readonly name: string; readonly browser: TabsBrowser } | null;
   readonly WebSocket: SocketConstructor;
@@ -167,6 +168,9 @@ export interface Settings {
   readonly clock: Clock;
   readonly random: () => number;
 }
+
+/** Bytes of all copies of an origin together. */
+const MAX_OFFLINE_BYTES = 100 * 1024 * 1024;
 
 /** @throws {TypeError} when an option cannot work. @throws {RangeError} when the interval is out of range. */
 export function settingsOf(options: CowriteProviderOptions): Settings {

@@ -13,11 +13,12 @@
 import { Awareness } from 'y-protocols/awareness';
 import * as Y from 'yjs';
 import { Alarm } from './alarm.js';
-import { applyReceived } from './document.js';
+import type { TimerHandle } from './clock.js';
+import { applyReceived, hasContent } from './document.js';
 import { Emitter } from './emitter.js';
 import { Group, type View } from './group.js';
+import { Keeper } from './keeper.js';
 import { Line } from './line.js';
-import { OfflineCopy } from './offline.js';
 import {
   type CowriteProviderEvents,
   type CowriteProviderOptions,
@@ -53,11 +54,13 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
   readonly #ownsAwareness: boolean;
   readonly #line: Line;
   readonly #presence: Presence;
-  /** Null where none is kept. */
-  #copy: OfflineCopy | null = null;
+  readonly #copy: Keeper;
   #isLoaded: boolean;
   /** The offline copy is being loaded, and then it connects. */
   #isBeginning = false;
+  /** Rings when the network has waited for the copy long enough. */
+  #patience: TimerHandle | null = null;
+  #isReady = false;
   /** Null where this tab is alone. */
   #group: Group | null = null;
   /** A page that is hidden is late for its timers: those that are not remind it. */
@@ -103,8 +106,9 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
       failed: (error) => this.emit('connection-error', { error }),
       hold: (work) => this.hold(work),
     });
-    if (this.#settings.copy !== null) this.#copy = this.#makeCopy(this.#settings.copy);
-    this.#isLoaded = this.#settings.copy === null && this.#settings.group === null;
+    this.#copy = this.#makeCopy();
+    this.#isLoaded = !this.#copy.isWanted && this.#settings.group === null;
+    this.#isReady = this.#isLoaded && hasContent(this.doc);
     this.#reminder = new Alarm(clock, () => this.#remind());
     if (this.#settings.group !== null) this.#group = this.#makeGroup(this.#settings.group);
     this.#view = this.#look();
@@ -139,6 +143,14 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
    */
   get loaded(): boolean {
     return this.#isLoaded;
+  }
+
+  /**
+   * Whether there is a document to show: it is {@link synced}, or was, or is {@link loaded}
+   * and not empty. An empty copy says nothing: others may have written the document since.
+   */
+  get ready(): boolean {
+    return this.#isReady;
   }
 
   /**
@@ -205,10 +217,9 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
    * `clearOfflineCopies`.
    */
   async clearOffline(): Promise<void> {
-    const copy = this.#copy;
-    this.#copy = null;
+    const removed = this.#copy.remove();
     this.#refresh();
-    await copy?.remove();
+    await removed;
   }
 
   /**
@@ -220,7 +231,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     if (this.status === 'closed') return;
     if (this.#group?.isIn === true) this.#leave();
     this.#line.destroy();
-    this.#copy?.close();
+    this.#copy.close();
     this.#reminder.set(null);
     this.doc.off('update', this.#onDocUpdate);
     this.doc.off('destroy', this.#onDocDestroy);
@@ -237,6 +248,15 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
       ['status', 'loaded'],
       () => this.#isLoaded,
       () => (this.status === 'closed' ? this.#ended() : null),
+    );
+  }
+
+  /** Resolves once there is a document to show; see {@link ready}. Rejects as {@link whenSynced} does. */
+  whenReady(): Promise<void> {
+    return this.until(
+      ['status', 'synced', 'loaded'],
+      () => this.#isReady,
+      () => this.#ended(),
     );
   }
 
@@ -273,7 +293,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
 
   #look(): View {
     const { status, nextRetryAt, refusal, unsaved, rejection, access } = this.#line;
-    const isKept = this.#copy?.isComplete === true;
+    const isKept = this.#copy.isComplete;
     const own = { status, nextRetryAt, refusal, unsaved, rejection, access, isKept };
     if (status === 'closed') return own;
     if (this.#isBeginning) return { ...own, status: 'connecting' };
@@ -290,6 +310,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     const after = this.#look();
     const { status, nextRetryAt, refusal, unsaved, access } = after;
     this.#view = after;
+    this.#isReady ||= status === 'online';
     if (status !== before.status || nextRetryAt?.getTime() !== before.nextRetryAt?.getTime()) {
       this.emit('status', { status, nextRetryAt, refusal });
     }
@@ -300,9 +321,9 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     if (refusal !== null && before.refusal === null) this.emit('refused', refusal);
     this.#guard?.set(unsaved && !after.isKept);
     if (unsaved !== before.unsaved) this.#unsavedChanged(unsaved);
-    this.#copy?.check();
+    this.#copy.check();
     // Whoever has a copy of what was deleted drops it, so that it does not come back by it.
-    if (refusal?.reason === 'deleted' && this.#copy !== null) this.#dropCopy();
+    if (refusal?.reason === 'deleted' && this.#copy.isWanted) this.#dropCopy();
     if (access !== before.access) this.emit('access', access);
     if (this.#group?.isHolder === true) {
       this.#group.tell();
@@ -360,9 +381,9 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     });
   }
 
-  #makeCopy({ of, maxBytes }: NonNullable<Settings['copy']>): OfflineCopy {
+  #makeCopy(): Keeper {
     const now = () => this.#settings.clock.date().getTime();
-    return new OfflineCopy(this.doc, of, maxBytes, now, {
+    return new Keeper(this.doc, this.#settings.copy, now, {
       loaded: (updates, isUnsaved) => {
         this.hold(() => {
           for (const update of updates) applyReceived(this.doc, update, this);
@@ -372,7 +393,6 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
       isUnsaved: () => this.unsaved,
       changed: () => this.#refresh(),
       failed: (error) => {
-        this.#copy = null;
         this.emit('connection-error', { error });
         this.#refresh();
       },
@@ -389,10 +409,10 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
   /** Loads what this browser has kept, and connects. */
   #begin(): void {
     if (this.#isBeginning) return;
-    if (this.#copy === null || this.#isLoaded) {
+    if (!this.#copy.isWanted || this.#isLoaded) {
       this.#loaded();
       // What another tab had is here already; from now on it is this one that keeps it.
-      void this.#copy?.open();
+      void this.#copy.open();
       this.#line.connect();
       return;
     }
@@ -400,22 +420,28 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     this.#refresh();
     const { clock } = this.#settings;
     const goOn = () => {
-      clock.clearTimeout(patience);
-      if (!this.#isBeginning) return;
+      this.#stopWaiting();
       this.hold(() => {
-        this.#isBeginning = false;
         this.#loaded();
+        if (!this.#isBeginning) return;
+        this.#isBeginning = false;
         this.#line.connect();
       });
     };
     // The copy may come too late, or never: its database can be blocked by another page.
-    const patience = clock.setTimeout(goOn, COPY_PATIENCE);
+    this.#patience = clock.setTimeout(goOn, COPY_PATIENCE);
     void this.#copy.open().then(goOn);
+  }
+
+  #stopWaiting(): void {
+    if (this.#patience !== null) this.#settings.clock.clearTimeout(this.#patience);
+    this.#patience = null;
   }
 
   #loaded(): void {
     if (this.#isLoaded) return;
     this.#isLoaded = true;
+    this.#isReady ||= hasContent(this.doc);
     this.emit('loaded', undefined);
   }
 
@@ -429,6 +455,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
   #leave(): void {
     this.hold(() => {
       this.#isBeginning = false;
+      this.#stopWaiting();
       // With a socket, its end is what says farewell.
       if (!this.#line.isOpen) this.#presence.farewell();
       this.#line.dispatch({ type: 'disconnect' });

@@ -36,7 +36,7 @@ export interface CowriteRoomProps {
   /** Shown on a server, where there is no room, and while `suspend` waits. Nothing if left out. */
   readonly fallback?: ReactNode;
   /**
-   * Whether to show `fallback` until the document holds all of the room; false if left out.
+   * Whether to show `fallback` until there is a document to show (`ready`); false if left out.
    * Waits only at first: a connection that is lost later hides nothing. If the server refuses
    * the connection, the children are shown; {@link useStatus} tells them.
    */
@@ -83,18 +83,18 @@ function OpenRoom({ client, room, fallback, suspend, children }: CowriteRoomProp
   }, [client, room]);
   // The boundary is below the effect: what waits above would never open the room it waits for.
   const content = suspend
-    ? createElement(Suspense, { fallback }, createElement(AfterSync, { provider }, children))
+    ? createElement(Suspense, { fallback }, createElement(WhenReady, { provider }, children))
     : children;
   return createElement(RoomContext.Provider, { value: provider }, content);
 }
 
-interface AfterSyncProps {
+interface WhenReadyProps {
   readonly provider: CowriteProvider;
   readonly children?: ReactNode;
 }
 
-function AfterSync({ provider, children }: AfterSyncProps): ReactNode {
-  const wait = firstSyncOf(provider);
+function WhenReady({ provider, children }: WhenReadyProps): ReactNode {
+  const wait = waitOf(provider);
   // React 18 has no `use`.
   if (!wait.isOver) throw wait.promise;
   return children;
@@ -105,14 +105,14 @@ interface Wait {
   isOver: boolean;
 }
 
-const firstSyncs = new WeakMap<CowriteProvider, Wait>();
+const waits = new WeakMap<CowriteProvider, Wait>();
 
-function firstSyncOf(provider: CowriteProvider): Wait {
-  return remembered(firstSyncs, provider, () => {
+function waitOf(provider: CowriteProvider): Wait {
+  return remembered(waits, provider, () => {
     const end = (): void => {
       wait.isOver = true;
     };
-    const wait: Wait = { promise: provider.whenSynced().then(end, end), isOver: provider.synced };
+    const wait: Wait = { promise: provider.whenReady().then(end, end), isOver: provider.ready };
     return wait;
   });
 }

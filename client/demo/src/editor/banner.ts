@@ -10,7 +10,6 @@ import type {
 } from '@cowrite/client';
 import { h } from '../dom.js';
 import { type IconName, icon } from '../icons.js';
-import { isHere } from './here.js';
 
 /** A server that restarts is back sooner; a banner for that would only startle. */
 const PATIENCE = 700;
@@ -27,7 +26,6 @@ export function banner(provider: CowriteProvider): HTMLElement {
   const element = h('div', { class: 'banner' });
   element.hidden = true;
   let lastKind: Notice['kind'] | undefined;
-  let opened = isHere(provider);
   let impatient = false;
   /** The last change that was refused, until there is another change. */
   let rejected: Rejected | undefined;
@@ -55,7 +53,6 @@ export function banner(provider: CowriteProvider): HTMLElement {
   };
 
   const show = () => {
-    opened ||= isHere(provider);
     if (provider.status === 'online') {
       clearTimeout(patience);
       patience = undefined;
@@ -67,7 +64,7 @@ export function banner(provider: CowriteProvider): HTMLElement {
       }, PATIENCE);
     }
 
-    const notice = noticeFor(provider, { opened, impatient, rejected });
+    const notice = noticeFor(provider, { impatient, rejected });
     if (notice?.kind !== lastKind) {
       lastKind = notice?.kind;
       element.hidden = !notice;
@@ -110,11 +107,9 @@ export function banner(provider: CowriteProvider): HTMLElement {
 function noticeFor(
   provider: CowriteProvider,
   {
-    opened,
     impatient,
     rejected,
   }: {
-    readonly opened: boolean;
     readonly impatient: boolean;
     readonly rejected: Rejected | undefined;
   },
@@ -127,13 +122,13 @@ function noticeFor(
     const text =
       reason === 'forbidden'
         ? shownOut(message)
-        : reason === 'token' && !opened
+        : reason === 'token' && !provider.ready
           ? NOT_LET_IN
           : CLOSED[reason];
     return { kind: 'closed', icon: 'stop', text: text + kept };
   }
   if (impatient) {
-    const text = opened
+    const text = provider.ready
       ? 'Offline. Your changes are kept here and will be saved when the connection is back.'
       : 'The server cannot be reached. The document opens as soon as the connection is there.';
     return { kind: 'offline', icon: 'offline', text };

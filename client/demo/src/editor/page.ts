@@ -16,7 +16,6 @@ import { banner } from './banner.js';
 import { peerCarets } from './carets.js';
 import { copyLink } from './copy-link.js';
 import { createEditor, titleOf } from './editor.js';
-import { whenHere } from './here.js';
 import { linkPopover } from './link-popover.js';
 import { presence } from './presence.js';
 import { saveStatus } from './save-status.js';
@@ -98,10 +97,7 @@ export function documentPage(root: HTMLElement, room: string): void {
     // Whoever is doing something else already is not to be interrupted.
     if (editor.isEmpty && document.activeElement === document.body) editor.commands.focus();
   };
-  whenHere(provider, open);
-  provider.on('refused', () => {
-    if (sheet.querySelector('.skeleton')) sheet.replaceChildren(nothingHere());
-  });
+  provider.whenReady().then(open, () => sheet.replaceChildren(nothingHere()));
 }
 
 /** The first line names the document: in the header, the window and the list of recent ones. */

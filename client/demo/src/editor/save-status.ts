@@ -2,7 +2,6 @@
 import type { CowriteProvider } from '@cowrite/client';
 import { h } from '../dom.js';
 import { icon } from '../icons.js';
-import { whenHere } from './here.js';
 
 /**
  * Milliseconds without a new change before “Saved” is shown again. A server that saves within a few
@@ -29,10 +28,11 @@ export function saveStatus(provider: CowriteProvider): HTMLElement {
     element.replaceChildren(icon(state), text);
   };
   // Nothing is saved or not before there is a document.
-  element.hidden = true;
-  whenHere(provider, () => {
-    element.hidden = false;
-  });
+  const showWhenReady = () => {
+    element.hidden = !provider.ready;
+  };
+  showWhenReady();
+  for (const event of ['synced', 'loaded'] as const) provider.on(event, showWhenReady);
   provider.on('unsaved', (unsaved) => {
     clearTimeout(timer);
     if (unsaved) show();

@@ -1,0 +1,103 @@
+/**
+ * A provider's offline copy, if it wants one.
+ *
+ * The code that keeps copies is loaded when the first is opened: most pages keep none, and are
+ * smaller without it. Invariant: after `close` or `remove` nothing is kept any more, however
+ * far that had come.
+ */
+import type * as Y from 'yjs';
+import type { CopyOf, OfflineCopy, OfflineListener } from './offline.js';
+
+/** Which copy, and how large all of them may be together. */
+export interface CopySettings {
+  readonly of: CopyOf;
+  readonly maxBytes: number;
+}
+
+export class Keeper {
+  readonly #doc: Y.Doc;
+  readonly #settings: CopySettings | null;
+  readonly #now: () => number;
+  readonly #listener: OfflineListener;
+  #opening: Promise<void> | null = null;
+  #copy: OfflineCopy | null = null;
+  #isWanted: boolean;
+
+  /**
+   * @param settings null for no copy
+   * @param now milliseconds since 1970
+   */
+  constructor(
+    doc: Y.Doc,
+    settings: CopySettings | null,
+    now: () => number,
+    listener: OfflineListener,
+  ) {
+    this.#doc = doc;
+    this.#settings = settings;
+    this.#now = now;
+    this.#listener = listener;
+    this.#isWanted = settings !== null;
+  }
+
+  /** Whether a copy is kept, or is to be. */
+  get isWanted(): boolean {
+    return this.#isWanted;
+  }
+
+  /** Whether all that the document holds is in the copy. */
+  get isComplete(): boolean {
+    return this.#isWanted && this.#copy?.isComplete === true;
+  }
+
+  /** Loads what there is, and keeps the document from now on; once. Resolves also when that fails. */
+  open(): Promise<void> {
+    this.#opening ??= this.#open();
+    return this.#opening;
+  }
+
+  async #open(): Promise<void> {
+    if (!this.#isWanted) return;
+    try {
+      const copy = await this.#make();
+      if (!this.#isWanted) return;
+      this.#copy = copy;
+    } catch (cause) {
+      this.#fail(new Error('the code for offline copies could not be loaded', { cause }));
+      return;
+    }
+    await this.#copy.open();
+  }
+
+  /** What is unsaved may be different. */
+  check(): void {
+    this.#copy?.check();
+  }
+
+  /** Keeps nothing from now on, and removes what was kept, also by another tab. */
+  async remove(): Promise<void> {
+    if (this.#settings === null) return;
+    this.#isWanted = false;
+    await (this.#copy ?? (await this.#make())).remove();
+  }
+
+  /** Keeps nothing from now on. What the document holds by now is still written. */
+  close(): void {
+    this.#isWanted = false;
+    this.#copy?.close();
+  }
+
+  async #make(): Promise<OfflineCopy> {
+    const { of, maxBytes } = this.#settings as CopySettings;
+    const { OfflineCopy } = await import('./offline.js');
+    return new OfflineCopy(this.#doc, of, maxBytes, this.#now, {
+      ...this.#listener,
+      failed: (error) => this.#fail(error),
+    });
+  }
+
+  #fail(error: Error): void {
+    this.#isWanted = false;
+    this.#listener.failed(error);
+  }
+}
