@@ -158,31 +158,35 @@ describe('broken connections', () => {
     const wire = await Wire.before(server);
     const sockets = new Sockets();
     const { page } = await Tab.open(wire, { prepare: (opened) => sockets.watch(opened) });
-    let heap = 0;
+    let before = { bytes: 0, listeners: 0 };
     for (let count = 0; count < 50; count++) {
-      if (count === WARM) heap = await heapOf(page);
+      if (count === WARM) before = await heapOf(page);
       wire.cutWebSockets();
       await eventually(() => sockets.synced).toBe(count + 2);
     }
-    const grown = ((await heapOf(page)) - heap) / (50 - WARM);
+    const after = await heapOf(page);
+    const grown = (after.bytes - before.bytes) / (50 - WARM);
     console.info(`the heap grew by ${Math.round(grown)} bytes a reconnect`);
     expect(grown).toBeLessThan(LEAK);
+    // A socket that is kept has four of them, and few bytes of this heap.
+    expect(after.listeners).toBeLessThan(before.listeners + (50 - WARM));
   });
 });
 
 /** Reconnects after which all code has run and been compiled. */
 const WARM = 20;
 
-/** Bytes: a socket that is kept has more, with what hangs on it. */
+/** Bytes a reconnect that measuring alone may show. */
 const LEAK = 2_048;
 
-/** Bytes of the page's heap that are in use. */
-async function heapOf(page: Page): Promise<number> {
+/** What of the page's heap is in use, and how many listeners of events are in it. */
+async function heapOf(page: Page): Promise<{ bytes: number; listeners: number }> {
   const session = await page.context().newCDPSession(page);
   await session.send('HeapProfiler.collectGarbage');
   const { usedSize } = await session.send('Runtime.getHeapUsage');
+  const { jsEventListeners } = await session.send('Memory.getDOMCounters');
   await session.detach();
-  return usedSize;
+  return { bytes: usedSize, listeners: jsEventListeners };
 }
 
 /** How long a tab waits for its next attempt is random; here it is near its limits. */
