@@ -26,3 +26,8 @@ export const systemClock: Clock = {
   setTimeout: (callback, delay) => setTimeout(callback, delay),
   clearTimeout: (handle) => clearTimeout(handle as ReturnType<typeof setTimeout>),
 };
+
+/** Milliseconds since 1970 and parts of them, the same for all pages, which have no other clock in common. */
+export function instant(): number {
+  return performance.timeOrigin + performance.now();
+}

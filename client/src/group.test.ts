@@ -1,104 +1,34 @@
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { Awareness, applyAwarenessUpdate, encodeAwarenessUpdate } from 'y-protocols/awareness';
 import * as Y from 'yjs';
-import { FakeNetwork, type FakeSocket } from '../test/fake-socket.js';
-import { FakeBrowser, type FakeTab } from '../test/fake-tabs.js';
-import { ManualClock } from '../test/manual-clock.js';
-import type { CowriteProviderOptions } from './options.js';
-import { CowriteProvider } from './provider.js';
+import {
+  accept,
+  closePages,
+  documentsOf,
+  type Page,
+  save,
+  setUpPages,
+  textAt,
+  textOf,
+  twoPages,
+  type,
+} from '../test/pages.js';
 
-const EMPTY = Uint8Array.of(0);
-const NOTHING = Uint8Array.of(0, 0);
+afterEach(closePages);
 
-const providers: CowriteProvider[] = [];
-
-afterEach(() => {
-  for (const provider of providers.splice(0)) provider.destroy();
-  vi.unstubAllGlobals();
-});
-
-function setUp() {
-  const page = new EventTarget();
-  vi.stubGlobal('document', page);
-  const browser = new FakeBrowser();
-  const clock = new ManualClock();
-  const network = new FakeNetwork();
-  const open = (options: Partial<CowriteProviderOptions> = {}) => {
-    const tab = browser.tab();
-    const provider = new CowriteProvider({
-      url: 'ws://host/ws',
-      room: 'room',
-      clock,
-      random: () => 0.5,
-      WebSocket: network.WebSocket,
-      fetch: () => Promise.reject(new Error('no network')),
-      browser: tab,
-      ...options,
-    });
-    providers.push(provider);
-    return Object.assign(provider, { tab });
-  };
-  /** Its process dies, and with it its socket. */
-  const kill = (provider: CowriteProvider & { tab: FakeTab }) => {
-    browser.kill(provider.tab);
-    providers.splice(providers.indexOf(provider), 1);
-    for (const socket of network.live) socket.readyState = 3;
-  };
-  return { browser, clock, network, open, kill, page };
-}
-
-/** What a server with one document does on a socket: it takes and relays nothing by itself. */
-function accept(socket: FakeSocket): void {
-  socket.accept();
-  socket.say({ type: 'step1', stateVector: EMPTY });
-  socket.say({ type: 'step2', update: NOTHING });
-}
-
-const isDocument = ({ type }: { type: string }) => type === 'update' || type === 'step2';
-const documentsOf = (socket: FakeSocket) => socket.sent.filter(isDocument);
-
-/** Reports all that was sent on it saved. */
-function save(socket: FakeSocket): void {
-  socket.say({ type: 'saved', count: documentsOf(socket).length });
-}
-
-/** The document that a server has after all that was sent to it. */
-function textAt(...sockets: FakeSocket[]): string {
-  const doc = new Y.Doc();
-  for (const message of sockets.flatMap(documentsOf)) {
-    if ('update' in message) Y.applyUpdate(doc, message.update);
-  }
-  return doc.getText('t').toString();
-}
-
-const type = ({ doc }: CowriteProvider, text: string) =>
-  doc.getText('t').insert(doc.getText('t').length, text);
-const textOf = ({ doc }: CowriteProvider) => doc.getText('t').toString();
-const peopleOf = ({ awareness }: CowriteProvider) =>
+const peopleOf = ({ awareness }: Page) =>
   [...awareness.getStates().values()].map(({ name }) => name).sort();
-
-/** Two tabs of which the first has the socket, and both have all. */
-async function two() {
-  const parts = setUp();
-  const one = parts.open();
-  await parts.browser.settle();
-  accept(parts.network.last);
-  save(parts.network.last);
-  const other = parts.open();
-  await parts.browser.settle();
-  return { ...parts, one, other };
-}
 
 describe('[CLI-23] one socket', () => {
   test('serves all tabs, and all say how it is', async () => {
-    const { network, one, other } = await two();
+    const { network, one, other } = await twoPages();
     expect(network.sockets.length).toBe(1);
     expect([one.status, other.status]).toEqual(['online', 'online']);
     expect([one.unsaved, other.unsaved]).toEqual([false, false]);
   });
 
   test('an edit of either is sent once, and heard by the other before any server', async () => {
-    const { browser, network, one, other } = await two();
+    const { browser, network, one, other } = await twoPages();
     const before = documentsOf(network.last).length;
     type(other, 'a');
     await browser.settle();
@@ -110,7 +40,7 @@ describe('[CLI-23] one socket', () => {
   });
 
   test('what the server sends reaches both, and goes back from neither', async () => {
-    const { browser, network, one, other } = await two();
+    const { browser, network, one, other } = await twoPages();
     const before = documentsOf(network.last).length;
     const remote = new Y.Doc();
     remote.getText('t').insert(0, 'remote');
@@ -122,7 +52,7 @@ describe('[CLI-23] one socket', () => {
   });
 
   test('tabs that are opened at once find each other', async () => {
-    const { browser, network, open } = setUp();
+    const { browser, network, open } = setUpPages();
     const all = [open(), open(), open()];
     for (const provider of all) type(provider, 'x');
     await browser.settle();
@@ -137,7 +67,7 @@ describe('[CLI-23] one socket', () => {
   });
 
   test('a tab is not in step before it has what the holder has', async () => {
-    const { browser, one, open } = await two();
+    const { browser, one, open } = await twoPages();
     type(one, 'long');
     const third = open();
     const seen: [boolean, string][] = [];
@@ -147,7 +77,7 @@ describe('[CLI-23] one socket', () => {
   });
 
   test('without the server they go on together, and all is sent when it is back', async () => {
-    const { browser, clock, network, one, other } = await two();
+    const { browser, clock, network, one, other } = await twoPages();
     network.last.drop();
     await browser.settle();
     expect([one.status, other.status]).toEqual(['retrying', 'retrying']);
@@ -166,7 +96,7 @@ describe('[CLI-23] one socket', () => {
   });
 
   test('other rooms, users and servers have nothing in common', async () => {
-    const { browser, network, open } = setUp();
+    const { browser, network, open } = setUpPages();
     const claim = (sub: string) => `x.${btoa(JSON.stringify({ sub }))}.x`;
     open();
     open({ room: 'other' });
@@ -183,7 +113,7 @@ describe('[CLI-23] one socket', () => {
   });
 
   test('whose user is not known, or who does not want it, has a socket of their own', async () => {
-    const { browser, network, open } = setUp();
+    const { browser, network, open } = setUpPages();
     const options = [
       { token: () => 'x' },
       { token: 'opaque' },
@@ -195,11 +125,21 @@ describe('[CLI-23] one socket', () => {
     await browser.settle();
     expect(network.sockets.length).toBe(10);
   });
+
+  test('those with an offline copy and those without share nothing', async () => {
+    const { network, open, settle } = setUpPages();
+    const [kept, other] = [open({ offline: true }), open()];
+    await settle();
+    expect(network.sockets.length).toBe(2);
+    type(kept, 'x');
+    await settle();
+    expect(textOf(other)).toBe('');
+  });
 });
 
 describe('[CLI-24] the tab with the socket goes', () => {
   test.each(['destroy', 'disconnect'] as const)('by %s: another takes over', async (way) => {
-    const { browser, network, one, other } = await two();
+    const { browser, network, one, other } = await twoPages();
     one[way]();
     expect(network.live.length).toBe(0);
     type(other, 'x');
@@ -211,7 +151,7 @@ describe('[CLI-24] the tab with the socket goes', () => {
   });
 
   test('by dying: another takes over, with all that was heard of it and not saved', async () => {
-    const { browser, kill, network, one, open, other } = await two();
+    const { browser, kill, network, one, open, other } = await twoPages();
     const third = open();
     await browser.settle();
     type(one, 'a');
@@ -230,7 +170,7 @@ describe('[CLI-24] the tab with the socket goes', () => {
   });
 
   test('a page that sleeps gives the socket away, and comes back as one of the others', async () => {
-    const { browser, network, one, other, page } = await two();
+    const { browser, network, one, other, page } = await twoPages();
     page.dispatchEvent(new Event('freeze'));
     expect([one.status, network.live.length]).toEqual(['retrying', 0]);
     // Only one of the two pages slept.
@@ -250,8 +190,23 @@ describe('[CLI-24] the tab with the socket goes', () => {
     expect([one.unsaved, other.unsaved]).toEqual([false, false]);
   });
 
+  test('what may be done with the document is not in doubt meanwhile', async () => {
+    const { browser, network, one, other } = await twoPages();
+    network.last.say({ type: 'access', access: 'read' });
+    await browser.settle();
+    const told: string[] = [];
+    other.on('access', (access) => told.push(access));
+    one.destroy();
+    await browser.settle();
+    expect([other.access, told]).toEqual(['read', []]);
+    accept(network.last);
+    expect([other.access, told]).toEqual(['write', ['write']]);
+  });
+});
+
+describe('[CLI-24] the server refuses', () => {
   test('a tab that is refused lets the next one try, each once', async () => {
-    const { browser, network, one, open, other } = await two();
+    const { browser, network, one, open, other } = await twoPages();
     const third = open();
     await browser.settle();
     network.last.drop(4401, 'ended');
@@ -277,80 +232,73 @@ describe('[CLI-24] the tab with the socket goes', () => {
     expect(network.sockets.length).toBe(attempts + 1);
     expect([one, other, third].map(({ status }) => status)).toEqual(['online', 'online', 'online']);
   });
-});
 
-describe('[CLI-25] unsaved', () => {
-  test('is true in every tab that has the edit, until the server has it on disk', async () => {
-    const { browser, network, one, other } = await two();
-    const heard: string[] = [];
-    for (const [name, provider] of Object.entries({ one, other })) {
-      provider.on('unsaved', (unsaved) => heard.push(`${name} ${unsaved}`));
-      provider.on('saved', () => heard.push(`${name} saved`));
+  test('a token: whose was refused tries again when the tab after it is gone', async () => {
+    for (const way of ['destroy', 'kill'] as const) {
+      const { browser, kill, network, one, other } = await twoPages();
+      network.last.drop(4401, 'ended');
+      await browser.settle();
+      network.last.drop();
+      await browser.settle();
+      expect([one.status, other.status]).toEqual(['retrying', 'retrying']);
+      const attempts = network.sockets.length;
+      if (way === 'kill') kill(other);
+      else other.destroy();
+      await browser.settle();
+      expect(network.sockets.length).toBe(attempts + 1);
+      accept(network.last);
+      expect(one.status).toBe('online');
     }
-    type(other, 'x');
-    expect(other.unsaved).toBe(true);
-    await browser.settle();
-    expect([one.unsaved, other.unsaved]).toEqual([true, true]);
-    save(network.last);
-    await browser.settle();
-    expect(heard).toEqual([
-      ...['other true', 'one true', 'one false', 'one saved'],
-      ...['other false', 'other saved'],
-    ]);
   });
 
-  test('is not ended by a report that was made before the edit arrived', async () => {
-    const { browser, network, one, other } = await two();
-    type(one, 'a');
+  test('a token of both: neither tries again because the other is gone', async () => {
+    const { browser, network, one, other } = await twoPages();
+    network.last.drop(4401, 'ended');
     await browser.settle();
-    save(network.last);
-    type(other, 'b');
+    network.last.drop(4401, 'ended');
     await browser.settle();
-    expect(other.unsaved).toBe(true);
-    save(network.last);
+    const attempts = network.sockets.length;
+    other.destroy();
     await browser.settle();
-    expect(other.unsaved).toBe(false);
+    expect([one.status, network.sockets.length]).toEqual(['refused', attempts]);
   });
 
-  test('what is refused is taken back in every tab, and all are told', async () => {
-    const { browser, network, one, other } = await two();
-    const told: unknown[] = [];
-    for (const provider of [one, other]) provider.on('rejected', (why) => told.push(why));
-    type(one, 'kept ');
-    type(other, 'refused');
+  test.each([
+    [4400, 'protocol'],
+    [4403, 'forbidden'],
+  ])('with %i, which is for all of them: all are told, and none tries', async (code, reason) => {
+    const { browser, clock, network, one, other, page } = await twoPages();
+    const told: string[] = [];
+    for (const each of [one, other]) each.on('refused', (why) => told.push(why.reason));
+    network.last.drop(code, 'no');
     await browser.settle();
-    network.last.say({ type: 'saved', count: documentsOf(network.last).length - 1 });
-    network.last.say({
-      type: 'rejected',
-      count: documentsOf(network.last).length,
-      reason: 'read-only',
-    });
-    save(network.last);
+    expect(told).toEqual([reason, reason]);
+    page.dispatchEvent(new Event('visibilitychange'));
+    clock.advance(3_600_000);
     await browser.settle();
-    expect([textOf(one), textOf(other)]).toEqual(['kept ', 'kept ']);
-    expect(told).toEqual(Array(2).fill({ reason: 'read-only', isTakenBack: true }));
-    expect([one.unsaved, other.unsaved]).toEqual([false, false]);
+    expect([one.status, other.status]).toEqual(['refused', 'refused']);
+    expect([one.refusal, other.refusal]).toEqual(Array(2).fill({ reason, code, message: 'no' }));
+    expect(network.sockets.length).toBe(1);
   });
 
-  test('a tab that was opened with content of its own brings it in', async () => {
-    const { browser, network, one, open } = await two();
-    const doc = new Y.Doc();
-    doc.getText('t').insert(0, 'brought');
-    const third = open({ doc });
-    expect(third.unsaved).toBe(true);
+  test('all of them, and each that is opened, until one is told to connect', async () => {
+    const { browser, network, one, open, other } = await twoPages();
+    network.last.drop(4403, 'no');
     await browser.settle();
-    expect(textOf(one)).toBe('brought');
-    expect(textAt(network.last)).toBe('brought');
-    expect([one.unsaved, third.unsaved]).toEqual([true, true]);
-    save(network.last);
+    const third = open();
     await browser.settle();
-    expect([one.unsaved, third.unsaved]).toEqual([false, false]);
+    expect([third.status, network.sockets.length]).toEqual(['refused', 1]);
+    other.connect();
+    await browser.settle();
+    accept(network.last);
+    await browser.settle();
+    expect([one, other, third].map(({ status }) => status)).toEqual(Array(3).fill('online'));
   });
 });
 
 describe('[CLI-26] people', () => {
   test('of all tabs are seen by all, once each, with and without the server', async () => {
-    const { browser, clock, network, one, other } = await two();
+    const { browser, clock, network, one, other } = await twoPages();
     one.awareness.setLocalState({ name: 'one' });
     other.awareness.setLocalState({ name: 'other' });
     clock.advance(50);
@@ -362,7 +310,7 @@ describe('[CLI-26] people', () => {
   });
 
   test('a tab that closes or dies is gone from the others, and for the server', async () => {
-    const { browser, clock, network, one, open, other } = await two();
+    const { browser, clock, network, one, open, other } = await twoPages();
     const dying = open();
     await browser.settle();
     other.awareness.setLocalState({ name: 'other' });
@@ -385,7 +333,7 @@ describe('[CLI-26] people', () => {
   });
 
   test('after the loss of a socket everybody is shown with a new clock', async () => {
-    const { browser, clock, network, one, other } = await two();
+    const { browser, clock, network, one, other } = await twoPages();
     other.awareness.setLocalState({ name: 'other' });
     await browser.settle();
     const clockOf = () => other.awareness.meta.get(other.awareness.clientID)?.clock ?? 0;
@@ -401,7 +349,7 @@ describe('[CLI-26] people', () => {
   });
 
   test('of the other side of the server are gone with the socket', async () => {
-    const { browser, network, one, open, other } = await two();
+    const { browser, network, one, open, other } = await twoPages();
     const far = open({ user: 'far' });
     far.awareness.setLocalState({ name: 'far' });
     const update = encodeAwarenessUpdate(far.awareness, [far.awareness.clientID]);
@@ -415,7 +363,7 @@ describe('[CLI-26] people', () => {
 });
 
 test('[CLI-11] nothing is left of a tab that was destroyed', async () => {
-  const { browser, clock, one, other } = await two();
+  const { browser, clock, one, other } = await twoPages();
   one.destroy();
   other.destroy();
   await browser.settle();

@@ -78,8 +78,12 @@ export interface GroupListener {
   held(): void;
   /** The holder, if it is another, has told how things are, or there is none. */
   changed(): void;
-  /** The holder has something that is not on disk. */
-  doubted(): void;
+  /**
+   * The holder has something that is not on disk.
+   *
+   * @param isNews whether the document has just got something from it
+   */
+  doubted(isNews: boolean): void;
   /** All that is here is on disk. */
   settled(): void;
   /** An awareness update of another tab. */
@@ -107,7 +111,8 @@ export class Group {
   #seen = new Map<string, number>();
   /** What the holder said last; null if it is this tab, or nobody. */
   #state: State | null = null;
-  #teller: string | null = null;
+  /** The tab that said last that it is the holder; null if it is this one, or has left. */
+  #holder: string | null = null;
   /** The holder with which this document was compared: it has had all that was in either. */
   #welcomedBy: string | null = null;
   /** It waits for a welcome. */
@@ -265,6 +270,7 @@ export class Group {
 
   #held(): void {
     this.#state = null;
+    this.#holder = null;
     this.#welcomedBy = this.#tabs.id;
     for (const id of this.#members.keys()) this.#tabs.watch(id);
     this.#tabs.post({ type: 'holding', client: this.#client });
@@ -282,6 +288,7 @@ export class Group {
         break;
       case 'holding':
         this.#members.set(from, message.client);
+        this.#follow(from);
         this.#hello();
         break;
       case 'bye':
@@ -333,14 +340,23 @@ export class Group {
     for (const [id, client] of message.members) {
       if (id !== this.#tabs.id) this.#members.set(id, client);
     }
+    const before = Y.encodeStateVector(this.#doc);
     this.#apply(message.update, this.isHolder);
     this.#listener.heardPeople(message.people);
     if (this.isHolder) return;
+    this.#follow(from);
+    if (message.state.unsaved) this.#listener.doubted(hasMore(this.#doc, before));
     this.#isAsking = false;
     if (this.#welcomedBy === from) this.#catchUp(message.state);
     else this.#meet(from, message);
     this.#stateChanged(from, message.state);
     this.#listener.welcomed();
+  }
+
+  /** That tab has the socket. Whoever does not queue for it has to hear of its end. */
+  #follow(holder: string): void {
+    this.#holder = holder;
+    this.#tabs.watch(holder);
   }
 
   /** With a holder that is new to this tab: of all that either has, the other gets what it lacks. */
@@ -362,11 +378,10 @@ export class Group {
   }
 
   #stateChanged(from: string, state: State): void {
+    // A late word of one that is the holder no more, or has left, is about nothing.
+    if (from !== this.#holder) return;
     this.#state = state;
-    this.#teller = from;
-    // Whoever was refused may be let in once this one has been, after it.
-    if (state.status === 'online') this.#tabs.stand();
-    if (state.unsaved) this.#listener.doubted();
+    if (state.unsaved) this.#listener.doubted(false);
     this.#settle();
     if (this.#isBehind(state)) this.#hello();
     this.#listener.changed();
@@ -374,7 +389,7 @@ export class Group {
 
   /** Whether the holder has an edit that was posted before this tab was here to hear it, and is not asked yet. */
   #isBehind({ heard }: State): boolean {
-    if (this.#isAsking || this.#teller !== this.#welcomedBy) return false;
+    if (this.#isAsking || this.#holder !== this.#welcomedBy) return false;
     return [...heard].some(([id, number]) => number > (this.#seen.get(id) ?? 0));
   }
 
@@ -385,7 +400,7 @@ export class Group {
   /** Whether what the holder says is said of all that this tab has. */
   #isHeard(): boolean {
     // One that has not compared its document with this tab's may lack what was before.
-    if (this.#state === null || this.#teller !== this.#welcomedBy) return false;
+    if (this.#state === null || this.#holder !== this.#welcomedBy) return false;
     const { heard } = this.#state;
     return [...this.#seen].every(([id, number]) => number <= (heard.get(id) ?? 0));
   }
@@ -404,6 +419,14 @@ export class Group {
     this.#members.delete(id);
     // A tab that slept has come back under another id.
     if (client !== undefined && !this.clients.has(client)) this.#listener.left(client);
+    if (id !== this.#holder) return;
+    // What it said is said of nothing any more. Whoever was refused before it, and does not
+    // queue, may try again, unless it was refused as well.
+    const status = this.#state?.status;
+    this.#holder = null;
+    this.#state = null;
+    if (status !== 'refused') this.#tabs.stand();
+    this.#listener.changed();
   }
 
   #forget(): void {
@@ -411,6 +434,7 @@ export class Group {
     this.#members.clear();
     this.#seen.clear();
     this.#state = null;
+    this.#holder = null;
     this.#welcomedBy = null;
   }
 }

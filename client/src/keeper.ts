@@ -6,17 +6,12 @@
  * far that had come.
  */
 import type * as Y from 'yjs';
-import type { CopyOf, OfflineCopy, OfflineListener } from './offline.js';
-
-/** Which copy, and how large all of them may be together. */
-export interface CopySettings {
-  readonly of: CopyOf;
-  readonly maxBytes: number;
-}
+import type { CopySettings, OfflineCopy, OfflineListener } from './offline.js';
 
 export class Keeper {
   readonly #doc: Y.Doc;
   readonly #settings: CopySettings | null;
+  readonly #since: number;
   readonly #now: () => number;
   readonly #listener: OfflineListener;
   #opening: Promise<void> | null = null;
@@ -25,16 +20,19 @@ export class Keeper {
 
   /**
    * @param settings null for no copy
+   * @param since when the document was opened, by `instant` of the clock
    * @param now milliseconds since 1970
    */
   constructor(
     doc: Y.Doc,
     settings: CopySettings | null,
+    since: number,
     now: () => number,
     listener: OfflineListener,
   ) {
     this.#doc = doc;
     this.#settings = settings;
+    this.#since = since;
     this.#now = now;
     this.#listener = listener;
     this.#isWanted = settings !== null;
@@ -43,6 +41,11 @@ export class Keeper {
   /** Whether a copy is kept, or is to be. */
   get isWanted(): boolean {
     return this.#isWanted;
+  }
+
+  /** Whether a copy was opened, or is being opened. */
+  get isOpen(): boolean {
+    return this.#opening !== null;
   }
 
   /** Whether all that the document holds is in the copy. */
@@ -88,9 +91,8 @@ export class Keeper {
   }
 
   async #make(): Promise<OfflineCopy> {
-    const { of, maxBytes } = this.#settings as CopySettings;
     const { OfflineCopy } = await import('./offline.js');
-    return new OfflineCopy(this.#doc, of, maxBytes, this.#now, {
+    return new OfflineCopy(this.#doc, this.#settings as CopySettings, this.#since, this.#now, {
       ...this.#listener,
       failed: (error) => this.#fail(error),
     });

@@ -177,10 +177,7 @@ export class Line {
 
   /** The document has changed, and the server is to have it; to be called from its `update` event. */
   edited(update: Uint8Array): void {
-    const wasSent = this.#send({ type: 'update', update });
-    this.#track(wasSent ? unsaved.sentUpdate(this.#unsaved) : unsaved.changed(this.#unsaved));
-    this.#pending.changed(wasSent ? this.#unsaved.sent : null);
-    if (wasSent && !this.#unsaved.reports) this.#pending.forget();
+    this.#carry(update, (message) => this.#pending.changed(message));
   }
 
   /** Without a socket here: another tab knows that all of the document is on disk. */
@@ -190,11 +187,31 @@ export class Line {
     this.#track(unsaved.initial(false));
   }
 
-  /** Without a socket here: another tab knows of something in the document that is not on disk. */
-  doubt(): void {
-    if (this.unsaved) return;
+  /**
+   * Without a socket here: another tab knows of something in the document that is not on disk.
+   *
+   * @param isNews whether that may be more than what is unsaved by now
+   */
+  doubt(isNews: boolean): void {
+    if (this.unsaved && !isNews) return;
     this.#pending.unknown();
     this.#track(unsaved.changed(this.#unsaved));
+  }
+
+  /** Without a socket here: what another tab has told of before the server says anything. */
+  presume(access: Access): void {
+    this.#access = access;
+  }
+
+  /** Without a socket here: something was refused, and whoever has one has taken it back. */
+  refused(): void {
+    this.#pending.forget();
+    if (this.unsaved) this.#pending.unknown();
+  }
+
+  /** The document has got what the server may lack, and nobody can undo. */
+  brought(update: Uint8Array): void {
+    this.#carry(update, (message) => this.#pending.unknown(message));
   }
 
   /** Whether an update of the document with this origin takes back what the server refused. */
@@ -279,6 +296,14 @@ export class Line {
 
   #send(message: Message): boolean {
     return this.#socket.send(encodeMessage(message));
+  }
+
+  /** Sends it, if there is a socket; `remember` is called with the number of the message. */
+  #carry(update: Uint8Array, remember: (message: number | null) => void): void {
+    const wasSent = this.#send({ type: 'update', update });
+    this.#track(wasSent ? unsaved.sentUpdate(this.#unsaved) : unsaved.changed(this.#unsaved));
+    remember(wasSent ? this.#unsaved.sent : null);
+    if (wasSent && !this.#unsaved.reports) this.#pending.forget();
   }
 
   #sendStep1(): void {

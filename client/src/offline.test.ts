@@ -1,46 +1,34 @@
-import { IDBFactory } from 'fake-indexeddb';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import * as Y from 'yjs';
-import { FakeNetwork, type FakeSocket } from '../test/fake-socket.js';
-import { FakeBrowser } from '../test/fake-tabs.js';
-import { ManualClock } from '../test/manual-clock.js';
+import { contents, copies, nextTurn, written } from '../test/copies.js';
+import type { FakeSocket } from '../test/fake-socket.js';
+import {
+  accept,
+  closePages,
+  docOf,
+  type Parts,
+  save,
+  setUpPages,
+  textIn,
+  textOf,
+  type,
+  watchClosing,
+} from '../test/pages.js';
 import { clearOfflineCopies } from './offline.js';
 import type { CowriteProviderOptions } from './options.js';
-import { CowriteProvider } from './provider.js';
+import type { CowriteProvider } from './provider.js';
 
-const EMPTY = Uint8Array.of(0);
-const NOTHING = Uint8Array.of(0, 0);
 const MANY_EDITS = 450;
 
-const providers: CowriteProvider[] = [];
-let clock: ManualClock;
-let network: FakeNetwork;
+let clock: Parts['clock'];
+let network: Parts['network'];
+let open: Parts['open'];
 
 beforeEach(() => {
-  clock = new ManualClock();
-  network = new FakeNetwork();
-  vi.stubGlobal('indexedDB', new IDBFactory());
+  ({ clock, network, open } = setUpPages({ offline: true, tabs: false }));
 });
 
-afterEach(() => {
-  for (const provider of providers.splice(0)) provider.destroy();
-  vi.unstubAllGlobals();
-});
-
-function open(options: Partial<CowriteProviderOptions> = {}): CowriteProvider {
-  const provider = new CowriteProvider({
-    url: 'ws://host/ws',
-    room: 'room',
-    offline: true,
-    clock,
-    random: () => 0.5,
-    WebSocket: network.WebSocket,
-    fetch: () => Promise.reject(new Error('no network')),
-    ...options,
-  });
-  providers.push(provider);
-  return provider;
-}
+afterEach(closePages);
 
 /** A page that is gone when what it had is written, and the next one. */
 async function close(provider: CowriteProvider): Promise<void> {
@@ -53,72 +41,6 @@ async function reopen(options: Partial<CowriteProviderOptions> = {}): Promise<Co
   await provider.whenLoaded();
   return provider;
 }
-
-/** Whatever was handed to the database is in it. */
-async function written(): Promise<void> {
-  for (let turn = 0; turn < 40; turn++) await new Promise((resolve) => setImmediate(resolve));
-}
-
-interface Row {
-  life: string;
-  update: Uint8Array;
-  isUnsaved: boolean;
-}
-
-/** What is in the database. */
-async function contents() {
-  await written();
-  const database = await new Promise<IDBDatabase>((resolve, reject) => {
-    const request = indexedDB.open('cowrite');
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
-  });
-  const all = <T>(store: string, get: 'getAll' | 'getAllKeys' = 'getAll') =>
-    new Promise<T[]>((resolve, reject) => {
-      const request = database.transaction(store).objectStore(store)[get]();
-      request.onsuccess = () => resolve(request.result as T[]);
-      request.onerror = () => reject(request.error);
-    });
-  const rows = await all<Row>('updates');
-  const numbers = await all<number>('updates', 'getAllKeys');
-  const found = await all<{ life: string; room: string; savedUpTo: number }>('copies');
-  database.close();
-  return { rows, numbers, found };
-}
-
-/** The copies in it, by room. */
-async function copies(): Promise<Record<string, { updates: Uint8Array[]; isUnsaved: boolean }>> {
-  const { rows, numbers, found } = await contents();
-  return Object.fromEntries(
-    found.map(({ life, room, savedUpTo }) => {
-      const isLater = (at: number) => (numbers[at] as number) > savedUpTo;
-      const own = rows.filter((row) => row.life === life).map(({ update }) => update);
-      const isUnsaved = rows.some((row, at) => row.life === life && row.isUnsaved && isLater(at));
-      return [room, { updates: own, isUnsaved }];
-    }),
-  );
-}
-
-function sync(socket: FakeSocket): void {
-  socket.accept();
-  socket.say({ type: 'step1', stateVector: EMPTY });
-  socket.say({ type: 'step2', update: NOTHING });
-}
-
-const isDocument = ({ type }: { type: string }) => type === 'update' || type === 'step2';
-
-function save(socket: FakeSocket): void {
-  socket.say({ type: 'saved', count: socket.sent.filter(isDocument).length });
-}
-
-const type = ({ doc }: CowriteProvider, text: string) =>
-  doc.getText('t').insert(doc.getText('t').length, text);
-const textOf = ({ doc }: CowriteProvider) => doc.getText('t').toString();
-const textIn = (updates: readonly Uint8Array[]) => {
-  const doc = new Y.Doc();
-  for (const update of updates) Y.applyUpdate(doc, update);
-  return doc.getText('t').toString();
-};
 
 describe('[CLI-27] an offline copy', () => {
   test('is there before the network, and what was written without it is sent', async () => {
@@ -134,7 +56,7 @@ describe('[CLI-27] an offline copy', () => {
     expect([textOf(second), second.unsaved, second.status]).toEqual([
       ...['written offline', true, 'connecting'],
     ]);
-    sync(network.last);
+    accept(network.last);
     const step2 = network.last.sent.find((message) => message.type === 'step2');
     expect(textIn(step2?.type === 'step2' ? [step2.update] : [])).toBe('written offline');
     save(network.last);
@@ -144,7 +66,7 @@ describe('[CLI-27] an offline copy', () => {
   test('is a document to show unless it is empty', async () => {
     const first = await reopen();
     expect(first.ready).toBe(false);
-    sync(network.last);
+    accept(network.last);
     await first.whenReady();
     network.last.drop();
     expect(first.ready).toBe(true);
@@ -169,7 +91,7 @@ describe('[CLI-27] an offline copy', () => {
 
   test('says that all is saved when it was, and what came from the server is in it', async () => {
     const first = await reopen();
-    sync(network.last);
+    accept(network.last);
     type(first, 'mine ');
     const remote = new Y.Doc();
     Y.applyUpdate(remote, Y.encodeStateAsUpdate(first.doc));
@@ -189,6 +111,70 @@ describe('[CLI-27] an offline copy', () => {
     expect(textOf(await reopen())).toBe('x');
   });
 
+  test('keeps what is written without connect()', async () => {
+    const first = await reopen();
+    type(first, 'kept ');
+    await close(first);
+    const second = await reopen({ connect: false });
+    expect([second.status, textOf(second)]).toEqual(['offline', 'kept ']);
+    type(second, 'typed');
+    await close(second);
+    expect(textOf(await reopen())).toBe('kept typed');
+  });
+
+  test('gets what an observer writes while it is applied', async () => {
+    const first = await reopen();
+    type(first, 'seed ');
+    await close(first);
+    const doc = new Y.Doc();
+    const meta = doc.getMap('meta');
+    doc.getText('t').observe(() => meta.has('version') || meta.set('version', 2));
+    const second = await reopen({ doc });
+    type(second, 'typed');
+    await close(second);
+    const third = await reopen();
+    expect([textOf(third), third.unsaved]).toEqual(['seed typed', true]);
+    expect(third.doc.getMap('meta').get('version')).toBe(2);
+  });
+
+  test('leaves a document alone whose provider was destroyed while it was read', async () => {
+    const first = await reopen();
+    type(first, 'x');
+    await close(first);
+    for (let turns = 0; ; turns++) {
+      const provider = open();
+      for (let turn = 0; turn < turns; turn++) await nextTurn();
+      if (textOf(provider) !== '') break;
+      provider.destroy();
+      await written();
+      expect(textOf(provider)).toBe('');
+    }
+  });
+
+  test('that was being read when its page ended is whole, and unsaved as before', async () => {
+    const half = 150;
+    const [one, other] = [await reopen(), await reopen()];
+    for (let edit = 0; edit < half; edit++) {
+      type(one, 'a');
+      type(other, 'b');
+    }
+    await vi.waitFor(async () => {
+      expect((await copies()).room?.updates.length).toBe(2 * half);
+    });
+    await close(one);
+    await close(other);
+    for (let turns = 0; ; turns++) {
+      const page = open();
+      for (let turn = 0; turn < turns; turn++) await nextTurn();
+      if (textOf(page) !== '') break;
+      page.destroy();
+      await written();
+      const { room } = await copies();
+      expect(room?.isUnsaved).toBe(true);
+      expect(textIn(room?.updates ?? []).length).toBe(2 * half);
+    }
+  });
+
   test('of another room, server or user is another', async () => {
     const first = await reopen({ user: 'ada' });
     type(first, 'secret');
@@ -200,8 +186,7 @@ describe('[CLI-27] an offline copy', () => {
   });
 
   test('takes what the document held before, and merges with it', async () => {
-    const doc = new Y.Doc();
-    doc.getText('t').insert(0, 'brought');
+    const doc = docOf('brought');
     const first = await reopen({ doc });
     await close(first);
     const { room } = await copies();
@@ -212,10 +197,10 @@ describe('[CLI-27] an offline copy', () => {
 
   test('is written anew as one update now and then', async () => {
     const first = await reopen();
-    sync(network.last);
+    accept(network.last);
     for (let edit = 0; edit < MANY_EDITS; edit++) {
       type(first, 'x');
-      if (edit % 2 === 0) await new Promise((resolve) => setImmediate(resolve));
+      if (edit % 2 === 0) await nextTurn();
     }
     await vi.waitFor(async () => {
       expect((await copies()).room?.updates.length).toBeLessThanOrEqual(201);
@@ -228,7 +213,7 @@ describe('[CLI-27] an offline copy', () => {
     for (let edit = 0; edit < MANY_EDITS; edit++) {
       type(one, 'a');
       type(other, 'b');
-      if (edit % 2 === 0) await new Promise((resolve) => setImmediate(resolve));
+      if (edit % 2 === 0) await nextTurn();
     }
     await vi.waitFor(async () => {
       expect((await copies()).room?.updates.length).toBeLessThanOrEqual(402);
@@ -242,7 +227,7 @@ describe('[CLI-27] an offline copy', () => {
   test('is not called saved by a page that does not have all of it', async () => {
     const [one, other] = [await reopen(), await reopen()];
     type(one, 'only here');
-    sync(network.last);
+    accept(network.last);
     type(other, 'x');
     save(network.last);
     expect([one.unsaved, other.unsaved]).toEqual([true, false]);
@@ -253,54 +238,40 @@ describe('[CLI-27] an offline copy', () => {
     expect((await copies()).room?.isUnsaved).toBe(true);
   });
 
+  test('is not called saved by a page that has as many updates, but others', async () => {
+    const half = 150;
+    const areThere = (count: number) =>
+      vi.waitFor(async () => expect((await copies()).room?.updates.length).toBe(count));
+    const seed = await reopen();
+    accept(network.last);
+    for (let edit = 0; edit < half; edit++) type(seed, 's');
+    save(network.last);
+    await areThere(half);
+    await close(seed);
+    const here = await reopen();
+    accept(network.last);
+    const away = await reopen();
+    // More than 200 are put together. Then as many follow as the other page knows.
+    for (let edit = half; edit <= 200; edit++) type(away, 'a');
+    await areThere(1);
+    for (let edit = 1; edit < half; edit++) type(away, 'a');
+    await areThere(half);
+    type(here, 'h');
+    save(network.sockets[1] as FakeSocket);
+    expect(here.unsaved).toBe(false);
+    expect((await copies()).room?.isUnsaved).toBe(true);
+  });
+
   test('needs to know whose it is', () => {
     expect(() => open({ token: () => 'x' })).toThrow('pass the option user');
     expect(() => open({ offline: { maxBytes: 0 } })).toThrow('maxBytes');
-  });
-
-  test('that cannot be had is told, and the network does not wait for it', async () => {
-    vi.stubGlobal('indexedDB', undefined);
-    const provider = open();
-    const errors: string[] = [];
-    provider.on('connection-error', ({ error }) => errors.push(error.message));
-    await provider.whenLoaded();
-    sync(network.last);
-    expect(provider.status).toBe('online');
-    expect(errors).toEqual(['there is no offline copy of this document']);
-  });
-
-  test('that does not come in 3 s is not waited for, and merged when it comes', async () => {
-    const first = await reopen();
-    type(first, 'late');
-    await close(first);
-    const { open: openIt } = IDBFactory.prototype;
-    const late: (() => void)[] = [];
-    vi.spyOn(IDBFactory.prototype, 'open').mockImplementation(function (this: IDBFactory, ...args) {
-      const request = { result: undefined as unknown, error: null } as Record<string, unknown>;
-      late.push(() => {
-        const real = openIt.apply(this as never, args) as unknown as IDBOpenDBRequest;
-        real.onsuccess = () => {
-          request.result = real.result;
-          (request.onsuccess as () => void)();
-        };
-      });
-      return request as never;
-    });
-    const second = open();
-    clock.advance(3_000);
-    expect([second.loaded, network.sockets.length]).toEqual([true, 2]);
-    sync(network.last);
-    vi.restoreAllMocks();
-    for (const go of late) go();
-    await vi.waitFor(() => expect(textOf(second)).toBe('late'));
-    expect(second.unsaved).toBe(true);
   });
 });
 
 describe('[CLI-28] the bound', () => {
   const fill = async (room: string, isSaved: boolean, bytes = 100_000) => {
     const provider = await reopen({ room, offline: { maxBytes: 250_000 } });
-    if (isSaved) sync(network.last);
+    if (isSaved) accept(network.last);
     type(provider, 'x'.repeat(bytes));
     if (isSaved) save(network.last);
     await close(provider);
@@ -324,7 +295,7 @@ describe('[CLI-28] the bound', () => {
     const provider = await reopen({ offline: { maxBytes: 1_000 } });
     const errors: Error[] = [];
     provider.on('connection-error', ({ error }) => errors.push(error));
-    sync(network.last);
+    accept(network.last);
     type(provider, 'x'.repeat(2_000));
     expect(Object.keys(await copies())).toEqual(['room']);
     expect(errors).toEqual([]);
@@ -381,46 +352,13 @@ describe('[CLI-29] a copy is removed', () => {
 
 describe('[CLI-18] a page with a complete copy', () => {
   test('is closed without a question, and asks until the copy is complete', async () => {
-    const asked = () => {
-      const event = new Event('beforeunload', { cancelable: true });
-      globals.dispatchEvent(event);
-      return event.defaultPrevented;
-    };
-    const globals = new EventTarget();
-    vi.stubGlobal('addEventListener', globals.addEventListener.bind(globals));
-    vi.stubGlobal('removeEventListener', globals.removeEventListener.bind(globals));
+    const isAsking = watchClosing();
     const provider = await reopen();
     type(provider, 'x');
-    expect(asked()).toBe(true);
+    expect(isAsking()).toBe(true);
     await written();
-    expect([provider.unsaved, asked()]).toEqual([true, false]);
+    expect([provider.unsaved, isAsking()]).toEqual([true, false]);
     await provider.clearOffline();
-    expect(asked()).toBe(true);
-  });
-});
-
-describe('[CLI-27] with tabs', () => {
-  test('the one that holds the socket keeps the copy, and the next goes on with it', async () => {
-    vi.stubGlobal('document', new EventTarget());
-    const browser = new FakeBrowser();
-    const settle = async () => {
-      for (let turn = 0; turn < 5; turn++) {
-        await browser.settle();
-        await written();
-      }
-    };
-    const tabs = [browser.tab(), browser.tab()] as const;
-    const one = open({ browser: tabs[0] });
-    await settle();
-    const other = open({ browser: tabs[1] });
-    await settle();
-    expect([one.loaded, other.loaded]).toEqual([true, true]);
-    type(other, 'a');
-    await settle();
-    browser.kill(tabs[0]);
-    type(other, 'b');
-    await settle();
-    expect(textIn((await copies()).room?.updates ?? [])).toBe('ab');
-    expect(network.sockets.length).toBe(2);
+    expect(isAsking()).toBe(true);
   });
 });

@@ -9,18 +9,21 @@
  *
  * A copy may be written by several tabs: each adds updates, and replaces only those that it has
  * read or written itself. Invariants: a copy is taken for saved only if every update in it is
- * known to be on a server's disk; one that somebody has removed is not brought back by whoever
- * had it open.
+ * known to be on a server's disk; one that somebody has removed is not begun again by a page
+ * that was there before.
  *
  * y-indexeddb keeps documents as well, but tells nobody of a write that failed, nor what of a
  * document no server has yet, and sets no bound.
  */
 import * as Y from 'yjs';
+import { instant } from './clock.js';
 
 const DATABASE = 'cowrite';
 const VERSION = 1;
 const COPIES = 'copies';
 const UPDATES = 'updates';
+/** When copies were removed, by what was removed. */
+const REMOVALS = 'removals';
 /** The index of updates by the copy that they belong to. */
 const BY_LIFE = 'life';
 
@@ -33,6 +36,19 @@ export interface CopyOf {
   readonly room: string;
   /** Another text for another user. */
   readonly user: string;
+}
+
+/** Which copy, and how many bytes all of them may have together. */
+export interface CopySettings {
+  readonly of: CopyOf;
+  readonly maxBytes: number;
+}
+
+/** That all copies, those of a user, or one, were removed. */
+interface Removal {
+  /** Empty for all; the user; or the copy's key. */
+  readonly what: string;
+  readonly at: number;
 }
 
 interface Copy extends CopyOf {
@@ -72,6 +88,9 @@ export interface OfflineListener {
   failed(error: Error): void;
 }
 
+/** Milliseconds for which a removal is remembered: no page is open for longer. */
+const MEMORY = 30 * 24 * 3_600_000;
+
 /** Bytes by which a copy may grow before the others are looked at. */
 const GROWTH = 64 * 1024;
 
@@ -82,6 +101,7 @@ export class OfflineCopy {
   readonly #maxBytes: number;
   readonly #now: () => number;
   readonly #listener: OfflineListener;
+  readonly #since: number;
   #database: IDBDatabase | null = null;
   #life = '';
   /** The updates in it that this document holds: their numbers and bytes. */
@@ -105,13 +125,13 @@ export class OfflineCopy {
   #isEnded = false;
 
   /**
-   * @param maxBytes of all copies of this origin
+   * @param since when the document was opened, by {@link instant}: what was removed later is not begun again
    * @param now milliseconds since 1970
    */
   constructor(
     doc: Y.Doc,
-    of: CopyOf,
-    maxBytes: number,
+    { of, maxBytes }: CopySettings,
+    since: number,
     now: () => number,
     listener: OfflineListener,
   ) {
@@ -119,6 +139,7 @@ export class OfflineCopy {
     this.#of = of;
     this.#key = keyOf(of);
     this.#maxBytes = maxBytes;
+    this.#since = since;
     this.#now = now;
     this.#listener = listener;
   }
@@ -140,11 +161,22 @@ export class OfflineCopy {
     this.#doc.on('update', this.#onUpdate);
     try {
       const database = await openDatabase();
+      database.onversionchange = () => {
+        database.close();
+        this.#fail(new Error('somebody else needs the database of the offline copies'));
+      };
       database.onclose = () => this.#fail(new Error('the browser has closed the offline copies'));
-      const updates = await this.#load(database);
+      const updates = await this.#load(database).catch(async (error: unknown) => {
+        // Where nothing can be written any more, what was kept can still be read.
+        const kept = await this.#read(database);
+        if (!this.#isEnded && !this.#isClosing) this.#apply(kept);
+        throw error;
+      });
       if (this.#isEnded) return database.close();
       this.#database = database;
-      this.#apply(updates);
+      // What a document that was closed meanwhile does not hold, is not for it to say anything of.
+      if (this.#isClosing) this.#known.clear();
+      else this.#apply(updates);
       if (hadContent) this.#add(Y.encodeStateAsUpdate(this.#doc, stateVectorOf(updates)));
       for (const update of this.#early.splice(0)) this.#add(update);
       await this.#makeRoom(database);
@@ -162,7 +194,7 @@ export class OfflineCopy {
   /** Keeps nothing from now on, and removes what was kept. */
   async remove(): Promise<void> {
     this.#end();
-    await removeCopies(({ key }) => key === this.#key);
+    await removeCopies(this.#key, ({ key }) => key === this.#key);
   }
 
   /** Keeps nothing from now on. What the document holds by now is still written. */
@@ -172,8 +204,13 @@ export class OfflineCopy {
     if (this.#database !== null) this.#tidy();
   }
 
-  readonly #onUpdate = (update: Uint8Array): void => {
-    if (!this.#isApplying) this.#add(update);
+  readonly #onUpdate = (
+    update: Uint8Array,
+    _origin: unknown,
+    _doc: Y.Doc,
+    { local }: Y.Transaction,
+  ): void => {
+    if (!this.#isApplying || local) this.#add(update);
   };
 
   #apply(updates: readonly Uint8Array[]): void {
@@ -196,10 +233,11 @@ export class OfflineCopy {
     this.#isUntidy = true;
     this.#uncounted += update.length;
     const row: Stored = { life: this.#life, update, isUnsaved: this.#listener.isUnsaved() };
-    const transaction = this.#database.transaction(UPDATES, 'readwrite');
-    const request = transaction.objectStore(UPDATES).add(row);
-    transaction.commit?.();
-    const added = async () => {
+    const added = async (database: IDBDatabase) => {
+      // This far it comes before the event is over.
+      const transaction = database.transaction(UPDATES, 'readwrite');
+      const request = transaction.objectStore(UPDATES).add(row);
+      transaction.commit?.();
       const number = (await result(request)) as number;
       await done(transaction);
       this.#known.set(number, update.length);
@@ -207,7 +245,7 @@ export class OfflineCopy {
       this.#listener.changed();
       this.#tidy();
     };
-    added().catch((cause: unknown) => {
+    added(this.#database).catch((cause: unknown) => {
       this.#fail(new Error('the offline copy could not be written', { cause }));
     });
     this.#listener.changed();
@@ -215,8 +253,13 @@ export class OfflineCopy {
 
   /** Reads the copy, or begins one. */
   async #load(database: IDBDatabase): Promise<readonly Uint8Array[]> {
-    const transaction = database.transaction([COPIES, UPDATES], 'readwrite');
+    const transaction = database.transaction([COPIES, UPDATES, REMOVALS], 'readwrite');
     const copies = transaction.objectStore(COPIES);
+    const removals = transaction.objectStore(REMOVALS);
+    for (const what of ['', this.#of.user, this.#key]) {
+      const removal = await result<Removal | undefined>(removals.get(what));
+      if (removal !== undefined && removal.at > this.#since) throw new Error(REMOVED);
+    }
     const copy = await result<Copy | undefined>(copies.get(this.#key));
     this.#life = copy?.life ?? crypto.randomUUID();
     const index = transaction.objectStore(UPDATES).index(BY_LIFE);
@@ -232,6 +275,17 @@ export class OfflineCopy {
     this.#lookedAt = copy?.bytes ?? 0;
     copies.put(this.#entry(this.#lookedAt, savedUpTo));
     await done(transaction);
+    return rows.map(({ update }) => update);
+  }
+
+  async #read(database: IDBDatabase): Promise<readonly Uint8Array[]> {
+    const transaction = database.transaction([COPIES, UPDATES]);
+    const copy = await result<Copy | undefined>(transaction.objectStore(COPIES).get(this.#key));
+    if (copy === undefined) return [];
+    this.#saysUnsaved = true;
+    const rows = await result<Stored[]>(
+      transaction.objectStore(UPDATES).index(BY_LIFE).getAll(copy.life),
+    );
     return rows.map(({ update }) => update);
   }
 
@@ -275,16 +329,17 @@ export class OfflineCopy {
     const updates = transaction.objectStore(UPDATES);
     const [copy, rows] = await Promise.all([
       result<Copy | undefined>(copies.get(this.#key)),
-      result(updates.index(BY_LIFE).count(this.#life)),
+      result(updates.index(BY_LIFE).getAllKeys(this.#life)) as Promise<number[]>,
     ]);
     if (copy?.life !== this.#life) {
       await removeUpdates(updates, this.#life);
       await done(transaction);
-      throw new Error('somebody has removed it');
+      throw new Error(REMOVED);
     }
     let bytes = copy.bytes + counted;
     // Of what another tab has added, this one cannot say that it is saved.
-    const isAllKnown = rows === known.length;
+    const mine = new Set(known.map(([number]) => number));
+    const isAllKnown = rows.every((number) => mine.has(number));
     const newest = known.reduce((max, [number]) => Math.max(max, number), 0);
     if (anew !== null) {
       bytes += anew.length;
@@ -360,13 +415,21 @@ export class OfflineCopy {
  * @throws when the browser keeps nothing for this page
  */
 export async function clearOfflineCopies({ user }: { user?: string } = {}): Promise<void> {
-  await removeCopies((copy) => user === undefined || copy.user === `user ${user}`);
+  const whose = user === undefined ? '' : `user ${user}`;
+  await removeCopies(whose, (copy) => whose === '' || copy.user === whose);
 }
 
-async function removeCopies(isMeant: (copy: Copy) => boolean): Promise<void> {
+const REMOVED = 'somebody has removed it';
+
+async function removeCopies(what: string, isMeant: (copy: Copy) => boolean): Promise<void> {
   const database = await openDatabase();
   try {
-    const transaction = database.transaction([COPIES, UPDATES], 'readwrite');
+    const transaction = database.transaction([COPIES, UPDATES, REMOVALS], 'readwrite');
+    const removals = transaction.objectStore(REMOVALS);
+    for (const { what: old, at } of await result<Removal[]>(removals.getAll())) {
+      if (at < instant() - MEMORY) removals.delete(old);
+    }
+    removals.put({ what, at: instant() } satisfies Removal);
     const copies = await result<Copy[]>(transaction.objectStore(COPIES).getAll());
     for (const copy of copies) if (isMeant(copy)) await removeCopy(transaction, copy);
     await done(transaction);
@@ -429,6 +492,7 @@ function openDatabase(): Promise<IDBDatabase> {
     const request = indexedDB.open(DATABASE, VERSION);
     request.onupgradeneeded = () => {
       request.result.createObjectStore(COPIES, { keyPath: 'key' });
+      request.result.createObjectStore(REMOVALS, { keyPath: 'what' });
       const updates = request.result.createObjectStore(UPDATES, { autoIncrement: true });
       updates.createIndex(BY_LIFE, 'life');
     };

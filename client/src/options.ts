@@ -9,8 +9,7 @@ import type * as Y from 'yjs';
 import { type Clock, systemClock } from './clock.js';
 import type { Fetch } from './door.js';
 import { checkProtocols, checkRoom, type Params, resolveUrl, tokenProtocols } from './endpoint.js';
-import type { CopySettings } from './keeper.js';
-import type { CopyOf } from './offline.js';
+import type { CopyOf, CopySettings } from './offline.js';
 import {
   type Access,
   COWRITE_SUBPROTOCOL,
@@ -81,7 +80,8 @@ export interface CowriteProviderEvents {
   /**
    * The server refused a change, and nobody else will see it. It has been taken back from the
    * document, unless `isTakenBack` is false: content that was in the document before this
-   * provider stays, unsaved, and only a new document shows what the others see.
+   * provider stays, unsaved, and only a new document shows what the others see; where there is
+   * an offline copy, after `clearOffline()`.
    */
   rejected: Rejection;
   /** The server closed the connection and wants no other attempt. */
@@ -113,8 +113,8 @@ export interface CowriteProviderOptions {
   /** The address's query; a function is called before each attempt, so that it can hold a fresh token. */
   readonly params?: Params | (() => Params);
   /**
-   * Whether a browser is to ask before it closes the page while something is unsaved; true if
-   * left out. Changes that were received by nobody are gone with the page.
+   * Whether a browser is to ask before it closes the page while something is unsaved, and not
+   * in an offline copy either; true if left out. What nobody has received is gone with the page.
    */
   readonly warnBeforeUnload?: boolean;
   /**
@@ -128,7 +128,8 @@ export interface CowriteProviderOptions {
    * Whether the tabs of one browser that have this room open share one socket, and each other's
    * edits also while there is none; true if left out. They do so in pages where it is known
    * who {@link user} is, and where the browser has BroadcastChannel and Web Locks, which an
-   * insecure page lacks; in all others each tab has a socket of its own.
+   * insecure page lacks; in all others each tab has a socket of its own. What a user may do
+   * is for all of their tabs what the token of the one with the socket says.
    */
   readonly tabs?: boolean;
   /**
@@ -218,8 +219,10 @@ type For = Omit<CopyOf, 'user'> & { readonly user: string | null };
 function groupOf({ url, room, user }: For, options: CowriteProviderOptions): Settings['group'] {
   const browser = options.browser ?? tabsBrowser();
   if (options.tabs === false || browser === undefined || user === null) return null;
-  // The number is that of what the tabs say to each other: versions that differ do not meet.
-  return { name: `cowrite 1 ${JSON.stringify([url, room, user])}`, browser };
+  // The number is that of what the tabs say to each other: versions that differ do not meet. Nor do
+  // those that keep a copy and those that do not: what is in the copy has to be in the document.
+  const isKept = options.offline !== undefined && options.offline !== false;
+  return { name: `cowrite 1 ${JSON.stringify([url, room, user, isKept])}`, browser };
 }
 
 function copyOf({ url, room, user }: For, { offline }: CowriteProviderOptions): Settings['copy'] {

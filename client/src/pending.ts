@@ -80,9 +80,13 @@ export class Pending {
     if (message === null && this.#entries.length % MANY === 0) this.#foldLoose();
   }
 
-  /** There is something in the document that is not on disk, and nobody knows what. */
-  unknown(): void {
-    this.#entries.push({ item: null, message: null });
+  /**
+   * There is something in the document that is not on disk, and nobody knows what.
+   *
+   * @param message that carries it; null if none does
+   */
+  unknown(message: number | null = null): void {
+    this.#entries.push({ item: null, message });
   }
 
   /** A message that holds all that the server lacks. */

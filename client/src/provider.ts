@@ -13,7 +13,7 @@
 import { Awareness } from 'y-protocols/awareness';
 import * as Y from 'yjs';
 import { Alarm } from './alarm.js';
-import type { TimerHandle } from './clock.js';
+import { instant, type TimerHandle } from './clock.js';
 import { applyReceived, hasContent } from './document.js';
 import { Emitter } from './emitter.js';
 import { Group, type View } from './group.js';
@@ -54,7 +54,10 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
   readonly #ownsAwareness: boolean;
   readonly #line: Line;
   readonly #presence: Presence;
-  readonly #copy: Keeper;
+  readonly #since = instant();
+  #copy: Keeper;
+  /** The document is getting what this browser has kept and no server may have. */
+  #isBringing = false;
   #isLoaded: boolean;
   /** The offline copy is being loaded, and then it connects. */
   #isBeginning = false;
@@ -125,6 +128,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
       resume: () => this.#wake(),
     });
     if (options.connect !== false) this.connect();
+    else this.#keep();
   }
 
   /** Whether and how this provider is connected. */
@@ -203,12 +207,13 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
   }
 
   /**
-   * Leaves the room until {@link connect}, and closes the socket, unless another tab uses it.
-   * Changes made meanwhile are not lost.
+   * Leaves the room until {@link connect}, and closes the socket; where other tabs use it, one of
+   * them opens another. Changes made meanwhile are not lost.
    */
   disconnect(): void {
     this.#isAsleep = false;
     this.#leave();
+    this.#keep();
   }
 
   /**
@@ -327,8 +332,8 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     if (access !== before.access) this.emit('access', access);
     if (this.#group?.isHolder === true) {
       this.#group.tell();
-      // What is refused to this tab, another may be let in with.
-      if (refusal !== null) this.#group.resign();
+      // Another tab may have a better token. All else that is refused is refused to all of them.
+      if (refusal?.reason === 'token') this.#group.resign();
     } else if (this.#group !== null) {
       if (isOpen(before) && !isOpen(after)) this.#presence.lost(this, this.#group.clients);
       // Those at the other end of a new socket have seen the clock of this state.
@@ -352,8 +357,12 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
       isUnsaved: () => this.unsaved,
       joined: () => this.#showOwn(),
       held: () => this.#begin(),
-      changed: () => this.#refresh(),
-      doubted: () => this.#line.doubt(),
+      changed: () => {
+        const view = this.#group?.view ?? null;
+        if (view !== null) this.#line.presume(view.access);
+        this.#refresh();
+      },
+      doubted: (isNews) => this.#line.doubt(isNews),
       settled: () => this.#line.settle(),
       heardPeople: (update) => {
         this.#presence.receive(update, this);
@@ -362,16 +371,24 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
       welcomed: () => {
         this.#presence.show();
         this.#loaded();
+        // From here on it is the holder that keeps the copy.
+        if (this.#copy.isOpen && this.#copy.isWanted) {
+          this.#copy.close();
+          this.#copy = this.#makeCopy();
+        }
       },
       left: (client) => {
         const farewell = this.#presence.remove(client, this);
         if (farewell !== null) this.#line.sendAwareness(farewell);
       },
       nudged: (nudge) => {
-        if (nudge === 'connect') this.#line.connect();
+        if (nudge === 'connect') this.#begin();
         else this.#line.dispatch({ type: nudge });
       },
-      rejected: (rejection) => this.emit('rejected', rejection),
+      rejected: (rejection) => {
+        this.#line.refused();
+        this.emit('rejected', rejection);
+      },
       unavailable: (cause) => {
         this.#group = null;
         const error = new Error('this tab cannot find the others, and goes on alone', { cause });
@@ -383,11 +400,16 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
 
   #makeCopy(): Keeper {
     const now = () => this.#settings.clock.date().getTime();
-    return new Keeper(this.doc, this.#settings.copy, now, {
+    return new Keeper(this.doc, this.#settings.copy, this.#since, now, {
       loaded: (updates, isUnsaved) => {
         this.hold(() => {
-          for (const update of updates) applyReceived(this.doc, update, this);
-          if (isUnsaved) this.#line.doubt();
+          this.#isBringing = isUnsaved;
+          try {
+            for (const update of updates) applyReceived(this.doc, update, this);
+          } finally {
+            this.#isBringing = false;
+          }
+          if (isUnsaved) this.#line.brought(Y.mergeUpdates([...updates]));
         });
       },
       isUnsaved: () => this.unsaved,
@@ -433,6 +455,11 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     void this.#copy.open().then(goOn);
   }
 
+  /** Without a connection, and without another tab, it is this one that keeps the document. */
+  #keep(): void {
+    if (this.#copy.isWanted) void this.#copy.open().then(() => this.#loaded());
+  }
+
   #stopWaiting(): void {
     if (this.#patience !== null) this.#settings.clock.clearTimeout(this.#patience);
     this.#patience = null;
@@ -471,6 +498,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     if (this.#group?.isIn === true) {
       this.#isAsleep = true;
       this.#leave();
+      this.#keep();
     } else if (event === 'leave') {
       this.#presence.farewell();
     } else {
@@ -532,9 +560,9 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     transaction: Y.Transaction,
   ): void => {
     const source = this.#sourceOf(origin, transaction);
-    if (source === 'here') this.#group?.edited(update);
+    if (source === 'here' || this.#isBringing) this.#group?.edited(update);
+    else if (source !== 'tab') this.#group?.received(update);
     if (source === 'here' || source === 'tab') this.#line.edited(update);
-    else this.#group?.received(update);
   };
 
   readonly #onDocDestroy = (): void => this.destroy();

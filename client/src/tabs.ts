@@ -141,6 +141,7 @@ export class Tabs<Message> {
     membership.watched.add(id);
     const claim = this.#claim(membership, this.#lockOf(id), () => {
       letGo(claim);
+      membership.watched.delete(id);
       this.#listener.gone(id);
     });
   }
