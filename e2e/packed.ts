@@ -42,6 +42,8 @@ const SERVER: Published = {
     'dist/index.d.ts',
     'dist/storage/contract.js',
     'dist/storage/contract.d.ts',
+    'dist/admin/index.html',
+    'dist/admin/docs.html',
   ],
 };
 

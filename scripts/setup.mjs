@@ -30,6 +30,7 @@ export async function setup() {
   await install();
   await buildPackages();
   await buildDemo();
+  await buildAdmin();
 }
 
 export async function install() {
@@ -63,6 +64,22 @@ export function buildDemo() {
       step('Building the demo…', process.execPath, [tool('vite/bin/vite.js'), 'build'], {
         cwd: join(root, 'client/demo'),
       }),
+  });
+}
+
+/** The administrator's page, which is a part of the server's package. It uses parts of the demo. */
+export function buildAdmin() {
+  return whenChanged({
+    name: 'admin',
+    inputs: ['client/admin', 'client/demo/src', 'client/demo/public', 'package-lock.json'],
+    outputs: ['server/dist/admin/index.html'],
+    build: () =>
+      step(
+        'Building the administration…',
+        process.execPath,
+        [tool('vite/bin/vite.js'), 'build', '--config', 'vite.config.ts'],
+        { cwd: join(root, 'client/admin') },
+      ),
   });
 }
 

@@ -3,14 +3,13 @@ import { sleep } from '../bench/helper.mjs';
 import { leaks } from './leaks.mjs';
 import { SECRET, startAttacker, startProber, startServer } from './processes.mjs';
 
-const WINDOW_MS = 2_000;
 /**
- * Milliseconds: until what is hot is compiled, and of a window in which nobody attacks. Where
- * delays are not judged, enough to see that the server goes on.
+ * Milliseconds: until what is hot is compiled; of a window in which nobody attacks; and of one in
+ * which somebody does, at least. Where delays are not judged, enough to see that the server goes on.
  */
 const PACES = {
-  judged: { warmUp: 4_000, quiet: WINDOW_MS },
-  facts: { warmUp: 500, quiet: 500 },
+  judged: { warmUp: 4_000, quiet: 2_000, attack: 2_000 },
+  facts: { warmUp: 500, quiet: 500, attack: 1_000 },
 };
 /** How long a server may go on with what an attack left, before the next one is given another server. */
 const SETTLING_MS = 3_000;
@@ -76,7 +75,7 @@ export class Arena {
       running.resetPeak();
       await prober.ask('begin');
       await attacker.ask('attack');
-      await sleep(WINDOW_MS);
+      await sleep(this.#pace.attack);
       const measured = prober.ask('end');
       const stopped = attacker.ask('stop');
       during = await measured;

@@ -185,3 +185,55 @@ describe('[AWR] awareness', () => {
     expect(() => readAwareness(Uint8Array.of(0xff, 0xff, 0x7f))).toThrow();
   });
 });
+
+describe('[DRN-6] a client on its way to another instance', () => {
+  const state = (text: string) => new TextEncoder().encode(text);
+  function setUp() {
+    const limits = { maxStateBytes: 1_000, maxClients: 10, maxDepth: 10 };
+    const moving = new Set<number>();
+    const [here, there, ada] = [{ name: 'here' }, { name: 'there' }, { name: 'ada' }];
+    const room = new Awareness<{ name: string }>(
+      limits,
+      (owner) => owner !== there,
+      (owner, client) => owner === there && moving.has(client),
+    );
+    room.applyRemote(there, [{ client: 1, clock: 5, state: state('{"a":1}') }]);
+    room.takeChanges();
+    return { room, moving, here, there, ada };
+  }
+
+  it('[DRN-6] is taken over from whoever let it go, and was never gone', () => {
+    const { room, moving, there, ada } = setUp();
+    const newer = { client: 1, clock: 6, state: state('{"a":2}') };
+    expect(room.apply(ada, [newer])).toEqual([newer]);
+    expect(room.ownerOf(1)).toBe(there);
+    moving.add(1);
+    expect(room.apply(ada, [newer])).toEqual([]);
+    expect(room.ownerOf(1)).toBe(ada);
+    expect(room.takeChanges()).toEqual([newer]);
+    room.leave(there);
+    expect(room.present()).toHaveLength(1);
+  });
+
+  it('[DRN-6] at the clock it had only by who introduces itself, for others echo that; and by nobody who says it is gone', () => {
+    const { room, moving, there, here, ada } = setUp();
+    moving.add(1);
+    room.apply(here, [{ client: 2, clock: 1, state: state('{}') }]);
+    room.apply(here, [{ client: 1, clock: 5, state: state('{"a":1}') }]);
+    room.apply(ada, [{ client: 1, clock: 9, state: state('null') }]);
+    room.apply(ada, [{ client: 1, clock: 4, state: state('{"a":0}') }]);
+    expect(room.ownerOf(1)).toBe(there);
+    room.apply(ada, [{ client: 1, clock: 5, state: state('{"a":1}') }]);
+    expect(room.ownerOf(1)).toBe(ada);
+  });
+
+  it('[DRN-6] what a session held is passed on unseen', () => {
+    const { room, here, ada } = setUp();
+    room.apply(ada, [{ client: 3, clock: 1, state: state('{}') }]);
+    room.takeChanges();
+    room.pass(ada, here);
+    room.leave(ada);
+    expect([room.ownerOf(3), room.hasChanges]).toEqual([here, false]);
+    expect([...room.heldBy(here)]).toEqual([3]);
+  });
+});

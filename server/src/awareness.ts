@@ -94,6 +94,7 @@ class Lists<Owner> {
 export class Awareness<Owner extends object> {
   readonly #limits: AwarenessLimits;
   readonly #isHere: ((owner: Owner) => boolean) | undefined;
+  readonly #isMoving: (owner: Owner, client: number) => boolean;
   /** Made when the first state comes: many rooms have none. */
   #lists: Lists<Owner> | undefined;
   /** Somebody has introduced more clients than they may, in this message. */
@@ -102,10 +103,16 @@ export class Awareness<Owner extends object> {
   /**
    * @param isHere whether an owner is a session of this instance; what it holds is not
    *   given away to another. For an instance that is alone: nothing
+   * @param isMoving whether the owner has let go of this client, which is on its way to another
    */
-  constructor(limits: AwarenessLimits, isHere?: (owner: Owner) => boolean) {
+  constructor(
+    limits: AwarenessLimits,
+    isHere?: (owner: Owner) => boolean,
+    isMoving: (owner: Owner, client: number) => boolean = () => false,
+  ) {
     this.#limits = limits;
     this.#isHere = isHere;
+    this.#isMoving = isMoving;
   }
 
   ownerOf(client: number): Owner | undefined {
@@ -126,7 +133,7 @@ export class Awareness<Owner extends object> {
     const foreign: AwarenessEntry[] = [];
     for (const entry of entries) {
       const known = this.#lists?.clients.get(entry.client);
-      if (known !== undefined && known.owner !== owner) {
+      if (known !== undefined && known.owner !== owner && !this.#mayTake(owner, entry, known)) {
         const isNewer = entry.clock > known.clock && !isNull(entry.state);
         if (isNewer && this.#isSmall(entry.state)) foreign.push(entry);
       } else {
@@ -152,12 +159,20 @@ export class Awareness<Owner extends object> {
       this.#noteHere(client);
       return;
     }
-    if (clock > MAX_CLOCK || (known !== undefined && clock <= known.clock)) return;
-    if (known === undefined && !this.#mayIntroduce(this.heldBy(owner), entry)) return;
+    const isOwn = known?.owner === owner;
+    if (clock > MAX_CLOCK || (isOwn && clock <= known.clock)) return;
+    if (!isOwn && !this.#mayIntroduce(this.heldBy(owner), entry)) return;
     const state = this.#fit(entry.state, user);
     if (state === undefined) return;
+    if (known !== undefined) this.#lists?.owned.get(known.owner)?.delete(client);
     this.#set(owner, { client, clock, state });
     this.#noteHere(client);
+  }
+
+  /** A client that moves introduces itself where it arrives, perhaps at the clock it had; others echo that. */
+  #mayTake(owner: Owner, { client, clock, state }: AwarenessEntry, known: Known<Owner>): boolean {
+    if (isNull(state) || !this.#isMoving(known.owner, client)) return false;
+    return clock > known.clock || (clock === known.clock && this.heldBy(owner).size === 0);
   }
 
   #noteHere(client: number): void {
@@ -270,6 +285,16 @@ export class Awareness<Owner extends object> {
       if (this.#isHere?.(owner)) this.#noteHere(client);
     }
     this.#lists?.owned.delete(owner);
+  }
+
+  /** What the owner holds is another's from now on, and nobody sees a difference. */
+  pass(owner: Owner, heir: Owner): void {
+    if (this.#lists === undefined) return;
+    const { owned, clients } = this.#lists;
+    const passed = this.heldBy(owner);
+    owned.delete(owner);
+    owned.set(heir, new Set(passed));
+    for (const client of passed) clients.set(client, { ...clients.get(client)!, owner: heir });
   }
 
   get hasChanges(): boolean {

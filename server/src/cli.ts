@@ -1,77 +1,85 @@
-/** The command: settings from the environment, one line when ready, a clean end on SIGINT and SIGTERM. `cowrite token` makes a token instead. */
-import { pino } from 'pino';
+/** The command: finds the one that is asked for, `serve` where none is, and says in one line what went wrong. */
 import { ConfigError, readConfig } from './config.js';
-import { createServer } from './server.js';
 import { StorageInUse } from './storage/lock.js';
 import { StorageUnavailable } from './storage/open.js';
-import { makeToken, UsageError } from './token-command.js';
+import { type Command, EXIT, Failure, UsageError } from './terminal/command.js';
 
-const EXIT_FAILURE = 1;
-const EXIT_USAGE = 2;
+/** What it is without a command. */
+const SERVE = 'serve';
 
-async function main([command, ...rest]: readonly string[]): Promise<void> {
-  if (command === undefined) return await serve();
-  if (command !== 'token') throw new UsageError(`there is no command ${command}, only token`);
-  process.stdout.write(`${await makeToken(rest, readConfig())}\n`);
+/** Each is loaded when it is asked for: the server's parts take longer to load than most commands take. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  serve: async () => (await import('./commands/serve.js')).serveCommand,
+  token: async () => (await import('./commands/token.js')).tokenCommand,
+  rooms: async () => (await import('./commands/rooms.js')).roomsCommand,
+  export: async () => (await import('./commands/export.js')).exportCommand,
+  import: async () => (await import('./commands/import.js')).importCommand,
+  check: async () => (await import('./commands/check.js')).checkCommand,
+  backup: async () => (await import('./commands/backup.js')).backupCommand,
+  restore: async () => (await import('./commands/restore.js')).restoreCommand,
+  migrate: async () => (await import('./commands/migrate.js')).migrateCommand,
+  top: async () => (await import('./commands/top.js')).topCommand,
+};
+
+const END = `
+cowrite <command> --help says more. Settings are in the environment; the README lists them.
+It ends with 0 when all is well, 1 when something failed, 2 for a command line or a setting
+that cannot be, and 3 when something in a store is damaged.
+`;
+
+async function help(): Promise<string> {
+  const commands = await Promise.all(Object.values(COMMANDS).map((load) => load()));
+  const lines = commands.map(({ name, summary }) => `  ${name.padEnd(9)}${summary}\n`);
+  return `cowrite [command]\n\nA self-hosted backend for collaborative editors built on Yjs.\n\n${lines.join('')}${END}`;
 }
 
-async function serve(): Promise<void> {
-  const config = readConfig();
-  // stderr, so that stdout has the ready line alone.
-  const logger = pino({ level: config.logLevel }, pino.destination(2));
-  const server = await createServer({
-    port: config.port,
-    host: config.host,
-    storage: config.storageUrl,
-    ...(config.redisUrl !== undefined && { redis: config.redisUrl }),
-    ...(config.auth !== undefined && { auth: config.auth }),
-    allowedOrigins: config.allowedOrigins,
-    areReadersPresent: config.areReadersPresent,
-    trustedProxies: config.trustedProxies,
-    limits: config.limits,
-    ...(config.adminToken !== undefined && { adminToken: config.adminToken }),
-    logger,
-    ...(config.staticDir !== undefined && { staticDir: config.staticDir }),
-  });
-  const stop = (signal: NodeJS.Signals): void => {
-    logger.info({ signal }, 'closing');
-    server.close().then(
-      () => process.exit(0),
-      (error: unknown) => {
-        logger.fatal({ err: error }, 'closed without saving everything');
-        process.exit(EXIT_FAILURE);
-      },
-    );
-  };
-  process.on('SIGINT', stop);
-  process.on('SIGTERM', stop);
-  process.stdout.write(`Cowrite is ready: ${server.url}\n`);
-  if (config.auth === undefined) {
-    logger.info('nobody is asked who they are, so only this machine can connect');
-  } else if (config.auth === 'none') {
-    logger.warn('AUTH=none: whoever can reach this server can read and change every document');
+async function main([name = SERVE, ...rest]: readonly string[]): Promise<number | undefined> {
+  if (name === 'help' || name === '--help' || name === '-h') {
+    process.stdout.write(await help());
+    return EXIT.ok;
   }
+  if (!Object.hasOwn(COMMANDS, name)) {
+    throw new UsageError(`there is no command ${name}; cowrite --help lists them`);
+  }
+  const command = await COMMANDS[name]!();
+  return await command.run(rest, () => readConfig(undefined, command.name === SERVE));
 }
 
 /** What the person at the terminal can mend, as one line; everything else with its stack. */
 function explain(error: unknown): { line: string; code: number } {
-  if (error instanceof ConfigError || error instanceof UsageError)
-    return { line: error.message, code: EXIT_USAGE };
-  if (error instanceof StorageInUse || error instanceof StorageUnavailable) {
-    return { line: error.message, code: EXIT_FAILURE };
+  if (error instanceof ConfigError || error instanceof UsageError) {
+    return { line: error.message, code: EXIT.usage };
+  }
+  if (
+    error instanceof Failure ||
+    error instanceof StorageInUse ||
+    error instanceof StorageUnavailable
+  ) {
+    return { line: error.message, code: EXIT.failure };
   }
   const { code, message, stack } = error as NodeJS.ErrnoException;
   if (code === 'EADDRINUSE') {
-    return { line: `${message}: choose another PORT`, code: EXIT_FAILURE };
+    return { line: `${message}: choose another PORT`, code: EXIT.failure };
   }
   if (code === 'EACCES' || code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
-    return { line: `${message}: choose another PORT, HOST or STORAGE_URL`, code: EXIT_FAILURE };
+    return { line: `${message}: choose another PORT, HOST or STORAGE_URL`, code: EXIT.failure };
   }
-  return { line: stack ?? String(error), code: EXIT_FAILURE };
+  return { line: stack ?? String(error), code: EXIT.failure };
 }
 
-main(process.argv.slice(2)).catch((error: unknown) => {
-  const { line, code } = explain(error);
-  process.stderr.write(`cowrite: ${line}\n`);
-  process.exit(code);
+// Such as `cowrite rooms | head`: whoever read has enough.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(EXIT.ok);
 });
+main(process.argv.slice(2)).then(
+  (code) => {
+    // What was written to a pipe is still on its way.
+    if (code !== undefined) process.exitCode = code;
+  },
+  (error: unknown) => {
+    const { line, code } = explain(error);
+    process.stderr.write(`cowrite: ${line}\n`);
+    process.exit(code);
+  },
+);

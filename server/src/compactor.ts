@@ -10,8 +10,10 @@ import { compactRoom, SnapshotReplaced } from './compact/compaction.js';
 import { isDue, isDueWhenIdle } from './compact/policy.js';
 import type { Workers } from './compact/workers.js';
 import type { Contents } from './contents.js';
+import type { CompactionMeasures } from './measures.js';
 import type { Snapshots } from './snapshots.js';
 import type { Quarantined, SnapshotMeta, Storage } from './storage/storage.js';
+import { traced } from './trace.js';
 
 /** What the compactors of all rooms share. */
 export interface CompactorDependencies {
@@ -21,6 +23,7 @@ export interface CompactorDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly onQuarantine: (room: string, entries: readonly Quarantined[]) => void;
+  readonly compactions: CompactionMeasures;
 }
 
 /** The room, as far as its compactions go. */
@@ -42,7 +45,7 @@ export class Compactor {
   readonly #contents: Contents;
   /** Entries that were found unusable, until a compaction has moved them to the quarantine. */
   #unusable: readonly Quarantined[];
-  #isRunning = false;
+  #running: Promise<void> | undefined;
   #isClosed = false;
   /** Bytes of the tail below which it is not tried again. */
   #from = 0;
@@ -62,7 +65,7 @@ export class Compactor {
   }
 
   get isRunning(): boolean {
-    return this.#isRunning;
+    return this.#running !== undefined;
   }
 
   close(): void {
@@ -72,7 +75,7 @@ export class Compactor {
   /** While people edit: begins when it is due. */
   consider(): void {
     const contents = this.#contents;
-    if (this.#isClosed || this.#isRunning || contents.head <= (contents.snapshot?.seq ?? 0)) return;
+    if (this.#isClosed || this.isRunning || contents.head <= (contents.snapshot?.seq ?? 0)) return;
     if (contents.tail.size < this.#from) return;
     if (isDue(contents.uncompacted) || this.#unusable.length > 0) void this.#run();
   }
@@ -84,7 +87,7 @@ export class Compactor {
   considerWhenFull(): void {
     const { uncompacted, tail } = this.#contents;
     const now = Math.floor(this.#deps.clock.now());
-    if (this.#isClosed || this.#isRunning || tail.size < this.#from || now < this.#fullFrom) return;
+    if (this.#isClosed || this.isRunning || tail.size < this.#from || now < this.#fullFrom) return;
     if (uncompacted.updates === 0) return;
     this.#fullFrom = now + FULL_EVERY_MS;
     void this.#run();
@@ -98,28 +101,49 @@ export class Compactor {
     return true;
   }
 
-  /** Never rejects: a room whose compaction fails is served from its tail. */
+  /** Because somebody says so. @returns whether the snapshot reaches as far as the log did */
+  async now(): Promise<boolean> {
+    await this.#running;
+    const contents = this.#contents;
+    if (this.#isClosed) return false;
+    const { head } = contents;
+    if (head > (contents.snapshot?.seq ?? 0)) await this.#run();
+    return (contents.snapshot?.seq ?? 0) >= head;
+  }
+
   async #run(): Promise<void> {
-    const { storage, workers, snapshots, clock, logger } = this.#deps;
+    this.#running ??= this.#merge();
+    await this.#running;
+  }
+
+  /** Never rejects: a room whose compaction fails is served from its tail. */
+  async #merge(): Promise<void> {
+    const { storage, workers, snapshots, clock, logger, compactions } = this.#deps;
     const { name: room } = this.#room;
     const contents = this.#contents;
-    this.#isRunning = true;
     const { updates } = contents.uncompacted;
     const start = clock.now();
     try {
-      const { snapshot, isFaithful, poisoned } = await compactRoom({
-        storage,
-        workers,
-        snapshots,
-        room,
-        base: contents.snapshot,
-        upTo: contents.head,
-        unusable: this.#unusable,
-      });
+      const { snapshot, isFaithful, poisoned } = await traced(
+        'cowrite.compact',
+        () => ({ 'cowrite.room': room, 'cowrite.updates': updates }),
+        async () =>
+          await compactRoom({
+            storage,
+            workers,
+            snapshots,
+            room,
+            base: contents.snapshot,
+            upTo: contents.head,
+            unusable: this.#unusable,
+          }),
+      );
       this.#from = 0;
       this.#unusable = [];
       this.#room.compacted(snapshot);
       const ms = Math.round(clock.now() - start);
+      compactions.times.add(ms);
+      compactions.bytes += snapshot.size;
       logger.debug({ room, updates, bytes: snapshot.size, ms }, 'compacted');
       if (!isFaithful) {
         const message = 'a document reads differently once reloaded; its log was kept aside';
@@ -133,7 +157,7 @@ export class Compactor {
     } catch (error) {
       await this.#failed(error);
     } finally {
-      this.#isRunning = false;
+      this.#running = undefined;
       this.#room.compactionEnded();
     }
   }
@@ -141,9 +165,10 @@ export class Compactor {
   async #failed(error: unknown): Promise<void> {
     // Closing kills the worker; the next one to open the room begins again.
     if (this.#isClosed) return;
-    const { logger } = this.#deps;
+    const { logger, compactions } = this.#deps;
     const { name: room } = this.#room;
     if (error instanceof SnapshotReplaced) {
+      compactions.outrun++;
       try {
         await this.#room.refresh();
         return;
@@ -151,6 +176,7 @@ export class Compactor {
         logger.warn({ err: cause, room }, 'the store could not be asked for its snapshot');
       }
     }
+    compactions.failures++;
     this.#from = Math.max(1, this.#contents.tail.size * 2);
     logger.error({ err: error, room }, 'a compaction failed; the room goes on without');
   }

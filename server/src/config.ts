@@ -18,6 +18,8 @@ const PORT = 'a whole number from 0 to 65535';
 const HTTP_URL = 'an address that begins with https:// or http:// and has no user or password';
 const TOLERANCE = 'seconds from 0 to 600';
 const ADMIN = `at least ${MIN_SECRET} characters, none of them a space`;
+const MAX_DRAIN = 3_600;
+const DRAIN = `seconds from 0 to ${MAX_DRAIN}`;
 const SECRET = `at least ${MIN_SECRET} bytes`;
 const ORIGINS = 'origins such as https://app.example, with commas between them, or *';
 
@@ -62,6 +64,8 @@ export const LIMIT_SETTINGS = {
   MAX_ROOMS_PER_USER: 'maxRoomsPerUser',
   MAX_SESSIONS_PER_ROOM: 'maxSessionsPerRoom',
   MAX_ATTEMPT_RATE: 'attemptsPerAddress',
+  MAX_API_REQUESTS: 'maxApiRequests',
+  MAX_WATCHERS: 'maxWatchers',
   HANDSHAKE_MS: 'handshakeMs',
 } as const satisfies Record<string, keyof Limits>;
 
@@ -128,14 +132,20 @@ const schema = z.object({
   MAX_ROOMS_PER_USER: COUNT,
   MAX_SESSIONS_PER_ROOM: COUNT,
   MAX_ATTEMPT_RATE: RATE,
+  MAX_API_REQUESTS: COUNT,
+  MAX_WATCHERS: COUNT,
   HANDSHAKE_MS: z.coerce
     .number(HANDSHAKE)
     .int(HANDSHAKE)
     .min(1, HANDSHAKE)
     .max(MAX_HANDSHAKE, HANDSHAKE)
     .optional(),
+  DRAIN_SECONDS: z.coerce.number(DRAIN).min(0, DRAIN).max(MAX_DRAIN, DRAIN).optional(),
   READER_PRESENCE: z.enum(['on', 'off'], 'on or off').default('on'),
   LOG_LEVEL: z.enum(LEVELS, `one of ${LEVELS.join(', ')}`).default('info'),
+  LOG_FORMAT: z.enum(['json', 'pretty'], 'json or pretty').optional(),
+  METRICS_PORT: z.coerce.number(PORT).int(PORT).min(0, PORT).max(65_535, PORT).optional(),
+  METRICS_HOST: z.string().optional(),
   STATIC_DIR: z.string().optional(),
 });
 
@@ -155,6 +165,10 @@ export interface Config {
   /** Undefined: nobody may do what only an administrator may. */
   readonly adminToken: string | undefined;
   readonly logLevel: (typeof LEVELS)[number];
+  /** Undefined: for people on a terminal, else JSON. */
+  readonly logFormat: 'json' | 'pretty' | undefined;
+  /** Where the metrics are without a token; undefined for nowhere. */
+  readonly metrics: { readonly port: number; readonly host?: string } | undefined;
   /** Folder of a built web app to serve at `/`. */
   readonly staticDir: string | undefined;
 }
@@ -169,10 +183,12 @@ export class ConfigError extends Error {
 
 /**
  * @param environment an empty value counts as not set
+ * @param willListen false for a command that lets nobody in, wherever a server would
  * @throws {ConfigError}
  */
 export function readConfig(
   environment: Readonly<Record<string, string | undefined>> = process.env,
+  willListen = true,
 ): Config {
   const set = Object.fromEntries(
     Object.entries(environment).filter(([name, value]) => name in schema.shape && value !== ''),
@@ -190,7 +206,7 @@ export function readConfig(
     if (problem !== undefined) throw new ConfigError(problem);
   }
   const auth = authOf(data);
-  if (auth === undefined && !isLoopback(data.HOST)) {
+  if (willListen && auth === undefined && !isLoopback(data.HOST)) {
     throw new ConfigError(
       `HOST=${data.HOST} lets others connect, and nobody would ask them who they are: ` +
         'set AUTH_SECRET, AUTH_JWKS_URL or AUTH_URL, or say AUTH=none',
@@ -209,15 +225,29 @@ export function readConfig(
     limits: limitsOf(data),
     adminToken: data.ADMIN_TOKEN,
     logLevel: data.LOG_LEVEL,
+    logFormat: data.LOG_FORMAT,
+    metrics: metricsOf(data),
     staticDir: data.STATIC_DIR,
   });
 }
 
 function limitsOf(data: z.infer<typeof schema>): Partial<Limits> {
   const settings = Object.entries(LIMIT_SETTINGS) as [keyof typeof LIMIT_SETTINGS, keyof Limits][];
-  return Object.fromEntries(
-    settings.flatMap(([name, limit]) => (data[name] === undefined ? [] : [[limit, data[name]]])),
-  );
+  return {
+    ...Object.fromEntries(
+      settings.flatMap(([name, limit]) => (data[name] === undefined ? [] : [[limit, data[name]]])),
+    ),
+    ...(data.DRAIN_SECONDS !== undefined && { drainMs: data.DRAIN_SECONDS * 1_000 }),
+  };
+}
+
+/** @throws {ConfigError} for a setting that would have no effect */
+function metricsOf({ METRICS_PORT, METRICS_HOST }: z.infer<typeof schema>): Config['metrics'] {
+  if (METRICS_PORT !== undefined) {
+    return { port: METRICS_PORT, ...(METRICS_HOST !== undefined && { host: METRICS_HOST }) };
+  }
+  if (METRICS_HOST === undefined) return undefined;
+  throw new ConfigError('METRICS_HOST is about a port that is not opened: set METRICS_PORT');
 }
 
 /** @throws {ConfigError} when two of the settings contradict each other */

@@ -16,6 +16,8 @@ export interface Dialect {
   readonly codec: Codec;
   /** Whether clients are told when their changes are saved or rejected. */
   readonly acknowledges: boolean;
+  /** Whether clients go elsewhere by themselves when they are told when. */
+  readonly movesWhenTold: boolean;
 }
 
 export interface Codec {
@@ -26,8 +28,13 @@ export interface Codec {
 
 const codec: Codec = { decode: decodeMessage, encode: encodeFrame };
 
-const yWebsocket: Dialect = { name: 'y-websocket', codec, acknowledges: false };
-const cowrite: Dialect = { name: 'cowrite.v1', codec, acknowledges: true };
+const yWebsocket: Dialect = {
+  name: 'y-websocket',
+  codec,
+  acknowledges: false,
+  movesWhenTold: false,
+};
+const cowrite: Dialect = { name: 'cowrite.v1', codec, acknowledges: true, movesWhenTold: true };
 
 /**
  * @param offered the client's subprotocols, in its order

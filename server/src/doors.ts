@@ -97,7 +97,7 @@ export class Doors {
 
   /** @throws {UpgradeRefused} */
   async admit(upgrade: Upgrade): Promise<Admitted> {
-    const { request, room } = upgrade;
+    const { request, room, id } = upgrade;
     const { logger } = this.#options;
     const address = this.#addressOf(request);
     this.#atDoor++;
@@ -107,7 +107,7 @@ export class Doors {
       this.#leavesDoor();
       if (error instanceof UpgradeRefused) {
         const { status, message } = error;
-        logger.info({ room, address, status, reason: message }, 'not let in');
+        logger.info({ connection: id, room, address, status, reason: message }, 'not let in');
       }
       throw error;
     }
@@ -119,11 +119,11 @@ export class Doors {
    *
    * @throws {UpgradeRefused}
    */
-  async ask({ request, room }: Upgrade): Promise<void> {
-    const address = this.#addressOf(request);
+  async ask(upgrade: Upgrade): Promise<void> {
+    const address = this.#addressOf(upgrade.request);
     this.#atDoor++;
     try {
-      await this.#mayCome({ request, room }, address);
+      await this.#mayCome(upgrade, address);
     } finally {
       this.#leavesDoor();
     }
@@ -135,19 +135,26 @@ export class Doors {
 
   async #mayCome({ room, request }: Upgrade, address: string): Promise<Known> {
     const { crowd, onLimit, isStoreFull, allowedOrigins, isOpen } = this.#options;
-    if (isStoreFull()) throw new UpgradeRefused(503, 'the store is not taking writes');
+    if (isStoreFull()) {
+      throw new UpgradeRefused(503, 'the store is not taking writes', 'store-full');
+    }
     const { origin, host } = request.headers;
     if (!crowd.mayTry(address)) {
       onLimit('attempts-per-address');
-      throw new UpgradeRefused(429, 'too many attempts from your address');
+      throw new UpgradeRefused(429, 'too many attempts from your address', 'attempts-per-address');
     }
     if (!mayConnect(origin, host, allowedOrigins)) {
-      throw new UpgradeRefused(403, 'pages of this origin may not connect (ALLOWED_ORIGINS)');
+      throw new UpgradeRefused(
+        403,
+        'pages of this origin may not connect (ALLOWED_ORIGINS)',
+        'origin',
+      );
     }
     if (isOpen && !isLocalHost(host)) {
       throw new UpgradeRefused(
         403,
         'without authentication this server goes by no name but localhost',
+        'host',
       );
     }
     return await this.#identify(room, request);
@@ -161,7 +168,7 @@ export class Doors {
     const limit = crowd.enter(newcomer);
     if (limit !== undefined) {
       onLimit(limit);
-      throw new UpgradeRefused(...FULL[limit]);
+      throw new UpgradeRefused(...FULL[limit], limit);
     }
     // A socket may be gone before it is a WebSocket.
     const { socket } = request;
@@ -201,7 +208,9 @@ export class Doors {
       }
       return { identity, brought: authenticator.mayChange ? brought : undefined, from };
     } catch (error) {
-      if (error instanceof AuthRefused) throw new UpgradeRefused(STATUS[error.kind], error.message);
+      if (error instanceof AuthRefused) {
+        throw new UpgradeRefused(STATUS[error.kind], error.message, error.kind);
+      }
       throw error;
     }
   }

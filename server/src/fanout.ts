@@ -12,6 +12,7 @@ import { type AwarenessEntry, encodeAwareness } from './awareness.js';
 import type { Clock, Timer } from './clock.js';
 import type { Codec, Dialect } from './dialect.js';
 import type { Frame } from './frame.js';
+import type { FanoutMeasures } from './measures.js';
 import type { Tail } from './update/tail.js';
 
 /** Where frames for one peer go. */
@@ -34,6 +35,7 @@ export interface FanoutOptions {
   readonly highWater: number;
   /** Milliseconds that a socket may stay behind, beside the time its backlog takes at {@link SLOWEST}. */
   readonly patience: number;
+  readonly measures: FanoutMeasures;
 }
 
 /** The room's awareness, as far as fan-out goes. */
@@ -88,6 +90,8 @@ export class Fanout<R extends Receiver> {
   /** Who wrote what is not flushed yet; undefined for nobody, or for more than one. */
   #author: R | undefined;
   #single: Uint8Array | undefined;
+  /** When the oldest of what is not flushed yet arrived; undefined for nothing. */
+  #arrivedAt: number | undefined;
   #timer: Timer | undefined;
   #nextFlush = 0;
   /** What a flush costs, as far as believed: one that was interrupted by something else does not count in full. */
@@ -107,10 +111,8 @@ export class Fanout<R extends Receiver> {
   /** From now on the receiver gets what changes; it has been sent everything up to the tail's end. */
   add(receiver: R): void {
     const waiting = receiver.connection.buffered;
-    this.#receivers.set(
-      receiver,
-      waiting > this.#options.highWater ? this.#behind(this.#tail.last, waiting) : undefined,
-    );
+    this.#receivers.set(receiver, undefined);
+    if (waiting > this.#options.highWater) this.#fallsBehind(receiver, this.#tail.last, waiting);
   }
 
   has(receiver: R): boolean {
@@ -118,15 +120,20 @@ export class Fanout<R extends Receiver> {
   }
 
   remove(receiver: R): void {
+    if (this.#receivers.get(receiver) !== undefined) this.#options.measures.behind--;
     this.#receivers.delete(receiver);
     if (this.#author === receiver) this.#author = undefined;
   }
 
-  /** @param update what the tail was just appended, as it stands in the log */
-  updated(author: R | undefined, update: Uint8Array): void {
+  /**
+   * @param update what the tail was just appended, as it stands in the log
+   * @param arrivedAt when it was received, by the clock
+   */
+  updated(author: R | undefined, update: Uint8Array, arrivedAt: number): void {
     const isFirst = this.#tail.last === this.#flushed + 1;
     this.#author = isFirst || this.#author === author ? author : undefined;
     this.#single = isFirst ? update : undefined;
+    this.#arrivedAt ??= arrivedAt;
     this.schedule();
   }
 
@@ -143,14 +150,18 @@ export class Fanout<R extends Receiver> {
   }
 
   #flush(): void {
+    const { measures } = this.#options;
     const from = this.#flushed;
     const position = this.#tail.last;
     const update = position > from ? (this.#single ?? this.#tail.since(from)) : undefined;
     const changes = this.#awareness.takeChanges();
     const author = this.#author;
+    const arrivedAt = this.#arrivedAt;
     this.#flushed = position;
     this.#author = undefined;
     this.#single = undefined;
+    this.#arrivedAt = undefined;
+    if (position > from) measures.batches.add(position - from);
     const frames: Frames[] = [];
     const framesFor = (codec: Codec): Frames => {
       let known = frames.find((each) => each.codec === codec);
@@ -167,15 +178,23 @@ export class Fanout<R extends Receiver> {
       }
       return known;
     };
-    this.#write([...this.#receivers.keys()], 0, 0, (receiver) => {
+    let isDelivered = false;
+    const send = (receiver: R): void => {
       const { buffered } = receiver.connection;
       if (buffered > this.#options.highWater) {
-        this.#receivers.set(receiver, this.#behind(from, buffered));
+        this.#fallsBehind(receiver, from, buffered);
+        measures.skipped++;
         return;
       }
       const frame = framesFor(receiver.dialect.codec);
-      if (frame.update !== undefined && receiver !== author) receiver.connection.send(frame.update);
+      if (frame.update !== undefined && receiver !== author) {
+        receiver.connection.send(frame.update);
+        isDelivered = true;
+      }
       if (frame.awareness !== undefined) receiver.connection.send(frame.awareness);
+    };
+    this.#write([...this.#receivers.keys()], 0, 0, send, (end) => {
+      if (isDelivered && arrivedAt !== undefined) measures.lag.add(end - arrivedAt);
     });
   }
 
@@ -183,32 +202,41 @@ export class Fanout<R extends Receiver> {
    * One flush, in slices of the loop's time: a thousand sockets take longer than
    * other rooms should wait. What comes meanwhile is the next flush's.
    */
-  #write(receivers: readonly R[], first: number, spent: number, send: (receiver: R) => void): void {
-    const { clock } = this.#options;
+  #write(
+    receivers: readonly R[],
+    first: number,
+    spent: number,
+    send: (receiver: R) => void,
+    written: (now: number) => void,
+  ): void {
+    const { clock, measures } = this.#options;
     const start = clock.now();
     let next = first;
     while (next < receivers.length && clock.now() - start <= SLICE_MS) {
       const receiver = receivers[next++]!;
       // Not to those who have left meanwhile, nor to those who are behind.
-      if (this.#receivers.has(receiver) && this.#receivers.get(receiver) === undefined) {
-        send(receiver);
-      }
+      if (this.#receivers.get(receiver) !== undefined) measures.skipped++;
+      else if (this.#receivers.has(receiver)) send(receiver);
     }
     const end = clock.now();
     const cost = spent + end - start;
     if (next < receivers.length) {
-      clock.soon(() => this.#write(receivers, next, cost, send));
+      clock.soon(() => this.#write(receivers, next, cost, send, written));
       return;
     }
+    written(end);
     this.#timer = undefined;
     this.#cost = Math.min(cost, 2 * this.#cost + SLICE_MS);
     this.#nextFlush = end + flushDelay(this.#receivers.size, this.#cost);
     if (this.#tail.last > this.#flushed || this.#awareness.hasChanges) this.schedule();
   }
 
-  #behind(position: number, waiting: number): Behind {
-    const { clock, patience } = this.#options;
-    return { position, deadline: clock.now() + patience + waiting / SLOWEST };
+  /** @param receiver one that is not behind yet */
+  #fallsBehind(receiver: R, position: number, waiting: number): void {
+    const { clock, patience, measures } = this.#options;
+    const deadline = clock.now() + patience + waiting / SLOWEST;
+    this.#receivers.set(receiver, { position, deadline });
+    measures.behind++;
   }
 
   /** The receiver's socket has taken all that waited: sends what it missed meanwhile. */
@@ -217,6 +245,7 @@ export class Fanout<R extends Receiver> {
     if (behind === undefined) return;
     const { connection, dialect } = receiver;
     this.#receivers.set(receiver, undefined);
+    this.#options.measures.behind--;
     if (this.#tail.last > behind.position) {
       // Also what waits for the next flush, which may then send it a second time: that is harmless.
       const update = this.#tail.since(behind.position);
@@ -226,7 +255,7 @@ export class Fanout<R extends Receiver> {
     connection.send(dialect.codec.encode({ type: 'awareness', update }));
     const { buffered } = connection;
     if (buffered > this.#options.highWater) {
-      this.#receivers.set(receiver, this.#behind(this.#tail.last, buffered));
+      this.#fallsBehind(receiver, this.#tail.last, buffered);
     }
   }
 
@@ -234,6 +263,7 @@ export class Fanout<R extends Receiver> {
   checkPatience(receiver: R): void {
     const behind = this.#receivers.get(receiver);
     if (behind !== undefined && this.#options.clock.now() > behind.deadline) {
+      this.#options.measures.evicted++;
       receiver.connection.close(CLOSE.tryAgainLater, 'too far behind');
     }
   }
@@ -249,6 +279,6 @@ export class Fanout<R extends Receiver> {
 
   close(): void {
     this.#timer?.cancel();
-    this.#receivers.clear();
+    for (const receiver of [...this.#receivers.keys()]) this.remove(receiver);
   }
 }

@@ -13,6 +13,7 @@ import { uintSize, Writer } from './update/bytes.js';
 
 /** One message, framed. */
 export interface Frame {
+  readonly type: Message['type'];
   /** Each chunk is a whole WebSocket frame, in one part or as header and payload. */
   readonly chunks: readonly (readonly Uint8Array[])[];
   /** Bytes of all chunks. */
@@ -34,17 +35,17 @@ const NOTHING = new Uint8Array(0);
 export function encodeFrame(message: Message): Frame {
   switch (message.type) {
     case 'step2':
-      return syncFrame(SYNC_STEP_2, message.update);
+      return syncFrame('step2', SYNC_STEP_2, message.update);
     case 'update':
-      return syncFrame(SYNC_UPDATE, message.update);
+      return syncFrame('update', SYNC_UPDATE, message.update);
     default:
-      return frame(NOTHING, encodeMessage(message));
+      return frame(message.type, NOTHING, encodeMessage(message));
   }
 }
 
-function syncFrame(step: number, update: Uint8Array): Frame {
+function syncFrame(type: Message['type'], step: number, update: Uint8Array): Frame {
   const { length } = update;
-  if (length > SMALL) return frame(syncHead(step, update), update);
+  if (length > SMALL) return frame(type, syncHead(step, update), update);
   // In one piece, at the least cost: this is nearly every keystroke.
   const bytes = Buffer.allocUnsafe(SMALL_HEAD + length);
   bytes[0] = FIN | OPCODE_BINARY;
@@ -53,7 +54,7 @@ function syncFrame(step: number, update: Uint8Array): Frame {
   bytes[3] = step;
   bytes[4] = length;
   bytes.set(update, SMALL_HEAD);
-  return { chunks: [[bytes]], size: bytes.length };
+  return { type, chunks: [[bytes]], size: bytes.length };
 }
 
 function syncHead(step: number, payload: Uint8Array): Uint8Array {
@@ -64,14 +65,14 @@ function syncHead(step: number, payload: Uint8Array): Uint8Array {
   return writer.bytes;
 }
 
-function frame(head: Uint8Array, body: Uint8Array): Frame {
+function frame(type: Message['type'], head: Uint8Array, body: Uint8Array): Frame {
   const length = head.length + body.length;
   if (length <= FRAGMENT_BYTES) {
     const payload = Buffer.allocUnsafe(length);
     payload.set(head);
     payload.set(body, head.length);
     const bytes = Buffer.concat(fragment(payload, OPCODE_BINARY, true));
-    return { chunks: [[bytes]], size: bytes.length };
+    return { type, chunks: [[bytes]], size: bytes.length };
   }
   const chunks = head.length === 0 ? [] : [fragment(head, OPCODE_BINARY, false)];
   for (let from = 0; from < body.length; from += FRAGMENT_BYTES) {
@@ -79,7 +80,7 @@ function frame(head: Uint8Array, body: Uint8Array): Frame {
     const opcode = chunks.length === 0 ? OPCODE_BINARY : OPCODE_CONTINUATION;
     chunks.push(fragment(body.subarray(from, to), opcode, to === body.length));
   }
-  return { chunks, size: chunks.flat().reduce((sum, part) => sum + part.length, 0) };
+  return { type, chunks, size: chunks.flat().reduce((sum, part) => sum + part.length, 0) };
 }
 
 function fragment(data: Uint8Array, opcode: number, fin: boolean): Uint8Array[] {

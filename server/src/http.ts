@@ -7,10 +7,17 @@ import { cors } from 'hono/cors';
 import { secureHeaders } from 'hono/secure-headers';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { type AdminOptions, adminRoutes } from './admin.js';
+import type { Readiness } from './health.js';
 
 export interface HttpOptions extends AdminOptions {
   /** Whether rooms can be opened now. */
   readonly isReady: () => boolean;
+  /** Whether it should be given new sockets, and why not. */
+  readiness(): Promise<Readiness>;
+  /** What only the administrator may use. */
+  readonly api: Hono<{ Bindings: HttpBindings }>;
+  /** A request ended in something that nobody expected. */
+  readonly onError: (error: unknown) => void;
   /** Folder of a built web app; paths without a file in it get its index.html. */
   readonly staticDir: string | undefined;
   /** Whether a page of this origin may connect to this host. */
@@ -33,14 +40,20 @@ const REFUSAL_HEADER = 'Cowrite-Refusal';
 const REFUSALS: Partial<Record<number, string>> = { 401: 'token', 403: 'forbidden' };
 
 export function httpApp(options: HttpOptions): Hono<{ Bindings: HttpBindings }> {
-  const { isReady, staticDir, mayConnect, door, ...admin } = options;
+  const { isReady, readiness, api, onError, staticDir, mayConnect, door, ...admin } = options;
   const app = new Hono<{ Bindings: HttpBindings }>();
   // Whether all of a host and its subdomains speak TLS is for the proxy in front to say.
   app.use(secureHeaders({ strictTransportSecurity: false }));
   // Such as a body that is not sent to its end: nobody is there to be answered.
   app.onError((error, c) => {
-    admin.onError(error);
+    onError(error);
     return c.text('internal error\n', 500);
+  });
+  app.get('/health/live', (c) => c.text('ok\n'));
+  app.get('/health/ready', async (c) => {
+    const answer = await readiness();
+    c.header('Cache-Control', 'no-store');
+    return c.json(answer, answer.ready ? 200 : 503);
   });
   app.get('/health', (c) => (isReady() ? c.text('ok\n') : c.text('not ready\n', 503)));
   app.use(
@@ -63,6 +76,7 @@ export function httpApp(options: HttpOptions): Hono<{ Bindings: HttpBindings }> 
     return c.text(`${message}\n`, status as ContentfulStatusCode);
   });
   adminRoutes(app, admin);
+  app.route('/', api);
   if (staticDir !== undefined) {
     app.use('/assets/*', async (c, next) => {
       await next();

@@ -5,6 +5,7 @@ export type { AuthenticateHook, AuthSettings } from './auth/authenticator.js';
 export { type Access, AuthRefused, type Identity, type User } from './auth/identity.js';
 export { type NewToken, signToken, type TokenSettings } from './auth/tokens.js';
 export type { Limits } from './limits.js';
+export type { UnsavedRoom } from './log.js';
 export { MemoryPresence, PresenceHub } from './presence/memory.js';
 export * from './presence/presence.js';
 export { RedisPresence } from './presence/redis.js';
@@ -15,6 +16,7 @@ export {
   type CowriteServer,
   createServer,
   type Hooks,
+  NotSaved,
   type ServerOptions,
 } from './server.js';
 export { LmdbStorage } from './storage/lmdb.js';

@@ -1,4 +1,5 @@
 /** Instances that meet in memory, by a clock that the test moves. */
+
 import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { RoomStandIn } from '../test/room-stand-in.js';
@@ -7,6 +8,7 @@ import { encodeAwareness } from './awareness.js';
 import { ManualClock } from './clock.js';
 import { Workers } from './compact/workers.js';
 import { Instances } from './instances.js';
+import { Measures } from './measures.js';
 import { MemoryPresence, PresenceHub } from './presence/memory.js';
 import { type Content, encodeEnvelope } from './relay/envelope.js';
 import { MemoryHub, MemoryRelay } from './relay/memory.js';
@@ -63,12 +65,14 @@ function setUp() {
     const relay = new TestRelay(hub);
     const presence = new MemoryPresence(people);
     const relayed: [updates: number, lag: number][] = [];
+    const measures = new Measures().relay;
     const instances = new Instances({
       relay,
       presence,
       storage,
       snapshots: new Snapshots({ storage, workers, maxBytes: 1_000 }),
       workers,
+      measures,
       clock,
       logger,
       presenceTtl: TTL,
@@ -83,7 +87,7 @@ function setUp() {
       await link.attach(room);
       return { room, link };
     };
-    return { instances, storage, relay, presence, relayed, open };
+    return { instances, storage, relay, presence, relayed, measures, open };
   };
   const say = (origin: string, content: Content, channel = 'instances') =>
     hub.send(channel, encodeEnvelope({ origin, sentAt: clock.date() - 7, content }));
@@ -250,5 +254,25 @@ describe('[INS-4] what the relay may have lost', () => {
     say('other', { kind: 'here' });
     clock.turn();
     expect(relayed).toEqual([[2, 7]]);
+  });
+
+  it('[MET-7] how late it was, how often the relay was away and who is kept present is counted', async () => {
+    const { clock, start, say } = setUp();
+    const { measures, instances, relay, open } = start();
+    const { room, link } = await open();
+    say('other', { kind: 'updates', first: 1, updates: [Uint8Array.of(0, 0)] }, 'room:room');
+    clock.turn();
+    expect(measures.lag.sum).toBe(7);
+    expect(measures.lag.counts[measures.lag.bounds.indexOf(10)]).toBe(1);
+    relay.disconnect();
+    expect(instances.isConnected).toBe(false);
+    relay.connect();
+    clock.turn();
+    await settled();
+    expect([measures.gaps, instances.isConnected]).toEqual([1, true]);
+    room.changes.push({ client: 7, clock: 1, state: STATE });
+    link.people.statesChanged();
+    clock.advance(1_000);
+    expect(instances.presenceKeys).toBe(1);
   });
 });

@@ -12,6 +12,7 @@ import type { Logger } from 'pino';
 import type { Clock, Timer } from './clock.js';
 import type { Workers } from './compact/workers.js';
 import { Link } from './link.js';
+import type { RelayMeasures } from './measures.js';
 import { PresenceKeeper } from './presence/keeper.js';
 import type { Presence } from './presence/presence.js';
 import { type Content, decodeEnvelope, type Envelope, encodeEnvelope } from './relay/envelope.js';
@@ -25,6 +26,7 @@ export interface InstancesOptions {
   readonly storage: Storage;
   readonly snapshots: Snapshots;
   readonly workers: Workers;
+  readonly measures: RelayMeasures;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Milliseconds that people stay present after their instance has gone. */
@@ -61,7 +63,10 @@ export class Instances {
   readonly #timers: readonly Timer[];
   /** Those that were taken for gone because they were silent. */
   readonly #silent = new Set<string>();
+  /** Those that take nobody in any more. */
+  readonly #ending = new Set<string>();
   #heardMyself: number;
+  #isLeaving = false;
   #isChecking = false;
   #isClosed = false;
 
@@ -78,6 +83,8 @@ export class Instances {
     this.#heardMyself = clock.now();
     this.#subscription = relay.subscribe(EVERYBODY, (message) => this.#receive(message));
     relay.onGap(() => this.#gap());
+    // Those who are to end now know that there is somewhere else to go.
+    this.#publish(EVERYBODY, { kind: 'here' });
     this.#timers = [
       clock.every(presenceTtl * HERE_PART, () => this.#beat()),
       clock.every(headCheck, () => void this.#checkHeads()),
@@ -89,8 +96,18 @@ export class Instances {
     return this.#heard.size;
   }
 
+  /** How many people of this instance are kept present. */
+  get presenceKeys(): number {
+    return this.#keeper.size;
+  }
+
+  /** Whether messages get through at the moment, as far as is known here. */
+  get isConnected(): boolean {
+    return this.#options.relay.isConnected;
+  }
+
   link(room: string): Link {
-    const { relay, presence, storage, snapshots, workers, clock, logger } = this.#options;
+    const { relay, presence, storage, snapshots, workers, measures, clock, logger } = this.#options;
     const channel = `room:${room}`;
     const link = new Link(room, {
       instance: this.id,
@@ -101,8 +118,10 @@ export class Instances {
       storage,
       snapshots,
       workers,
+      measures,
       clock,
       logger,
+      isLeaving: () => this.#isLeaving,
       onHeard: (envelope) => this.#onHeard(envelope),
       onPeer: (instance) => {
         // From now on it has to be heard of.
@@ -121,7 +140,25 @@ export class Instances {
     return true;
   }
 
-  /** Tells the others that this instance is leaving. Its people are removed at once. */
+  /** From now on those who leave this instance are elsewhere in a moment: nobody there sees them go. */
+  leave(): void {
+    this.#isLeaving = true;
+    this.#publish(EVERYBODY, { kind: 'ending' });
+  }
+
+  /** Whether there is an instance that takes in who leaves this one. */
+  get isOtherOpen(): boolean {
+    for (const instance of this.#heard.keys()) if (!this.#ending.has(instance)) return true;
+    return false;
+  }
+
+  /** Whether somebody is on the way from here to another instance. */
+  get areMoving(): boolean {
+    for (const { people } of this.#links) if (people.areMoving) return true;
+    return false;
+  }
+
+  /** Tells the others that this instance has left. Its people are removed at once. */
   async close(): Promise<void> {
     this.#isClosed = true;
     for (const timer of this.#timers) timer.cancel();
@@ -152,11 +189,16 @@ export class Instances {
   }
 
   #onHeard({ origin, sentAt, content }: Envelope): void {
-    const { clock, onRelayed } = this.#options;
+    const { clock, measures, onRelayed } = this.#options;
     this.#heard.set(origin, clock.now());
+    if (content.kind === 'ending') this.#ending.add(origin);
     // It was there all the time, with people who were taken for gone.
     if (this.#silent.delete(origin)) void this.#inTurn(({ people }) => people.reconcile());
-    if (content.kind === 'updates') onRelayed(content.updates.length, clock.date() - sentAt);
+    if (content.kind !== 'updates') return;
+    const lag = clock.date() - sentAt;
+    // Clocks of two machines differ.
+    measures.lag.add(Math.max(0, lag));
+    onRelayed(content.updates.length, lag);
   }
 
   #beat(): void {
@@ -175,10 +217,11 @@ export class Instances {
       this.#left(instance);
       this.#silent.add(instance);
     }
-    this.#publish(EVERYBODY, { kind: 'here' });
+    this.#publish(EVERYBODY, { kind: this.#isLeaving ? 'ending' : 'here' });
   }
 
   #left(instance: string): void {
+    this.#ending.delete(instance);
     if (!this.#heard.delete(instance)) return;
     this.#options.logger.info({ instance }, 'another instance has left');
     for (const link of this.#links) link.people.peerLeft(instance);
@@ -194,6 +237,7 @@ export class Instances {
   /** The relay was away and is back. */
   #gap(): void {
     if (this.#isClosed) return;
+    this.#options.measures.gaps++;
     this.#hearAnew();
     this.#publish(EVERYBODY, { kind: 'here' });
     void this.#checkHeads();

@@ -29,6 +29,8 @@ export class Intake {
   readonly #turns: Turns;
   readonly #clock: Clock;
   readonly #listener: IntakeListener;
+  /** When what is handled now, or was last, had been received: what waits was received together. */
+  #receivedAt = 0;
   /** Reasons to wait. */
   #holds = 0;
   /** Those before {@link #next} have had their turn. */
@@ -46,7 +48,12 @@ export class Intake {
     this.#listener = listener;
   }
 
+  get receivedAt(): number {
+    return this.#receivedAt;
+  }
+
   push(bytes: Uint8Array): void {
+    if (this.#waiting === undefined) this.#receivedAt = this.#clock.now();
     const isFree = this.#holds === 0 && !this.#isQueued;
     if (isFree && this.#listener.isPrompt(bytes.length)) {
       this.#listener.onTurn(bytes);

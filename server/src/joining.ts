@@ -12,6 +12,7 @@ import type { Codec } from './dialect.js';
 import type { Receiver } from './fanout.js';
 import type { Frame } from './frame.js';
 import type { Snapshots } from './snapshots.js';
+import { traced } from './trace.js';
 import { EMPTY_UPDATE } from './update/assemble.js';
 import { covers, decodeStateVector, meets, type StateVector } from './update/state-vector.js';
 
@@ -54,6 +55,17 @@ export class Joining<N extends Newcomer> {
    * @throws {UpdateRefused}
    */
   async answer(newcomer: N, encoded: Uint8Array): Promise<void> {
+    await traced(
+      'cowrite.join',
+      () => ({
+        'cowrite.room': this.#room.name,
+        'cowrite.snapshot': this.#contents.snapshot?.size ?? 0,
+      }),
+      async () => await this.#answer(newcomer, encoded),
+    );
+  }
+
+  async #answer(newcomer: N, encoded: Uint8Array): Promise<void> {
     const { name: room } = this.#room;
     const contents = this.#contents;
     const { logger } = this.#deps;

@@ -22,6 +22,10 @@ export interface Limits extends CrowdLimits, SessionRates {
   readonly maxAwarenessDepth: number;
   /** Awareness client ids that one session may introduce. Default 64. */
   readonly maxAwarenessClients: number;
+  /** Requests of the HTTP API that are answered at once. Default 32. */
+  readonly maxApiRequests: number;
+  /** Those who watch rooms by server-sent events. Default 100. */
+  readonly maxWatchers: number;
   /** Milliseconds for a request to arrive, and for a decision about it. Default 10 000. */
   readonly handshakeMs: number;
   /** Milliseconds from one look at every socket to the next; a peer silent for two of them is cut off. Default 15 000. */
@@ -40,6 +44,8 @@ export interface Limits extends CrowdLimits, SessionRates {
   readonly workerHeapMb: number;
   /** Milliseconds that closing may take before the sockets that remain are cut off. Default 10 000. */
   readonly closeMs: number;
+  /** Milliseconds that a drain may take; 0: it is a close. Default 30 000. */
+  readonly drainMs: number;
 }
 
 export const DEFAULT_LIMITS: Limits = {
@@ -62,6 +68,8 @@ export const DEFAULT_LIMITS: Limits = {
   maxRoomsPerUser: 100,
   maxSessionsPerRoom: 5_000,
   attemptsPerAddress: { perSecond: 20, burst: 500 },
+  maxApiRequests: 32,
+  maxWatchers: 100,
   handshakeMs: 10_000,
   heartbeatMs: 15_000,
   presenceTtlMs: 15_000,
@@ -71,6 +79,7 @@ export const DEFAULT_LIMITS: Limits = {
   workerMs: 30_000,
   workerHeapMb: 2_048,
   closeMs: 10_000,
+  drainMs: 30_000,
 };
 
 /** Bounds that clients can reach, as the metric `cowrite_limits_reached_total` names them. */
@@ -91,6 +100,8 @@ export const LIMIT_NAMES = [
   'rooms-per-user',
   'sessions-per-room',
   'attempts-per-address',
+  'api-requests',
+  'watchers',
   'handshake',
 ] as const;
 export type LimitName = (typeof LIMIT_NAMES)[number];

@@ -1,4 +1,5 @@
 /** One room's link with the others: a room, a relay and a store that do as the test says. */
+
 import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { RoomStandIn } from '../test/room-stand-in.js';
@@ -7,6 +8,7 @@ import { encodeAwareness, NULL_STATE } from './awareness.js';
 import { ManualClock } from './clock.js';
 import { Workers } from './compact/workers.js';
 import { Link } from './link.js';
+import { Measures } from './measures.js';
 import { PresenceKeeper } from './presence/keeper.js';
 import { MemoryPresence, PresenceHub } from './presence/memory.js';
 import type { PresentPerson } from './presence/presence.js';
@@ -57,6 +59,7 @@ function setUp() {
   const list = { people: async (): Promise<readonly PresentPerson[]> => [] };
   let listener: ((message: Uint8Array) => void) | undefined;
   const subscribed = gate();
+  const measures = new Measures().relay;
   const link = new Link('room', {
     instance: 'this',
     subscribe: (onMessage) => {
@@ -69,9 +72,11 @@ function setUp() {
     storage,
     snapshots,
     workers,
+    measures,
     clock,
     logger,
     onHeard: ({ origin }) => void events.push(`heard ${origin}`),
+    isLeaving: () => false,
     onPeer: (instance) => void events.push(`peer ${instance}`),
     onClose: () => void events.push('closed'),
   });
@@ -104,7 +109,7 @@ function setUp() {
   const did = () => room.did.splice(0);
   const said = () => published.splice(0);
   return {
-    ...{ clock, storage, room, link, list, events, subscribed },
+    ...{ clock, storage, room, link, measures, list, events, subscribed },
     ...{ hear, hearUpdates, store, compact, pass, attached, did, said },
   };
 }
@@ -131,6 +136,20 @@ describe('[INS-3] what is missing', () => {
     expect(did()).toEqual([]);
     await pass(1);
     expect([did(), storage.asked]).toEqual([['applied 3', 'applied 4'], 1]);
+  });
+
+  it('[MET-7] a hole and the question to the store are counted; entries that come by themselves are neither', async () => {
+    const { measures, hearUpdates, store, attached, pass } = setUp();
+    await attached();
+    await store(3);
+    hearUpdates(2);
+    await pass(99);
+    hearUpdates(1);
+    await pass(1_000);
+    expect([measures.holes, measures.repairs]).toEqual([0, 0]);
+    hearUpdates(4);
+    await pass(100);
+    expect([measures.holes, measures.repairs]).toEqual([1, 1]);
   });
 
   it('[INS-3] nor while entries go on arriving', async () => {

@@ -9,6 +9,7 @@
  */
 import type { Timer } from './clock.js';
 import type { Workers } from './compact/workers.js';
+import type { RelayMeasures } from './measures.js';
 import { People, type PeopledRoom, type PeopleOptions } from './people.js';
 import { decodeEnvelope, type Envelope } from './relay/envelope.js';
 import type { Subscription } from './relay/relay.js';
@@ -48,6 +49,7 @@ export interface LinkOptions extends PeopleOptions {
   readonly storage: Storage;
   readonly snapshots: Snapshots;
   readonly workers: Workers;
+  readonly measures: RelayMeasures;
   /** Another instance was heard of. */
   readonly onHeard: (envelope: Envelope) => void;
   readonly onClose: () => void;
@@ -164,6 +166,7 @@ export class Link {
         void this.refreshed(room);
         break;
       case 'here':
+      case 'ending':
       case 'kick':
       case 'recheck':
       case 'delete':
@@ -191,7 +194,10 @@ export class Link {
       if (isWhole || this.#isClosed) return;
       // It moves: what was missing then has come, something else is on its way.
       if (room.head > head) this.#lookForHole();
-      else void this.#repair(room);
+      else {
+        this.#options.measures.holes++;
+        void this.#repair(room);
+      }
     });
   }
 
@@ -220,7 +226,8 @@ export class Link {
   async #repair(room: LinkedRoom): Promise<void> {
     if (this.#isRepairing) return;
     this.#isRepairing = true;
-    const { storage, logger } = this.#options;
+    const { storage, logger, measures } = this.#options;
+    measures.repairs++;
     const { head } = room;
     const expected = this.#expected;
     try {

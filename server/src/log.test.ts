@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { withSeed } from '../test/histories.js';
 import { ManualClock } from './clock.js';
 import { Log, type LogRoom } from './log.js';
+import { Measures } from './measures.js';
 import { MemoryStorage } from './storage/memory.js';
 import type { Batch } from './storage/storage.js';
 
@@ -44,6 +45,7 @@ function setUp(maxUnsavedBytes = 1_000_000) {
     commitInterval: 10,
     maxUnsavedBytes,
     random: () => 0,
+    measures: new Measures().log,
   });
   const room = (name: string) => {
     const saved: number[] = [];

@@ -10,7 +10,9 @@
  */
 import type { Logger } from 'pino';
 import type { Clock, Timer } from './clock.js';
+import type { LogMeasures } from './measures.js';
 import type { NewEntry, Storage } from './storage/storage.js';
+import { traced } from './trace.js';
 
 /** A room as the log sees it. */
 export interface LogRoom {
@@ -25,6 +27,12 @@ export interface LogRoom {
   overflowed(): void;
 }
 
+/** How many updates of a room the store has not taken. */
+export interface UnsavedRoom {
+  readonly room: string;
+  readonly updates: number;
+}
+
 export interface LogOptions {
   readonly storage: Storage;
   readonly clock: Clock;
@@ -35,11 +43,14 @@ export interface LogOptions {
   readonly maxUnsavedBytes: number;
   /** From 0 to below 1, for the jitter of retries. */
   readonly random: () => number;
+  readonly measures: LogMeasures;
 }
 
 interface Waiting {
   readonly room: LogRoom;
   readonly entries: NewEntry[];
+  /** When the oldest of them was admitted, or one before it. */
+  readonly since: number;
 }
 
 /** What an entry costs beside its bytes, so that a flood of tiny ones is bounded too. */
@@ -62,8 +73,8 @@ export class Log {
   readonly #options: LogOptions;
   readonly #waiting = new Map<LogRoom, Waiting>();
   #isCommitting = false;
-  /** The commit that failed last, to be tried again before any other. */
-  #failed: Commit | undefined;
+  /** The commit that is under way, or has failed and is tried again before any other. */
+  #unfinished: Commit | undefined;
   #commits = 0;
   #unsavedBytes = 0;
   #lastCommit = Number.NEGATIVE_INFINITY;
@@ -83,6 +94,25 @@ export class Log {
     return this.#unsavedBytes;
   }
 
+  /** What is admitted and not on disk yet, by room. */
+  get unsaved(): UnsavedRoom[] {
+    const updates = new Map<string, number>();
+    for (const { room, entries } of [
+      ...(this.#unfinished?.batch ?? []),
+      ...this.#waiting.values(),
+    ]) {
+      updates.set(room.name, (updates.get(room.name) ?? 0) + entries.length);
+    }
+    return [...updates].map(([room, count]) => ({ room, updates: count }));
+  }
+
+  /** Milliseconds since the oldest of it was admitted; 0 for nothing. */
+  get oldestUnsaved(): number {
+    const now = this.#options.clock.now();
+    const unsaved = [...(this.#unfinished?.batch ?? []), ...this.#waiting.values()];
+    return unsaved.reduce((oldest, { since }) => Math.max(oldest, now - since), 0);
+  }
+
   /** True from a failed commit until the next that succeeds. */
   get failing(): boolean {
     return this.#failures > 0;
@@ -96,8 +126,10 @@ export class Log {
   /** @param entry the next of its room, as admitted; its bytes are not copied and must not change until they are saved */
   append(room: LogRoom, entry: NewEntry): void {
     const waiting = this.#waiting.get(room);
-    if (waiting === undefined) this.#waiting.set(room, { room, entries: [entry] });
-    else waiting.entries.push(entry);
+    if (waiting === undefined) {
+      const since = this.#options.clock.now();
+      this.#waiting.set(room, { room, entries: [entry], since });
+    } else waiting.entries.push(entry);
     this.#appended++;
     this.#unsavedBytes += entry.update.length + ENTRY_OVERHEAD;
     this.#schedule();
@@ -131,10 +163,10 @@ export class Log {
   }
 
   async #commit(): Promise<void> {
-    const { storage, clock, logger } = this.#options;
+    const { storage, clock, logger, measures } = this.#options;
     this.#timer = undefined;
-    const commit = this.#failed ?? this.#next();
-    const { number, batch, upTo } = commit;
+    this.#unfinished ??= this.#next();
+    const { number, batch, upTo } = this.#unfinished;
     this.#isCommitting = true;
     this.#lastCommit = clock.now();
     let seqs: readonly number[];
@@ -144,10 +176,14 @@ export class Log {
         life,
         entries,
       }));
-      seqs = await storage.append({ number, appends });
+      seqs = await traced(
+        'cowrite.append',
+        () => ({ 'cowrite.commit': number, 'cowrite.rooms': batch.length }),
+        async () => await storage.append({ number, appends }),
+      );
     } catch (error) {
       this.#failures++;
-      this.#failed = commit;
+      measures.failures++;
       this.#isCommitting = false;
       logger.error(
         { err: error, failures: this.#failures, unsavedBytes: this.#unsavedBytes },
@@ -160,9 +196,12 @@ export class Log {
       logger.info({ failures: this.#failures }, 'the store takes writes again');
       this.#failures = 0;
     }
-    this.#failed = undefined;
+    const now = clock.now();
+    measures.commits.add(now - this.#lastCommit);
+    this.#unfinished = undefined;
     this.#isCommitting = false;
-    for (const { entries } of batch) {
+    for (const { entries, since } of batch) {
+      measures.appends.add(now - since);
       for (const { update } of entries) this.#unsavedBytes -= update.length + ENTRY_OVERHEAD;
     }
     for (const [i, { room, entries }] of batch.entries()) {
@@ -186,7 +225,7 @@ export class Log {
     const names = new Set<string>();
     let count = 0;
     let bytes = 0;
-    for (const { room, entries } of [...this.#waiting.values()]) {
+    for (const { room, entries, since } of [...this.#waiting.values()]) {
       if (count >= MAX_COMMIT_ENTRIES || bytes >= MAX_COMMIT_BYTES) break;
       // A room that was lost and the one in its place: one after the other, each room once a commit.
       if (names.has(room.name)) continue;
@@ -200,7 +239,7 @@ export class Log {
         bytes += entries[taken++]!.update.length;
       }
       count += taken;
-      batch.push({ room, entries: entries.splice(0, taken) });
+      batch.push({ room, entries: entries.splice(0, taken), since });
       if (entries.length === 0) this.#waiting.delete(room);
     }
     const upTo = this.#waiting.size === 0 ? this.#appended : this.#durable;

@@ -27,6 +27,7 @@ function setUp() {
   const published: Content[] = [];
   const events: string[] = [];
   const list = { people: async (): Promise<readonly PresentPerson[]> => [] };
+  const isLeaving = { now: false };
   const people = new People('room', {
     instance: 'this',
     publish: (content) => void published.push(content),
@@ -34,6 +35,7 @@ function setUp() {
     keeper,
     clock,
     logger,
+    isLeaving: () => isLeaving.now,
     onPeer: (instance) => void events.push(`peer ${instance}`),
   });
   people.attach(room);
@@ -42,8 +44,91 @@ function setUp() {
     hear({ kind: 'awareness', update: encodeAwareness(entries) });
   const did = () => room.did.splice(0);
   const said = () => published.splice(0);
-  return { clock, hub, presence, room, people, list, events, hear, hearStates, did, said };
+  return {
+    clock,
+    hub,
+    presence,
+    room,
+    people,
+    isLeaving,
+    list,
+    events,
+    hear,
+    hearStates,
+    did,
+    said,
+  };
 }
+
+describe('[DRN-6] people of an instance that ends', () => {
+  it('[DRN-6] are said to be moving when they leave, after what they did last, and to whoever asks', async () => {
+    const { room, people, isLeaving, hear, said } = setUp();
+    expect(people.heirOf(new Set([7]))).toBeUndefined();
+    isLeaving.now = true;
+    expect(people.heirOf(new Set())).toBeUndefined();
+    room.changes = [person(7, 5)];
+    const heir = people.heirOf(new Set([7]))!;
+    room.held.set(heir, new Set([7]));
+    const moving = { kind: 'moving', clients: [7] };
+    expect(said()).toEqual([
+      { kind: 'awareness', update: encodeAwareness([person(7, 5)]) },
+      moving,
+    ]);
+    expect(people.areMoving).toBe(true);
+    hear({ kind: 'probe', instance: 'this', client: 7 });
+    expect(said()).toEqual([moving]);
+    room.held.get(heir)!.delete(7);
+    expect(people.areMoving).toBe(false);
+  });
+
+  it('[DRN-6] are gone when nobody has them after three seconds', async () => {
+    const { clock, presence, room, people, isLeaving, did, said } = setUp();
+    room.changes = [person(7)];
+    people.statesChanged();
+    clock.turn();
+    await settled();
+    isLeaving.now = true;
+    const heir = people.heirOf(new Set([7]))!;
+    room.held.set(heir, new Set([7]));
+    said();
+    clock.advance(2_999);
+    expect([said(), did()]).toEqual([[], []]);
+    expect(await presence.list('room')).toHaveLength(1);
+    clock.advance(1);
+    await settled();
+    expect(said()).toEqual([
+      { kind: 'awareness', update: encodeAwareness([person(7, 0, NULL_STATE)]) },
+    ]);
+    expect(did()).toEqual(['this left']);
+    expect(await presence.list('room')).toEqual([]);
+    expect(people.areMoving).toBe(false);
+  });
+
+  it('[DRN-6] may be taken elsewhere at once, also to write, and nobody is asked for them', () => {
+    const { room, people, hear, hearStates, did, said } = setUp();
+    hearStates(person(1), person(2));
+    people.wrote('other', [typed('x')]);
+    const peer = room.peers.get('other')!;
+    peer.wrote(1);
+    peer.probe(1);
+    expect(said()).toHaveLength(1);
+    did();
+    hear({ kind: 'moving', clients: [1, 99] });
+    expect(did()).toEqual(['freed']);
+    expect([1, 2, 99].map((client) => peer.hasLetGo(client))).toEqual([true, false, false]);
+    expect(peer.hasWritten(1)).toBe(false);
+  });
+
+  it('[DRN-6] a room that is closed forgets them, with their timers', () => {
+    const { clock, people, isLeaving } = setUp();
+    const before = clock.pending;
+    isLeaving.now = true;
+    people.heirOf(new Set([7]));
+    people.close();
+    expect(clock.pending).toBe(before);
+    expect(people.heirOf(new Set([8]))).toBeUndefined();
+  });
+});
 
 describe('[INS-6] people of other instances', () => {
   it('[INS-6] after a gap the presence store is asked; who is missing for 3 s is gone', async () => {

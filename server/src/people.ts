@@ -27,6 +27,8 @@ export interface PeopledRoom {
   heldBy(peer: Peer): ReadonlySet<number>;
   /** The peer is gone, with everybody it holds. */
   peerLeft(peer: Peer): void;
+  /** Who was said to be held elsewhere may be taken by whoever brings them. */
+  freed(): void;
   /** Asks the session that holds this client for a sign of life. @returns whether one does */
   probe(client: number): boolean;
   /** The states of all whom sessions here hold. */
@@ -44,6 +46,8 @@ export interface PeopleOptions {
   readonly keeper: PresenceKeeper;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Whether this instance is ending, so that those who leave it are elsewhere in a moment. */
+  readonly isLeaving: () => boolean;
   /** People of another instance are here, perhaps as the presence store remembers them. */
   readonly onPeer: (instance: string) => void;
 }
@@ -51,7 +55,7 @@ export interface PeopleOptions {
 /** What instances say to each other about people. */
 export type AboutPeople = Extract<
   Content,
-  { readonly kind: 'awareness' | 'everybody' | 'who' | 'probe' | 'held' | 'gone' }
+  { readonly kind: 'awareness' | 'everybody' | 'who' | 'probe' | 'held' | 'moving' | 'gone' }
 >;
 
 /** Another instance in this room: who holds the people that it says it holds. */
@@ -59,15 +63,26 @@ export class Peer {
   readonly instance: string;
   readonly #probe: (client: number) => void;
   readonly #written = new Set<number>();
+  readonly #moving = new Set<number>();
 
   constructor(instance: string, probe: (client: number) => void) {
     this.instance = instance;
     this.#probe = probe;
   }
 
-  /** Whether updates that it relayed have structs of this client. */
+  /** Whether updates that it relayed have structs of this client, which it holds. */
   hasWritten(client: number): boolean {
-    return this.#written.has(client);
+    return this.#written.has(client) && !this.#moving.has(client);
+  }
+
+  /** These have left it for another instance, most likely. */
+  letGo(clients: Iterable<number>): void {
+    for (const client of clients) this.#moving.add(client);
+  }
+
+  /** Whether whoever brings this client may have it. */
+  hasLetGo(client: number): boolean {
+    return this.#moving.has(client);
   }
 
   wrote(client: number): void {
@@ -85,6 +100,8 @@ const MAX_WRITTEN = 10_000;
 const STATES_EVERY_MS = 10;
 /** Milliseconds that another instance has to say that it still holds a client. */
 const PROBE_MS = 3_000;
+/** Milliseconds in which a client that left an instance that ends should be elsewhere. */
+const MOVE_MS = 3_000;
 const MAX_TYPED_BYTES = 4_096;
 /** Bytes of states in one message. */
 const MAX_RELAYED_BYTES = 256 * 1024;
@@ -103,6 +120,8 @@ export class People {
   /** While lists of who is present are asked for: who has left since, whom they may still hold. */
   readonly #leftSince = new Set<string>();
   #listing = 0;
+  /** In the place of sessions that left while this instance ends: hold what those held, until others do. */
+  readonly #heirs = new Map<Peer, Timer>();
   /** By client and instance: since when they have been in no list of who is present. */
   #absent = new Map<string, number>();
 
@@ -124,6 +143,49 @@ export class People {
     this.#isClosed = true;
     this.#statesTimer?.cancel();
     for (const { timer } of this.#probes.values()) timer.cancel();
+    for (const timer of this.#heirs.values()) timer.cancel();
+    this.#heirs.clear();
+  }
+
+  /**
+   * A session here leaves that holds these clients.
+   *
+   * @returns who is to hold them until another instance does, so that nobody sees them leave
+   *   and come back; undefined where they are just gone
+   */
+  heirOf(clients: ReadonlySet<number>): Peer | undefined {
+    const { instance, clock, publish, isLeaving } = this.#options;
+    if (clients.size === 0 || this.#isClosed || !isLeaving()) return undefined;
+    // What they did last, which is told by their holder alone.
+    this.#tellStates();
+    const heir = new Peer(instance, () => undefined);
+    heir.letGo(clients);
+    publish({ kind: 'moving', clients: [...clients] });
+    this.#heirs.set(
+      heir,
+      clock.after(MOVE_MS, () => this.#didNotMove(heir)),
+    );
+    return heir;
+  }
+
+  /** Whether somebody who left is on the way to another instance. */
+  get areMoving(): boolean {
+    for (const heir of this.#heirs.keys()) if (this.#room?.heldBy(heir).size !== 0) return true;
+    return false;
+  }
+
+  #didNotMove(heir: Peer): void {
+    this.#heirs.delete(heir);
+    const clients = [...(this.#room?.heldBy(heir) ?? [])];
+    if (clients.length === 0) return;
+    const entries = clients.map((client) => ({ client, clock: 0, state: NULL_STATE }));
+    this.#keep(entries);
+    this.#publishStates(entries);
+    this.#room?.peerLeft(heir);
+  }
+
+  #isOnTheWay(room: PeopledRoom, client: number): boolean {
+    return [...this.#heirs.keys()].some((heir) => room.heldBy(heir).has(client));
   }
 
   /** States of people who are here have changed. */
@@ -189,6 +251,8 @@ export class People {
         if (content.instance !== this.#options.instance) break;
         if (room.probe(content.client)) {
           this.#options.publish({ kind: 'held', client: content.client });
+        } else if (this.#isOnTheWay(room, content.client)) {
+          this.#options.publish({ kind: 'moving', clients: [content.client] });
         } else {
           const entry = { client: content.client, clock: 0, state: NULL_STATE };
           this.#options.publish({ kind: 'awareness', update: encodeAwareness([entry]) });
@@ -197,6 +261,14 @@ export class People {
       case 'held':
         this.#answered(content.client, origin);
         break;
+      case 'moving': {
+        const peer = this.#peer(origin);
+        const held = room.heldBy(peer);
+        peer.letGo(content.clients.filter((client) => held.has(client)));
+        for (const client of content.clients) this.#answered(client, origin);
+        room.freed();
+        break;
+      }
       case 'gone':
         this.peerLeft(origin);
         break;

@@ -26,6 +26,7 @@ import { type JoinedRoom, Joining } from './joining.js';
 import type { Link, LinkedRoom } from './link.js';
 import { type LoadedRoom, loadRoom } from './load.js';
 import type { Log, LogRoom } from './log.js';
+import type { CompactionMeasures } from './measures.js';
 import { Peer } from './people.js';
 import type { Snapshots } from './snapshots.js';
 import type { NewEntry, Quarantined, SnapshotMeta, Storage } from './storage/storage.js';
@@ -74,6 +75,8 @@ export interface Member extends Receiver, Waiter, Sender {
   readonly author: string;
   /** As whom presence shows it; undefined where nobody was asked. */
   readonly shownAs: User | Guest | undefined;
+  /** When what it writes now was received, by the clock. */
+  readonly receivedAt: number;
   /** Whether it has written new structs of this client by updates of its own. */
   hasWritten(client: number): boolean;
   send(message: Message): void;
@@ -96,6 +99,7 @@ export interface RoomDependencies {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly fanout: FanoutOptions;
+  readonly compactions: CompactionMeasures;
   readonly awareness: AwarenessLimits;
   /** Bytes of a document; what would make it larger is not taken. */
   readonly maxDocumentBytes: number;
@@ -120,6 +124,10 @@ function isSession(holder: Holder): boolean {
   return !(holder instanceof Peer);
 }
 
+function hasLetGo(holder: Holder, client: number): boolean {
+  return holder instanceof Peer && holder.hasLetGo(client);
+}
+
 export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Member> {
   readonly name: string;
   readonly awareness: Awareness<Holder>;
@@ -136,6 +144,8 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
   #waiting: Waiting<Member> | undefined;
   #owner: RoomOwner | undefined;
   #isClosed = false;
+  /** When the snapshot was made, where that was while the room was open here: as the system's clock says it. */
+  snapshotAt: Date | undefined;
 
   private constructor(
     name: string,
@@ -148,7 +158,7 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
     this.#link = link;
     this.#contents = new Contents(loaded);
     this.#compactor = new Compactor(deps, this, this.#contents, loaded.unusable);
-    this.awareness = new Awareness(deps.awareness, link && isSession);
+    this.awareness = new Awareness(deps.awareness, link && isSession, hasLetGo);
     this.fanout = new Fanout(deps.fanout, this.#contents.tail, this.awareness);
     this.joining = new Joining(deps, this, this.#contents);
   }
@@ -215,12 +225,17 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
     session.send({ type: 'step1', stateVector: this.stateVector });
   }
 
-  leave(session: Member): void {
+  /** @param maySoonBeElsewhere its client connects anew, as far as can be known */
+  leave(session: Member, maySoonBeElsewhere = false): void {
     if (!this.#sessions.delete(session)) return;
     this.#unsaved?.delete(session);
     this.fanout.remove(session);
     this.#waiting?.remove(session);
-    this.awareness.leave(session);
+    const heir = maySoonBeElsewhere
+      ? this.#link?.people.heirOf(this.awareness.heldBy(session))
+      : undefined;
+    if (heir === undefined) this.awareness.leave(session);
+    else this.awareness.pass(session, heir);
     this.#awarenessChanged();
     this.#waiting?.changed(true);
     this.#considerRest();
@@ -253,6 +268,7 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
   }
 
   compacted(snapshot: SnapshotMeta): void {
+    this.snapshotAt = new Date();
     this.adopt(snapshot);
     this.#link?.compacted(snapshot.seq);
   }
@@ -296,7 +312,7 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
     // socket. Node keeps small ones in one piece of memory; an array of its own costs three times as much.
     const bytes = Buffer.from(change.update);
     this.#deps.log.append(this, { update: bytes, author: session.author });
-    this.fanout.updated(session, bytes);
+    this.fanout.updated(session, bytes, session.receivedAt);
     this.#waiting?.changed(false);
     return missing;
   }
@@ -368,6 +384,11 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
     return this.isAtRest && this.#compactor.considerWhenIdle();
   }
 
+  /** Merges the tail because somebody says so. @returns whether all that was in the log is in the snapshot */
+  async compactNow(): Promise<boolean> {
+    return await this.#compactor.now();
+  }
+
   close(): void {
     this.#isClosed = true;
     this.#compactor.close();
@@ -388,6 +409,10 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
 
   get snapshotSeq(): number {
     return this.#contents.snapshot?.seq ?? 0;
+  }
+
+  get snapshotBytes(): number {
+    return this.#contents.snapshot?.size ?? 0;
   }
 
   get hasHole(): boolean {
@@ -426,7 +451,7 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
         );
       }
       if (change === undefined) return;
-      this.fanout.updated(undefined, change.update.slice());
+      this.fanout.updated(undefined, change.update.slice(), this.#deps.clock.now());
       this.#waiting?.changed(false);
     } catch (error) {
       // The worker will set it aside; here it is as if it were not there.
@@ -470,6 +495,10 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
   peerLeft(peer: Peer): void {
     this.awareness.leave(peer);
     if (this.awareness.hasChanges) this.fanout.schedule();
+    this.#waiting?.changed(true);
+  }
+
+  freed(): void {
     this.#waiting?.changed(true);
   }
 

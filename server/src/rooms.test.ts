@@ -6,6 +6,7 @@ import { Workers } from './compact/workers.js';
 import { DEFAULT_LIMITS } from './limits.js';
 import { RoomDeleted } from './load.js';
 import { Log } from './log.js';
+import { Measures } from './measures.js';
 import { Rooms } from './rooms.js';
 import { Snapshots } from './snapshots.js';
 import { MemoryStorage } from './storage/memory.js';
@@ -32,11 +33,13 @@ function setUp() {
   const workers = new Workers({ threads: 1, budget: 1_000, heap: 64 });
   onTestFinished(() => workers.close());
   const limits = { ...DEFAULT_LIMITS, commitInterval: 10, random: () => 0 };
+  const measures = new Measures();
   const rooms = new Rooms({
     ...{ clock, logger, storage, workers },
-    log: new Log({ ...limits, storage, clock, logger }),
+    log: new Log({ ...limits, storage, clock, logger, measures: measures.log }),
     snapshots: new Snapshots({ storage, workers, maxBytes: 1_000 }),
-    fanout: { clock, highWater: 1_000, patience: 1_000 },
+    fanout: { clock, highWater: 1_000, patience: 1_000, measures: measures.fanout },
+    compactions: measures.compaction,
     awareness: { maxStateBytes: 1_000, maxClients: 10, maxDepth: 10, onLimit: () => undefined },
     maxDocumentBytes: 1_000,
     instances: undefined,

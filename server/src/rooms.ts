@@ -79,9 +79,20 @@ export class Rooms {
     return this.#entries.size;
   }
 
+  /** How many of them are loaded. */
+  get states(): { readonly open: number; readonly loading: number } {
+    const open = [...this.live()].length;
+    return { open, loading: this.size - open };
+  }
+
   /** Every room that is loaded. */
   *live(): Iterable<Room> {
     for (const { room } of this.#entries.values()) if (room !== undefined) yield room;
+  }
+
+  /** The room of that name, if it is loaded. */
+  at(name: string): Room | undefined {
+    return this.#entries.get(name)?.room;
   }
 
   /**

@@ -1,6 +1,7 @@
 /**
  * Puts the parts together, and takes them apart in the right order: no new
- * sockets, everything on disk, "saved" said, sockets closed, store closed.
+ * sockets, in a drain the clients led elsewhere, everything on disk, "saved" said,
+ * sockets closed, store closed.
  */
 import { createServer as createHttpServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -9,7 +10,8 @@ import { CLOSE } from '@cowrite/client/protocol';
 import { getRequestListener } from '@hono/node-server';
 import { type Logger, pino } from 'pino';
 import { TrustedProxies } from './address.js';
-import type { Ended, KickOptions } from './admin.js';
+import { type Ended, isEqual, type KickOptions } from './admin.js';
+import { Api } from './api/api.js';
 import {
   type AuthenticateHook,
   type AuthSettings,
@@ -22,12 +24,17 @@ import { type Clock, systemClock } from './clock.js';
 import { Workers } from './compact/workers.js';
 import { Crowd } from './crowd.js';
 import { Doors, isAbout } from './doors.js';
+import { depart, until } from './drain.js';
+import { Health } from './health.js';
 import { httpApp } from './http.js';
 import { Instances, type Order } from './instances.js';
 import { DEFAULT_LIMITS, type LimitName, type Limits } from './limits.js';
 import { RoomDeleted } from './load.js';
-import { Log } from './log.js';
+import { Log, type UnsavedRoom } from './log.js';
+import { LoopDelay } from './loop-delay.js';
+import { Measures } from './measures.js';
 import { Metrics } from './metrics.js';
+import { type MetricsPort, openMetricsPort } from './metrics-port.js';
 import type { Presence } from './presence/presence.js';
 import type { Relay } from './relay/relay.js';
 import { DELETED, type RoomDependencies } from './room.js';
@@ -87,6 +94,8 @@ export interface ServerOptions {
   readonly redis?: string | { readonly relay: Relay; readonly presence: Presence };
   /** What `Authorization: Bearer` has to have for `/api` and `/metrics`; without it there are none. At least 32 bytes. */
   readonly adminToken?: string;
+  /** A port of their own for the metrics, without a token; 0 takes a free one. `host` is 127.0.0.1 if left out. */
+  readonly metrics?: { readonly port: number; readonly host?: string };
   /** Folder of a built web app to serve at `/`. */
   readonly staticDir?: string;
   readonly hooks?: Hooks;
@@ -100,6 +109,8 @@ export interface ServerOptions {
 }
 
 export interface CowriteServer {
+  /** Where the metrics are without a token, if that was asked for. */
+  readonly metricsUrl: string | undefined;
   /** Where it listens, such as `http://127.0.0.1:8080`. */
   readonly url: string;
   readonly port: number;
@@ -137,10 +148,35 @@ export interface CowriteServer {
    * Takes no more sockets, waits until everything is on disk, tells the clients
    * so, closes their sockets with 1012 and the store. Again: the same promise.
    *
-   * @throws {Error} when the store did not take everything within `closeMs`;
-   *   what was not saved was never reported saved, and clients still have it
+   * @throws {NotSaved} when the store did not take everything within `closeMs`
    */
   close(): Promise<void>;
+  /**
+   * Lets go of everybody in good order, then closes: new sockets are refused with 503, and those
+   * who are here go, evenly over some time, where there is another instance. Where there is none,
+   * or nobody is here, it closes at once. All of it takes `drainMs` at most. A `close` meanwhile
+   * ends it. Again: the same promise.
+   *
+   * @throws {NotSaved} when the store did not take everything in that time
+   */
+  drain(): Promise<void>;
+  /** From the beginning of a drain or a close on. */
+  readonly isDraining: boolean;
+  /** Settles as {@link close} or {@link drain} do, whoever asked for it: an administrator may have. */
+  readonly whenClosed: Promise<void>;
+}
+
+/** The store did not take everything in time. What was not saved was never reported saved, and clients still have it. */
+export class NotSaved extends Error {
+  override readonly name = 'NotSaved';
+  /** What is missing in the store. */
+  readonly rooms: readonly UnsavedRoom[];
+
+  constructor(rooms: readonly UnsavedRoom[]) {
+    const updates = rooms.reduce((sum, room) => sum + room.updates, 0);
+    super(`the store did not take the last ${updates} updates of ${rooms.length} rooms`);
+    this.rooms = rooms;
+  }
 }
 
 /**
@@ -154,6 +190,16 @@ const PRESSED_PART = 1 / 4;
 /** Sockets that may be on their way to a decision. */
 const NEWCOMERS = 1_000;
 const WORKER_THREADS = 1;
+/** Milliseconds that a peer may take to close its side: where there is no other instance, everybody waits for it. */
+const GOODBYE_MS = { alone: 500, shared: 2_000 };
+/** The part of a drain's time that is kept for saving. */
+const SAVING_PART = 1 / 10;
+/** Rooms that the log names when they could not be saved. */
+const MAX_LISTED = 1_000;
+/** Milliseconds for a store to close that has not taken everything. */
+const STUCK_MS = 500;
+/** Milliseconds in which requests that are under way get their answers. */
+const ANSWERS_MS = 1_000;
 const KICKED = 'you were removed from this document';
 /** As the log says what is done. */
 const ORDERS: Record<Order['kind'], string> = {
@@ -195,7 +241,9 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
   const storage = await storageOf(options, logger);
   const meeting = await meetingOf(options, storage, logger);
 
+  const measures = new Measures();
   const log = new Log({
+    measures: measures.log,
     storage,
     clock,
     logger,
@@ -221,7 +269,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
       failed(error);
     }
   };
-  const onLimit = (limit: LimitName): void => metrics.reached(limit);
+  const onLimit = (limit: LimitName): void => measures.limits.add(limit);
   const snapshots = new Snapshots({ storage, workers, maxBytes: limits.snapshotCacheBytes });
   const instances =
     meeting &&
@@ -230,6 +278,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
       storage,
       snapshots,
       workers,
+      measures: measures.relay,
       clock,
       logger,
       presenceTtl: limits.presenceTtlMs,
@@ -245,7 +294,13 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     logger,
     snapshots,
     instances,
-    fanout: { clock, highWater: limits.highWaterBytes, patience: limits.behindMs },
+    fanout: {
+      clock,
+      highWater: limits.highWaterBytes,
+      patience: limits.behindMs,
+      measures: measures.fanout,
+    },
+    compactions: measures.compaction,
     awareness: {
       maxStateBytes: limits.maxAwarenessBytes,
       maxClients: limits.maxAwarenessClients,
@@ -253,7 +308,10 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
       onLimit,
     },
     maxDocumentBytes: limits.maxDocumentBytes,
-    onQuarantine: (room, entries) => call('onQuarantine', hooks.onQuarantine, { room, entries }),
+    onQuarantine: (room, entries) => {
+      measures.compaction.quarantined += entries.length;
+      call('onQuarantine', hooks.onQuarantine, { room, entries });
+    },
     onSaved: hooks.onSaved && ((room, seq) => call('onSaved', hooks.onSaved, { room, seq })),
   };
   const rooms = new Rooms({
@@ -262,9 +320,26 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     loadTimeout: limits.loadMs,
   });
 
-  const metrics = new Metrics({
+  const metrics = new Metrics(measures, {
     connections: () => transport.connections.size,
-    rooms: () => rooms.size,
+    rooms: () => rooms.states,
+    unsaved: () => ({
+      updates: log.unsaved.reduce((sum, { updates }) => sum + updates, 0),
+      bytes: log.unsavedBytes,
+      oldestMs: log.oldestUnsaved,
+    }),
+    isStoreFailing: () => log.failing,
+    workers: () => workers,
+    relay: () => instances,
+  });
+  const loop = new LoopDelay(clock, measures.loop);
+  const health = new Health({
+    clock,
+    storage,
+    log,
+    loop,
+    relay: () => (instances === undefined ? 'none' : instances.isConnected ? 'connected' : 'away'),
+    isDraining: () => isDraining(),
   });
 
   /** @returns how many sessions here it was about */
@@ -300,18 +375,42 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
   };
   const revive: CowriteServer['revive'] = async (room) => await storage.revive(nameOf(room));
 
+  const api = new Api({
+    storage,
+    rooms,
+    workers,
+    snapshots,
+    turns,
+    clock,
+    presence: meeting?.presence,
+    isAdministrator: adminToken === undefined ? undefined : (shown) => isEqual(shown, adminToken),
+    maxUpdate: limits.maxMessageBytes,
+    maxRequests: limits.maxApiRequests,
+    maxWatchers: limits.maxWatchers,
+    heartbeat: limits.heartbeatMs,
+    onLimit,
+    onError: (err) => logger.warn({ err }, 'a request failed'),
+    kick,
+    recheck,
+    remove,
+    revive,
+  });
+
   let isReady = false;
   const listener = getRequestListener(
     httpApp({
-      isReady: () => isReady,
+      isReady: () => isReady && !isDraining(),
+      readiness: async () => await health.readiness(),
       staticDir: options.staticDir,
       onError: (err) => logger.warn({ err }, 'a request failed'),
+      api: api.app,
       adminToken,
       metrics,
-      kick,
-      recheck,
-      remove,
-      revive,
+      drain: () => {
+        // How it ends, those learn who wait for whenClosed.
+        drainOnce().catch(() => undefined);
+        return sessionsOf(transport).length;
+      },
       mayConnect: (origin, host) => mayConnect(origin, host, allowedOrigins),
       door: (request) => transport.wouldAnswer(request, (upgrade) => doors.ask(upgrade)),
     }).fetch,
@@ -333,6 +432,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     turns,
     patience: limits.handshakeMs,
     onLimit,
+    measures: measures.sockets,
     onGone: ({ address, user, roomName, debt }) =>
       crowd.leave({ address, user: user?.id, room: roomName }, debt),
   };
@@ -372,6 +472,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
       maxMessageBytes: limits.maxMessageBytes,
       heartbeat: limits.heartbeatMs,
       onTooLarge: () => onLimit('message-size'),
+      measures: measures.sockets,
     },
     http,
     async (upgrade) => {
@@ -379,6 +480,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
       return (connection, dialect) => {
         const session = new Session({
           roomName: upgrade.room,
+          id: upgrade.id,
           address,
           connection,
           dialect,
@@ -406,32 +508,89 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     },
   );
 
-  const close = async (): Promise<void> => {
+  /** @param patience milliseconds for the store to take everything */
+  const close = async (patience: number): Promise<void> => {
     isReady = false;
     transport.stopReading();
+    api.close();
     const stopped = new Promise<void>((resolve) => http.close(() => resolve()));
     const isSaved = await within(
-      limits.closeMs,
+      patience,
       clock,
       log.flush().then(() => true),
     );
-    await transport.close(Math.min(limits.closeMs, 2_000));
+    const unsaved = isSaved ? [] : log.unsaved;
+    await transport.close(Math.min(limits.closeMs, GOODBYE_MS[meeting ? 'shared' : 'alone']));
+    await within(ANSWERS_MS, clock, stopped);
     http.closeAllConnections();
     await stopped;
+    await metricsPort?.close();
+    loop.close();
     turns.close();
     rooms.close();
     await instances?.close();
     await meeting?.relay.close();
     await meeting?.presence.close();
     await workers.close();
-    const { unsavedBytes } = log;
-    await storage.close();
-    if (!isSaved) throw new Error(`the store did not take the last ${unsavedBytes} bytes`);
+    // One that does not answer is not waited for.
+    if (isSaved) return await storage.close();
+    await within(STUCK_MS, clock, storage.close());
+    logger.error(
+      { unsaved: unsaved.slice(0, MAX_LISTED), rooms: unsaved.length },
+      'the store did not take everything',
+    );
+    throw new NotSaved(unsaved);
+  };
+  let closing: Promise<void> | undefined;
+  let draining: Promise<void> | undefined;
+  let ended: (how: Promise<void>) => void;
+  const whenClosed = new Promise<void>((resolve) => {
+    ended = resolve;
+  });
+  // Whoever asked for the end is told how it was.
+  whenClosed.catch(() => undefined);
+  const isDraining = (): boolean => (draining ?? closing) !== undefined;
+  const closeOnce = (patience: number): Promise<void> => {
+    closing ??= close(patience);
+    ended(closing);
+    return closing;
+  };
+  const drain = async (): Promise<void> => {
+    const end = clock.now() + limits.drainMs;
+    transport.stopAccepting();
+    const sessions = sessionsOf(transport);
+    const isOtherOpen = (): boolean => instances?.isOtherOpen ?? false;
+    instances?.leave();
+    logger.info({ sessions: sessions.length, isOtherOpen: isOtherOpen() }, 'draining');
+    if (instances !== undefined && isOtherOpen() && limits.drainMs > 0) {
+      await depart(sessions, { clock, random, total: limits.drainMs, isOtherOpen });
+      const lastCall = end - limits.drainMs * SAVING_PART;
+      await until(() => !instances.areMoving || clock.now() >= lastCall, clock);
+    }
+    const left = end - clock.now();
+    await closeOnce(
+      limits.drainMs === 0 ? limits.closeMs : Math.max(left / 2, left - GOODBYE_MS.shared),
+    );
+  };
+  const drainOnce = (): Promise<void> => {
+    draining ??= drain();
+    return draining;
   };
 
+  let metricsPort: MetricsPort | undefined;
   try {
     await listen(http, options.port ?? 8080, host);
+    metricsPort =
+      options.metrics &&
+      (await openMetricsPort({
+        host: '127.0.0.1',
+        ...options.metrics,
+        metrics,
+        onError: (err) => logger.warn({ err }, 'the metrics could not be read'),
+      }));
   } catch (error) {
+    http.close();
+    loop.close();
     await transport.close(0);
     await instances?.close();
     await meeting?.relay.close();
@@ -442,7 +601,6 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
   }
   isReady = true;
   const { address, port, family } = http.address() as AddressInfo;
-  let closing: Promise<void> | undefined;
   return {
     kick,
     recheck,
@@ -450,10 +608,13 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     revive,
     url: `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`,
     port,
-    close: () => {
-      closing ??= close();
-      return closing;
+    metricsUrl: metricsPort?.url,
+    close: () => closeOnce(limits.closeMs),
+    drain: drainOnce,
+    get isDraining() {
+      return isDraining();
     },
+    whenClosed,
   };
 }
 

@@ -9,6 +9,7 @@ import { Workers } from './compact/workers.js';
 import { chooseDialect } from './dialect.js';
 import { DEFAULT_LIMITS } from './limits.js';
 import { Log } from './log.js';
+import { Measures } from './measures.js';
 import { Room } from './room.js';
 import { Session } from './session.js';
 import { Snapshots } from './snapshots.js';
@@ -24,6 +25,7 @@ class FakeConnection {
   readonly buffered = 0;
   readonly quiet = 0;
   readonly silence = 0;
+  readonly account = {};
   readonly isStopped = false;
   readonly pause = nothing;
   readonly resume = nothing;
@@ -39,7 +41,13 @@ async function setUp() {
   const storage = new MemoryStorage();
   const workers = new Workers({ threads: 1, budget: 1_000, heap: 64 });
   onTestFinished(() => workers.close());
-  const options = { commitInterval: 10, maxUnsavedBytes: 1e6, random: () => 0 };
+  const measures = new Measures();
+  const options = {
+    commitInterval: 10,
+    maxUnsavedBytes: 1e6,
+    random: () => 0,
+    measures: measures.log,
+  };
   const room = await Room.open('room', {
     storage,
     log: new Log({ storage, clock, logger, ...options }),
@@ -48,7 +56,8 @@ async function setUp() {
     logger,
     snapshots: new Snapshots({ storage, workers, maxBytes: 1e6 }),
     instances: undefined,
-    fanout: { clock, highWater: 1e6, patience: 1_000 },
+    fanout: { clock, highWater: 1e6, patience: 1_000, measures: measures.fanout },
+    compactions: measures.compaction,
     awareness: { maxStateBytes: 100, maxClients: 64, maxDepth: 100 },
     maxDocumentBytes: 1e6,
     onQuarantine: () => undefined,
@@ -61,6 +70,7 @@ async function setUp() {
       connection: connection as unknown as Connection,
       dialect: chooseDialect(new Set()).dialect,
       roomName: room.name,
+      id: 1,
       address: '127.0.0.1',
       rules: {
         identify: async () => ANYBODY,
@@ -68,6 +78,7 @@ async function setUp() {
         areReadersPresent: true,
         rates: DEFAULT_LIMITS,
         onLimit: () => undefined,
+        measures: measures.sockets,
         onGone: () => undefined,
         turns: new Turns(clock),
         patience: 1_000,
@@ -155,7 +166,7 @@ describe('[LIVE] ids that another holds', () => {
     clock.advance(1_000);
     expect(room.awareness.present()).toEqual(states(10, 1, '"holder"'));
 
-    holder.events.onClose(1006);
+    holder.events.onClose();
     clock.advance(1_000);
     expect(room.awareness.present()).toEqual(states(8, 2, '"newcomer"'));
     for (const { client } of room.awareness.present()) {

@@ -14,13 +14,15 @@ import { type Access, GUEST, type Guest, type Identity, type User } from './auth
 import { type AwarenessEntry, readAwareness } from './awareness.js';
 import type { Clock, Timer } from './clock.js';
 import type { Dialect } from './dialect.js';
+import type { Departing } from './drain.js';
 import { HEAVY_MS, Intake, type IntakeListener } from './intake.js';
 import { LARGE_UPDATE, takeLargeUpdate } from './large-update.js';
 import type { LimitName } from './limits.js';
+import type { SocketMeasures } from './measures.js';
 import { Parking } from './parking.js';
 import { DocumentFull, type Member, type Room, StoreFull } from './room.js';
 import { type Credentials, Standing, type StandingListener } from './standing.js';
-import type { Connection, ConnectionEvents } from './transport.js';
+import { type Connection, type ConnectionEvents, RESTARTING } from './transport.js';
 import type { Turns } from './turns.js';
 import { parseUpdate } from './update/parse.js';
 import type { Parsed } from './update/parsed.js';
@@ -40,6 +42,7 @@ export interface SessionRules {
   /** Where those who send much stand in line. */
   readonly turns: Turns;
   readonly onLimit: (limit: LimitName) => void;
+  readonly measures: SocketMeasures;
   /** Its socket is gone. Called once. */
   readonly onGone: (session: Session) => void;
 }
@@ -47,6 +50,8 @@ export interface SessionRules {
 export interface SessionOptions {
   /** The name of its room. */
   readonly roomName: string;
+  /** What the log calls it: a number, of which each process begins with 1. */
+  readonly id: number;
   /** Where it comes from, as far as that is known. */
   readonly address: string;
   readonly connection: Connection;
@@ -80,6 +85,8 @@ const MAX_CLAIMS = 8;
 const HEAVY_WAIT = 9;
 /** How long a live client may take to answer a ping when another claims its id. */
 const PROBE_MS = 3_000;
+/** How long a client that is sent away may take to close its side. */
+const AWAY_PATIENCE_MS = 1_000;
 const FIRST_ASK_MS = 500;
 const LAST_ASK_MS = 30_000;
 /** Clients of y-websocket close a socket that brings no data for 30 s; pings do not count. */
@@ -87,8 +94,11 @@ const KEEP_ALIVE_MS = 10_000;
 /** RFC 6455: a control frame has at most 125 bytes, two of them for the code. */
 const MAX_REASON = 123;
 
-export class Session implements Member, ConnectionEvents, IntakeListener, StandingListener {
+export class Session
+  implements Member, ConnectionEvents, IntakeListener, StandingListener, Departing
+{
   readonly roomName: string;
+  readonly id: number;
   readonly address: string;
   readonly connection: Connection;
   readonly dialect: Dialect;
@@ -144,6 +154,7 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
   constructor(options: SessionOptions) {
     const { connection, roomName, rules, clock } = options;
     this.roomName = roomName;
+    this.id = options.id;
     this.address = options.address;
     this.connection = connection;
     this.dialect = options.dialect;
@@ -177,6 +188,24 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
     return this.#standing.user;
   }
 
+  /** Whose it is, as the log says it. */
+  get #names(): Readonly<Record<string, unknown>> {
+    const { id, roomName, user, address } = this;
+    const { author, dialect } = this;
+    return {
+      connection: id,
+      room: roomName,
+      user: user?.id,
+      author,
+      address,
+      dialect: dialect.name,
+    };
+  }
+
+  get receivedAt(): number {
+    return this.#intake.receivedAt;
+  }
+
   get shownAs(): User | Guest | undefined {
     return this.user ?? (this.#rules.areUsersKnown ? GUEST : undefined);
   }
@@ -201,8 +230,9 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
   send(message: Message): void {
     const frame = this.dialect.codec.encode(message);
     this.#said += frame.size;
-    if (this.#said > MAX_SAID && this.connection.buffered > MAX_SAID) this.connection.terminate();
-    else this.connection.send(frame);
+    if (this.#said > MAX_SAID && this.connection.buffered > MAX_SAID) {
+      this.connection.terminate('it asks and does not read');
+    } else this.connection.send(frame);
   }
 
   onDrain(): void {
@@ -216,12 +246,32 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
   close(code: number, reason: string): void {
     this.connection.close(code, shortened(reason));
     // What still arrives on a socket that is closing is not the room's any more.
-    this.onClose();
+    this.#leave(false);
   }
 
-  /** @param code undefined while the socket is still closing */
-  onClose(code?: number): void {
-    if (code !== undefined) this.#rules.onGone(this);
+  /** @returns whether the client will be gone in so many milliseconds by itself */
+  askToLeave(delay: number): boolean {
+    if (this.dialect.movesWhenTold) this.send({ type: 'drain', delay });
+    return this.dialect.movesWhenTold;
+  }
+
+  sendAway(): void {
+    this.connection.close(CLOSE.restarting, RESTARTING, AWAY_PATIENCE_MS);
+    this.#leave(true);
+  }
+
+  get isGone(): boolean {
+    return this.isClosed;
+  }
+
+  onClose(): void {
+    this.#rules.onGone(this);
+    this.#leave(true);
+    this.#logger.info({ ...this.#names, ...this.connection.account }, 'a connection ended');
+  }
+
+  /** @param maySoonBeElsewhere its client connects anew, as far as can be known */
+  #leave(maySoonBeElsewhere: boolean): void {
     const room = this.#room;
     this.#state = { kind: 'closed' };
     this.#standing.close();
@@ -231,7 +281,7 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
     this.#probe?.cancel();
     this.#parking?.clear();
     this.#claims = undefined;
-    room?.leave(this);
+    room?.leave(this, maySoonBeElsewhere);
   }
 
   onHeartbeat(): void {
@@ -265,6 +315,9 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
     if (room === undefined || !this.#standing.check()) return;
     this.guard(() => {
       const message = this.dialect.codec.decode(bytes);
+      const { received, receivedSizes } = this.#rules.measures;
+      received.add(message.type, bytes.length);
+      receivedSizes.add(bytes.length);
       this.#pay(message.type, bytes.length);
       this.#handle(room, message);
     });
@@ -297,14 +350,14 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
       action();
     } catch (error) {
       if (error instanceof MalformedMessage || error instanceof UpdateRefused) {
-        this.#logger.info({ author: this.author, reason: error.message }, 'refused');
+        this.#logger.info({ ...this.#names, reason: error.message }, 'refused');
         this.close(CLOSE.malformed, error.message);
       } else if (error instanceof DocumentFull) {
         this.close(CLOSE.tooLarge, error.message);
       } else if (error instanceof StoreFull) {
         this.close(CLOSE.tryAgainLater, error.message);
       } else {
-        this.#logger.error({ err: error, author: this.author }, 'a session failed');
+        this.#logger.error({ ...this.#names, err: error }, 'a session failed');
         this.close(CLOSE.internal, 'internal error');
       }
     }
@@ -584,7 +637,9 @@ export class Session implements Member, ConnectionEvents, IntakeListener, Standi
     this.connection.ping();
     this.#probe = this.#clock.after(PROBE_MS, () => {
       this.#probe = undefined;
-      if (this.connection.silence >= this.#clock.now() - asked) this.connection.terminate();
+      if (this.connection.silence >= this.#clock.now() - asked) {
+        this.connection.terminate('it did not answer a ping');
+      }
     });
   }
 }

@@ -7,6 +7,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 import { ManualClock } from './clock.js';
 import { encodeFrame } from './frame.js';
+import { Measures } from './measures.js';
 import { type Connection, type ConnectionEvents, Transport } from './transport.js';
 
 /** As in transport.ts: a connection gives its socket no more while this much lies there. */
@@ -40,6 +41,7 @@ async function connected(): Promise<{
       maxMessageBytes: 1_000,
       heartbeat: 15_000,
       onTooLarge: () => undefined,
+      measures: new Measures().sockets,
     },
     http,
     async () => open,

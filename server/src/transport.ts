@@ -15,6 +15,7 @@ import { type RawData, type Server as SocketServer, WebSocket, WebSocketServer }
 import type { Clock, Timer } from './clock.js';
 import { chooseDialect, type Dialect } from './dialect.js';
 import type { Frame } from './frame.js';
+import type { Refusal, SocketMeasures } from './measures.js';
 import { readRoomName } from './room-name.js';
 
 export interface TransportOptions {
@@ -24,6 +25,7 @@ export interface TransportOptions {
   /** Milliseconds between two looks at every socket. */
   readonly heartbeat: number;
   readonly onTooLarge: () => void;
+  readonly measures: SocketMeasures;
   readonly logger: Logger;
 }
 
@@ -31,15 +33,22 @@ export interface TransportOptions {
 export class UpgradeRefused extends Error {
   override readonly name = 'UpgradeRefused';
   readonly status: number;
+  readonly reason: Refusal;
+  /** Seconds after which another attempt makes sense, where that is known. */
+  readonly retryAfter: number | undefined;
 
-  constructor(status: number, message: string) {
+  constructor(status: number, message: string, reason: Refusal, retryAfter?: number) {
     super(message);
     this.status = status;
+    this.reason = reason;
+    this.retryAfter = retryAfter;
   }
 }
 
 export interface Upgrade {
   readonly room: string;
+  /** What the log calls this request, and the connection that it becomes. */
+  readonly id: number;
   readonly request: IncomingMessage;
 }
 
@@ -51,11 +60,15 @@ export interface ConnectionEvents {
   onPing(): void;
   /** Nothing waits any more, as {@link Connection.buffered} counts it. */
   onDrain(): void;
-  onClose(code: number): void;
+  onClose(): void;
   /** Called at every heartbeat. */
   onHeartbeat(): void;
 }
 
+/** As RFC 6455 calls the end of a connection without a close frame. */
+const CUT_OFF = 1006;
+/** As it calls what is no frame of its making. */
+const NO_FRAME = 1002;
 /** Bytes that may lie in Node's own queue of a socket; the rest waits as shared frames. */
 const SOCKET_BUFFER = 256 * 1024;
 /** Bytes behind the last that the peer has read, from which on it is asked how far it is. */
@@ -85,8 +98,8 @@ function onPong(this: WebSocket, payload: Buffer): void {
   (this as ConnectedSocket).connection?.answered(payload);
 }
 
-function onClose(this: WebSocket, code: number): void {
-  (this as ConnectedSocket).connection?.closed(code);
+function onClose(this: WebSocket, code: number, reason: Buffer): void {
+  (this as ConnectedSocket).connection?.closed(code, reason);
 }
 
 /** The same for the socket below, of which ws knows nothing more than that it writes. */
@@ -100,14 +113,14 @@ function onDrain(this: Socket): void {
 
 /** ws has sent its close frame after an error of its own, such as 1009; the close event says the rest. */
 function onError(this: WebSocket, error: NodeJS.ErrnoException): void {
-  const isTooLarge = error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
-  if (isTooLarge) (this as ConnectedSocket).connection?.wasTooLarge();
+  (this as ConnectedSocket).connection?.failed(error);
   this.terminate();
 }
 
 export class Connection {
   readonly #webSocket: ConnectedSocket;
   readonly #socket: Socket;
+  readonly #options: TransportOptions;
   readonly #clock: Clock;
   readonly #all: Set<Connection>;
   /** Chunks that the socket has not been given yet, in order. */
@@ -120,27 +133,34 @@ export class Connection {
   /** In whole milliseconds: others cost each connection an object more. */
   #lastHeard: number;
   #lastSent: number;
+  readonly #openedAt: number;
+  #receivedMessages = 0;
+  #receivedBytes = 0;
+  #sentMessages = 0;
+  /** How this side has ended it, where it has. */
+  #end: { readonly code: number; readonly reason: string } | undefined;
   #closing: Timer | undefined;
   #isPaused = false;
   #isStopped = false;
   /** Until then its pongs may lie behind what was not read. */
   #deafUntil = 0;
-  readonly #onTooLarge: () => void;
   events: ConnectionEvents | undefined;
 
   /** @param all has this one from now on, until it is closed */
   constructor(
     webSocket: ConnectedSocket,
     socket: Socket,
-    { clock, onTooLarge }: Pick<TransportOptions, 'clock' | 'onTooLarge'>,
+    options: TransportOptions,
     all: Set<Connection>,
   ) {
     this.#webSocket = webSocket;
     this.#socket = socket;
+    const { clock } = options;
+    this.#options = options;
     this.#clock = clock;
-    this.#onTooLarge = onTooLarge;
     this.#all = all;
     this.#lastHeard = Math.floor(clock.now());
+    this.#openedAt = this.#lastHeard;
     this.#lastSent = this.#lastHeard;
     all.add(this);
     webSocket.connection = this;
@@ -156,6 +176,8 @@ export class Connection {
   /** For the listeners above, as those that follow. */
   received(data: Buffer, isBinary: boolean): void {
     this.heard();
+    this.#receivedMessages++;
+    this.#receivedBytes += data.length;
     if (isBinary) this.events?.onMessage(data);
     else this.events?.onText();
   }
@@ -165,8 +187,12 @@ export class Connection {
     this.events?.onPing();
   }
 
-  wasTooLarge(): void {
-    this.#onTooLarge();
+  failed({ code, message }: NodeJS.ErrnoException): void {
+    const isTooLarge = code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
+    if (isTooLarge) this.#options.onTooLarge();
+    const isFrame = code?.startsWith('WS_ERR_') === true;
+    const closeCode = isTooLarge ? CLOSE.messageTooBig : isFrame ? NO_FRAME : CUT_OFF;
+    this.#end ??= { code: closeCode, reason: message };
   }
 
   heard(): void {
@@ -191,12 +217,14 @@ export class Connection {
     if (this.buffered === 0) this.events?.onDrain();
   }
 
-  closed(code: number): void {
+  closed(code: number, reason: Buffer): void {
     this.#all.delete(this);
+    this.#end ??= { code, reason: reason.toString() };
+    this.#options.measures.closed(this.#end.code, this.#clock.now() - this.#openedAt);
     this.#closing?.cancel();
     this.#queue = [];
     this.#queuedBytes = 0;
-    this.events?.onClose(code);
+    this.events?.onClose();
   }
 
   drained(): void {
@@ -204,6 +232,19 @@ export class Connection {
     this.heard();
     this.#pump();
     if (this.buffered === 0) this.events?.onDrain();
+  }
+
+  /** For the log, once it has ended. */
+  get account(): Readonly<Record<string, unknown>> {
+    return {
+      code: this.#end?.code,
+      reason: this.#end?.reason,
+      seconds: Math.round((this.#clock.now() - this.#openedAt) / 100) / 10,
+      messagesIn: this.#receivedMessages,
+      bytesIn: this.#receivedBytes,
+      messagesOut: this.#sentMessages,
+      bytesOut: this.#written,
+    };
   }
 
   /** Milliseconds since the peer was last heard of; none while nobody listens to it. */
@@ -239,6 +280,8 @@ export class Connection {
   /** The frame's buffers are shared with other connections; nothing is copied. */
   send(frame: Frame): void {
     if (!this.isOpen) return;
+    this.#sentMessages++;
+    this.#options.measures.sent.add(frame.type, frame.size);
     this.#lastSent = Math.floor(this.#clock.now());
     if (this.#queue.length === 0 && frame.chunks.length === 1) {
       this.#write(frame.chunks[0]!);
@@ -320,13 +363,16 @@ export class Connection {
     // A message of which fragments are on their way cannot be followed by a close frame that means anything.
     this.#queue = [];
     this.#queuedBytes = 0;
+    this.#end = { code, reason };
     this.#closing = this.#clock.after(patience, () => this.#webSocket.terminate());
     // Also after a stop: the peer's half of the handshake has to be read.
     this.#webSocket.resume();
     this.#webSocket.close(code, reason);
   }
 
-  terminate(): void {
+  /** Cuts it off, because of what the reason says. */
+  terminate(reason: string): void {
+    this.#end ??= { code: CUT_OFF, reason };
     this.#webSocket.terminate();
   }
 }
@@ -348,6 +394,7 @@ export class Transport {
   #mercyUntil = Number.NEGATIVE_INFINITY;
   /** Sockets whose upgrade is not decided yet. */
   readonly #upgrading = new Set<Duplex>();
+  #requests = 0;
   #accepting = true;
 
   /**
@@ -376,6 +423,7 @@ export class Transport {
       this.#upgrading.add(socket);
       const onClose = () => this.#upgrading.delete(socket);
       socket.once('close', onClose);
+      options.measures.attempts++;
       this.#upgrade(request, accept)
         .then(
           (opened) => {
@@ -393,7 +441,12 @@ export class Transport {
             if (!(error instanceof UpgradeRefused)) {
               options.logger.error({ err: error }, 'an upgrade failed');
             }
-            refuse(socket, error);
+            const refusal =
+              error instanceof UpgradeRefused
+                ? error
+                : new UpgradeRefused(500, 'internal error', 'internal');
+            options.measures.refusals.add(refusal.reason);
+            refuse(socket, refusal);
           },
         )
         .catch((error: unknown) => {
@@ -431,12 +484,16 @@ export class Transport {
     request: IncomingMessage,
     accept: (upgrade: Upgrade) => Promise<Opened>,
   ): Promise<Opened> {
-    if (!this.#accepting) throw new UpgradeRefused(503, 'this instance is closing');
+    if (!this.#accepting) throw leaving();
     const room = readRoomName(request.url ?? '');
-    if (room === undefined) throw new UpgradeRefused(404, 'rooms are at /ws/<room>');
-    if (!room.ok) throw new UpgradeRefused(400, room.problem);
-    const opened = await accept({ room: room.name, request });
-    if (!this.#accepting) throw new UpgradeRefused(503, 'this instance is closing');
+    if (room === undefined) throw new UpgradeRefused(404, 'rooms are at /ws/<room>', 'path');
+    if (!room.ok) throw new UpgradeRefused(400, room.problem, 'room-name');
+    const opened = await accept({
+      room: room.name,
+      request,
+      id: ++this.#requests,
+    });
+    if (!this.#accepting) throw leaving();
     return opened;
   }
 
@@ -451,8 +508,9 @@ export class Transport {
     for (; this.#due >= PARTS; this.#due -= PARTS) {
       const connection = this.#next();
       if (connection === undefined) continue;
-      if (connection.silence > 2 * heartbeat && now >= this.#mercyUntil) connection.terminate();
-      else {
+      if (connection.silence > 2 * heartbeat && now >= this.#mercyUntil) {
+        connection.terminate('nothing was heard of it');
+      } else {
         if (connection.silence > heartbeat / 2) connection.ping();
         connection.events?.onHeartbeat();
       }
@@ -466,9 +524,14 @@ export class Transport {
     return this.#round.next().value;
   }
 
-  /** From now on upgrades are answered with 503, and nothing more is read from the sockets. */
-  stopReading(): void {
+  /** From now on upgrades are answered with 503: another instance is to be asked, at once. */
+  stopAccepting(): void {
     this.#accepting = false;
+  }
+
+  /** The same, and nothing more is read from the sockets. */
+  stopReading(): void {
+    this.stopAccepting();
     for (const connection of this.#connections) connection.stop();
   }
 
@@ -486,16 +549,24 @@ export class Transport {
           onPing: () => undefined,
           onDrain: () => undefined,
           onHeartbeat: () => undefined,
-          onClose: (code) => {
-            events?.onClose(code);
+          onClose: () => {
+            events?.onClose();
             resolve();
           },
         };
-        connection.close(CLOSE.restarting, 'this instance is restarting', patience);
+        connection.close(CLOSE.restarting, RESTARTING, patience);
       });
     });
     await Promise.all(gone);
   }
+}
+
+/** As those are told whose sockets are closed with 1012. */
+export const RESTARTING = 'this instance is restarting';
+const RETRY_AFTER_S = 1;
+
+function leaving(): UpgradeRefused {
+  return new UpgradeRefused(503, 'this instance is closing', 'closing', RETRY_AFTER_S);
 }
 
 function dialectOf(request: IncomingMessage): Dialect {
@@ -514,13 +585,12 @@ const REASONS: Record<number, string> = {
   503: 'Service Unavailable',
 };
 
-function refuse(socket: Duplex, error: unknown): void {
-  const { status, message } =
-    error instanceof UpgradeRefused ? error : { status: 500, message: 'internal error' };
+function refuse(socket: Duplex, { status, message, retryAfter }: UpgradeRefused): void {
   const body = `${message}\n`;
   socket.end(
     `HTTP/1.1 ${status} ${REASONS[status] ?? 'Refused'}\r\n` +
       'Connection: close\r\n' +
+      (retryAfter === undefined ? '' : `Retry-After: ${retryAfter}\r\n`) +
       'Content-Type: text/plain; charset=utf-8\r\n' +
       `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   );

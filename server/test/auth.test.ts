@@ -144,7 +144,7 @@ describe('[AUTH] at the door', () => {
       ['/health', 200],
       ['/ws/minutes', 401],
       ['/', 404],
-      ['/api/rooms', 404],
+      ['/api/rooms', 403],
     ] as const) {
       const response = await new Promise<IncomingMessage>((resolve) =>
         httpRequest(`${server.url}${path}`, resolve).end(),
@@ -304,7 +304,7 @@ describe('[AUTH] secrets', () => {
     expect((await knock(server, `a%3Db?token=${shown}`)).status).toBe(101);
     expect((await knock(server, `c%3Dd?token=${shown}`)).status).toBe(403);
     for (const [args, message, secret] of [
-      [['token'], /^cowrite: AUTH_SECRET=/, SECRET],
+      [['token'], /^cowrite: --user is missing; cowrite token --help\n$/, SECRET],
       [['token', '--user', 'ada', '--room', '*'], /^cowrite: set AUTH_SECRET/, ''],
       [
         ['token', '--user', 'ada', '--room', '*', '--expires', 'soon'],
@@ -312,7 +312,7 @@ describe('[AUTH] secrets', () => {
         SECRET,
       ],
       [['token', '--who', 'ada'], /^cowrite: Unknown option '--who'/, SECRET],
-      [['tokens'], /^cowrite: there is no command tokens, only token\n$/, SECRET],
+      [['tokens'], /^cowrite: there is no command tokens; cowrite --help lists them\n$/, SECRET],
     ] as const) {
       const failed = await run(args, secret);
       expect(failed).toMatchObject({ code: 2, out: '' });

@@ -227,7 +227,8 @@ describe('[DEL] a room that is deleted', () => {
     ada.send({ type: 'update', update: typed('the old text') });
     await ada.untilSaved(2);
     const revive = () => call(server, 'POST', '/api/rooms/room/revive');
-    const notDeleted = [404, 'no deleted room has this name'];
+    const message = 'no deleted room has this name';
+    const notDeleted = [404, JSON.stringify({ error: { code: 'not-found', message } })];
     expect(await revive()).toEqual(notDeleted);
     await server.remove('room');
     expect(await revive()).toEqual([200, '{}']);
@@ -273,7 +274,8 @@ describe('[DEL] a room that is deleted', () => {
     }
     const server = await startServer({ storage: new FailingStorage(), adminToken: ADMIN });
     const ada = await joined(server);
-    const again = [503, 'the store did not answer: try again'];
+    const message = 'the store did not answer: try again';
+    const again = [503, JSON.stringify({ error: { code: 'unavailable', message } })];
     expect(await call(server, 'DELETE', '/api/rooms/room')).toEqual(again);
     expect(await call(server, 'POST', '/api/rooms/room/revive')).toEqual(again);
     expect((await call(server, 'DELETE', '/api/rooms/%ff'))[0]).toBe(400);

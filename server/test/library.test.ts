@@ -316,6 +316,8 @@ describe('[CFG] settings', () => {
       limits: {},
       adminToken: undefined,
       logLevel: 'info',
+      logFormat: undefined,
+      metrics: undefined,
       staticDir: undefined,
     });
   });
@@ -329,6 +331,8 @@ describe('[CFG] settings', () => {
       ['STORAGE_URL', 'mysql://x'],
       ['STORAGE_URL', 'lmdb:'],
       ['LOG_LEVEL', 'loud'],
+      ['LOG_FORMAT', 'xml'],
+      ['METRICS_PORT', '70000'],
       ['REDIS_URL', 'localhost:6379'],
       ['AUTH', 'yes'],
       ['AUTH_JWKS_URL', 'keys.json'],
@@ -352,6 +356,13 @@ describe('[CFG] settings', () => {
       }
       expect(message).toMatch(new RegExp(`^${name} must be .+, not "${value}"$`));
     }
+  });
+
+  it('[MET-9] the metrics have no port unless one is set; a host alone is a mistake', () => {
+    expect(readConfig({ METRICS_PORT: '9464' }).metrics).toEqual({ port: 9464 });
+    const both = { METRICS_PORT: '9464', METRICS_HOST: '0.0.0.0' };
+    expect(readConfig(both).metrics).toEqual({ port: 9464, host: '0.0.0.0' });
+    expect(() => readConfig({ METRICS_HOST: '0.0.0.0' })).toThrow(/^METRICS_HOST .*METRICS_PORT$/);
   });
 
   it('[AUTH-13] who may come in is said in one way; a secret is not repeated', () => {

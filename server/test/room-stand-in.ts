@@ -86,6 +86,10 @@ export class RoomStandIn implements LinkedRoom {
     this.did.push(`${peer.instance} left`);
   }
 
+  freed(): void {
+    this.did.push('freed');
+  }
+
   probe(client: number): boolean {
     this.did.push(`probe ${client}`);
     return this.sessions.has(client);

@@ -10,6 +10,7 @@
  *   exit code 0; what was reported saved and what anybody was shown is there
  *   after the restart.
  */
+
 import { once } from 'node:events';
 import { CowriteProvider } from '@cowrite/client';
 import { type Batch, type Compaction, MemoryStorage } from '@cowrite/server';
@@ -22,6 +23,7 @@ import { type CompactResult, type CompactTask, compact } from '../src/compact/jo
 import { Workers } from '../src/compact/workers.js';
 import { chooseDialect } from '../src/dialect.js';
 import { Log } from '../src/log.js';
+import { Measures } from '../src/measures.js';
 import type { Member, Room } from '../src/room.js';
 import { Rooms } from '../src/rooms.js';
 import { Snapshots } from '../src/snapshots.js';
@@ -133,6 +135,7 @@ class Inline extends Workers {
 class Guest implements Member {
   readonly author = 'guest';
   readonly shownAs = undefined;
+  readonly receivedAt = 0;
   readonly doc = new Y.Doc();
   readonly dialect = chooseDialect(new Set()).dialect;
   mayWrite(): boolean {
@@ -215,6 +218,7 @@ class World {
     const workers = new Inline({ threads: 1, budget: 1_000, heap: 64 });
     onTestFinished(() => workers.close());
     const { storage } = this;
+    const measures = new Measures();
     const log = new Log({
       storage,
       clock,
@@ -222,6 +226,7 @@ class World {
       commitInterval: 10,
       maxUnsavedBytes: 1e6,
       random: () => dice.next(),
+      measures: measures.log,
     });
     this.#rooms = new Rooms({
       storage,
@@ -231,7 +236,8 @@ class World {
       logger,
       snapshots: new Snapshots({ storage, workers, maxBytes: 1e6 }),
       instances: undefined,
-      fanout: { clock, highWater: 1e6, patience: 1_000 },
+      fanout: { clock, highWater: 1e6, patience: 1_000, measures: measures.fanout },
+      compactions: measures.compaction,
       awareness: { maxStateBytes: 100, maxClients: 1, maxDepth: 100 },
       maxDocumentBytes: 1e6,
       onQuarantine: (room) => expect.fail(`something of ${room} was set aside`),

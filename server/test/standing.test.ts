@@ -525,7 +525,10 @@ describe('[END] ending sessions', () => {
     const room = '/api/rooms/notes%2Fa%20b/kick';
     expect((await post(room, undefined, 'x'))[0]).toBe(401);
     expect((await post(room, undefined, `${adminToken}x`))[0]).toBe(401);
-    expect(await post(room, 'user=ada')).toEqual([400, 'the body is not JSON']);
+    expect(await post(room, 'user=ada')).toEqual([
+      400,
+      '{"error":{"code":"bad-request","message":"the body is not JSON"}}',
+    ]);
     expect((await post(room, '{"users":"ada"}'))[0]).toBe(400);
     expect((await post(room, JSON.stringify({ reason: 'é'.repeat(62) })))[0]).toBe(400);
     expect((await post(room, 'x'.repeat(20_000)))[0]).toBe(413);
@@ -541,6 +544,9 @@ describe('[END] ending sessions', () => {
     expect((await post('/api/rooms/%ff/kick'))[0]).toBe(400);
     const closed = await startServer();
     const answer = await fetch(`${closed.url}${room}`, { method: 'POST' });
-    expect([answer.status, await answer.text()]).toEqual([403, 'closed: ADMIN_TOKEN is not set\n']);
+    expect([answer.status, await answer.json()]).toEqual([
+      403,
+      { error: { code: 'closed', message: 'closed: ADMIN_TOKEN is not set' } },
+    ]);
   });
 });

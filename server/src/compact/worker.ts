@@ -2,6 +2,7 @@
 import { move } from 'piscina';
 import { compact, type DiffTask, diff } from './job.js';
 import { type Packed, unpack } from './packed.js';
+import { type ViewTask, view } from './view.js';
 
 /** A task on its way to a worker. */
 export type Task =
@@ -10,10 +11,15 @@ export type Task =
       readonly kind: 'compact';
       readonly snapshot: Uint8Array | undefined;
       readonly updates: Packed;
-    };
+    }
+  | ({ readonly kind: 'view'; readonly updates: Packed } & Omit<ViewTask, 'updates'>);
 
 export default function run(task: Task): unknown {
   if (task.kind === 'diff') return move(whole(diff(task)));
+  if (task.kind === 'view') {
+    const shown = view({ ...task, updates: unpack(task.updates) });
+    return shown && move(whole(shown));
+  }
   return compact({ snapshot: task.snapshot, updates: unpack(task.updates) });
 }
 

@@ -5,6 +5,7 @@
 import { Piscina } from 'piscina';
 import type { CompactResult, CompactTask, DiffTask } from './job.js';
 import { pack } from './packed.js';
+import type { ViewTask } from './view.js';
 import type { Task } from './worker.js';
 
 export interface WorkerOptions {
@@ -42,8 +43,8 @@ export class Workers {
   readonly #options: WorkerOptions;
   readonly #pool: Piscina;
   #free: number;
-  /** Jobs that wait for a thread. Somebody waits for a diff, nobody for a compaction. */
-  readonly #waiting: Record<Task['kind'], (() => void)[]> = { diff: [], compact: [] };
+  /** Jobs that wait for a thread. Somebody waits for a diff and for a view, nobody for a compaction. */
+  readonly #waiting: Record<Task['kind'], (() => void)[]> = { diff: [], view: [], compact: [] };
 
   constructor(options: WorkerOptions) {
     this.#options = options;
@@ -84,6 +85,33 @@ export class Workers {
     return await this.#run('diff', () => ({ kind: 'diff', ...task }), DIFF_PATIENCE_MS);
   }
 
+  /**
+   * What a document shows. How many are asked for at once is for the caller to bound.
+   *
+   * @param read as in {@link compact}
+   * @returns undefined when there is no such type in it
+   * @throws {OverBudget} or whatever the job or `read` throws
+   */
+  async view(read: () => Promise<ViewTask>): Promise<Uint8Array | undefined> {
+    return await this.#run(
+      'view',
+      async () => {
+        const { updates, ...task } = await read();
+        return { kind: 'view', ...task, updates: pack(updates) };
+      },
+      Number.POSITIVE_INFINITY,
+    );
+  }
+
+  get running(): number {
+    return this.#options.threads - this.#free;
+  }
+
+  /** Jobs that wait for a thread. */
+  get waiting(): number {
+    return Object.values(this.#waiting).reduce((sum, { length }) => sum + length, 0);
+  }
+
   /** Kills what runs: its result would be thrown away. */
   async close(): Promise<void> {
     await this.#pool.destroy();
@@ -98,7 +126,8 @@ export class Workers {
     try {
       return await this.#runNow(await read());
     } finally {
-      const next = this.#waiting.diff.shift() ?? this.#waiting.compact.shift();
+      const { diff, view, compact } = this.#waiting;
+      const next = diff.shift() ?? view.shift() ?? compact.shift();
       if (next === undefined) this.#free++;
       else next();
     }

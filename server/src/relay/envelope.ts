@@ -26,8 +26,12 @@ export type Content =
   | { readonly kind: 'probe'; readonly instance: string; readonly client: number }
   /** The origin holds this client and looks whether it is alive. */
   | { readonly kind: 'held'; readonly client: number }
+  /** These clients have left the origin, most likely for another instance: it is theirs who bring them. */
+  | { readonly kind: 'moving'; readonly clients: readonly number[] }
   /** The origin is there. */
   | { readonly kind: 'here' }
+  /** The origin is there, and ends: it takes nobody in any more. */
+  | { readonly kind: 'ending' }
   /** The origin is leaving, with everybody it holds. */
   | { readonly kind: 'gone' }
   /** Those in this room, or one user of them, are to be shown out. */
@@ -69,6 +73,8 @@ const KINDS = [
   'kick',
   'recheck',
   'delete',
+  'moving',
+  'ending',
 ] as const;
 const encoder = new TextEncoder();
 
@@ -111,6 +117,8 @@ function fieldsOf(content: Content): (number | Uint8Array)[] {
       return [encoder.encode(content.instance), content.client];
     case 'held':
       return [content.client];
+    case 'moving':
+      return [content.clients.length, ...content.clients];
     case 'kick':
       return [content.room, content.user ?? '', content.reason].map((text) => encoder.encode(text));
     case 'recheck':
@@ -118,6 +126,7 @@ function fieldsOf(content: Content): (number | Uint8Array)[] {
     case 'delete':
       return [encoder.encode(content.room)];
     case 'here':
+    case 'ending':
     case 'gone':
     case 'who':
     case 'lost':
@@ -160,6 +169,12 @@ function readContent(kind: (typeof KINDS)[number], reader: Reader): Content {
       return { kind, instance: reader.string(), client: reader.uint() };
     case 'held':
       return { kind, client: reader.uint() };
+    case 'moving': {
+      const count = reader.uint();
+      const clients: number[] = [];
+      for (let i = 0; i < count; i++) clients.push(reader.uint());
+      return { kind, clients };
+    }
     case 'kick': {
       const [room, user, reason] = [reader.string(), reader.string(), reader.string()];
       return { kind, room, ...(user !== '' && { user }), reason };
@@ -169,6 +184,7 @@ function readContent(kind: (typeof KINDS)[number], reader: Reader): Content {
     case 'delete':
       return { kind, room: reader.string() };
     case 'here':
+    case 'ending':
     case 'gone':
     case 'who':
     case 'lost':

@@ -1,4 +1,10 @@
 import { createServer } from 'node:net';
+import { trace } from '@opentelemetry/api';
+import {
+  BasicTracerProvider,
+  InMemorySpanExporter,
+  SimpleSpanProcessor,
+} from '@opentelemetry/sdk-trace-base';
 import * as framework from 'vitest';
 import { redisOfFile } from '../../test/redis-service.js';
 import { relayContract, untilConnected } from './contract.js';
@@ -190,6 +196,21 @@ describe('[RLY] redis', () => {
     for (let i = 0; i < 100_000; i++) relay.publish('a', Uint8Array.of(1));
     await until(() => relay.dropped > 0);
     expect(relay.dropped).toBeGreaterThan(10_000);
+  });
+
+  it('[OPS-5] what a turn publishes is a span, which ends when Redis has answered', async () => {
+    const exporter = new InMemorySpanExporter();
+    trace.setGlobalTracerProvider(
+      new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] }),
+    );
+    onTestFinished(() => trace.disable());
+    const relay = await open();
+    relay.publish('a', Uint8Array.of(1, 2, 3));
+    await until(() => exporter.getFinishedSpans().length > 0);
+    const [span] = exporter.getFinishedSpans();
+    expect(span?.name).toBe('cowrite.publish');
+    expect(span?.attributes['cowrite.messages']).toBe(1);
+    expect(span?.attributes['cowrite.bytes']).toBeGreaterThan(3);
   });
 
   it('[RLY-7] what was published before the relay is closed still arrives', async () => {

@@ -25,6 +25,7 @@ import {
   firstAttempt,
   type RedisOptions,
 } from '../redis.js';
+import { traced } from '../trace.js';
 import { type Addressed, bundled, decodeBundle, encodeBundle } from './bundle.js';
 import type { Relay, Subscription } from './relay.js';
 
@@ -211,7 +212,11 @@ export class RedisRelay implements Relay {
     }
     if (pipeline.length === 0) return;
     this.#unansweredBytes += bytes;
-    void pipeline.exec().then((results) => {
+    void traced(
+      'cowrite.publish',
+      () => ({ 'cowrite.messages': outgoing.length, 'cowrite.bytes': bytes }),
+      async () => await pipeline.exec(),
+    ).then((results) => {
       this.#unansweredBytes -= bytes;
       const [error] = results?.[0] ?? [];
       if (isRefusal(error)) this.#refused(error);

@@ -2,7 +2,7 @@
  * What every storage adapter must do, as tests. An adapter's own test file only
  * calls this; it is exported so that others can prove theirs.
  */
-import type { Append, Batch, LogEntry, Snapshot, Storage, StoredRoom } from './storage.js';
+import type { Append, Batch, Listing, LogEntry, Snapshot, Storage, StoredRoom } from './storage.js';
 
 /** The parts of a test framework that the suite needs: Vitest's and Jest's names. */
 export interface TestFramework {
@@ -348,6 +348,112 @@ export function storageContract(
       expect(plainRoom(await again.load('a'))).toEqual(empty(10, true));
     });
 
+    it('[STO-58] lists its rooms in pages, ascending by the bytes of their names', async () => {
+      const first = await start();
+      const names = [
+        'a',
+        'a/',
+        'a/b',
+        'a/\u{1f600}',
+        'a/\uffee',
+        'A',
+        'é',
+        '\u{1f600}',
+        '\uffee',
+        'z~',
+      ];
+      await first.append(next(...names.map((room, i) => append(room, 1, i + 1))));
+      // One that is in the log only, two that are all snapshot, one that has both.
+      await first.compact('a', { base: 0, snapshot: snapshot(1, 9), quarantined: [] });
+      await first.compact('a/b', { base: 0, snapshot: snapshot(2, 8), quarantined: [] });
+      await first.compact('new', { base: 0, snapshot: snapshot(4, 7), quarantined: [] });
+      const sorted = [...names, 'new'].sort((one, two) =>
+        Buffer.compare(Buffer.from(one), Buffer.from(two)),
+      );
+      // What was moved between stages of a store's own is found in each.
+      for (const open of [async () => first, reopen]) {
+        const store = await open();
+        for (const limit of [1, 2, 3, 1000]) {
+          expect(await listAll(store, { limit })).toEqual(sorted);
+        }
+        expect(await listAll(store, { limit: 2, prefix: 'a/' })).toEqual([
+          'a/',
+          'a/b',
+          'a/\uffee',
+          'a/\u{1f600}',
+        ]);
+        expect(await listAll(store, { limit: 5, prefix: 'a/', after: 'A' })).toEqual(
+          await listAll(store, { limit: 5, prefix: 'a/' }),
+        );
+        expect(await store.rooms({ limit: 5, prefix: 'a', after: 'b' })).toEqual([]);
+        expect(await store.rooms({ limit: 5, prefix: '*' })).toEqual([]);
+        expect(await store.rooms({ limit: 2, prefix: 'a' })).toEqual([
+          { name: 'a', lastSeq: 1, snapshotSeq: 1, snapshotBytes: 9, isDeleted: false },
+          { name: 'a/', lastSeq: 2, snapshotSeq: 0, snapshotBytes: 0, isDeleted: false },
+        ]);
+        const [both] = await store.rooms({ limit: 1, prefix: 'a/b' });
+        expect([both?.lastSeq, both?.snapshotSeq, both?.snapshotBytes]).toEqual([3, 2, 8]);
+      }
+    });
+
+    it('[STO-58] lists removed rooms only if asked, and revived ones again; no limit is an error', async () => {
+      const store = await start();
+      await store.append(next(...['a', 'b', 'c', 'd'].map((room) => append(room, 1, 2))));
+      for (const room of ['b', 'c', 'never']) await store.remove(room);
+      expect(await listAll(store, { limit: 1 })).toEqual(['a', 'd']);
+      expect(await listAll(store, { limit: 2, withDeleted: true })).toEqual([
+        ...['a', 'b', 'c', 'd', 'never'],
+      ]);
+      const [removed] = await store.rooms({ limit: 1, prefix: 'never', withDeleted: true });
+      const { lastSeq, isDeleted } = removed!;
+      expect([lastSeq, isDeleted]).toEqual([1, true]);
+      await store.revive('c');
+      expect(await listAll(store, { limit: 3 })).toEqual(['a', 'c', 'd']);
+      for (const limit of [0, 1.5, 1001]) {
+        expect(await store.rooms({ limit }).catch((error: Error) => error.name)).toBe('RangeError');
+      }
+    });
+
+    it('[STO-58] lists a room as soon as it was written, compacted or removed for the first time', async () => {
+      const store = await start();
+      expect(await store.rooms({ limit: 1 })).toEqual([]);
+      await store.append(next(append('written', 1, 1)));
+      await store.compact('compacted', { base: 0, snapshot: snapshot(2, 9), quarantined: [] });
+      await store.remove('removed');
+      expect(await listAll(store, { limit: 9, withDeleted: true })).toEqual([
+        'compacted',
+        'removed',
+        'written',
+      ]);
+      await store.append(next(append('later', 1, 1), append('written', 2, 2)));
+      expect(await listAll(store, { limit: 9 })).toEqual(['compacted', 'later', 'written']);
+    });
+
+    it('[STO-58] lists many rooms, each once, while others are written', async () => {
+      const store = await start();
+      const names = Array.from({ length: 300 }, (_, i) => `room ${String(i).padStart(4, '0')}`);
+      await store.append(next(...names.map((room) => append(room, 1, 1))));
+      const writing = (async () => {
+        for (let i = 0; i < 20; i++) {
+          await store.append(next(...names.slice(0, 50).map((room) => append(room, i + 2, i + 2))));
+        }
+      })();
+      for (let i = 0; i < 5; i++) expect(await listAll(store, { limit: 70 })).toEqual(names);
+      await writing;
+    });
+
+    it('[STO-59] a snapshot may reach further than the log: entries go on behind it', async () => {
+      const first = await start();
+      await first.append(next(append('a', 1, 2)));
+      for (const [room, base] of [['a', 0] as const, ['new', 0] as const]) {
+        await first.compact(room, { base, snapshot: snapshot(7, 5), quarantined: [] });
+      }
+      expect(await first.append(next(append('a', 8, 8), append('new', 8, 9)))).toEqual([8, 8]);
+      const store = await reopen();
+      expect((await store.load('a')).tail.map(plain)).toEqual(logged(8, 8));
+      expect((await store.load('new')).tail.map(plain)).toEqual(logged(8, 9));
+    });
+
     it('[STO-56] a store that went back to before a revival takes what was admitted after it', async () => {
       const store = await start();
       await store.append(next(append('a', 1, 3)));
@@ -521,6 +627,17 @@ export function sharedStorageContract(
       expect(tail.map(({ seq }) => seq)).toEqual(expected);
     });
   });
+}
+
+/** Page by page, and no page is too long. */
+async function listAll(store: Storage, listing: Listing): Promise<string[]> {
+  const names: string[] = [];
+  for (let after = listing.after; ; after = names.at(-1)) {
+    const page = await store.rooms({ ...listing, ...(after !== undefined && { after }) });
+    if (page.length > listing.limit) throw new Error(`${page.length} are more than the limit`);
+    if (page.length === 0) return names;
+    names.push(...page.map(({ name }) => name));
+  }
 }
 
 /** Numbers a storage object's batches. */

@@ -265,6 +265,10 @@ export class Journal {
     return [...older, ...newer].filter(({ last }) => last > above);
   }
 
+  rooms(): string[] {
+    return this.#files.flatMap((file) => [...(file?.rooms ?? [])]);
+  }
+
   /** Of a room, 0 for none that is here. */
   lastSeq(room: string): number {
     return Math.max(...this.#files.map((file) => file?.lastSeq(room) ?? 0));

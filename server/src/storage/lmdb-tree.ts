@@ -16,6 +16,7 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { chunksOf, type Run } from './chunks.js';
+import type { Page } from './listing.js';
 import { decodeRecord, encodeRecord, KIND, type Record } from './record.js';
 import { salvageRecords } from './salvage.js';
 import {
@@ -153,6 +154,27 @@ export class Tree {
       throw new DamagedSnapshot(`the snapshot of room ${JSON.stringify(room)} is damaged`);
     }
     return record.fields[0];
+  }
+
+  snapshotBytes(room: string): number {
+    return this.#description(room)?.size ?? 0;
+  }
+
+  /** Those of both kinds, the first `count` of each. */
+  *names({ start, isInclusive, prefix, count }: Page): Iterable<string> {
+    const from = { start, exclusiveStart: !isInclusive, limit: count };
+    for (const name of this.#rooms.getKeys(from)) {
+      if (!name.startsWith(prefix)) break;
+      yield name;
+    }
+    // One key of each room: what is behind all of its seqs is the next one's.
+    let before: Key = [start, isInclusive ? 0 : Number.MAX_SAFE_INTEGER];
+    for (let i = 0; i < count; i++) {
+      const [key] = [...this.#updates.getKeys({ start: before, limit: 1 })];
+      if (key === undefined || !key[0].startsWith(prefix)) break;
+      yield key[0];
+      before = [key[0], Number.MAX_SAFE_INTEGER];
+    }
   }
 
   lastSeq(room: string): number {

@@ -20,6 +20,7 @@ import { ascending, isReadable, type Run, readChunk } from './chunks.js';
 import { type Full, Journal } from './journal.js';
 import { FILE_BYTES } from './journal-format.js';
 import { type Left, readJournal } from './journal-left.js';
+import { byBytes, listPages, type Page } from './listing.js';
 import { Tree } from './lmdb-tree.js';
 import { lockFolder, type Unlock } from './lock.js';
 import { encodeRecord, KIND, readRecords } from './record.js';
@@ -29,8 +30,10 @@ import type {
   Batch,
   Compaction,
   Head,
+  Listing,
   LogEntry,
   Quarantined,
+  RoomSummary,
   SnapshotMeta,
   Storage,
   StoredRoom,
@@ -42,6 +45,8 @@ const DATA_FILE = 'data.mdb';
 const LOCK_FILE = 'lock.mdb';
 /** Entries that are read in one turn of the loop; it takes some milliseconds. */
 const SLICE = 500;
+/** Rooms that are listed in one turn of the loop; it takes a few milliseconds. */
+const LISTED = 100;
 const MAX_KNOWN = 100_000;
 
 export interface LmdbOptions {
@@ -207,6 +212,26 @@ export class LmdbStorage implements Storage {
     });
   }
 
+  async rooms(listing: Listing): Promise<readonly RoomSummary[]> {
+    return await listPages(listing, async (page) => {
+      await nextTurn();
+      return this.#page({ ...page, count: Math.min(page.count, LISTED) });
+    });
+  }
+
+  /** Tree and journal are asked in one turn, so what is being moved is in one of them. */
+  #page(page: Page): RoomSummary[] {
+    const names = new Set([...this.#tree.names(page), ...this.#journal.rooms().filter(page.isIn)]);
+    const first = [...names].sort(byBytes).slice(0, page.count);
+    return first.map((name) => ({
+      name,
+      lastSeq: this.#lastSeq(name),
+      snapshotSeq: this.#tree.snapshotSeq(name),
+      snapshotBytes: this.#tree.snapshotBytes(name),
+      isDeleted: this.#tree.isDeleted(name),
+    }));
+  }
+
   async snapshot(room: string): Promise<SnapshotMeta | undefined> {
     return this.#tree.meta(room);
   }
@@ -217,6 +242,8 @@ export class LmdbStorage implements Storage {
       await this.#tree.compact(room, compaction);
       this.#tree.refresh();
       this.#journal.forget(room, compaction.snapshot.seq);
+      const known = this.#known.get(room);
+      if (known !== undefined) known.last = Math.max(known.last, compaction.snapshot.seq);
       return true;
     });
   }

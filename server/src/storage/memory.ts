@@ -2,13 +2,16 @@
  * Storage in this process's memory: for tests, and for rooms that nobody needs to keep.
  * "Durable" here means: for as long as the process lives.
  */
+import { byBytes, listPages, type Page } from './listing.js';
 import {
   type Batch,
   type Compaction,
   emptySnapshot,
   type Head,
+  type Listing,
   type LogEntry,
   type Quarantined,
+  type RoomSummary,
   type Snapshot,
   type SnapshotMeta,
   type Storage,
@@ -79,6 +82,19 @@ export class MemoryStorage implements Storage {
     });
   }
 
+  async rooms(listing: Listing): Promise<readonly RoomSummary[]> {
+    return await listPages(listing, async (page) => this.#page(page));
+  }
+
+  #page({ isIn, count }: Page): RoomSummary[] {
+    const names = [...this.#rooms.keys()].filter(isIn).sort(byBytes).slice(0, count);
+    return names.map((name) => {
+      const { lastSeq, snapshot, isDeleted } = this.#rooms.get(name)!;
+      const [snapshotSeq, snapshotBytes] = [snapshot?.seq ?? 0, snapshot?.update.length ?? 0];
+      return { name, lastSeq, snapshotSeq, snapshotBytes, isDeleted };
+    });
+  }
+
   async snapshot(name: string): Promise<SnapshotMeta | undefined> {
     const room = this.#rooms.get(name);
     return room && metaOf(room);
@@ -93,6 +109,7 @@ export class MemoryStorage implements Storage {
       stateVector: snapshot.stateVector.slice(),
       deletes: snapshot.deletes.slice(),
     };
+    room.lastSeq = Math.max(room.lastSeq, snapshot.seq);
     for (const seq of room.entries.keys()) if (seq <= snapshot.seq) room.entries.delete(seq);
     for (const entry of quarantined) room.quarantined.set(entry.seq, copy(entry));
     return true;

@@ -1,4 +1,6 @@
 /** A storage adapter from its address. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { LmdbStorage, type Salvage } from './lmdb.js';
 import { MemoryStorage } from './memory.js';
 import type { Storage } from './storage.js';
@@ -55,6 +57,12 @@ export function isStorageUrl(url: string): boolean {
 /** Whether several instances may use what is at this address. */
 export function isSharedStorageUrl(url: string): boolean {
   return kindOf(url)?.isShared === true;
+}
+
+/** Whether something is there already; of a store elsewhere only opening it tells. */
+export function isStoreThere(url: string): boolean {
+  const [, folder] = /^lmdb:(.+)$/.exec(url) ?? [];
+  return folder === undefined || existsSync(join(folder, 'data.mdb'));
 }
 
 /** The store is not there, or does not let us in. The message says which, without the password. */

@@ -16,6 +16,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { systemClock } from '../clock.js';
+import { checkLimit } from './listing.js';
 import { Connections } from './postgres-connection.js';
 import { migrate, type Row, riskySettings, WRITER_DAYS } from './postgres-schema.js';
 import {
@@ -24,8 +25,10 @@ import {
   DamagedSnapshot,
   emptySnapshot,
   type Head,
+  type Listing,
   type LogEntry,
   type Quarantined,
+  type RoomSummary,
   type SnapshotMeta,
   type Storage,
   type StoredRoom,
@@ -199,6 +202,25 @@ export class PostgresStorage implements Storage {
     }));
   }
 
+  async rooms(listing: Listing): Promise<readonly RoomSummary[]> {
+    const { prefix = '', after = '', limit, withDeleted = false } = listing;
+    checkLimit(limit);
+    const rows = await this.#read(
+      `SELECT r.name, r.last_seq, r.snapshot_seq, coalesce(s.size, 0) AS size, r.is_deleted
+       FROM cowrite.rooms r LEFT JOIN cowrite.snapshots s ON s.room = r.name
+       WHERE r.name >= $1 AND r.name <= $2 AND r.name > $3 AND (NOT r.is_deleted OR $4)
+       ORDER BY r.name LIMIT $5`,
+      [prefix, prefix + LAST_OF_NAMES, after, withDeleted, limit],
+    );
+    return rows.map((row) => ({
+      name: row.name,
+      lastSeq: row.last_seq,
+      snapshotSeq: row.snapshot_seq,
+      snapshotBytes: row.size,
+      isDeleted: row.is_deleted,
+    }));
+  }
+
   async snapshot(room: string): Promise<SnapshotMeta | undefined> {
     const [row] = await this.#read(
       `SELECT r.life, s.seq AS snapshot_seq, s.size, s.state_vector, s.deletes
@@ -284,6 +306,8 @@ export class PostgresStorage implements Storage {
   }
 }
 
+/** Comes behind whatever a name of 256 bytes can go on with. */
+const LAST_OF_NAMES = '\u{10ffff}'.repeat(64);
 const DAY_MS = 24 * 60 * 60 * 1000;
 /** Of a snapshot in one row: as text on the wire it is twice as much. */
 const PART_BYTES = 1024 * 1024;

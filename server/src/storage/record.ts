@@ -17,7 +17,7 @@ const HEAD = MAGIC.length + 4;
 export const LONGEST_HEAD = HEAD + 8;
 
 /** What a record is of. */
-export const KIND = { update: 0, room: 1, snapshot: 2, quarantine: 3 } as const;
+export const KIND = { update: 0, room: 1, snapshot: 2, quarantine: 3, backup: 4 } as const;
 export type Kind = (typeof KIND)[keyof typeof KIND];
 
 export interface RecordKey {
@@ -35,7 +35,13 @@ export interface Record extends RecordKey {
 const BYTES_A_UNIT = 3;
 const LONGEST_NUMBERS = 1 + 8 + 8;
 const LONGEST_LENGTH = 8;
-const FIELDS = { [KIND.update]: 2, [KIND.room]: 3, [KIND.snapshot]: 1, [KIND.quarantine]: 2 };
+const FIELDS = {
+  [KIND.update]: 2,
+  [KIND.room]: 3,
+  [KIND.snapshot]: 1,
+  [KIND.quarantine]: 2,
+  [KIND.backup]: 1,
+};
 
 /** What a record holds: bytes, or text that becomes UTF-8. */
 export type Field = Uint8Array | string;

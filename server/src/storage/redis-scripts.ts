@@ -3,6 +3,7 @@
  *
  *   room:<room>            hash: last seq; of the snapshot its seq, size, CRC-32,
  *                          state vector and deletes; life, and whether it is deleted
+ *   rooms                  sorted set of all names, all with score 0, so that it is one by bytes
  *   log:<room>             stream: <seq>-0 → update, author, CRC-32 over both
  *   snapshot:<seq>:<room>  the snapshot's bytes
  *   quarantine:<room>      hash: seq → record (record.ts)
@@ -13,7 +14,8 @@
  * write; Redis carries out one at a time, so the order of seqs is that of commits.
  * A batch's number and seqs are kept by the script that writes it: a batch that is
  * tried again, and an earlier attempt that Redis comes to late, write nothing more.
- * A room's name comes last in a key, so no room reaches another's keys.
+ * A room's name comes last in a key, so no room reaches another's keys. Whatever makes
+ * a room's hash puts its name into `rooms`, where it stays as the hash does.
  */
 import { Script } from '../redis.js';
 
@@ -27,8 +29,8 @@ local function lastOf(log)
 end`;
 
 /**
- * Keys: the writer's, then each room's hash and log. Arguments: the batch's number,
- * seconds to remember it, then for each room its life, how many entries, and of each entry
+ * Keys: the writer's, that of all names, then each room's hash and log. Arguments: the
+ * batch's number, seconds to remember it, then for each room its name, its life, how many entries, and of each entry
  * update, author and CRC. Answers the first seq of each room, 0 where it was removed. A room
  * that lost its hash to eviction is marked, and goes on: the batch's other rooms must not wait.
  */
@@ -45,25 +47,26 @@ end
 
 local firsts = {}
 local at = 3
-for i = 2, #KEYS, 2 do
+for i = 3, #KEYS, 2 do
   local head = redis.call('HMGET', KEYS[i], 'last', 'life', 'deleted')
   local last = head[1]
   if not last and redis.call('EXISTS', KEYS[i + 1]) == 1 then
     last = lastOf(KEYS[i + 1])
     redis.call('HSET', KEYS[i], 'lost', 1)
   end
-  local isRemoved = head[3] or tonumber(head[2] or 0) > tonumber(ARGV[at])
+  if not head[1] then redis.call('ZADD', KEYS[2], 0, ARGV[at]) end
+  local isRemoved = head[3] or tonumber(head[2] or 0) > tonumber(ARGV[at + 1])
   firsts[#firsts + 1] = isRemoved and '0' or string.format('%.0f', (last or 0) + 1)
-  at = at + 2 + 3 * ARGV[at + 1]
+  at = at + 3 + 3 * ARGV[at + 2]
 end
 
 at = 3
 for room = 1, #firsts do
-  local hash, log = KEYS[2 * room], KEYS[2 * room + 1]
+  local hash, log = KEYS[2 * room + 1], KEYS[2 * room + 2]
   local seq = tonumber(firsts[room])
-  local behind = at + 2 + 3 * ARGV[at + 1]
+  local behind = at + 3 + 3 * ARGV[at + 2]
   if seq > 0 then
-    for entry = at + 2, behind - 1, 3 do
+    for entry = at + 3, behind - 1, 3 do
       redis.call('XADD', log, string.format('%.0f-0', seq),
         'update', ARGV[entry], 'author', ARGV[entry + 1], 'crc', ARGV[entry + 2])
       seq = seq + 1
@@ -107,44 +110,45 @@ end
 `);
 
 /**
- * Keys: the room's hash, log and quarantine, the staged bytes, and where the bytes
- * of base and snapshot lie. Arguments: base, then the snapshot's seq, size, CRC,
+ * Keys: the room's hash, log and quarantine, the staged bytes, where the bytes of base
+ * and snapshot lie, and that of all names. Arguments: the room's name, base, then the snapshot's seq, size, CRC,
  * state vector and deletes, then seq and record of each that is set aside.
  */
 export const COMPACT = new Script(`
-local hash, log, quarantine, staged, old, new = unpack(KEYS)
+local hash, log, quarantine, staged, old, new, names = unpack(KEYS)
 local head = redis.call('HMGET', hash, 'last', 'seq')
-if tonumber(head[2] or 0) ~= tonumber(ARGV[1]) then
+if tonumber(head[2] or 0) ~= tonumber(ARGV[2]) then
   redis.call('UNLINK', staged)
   return 0
 end
-if redis.call('STRLEN', staged) ~= tonumber(ARGV[3]) then
+if redis.call('STRLEN', staged) ~= tonumber(ARGV[4]) then
   return redis.error_reply('NOTSTAGED the bytes of the snapshot are not there')
 end
 redis.call('UNLINK', old)
 redis.call('RENAME', staged, new)
 redis.call('PERSIST', new)
-redis.call('HSET', hash, 'seq', ARGV[2], 'size', ARGV[3], 'crc', ARGV[4],
-  'vector', ARGV[5], 'deletes', ARGV[6])
+redis.call('ZADD', names, 0, ARGV[1])
+redis.call('HSET', hash, 'seq', ARGV[3], 'size', ARGV[4], 'crc', ARGV[5],
+  'vector', ARGV[6], 'deletes', ARGV[7])
 redis.call('HDEL', hash, 'lost')
-local seq = tonumber(ARGV[2])
-if tonumber(head[1] or 0) < seq then redis.call('HSET', hash, 'last', ARGV[2]) end
+local seq = tonumber(ARGV[3])
+if tonumber(head[1] or 0) < seq then redis.call('HSET', hash, 'last', ARGV[3]) end
 redis.call('XTRIM', log, 'MINID', string.format('%.0f-0', seq + 1))
-for i = 7, #ARGV, 2 do redis.call('HSET', quarantine, ARGV[i], ARGV[i + 1]) end
+for i = 8, #ARGV, 2 do redis.call('HSET', quarantine, ARGV[i], ARGV[i + 1]) end
 return 1
 `);
 
 /**
  * A room that is removed, or revived: nothing is in it from now on, in another life.
  *
- * Keys: the room's hash, log and quarantine. Arguments: what stands before and behind the seq
- * in the key of its snapshot, 1 to remove and 0 to revive, then the bytes of an empty
+ * Keys: the room's hash, log and quarantine, and that of all names. Arguments: what stands before
+ * the seq in the key of its snapshot, the room's name, 1 to remove and 0 to revive, then the bytes of an empty
  * snapshot, their CRC, its state vector and deletes. Answers 1 where that changed anything.
  */
 export const RENEW = new Script(`
 ${LAST_OF}
-local hash, log, quarantine = unpack(KEYS)
-local before, behind, remove = ARGV[1], ARGV[2], ARGV[3] == '1'
+local hash, log, quarantine, names = unpack(KEYS)
+local before, behind, remove = ARGV[1], ':' .. ARGV[2], ARGV[3] == '1'
 local head = redis.call('HMGET', hash, 'last', 'seq', 'deleted')
 if (head[3] and remove) or not (head[3] or remove) then return 0 end
 local last = head[1]
@@ -152,6 +156,7 @@ if not last and redis.call('EXISTS', log) == 1 then last = lastOf(log) end
 local life = string.format('%.0f', (last or 0) + 1)
 if head[2] then redis.call('UNLINK', before .. head[2] .. behind) end
 redis.call('UNLINK', hash, log, quarantine)
+redis.call('ZADD', names, 0, ARGV[2])
 redis.call('SET', before .. life .. behind, ARGV[4])
 redis.call('HSET', hash, 'last', life, 'seq', life, 'size', #ARGV[4], 'crc', ARGV[5],
   'vector', ARGV[6], 'deletes', ARGV[7], 'life', life)

@@ -377,9 +377,10 @@ describe('[STO] redis', () => {
     await storage.remove('a');
     const prefix = `test-${tests}:`;
     const left = await redis.admin.keys(`${prefix}*`);
-    // What says so, and an empty snapshot.
+    // What says so, its name, and an empty snapshot.
     expect(left.filter((key) => !key.includes(':writer:')).sort()).toEqual([
       `${prefix}room:a`,
+      `${prefix}rooms`,
       `${prefix}snapshot:4:a`,
     ]);
     expect(await redis.admin.strlen(`${prefix}snapshot:4:a`)).toBe(2);
@@ -391,6 +392,31 @@ describe('[STO] redis', () => {
     await redis.admin.del(`test-${tests}:room:a`);
     await storage.remove('a');
     expect(await storage.load('a')).toMatchObject({ tail: [], lastSeq: 4, isDeleted: true });
+  });
+
+  it('[STO-60] rooms that are not in the index, as an earlier version left them, are listed as well', async () => {
+    const storage = await open();
+    const names = numbers(1, 2_500).map((n) => `room ${String(n).padStart(4, '0')}`);
+    const appends = names.map((room, i) => ({ room, entries: [entry(i)] }));
+    await storage.append({ number: 1, appends });
+    await storage.remove('room 0007');
+    const prefix = `test-${tests}:`;
+    await redis.admin.del(`${prefix}rooms`);
+    // One whose description is lost, too: it is there, and cannot be opened.
+    await redis.admin.del(`${prefix}room:room 0001`);
+    // Written to again before anybody lists.
+    await storage.append({ number: 2, appends: [{ room: 'room 0002', entries: [entry(9)] }] });
+    const found: string[] = [];
+    for (let after = ''; ; after = found.at(-1)!) {
+      const page = await storage.rooms({ after, limit: 1_000 });
+      if (page.length === 0) break;
+      found.push(...page.map(({ name }) => name));
+    }
+    expect(found).toEqual(names.filter((name) => name !== 'room 0007'));
+    const [lost] = await storage.rooms({ limit: 1 });
+    expect(lost).toMatchObject({ name: 'room 0001', lastSeq: 0 });
+    const [removed] = await storage.rooms({ prefix: 'room 0007', limit: 1, withDeleted: true });
+    expect(removed?.isDeleted).toBe(true);
   });
 
   it('[STO-39] a thousand heads are asked for at once', async () => {

@@ -21,6 +21,7 @@ import {
   type RedisOptions,
   reasonOf,
 } from '../redis.js';
+import { type Page as ListPage, listPages } from './listing.js';
 import { decodeRecord, encodeRecord, KIND } from './record.js';
 import { APPEND, COMPACT, READ, RENEW } from './redis-scripts.js';
 import { examine, UnusableRedis } from './redis-settings.js';
@@ -30,8 +31,10 @@ import {
   DamagedSnapshot,
   emptySnapshot,
   type Head,
+  type Listing,
   type LogEntry,
   type Quarantined,
+  type RoomSummary,
   type SnapshotMeta,
   type Storage,
   type StoredRoom,
@@ -43,6 +46,8 @@ const untext = new TextDecoder();
 const PART_BYTES = 4 * 1024 * 1024;
 /** How long a batch may be tried again: longer than any outage that somebody waits for. */
 const WRITER_SECONDS = 30 * 24 * 3600;
+/** Keys that one step of a walk looks at; it takes Redis a fraction of a millisecond. */
+const SCANNED = 1_000;
 const STAGED_SECONDS = 3600;
 const DAMAGED = 'checksum does not match';
 const MISSING = 'it is not in the log';
@@ -68,6 +73,7 @@ export class RedisStorage implements Storage {
   readonly #redis: Redis;
   readonly #prefix: string;
   readonly #writer: string;
+  #indexing: Promise<void> | undefined;
   /** What was begun and changes something: it may be under way when the storage is closed. */
   readonly #writing = new Set<Promise<unknown>>();
 
@@ -139,11 +145,11 @@ export class RedisStorage implements Storage {
   }
 
   async append({ number, appends }: Batch): Promise<readonly number[]> {
-    const keys = [this.#writer];
+    const keys = [this.#writer, this.#names];
     const args: (string | number | Buffer)[] = [number, WRITER_SECONDS];
     for (const { room, life = 0, entries } of appends) {
       keys.push(this.#key('room', room), this.#key('log', room));
-      args.push(life, entries.length);
+      args.push(room, life, entries.length);
       for (const { update, author } of entries) {
         args.push(asBuffer(update), author, checksum(update, author));
       }
@@ -165,6 +171,53 @@ export class RedisStorage implements Storage {
       if (error !== null) throw error;
       const [lastSeq, snapshotSeq, life] = (answer as (string | null)[]).map(Number);
       return { lastSeq: lastSeq!, snapshotSeq: snapshotSeq!, life: life! };
+    });
+  }
+
+  async rooms(listing: Listing): Promise<readonly RoomSummary[]> {
+    this.#indexing ??= this.#index().catch((error: unknown) => {
+      this.#indexing = undefined;
+      throw error;
+    });
+    await this.#indexing;
+    return await listPages(listing, (page) => this.#listed(page));
+  }
+
+  /**
+   * Names that are not in the index: of rooms that an earlier version wrote. Once for each
+   * storage object, because one of that version may still be writing: a walk over all keys
+   * of the database, {@link SCANNED} at a time.
+   */
+  async #index(): Promise<void> {
+    const kinds = (['room', 'log'] as const).map((kind) => Buffer.from(this.#key(kind, '')));
+    let cursor = '0';
+    do {
+      const answer = await this.#redis.scanBuffer(cursor, 'COUNT', SCANNED);
+      cursor = answer[0].toString();
+      const names = answer[1].flatMap((key) => {
+        const kind = kinds.find((kind) => key.subarray(0, kind.length).equals(kind));
+        return kind === undefined ? [] : [0, key.subarray(kind.length)];
+      });
+      if (names.length > 0) await this.#redis.zadd(this.#names, ...(names as [number, Buffer]));
+    } while (cursor !== '0');
+  }
+
+  async #listed({ start, isInclusive, prefix, count }: ListPage): Promise<RoomSummary[]> {
+    const from = Buffer.from(`${isInclusive ? '[' : '('}${start}`);
+    // No byte of UTF-8.
+    const to = Buffer.concat([Buffer.from(`(${prefix}`), Buffer.of(0xff)]);
+    const names = await this.#redis.zrangebylex(this.#names, from, to, 'LIMIT', 0, count);
+    if (names.length === 0) return [];
+    const pipeline = this.#redis.pipeline();
+    for (const name of names) {
+      pipeline.hmget(this.#key('room', name), 'last', 'seq', 'size', 'deleted');
+    }
+    const answers = (await pipeline.exec()) ?? [];
+    return answers.map(([error, answer], i) => {
+      if (error !== null) throw error;
+      const [last, seq, size, deleted] = answer as (string | null)[];
+      const [lastSeq, snapshotSeq, snapshotBytes] = [Number(last), Number(seq), Number(size)];
+      return { name: names[i]!, lastSeq, snapshotSeq, snapshotBytes, isDeleted: deleted !== null };
     });
   }
 
@@ -199,8 +252,9 @@ export class RedisStorage implements Storage {
 
   async #renew(room: string, isRemoved: boolean): Promise<boolean> {
     const keys = [this.#key('room', room), this.#key('log', room), this.#key('quarantine', room)];
+    keys.push(this.#names);
     const { update, stateVector, deletes } = emptySnapshot(0);
-    const args = [`${this.#prefix}snapshot:`, `:${room}`, isRemoved ? 1 : 0];
+    const args = [`${this.#prefix}snapshot:`, room, isRemoved ? 1 : 0];
     const snapshot = [asBuffer(update), crc32(update), asBuffer(stateVector), asBuffer(deletes)];
     return (await this.#write(RENEW.run(this.#redis, keys, [...args, ...snapshot]))) === 1;
   }
@@ -221,8 +275,9 @@ export class RedisStorage implements Storage {
     const keys = [
       ...[this.#key('room', room), this.#key('log', room), this.#key('quarantine', room)],
       ...[staged, this.#snapshotKey(base, room), this.#snapshotKey(seq, room)],
+      this.#names,
     ];
-    const args: (string | number | Buffer)[] = [base, seq, update.length, crc32(update)];
+    const args: (string | number | Buffer)[] = [room, base, seq, update.length, crc32(update)];
     args.push(asBuffer(stateVector), asBuffer(deletes));
     for (const entry of quarantined) {
       const about = text.encode(JSON.stringify({ reason: entry.reason, author: entry.author }));
@@ -294,6 +349,10 @@ export class RedisStorage implements Storage {
   /** The seq, size and CRC of the room's snapshot. */
   async #describe(room: string): Promise<(string | null)[]> {
     return await this.#redis.hmget(this.#key('room', room), 'seq', 'size', 'crc');
+  }
+
+  get #names(): string {
+    return `${this.#prefix}rooms`;
   }
 
   async #write<T>(writing: Promise<T>): Promise<T> {

@@ -95,6 +95,29 @@ export interface Head {
   readonly life: number;
 }
 
+/** Which rooms to list. */
+export interface Listing {
+  /** Only names that begin with this. */
+  readonly prefix?: string;
+  /** Only names behind this one: the last of the page before. */
+  readonly after?: string;
+  /** At most so many: 1 to {@link MAX_LISTED}. */
+  readonly limit: number;
+  /** Also rooms that were removed. */
+  readonly withDeleted?: boolean;
+}
+
+/** What a store can tell of a room without reading it. */
+export interface RoomSummary {
+  readonly name: string;
+  /** 0 where what describes the room is lost. */
+  readonly lastSeq: number;
+  /** 0 for no snapshot, and for one whose description is damaged. */
+  readonly snapshotSeq: number;
+  readonly snapshotBytes: number;
+  readonly isDeleted: boolean;
+}
+
 export interface Compaction {
   /** The seq of the snapshot that was merged, 0 for none. */
   readonly base: number;
@@ -141,6 +164,12 @@ export interface Storage {
   /** How far each of these rooms goes, in their order. At most 1,000 rooms. */
   heads(rooms: readonly string[]): Promise<readonly Head[]>;
 
+  /**
+   * The rooms that were ever written or removed, ascending by their names' bytes.
+   * @throws {RangeError} when the limit is none
+   */
+  rooms(listing: Listing): Promise<readonly RoomSummary[]>;
+
   /** What the room's snapshot is, as {@link load} would tell. */
   snapshot(room: string): Promise<SnapshotMeta | undefined>;
 
@@ -167,6 +196,9 @@ export interface Storage {
   /** Resolves once all that was accepted is on disk. Nothing may be called afterwards. */
   close(): Promise<void>;
 }
+
+/** Rooms in one answer of {@link Storage.rooms}. */
+export const MAX_LISTED = 1_000;
 
 /** Of a document without anything in it: what is left of a room that was removed. */
 export function emptySnapshot(seq: number): Snapshot {

@@ -1,0 +1,31 @@
+/** Numbers and times as people say them. */
+const UNITS = ['B', 'KB', 'MB', 'GB'];
+
+export function size(bytes: number): string {
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1_000 && unit < UNITS.length - 1) {
+    value /= 1_000;
+    unit++;
+  }
+  return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${UNITS[unit]}`;
+}
+
+export function count(number: number, one: string, many = `${one}s`): string {
+  return `${number.toLocaleString('en')} ${number === 1 ? one : many}`;
+}
+
+const TIMES: readonly (readonly [Intl.RelativeTimeFormatUnit, number])[] = [
+  ['day', 86_400_000],
+  ['hour', 3_600_000],
+  ['minute', 60_000],
+  ['second', 1_000],
+];
+
+const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto' });
+
+export function ago(then: Date, now: number): string {
+  const passed = now - then.getTime();
+  const [unit, length] = TIMES.find(([, each]) => passed >= each) ?? TIMES.at(-1)!;
+  return relative.format(-Math.round(passed / length), unit);
+}

@@ -1,0 +1,164 @@
+/** The administrator's page, and the page about the HTTP API. */
+import type { ConsoleMessage, Page } from 'playwright';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { eventually, openBrowser, Server, Tab, temporaryFolder } from './fixtures.js';
+
+const ADMIN_TOKEN = 'the-token-of-the-administrator,-long-enough';
+
+async function governed(environment: Readonly<Record<string, string>> = {}): Promise<Server> {
+  const STORAGE_URL = `lmdb:${temporaryFolder()}`;
+  return await Server.start(undefined, { STORAGE_URL, ADMIN_TOKEN, ...environment });
+}
+
+/** A page that may complain of nothing, not of its Content-Security-Policy either. */
+async function quietPage(options: Parameters<typeof openBrowser>[0] = {}): Promise<Page> {
+  const browser = await openBrowser({ viewport: { width: 1280, height: 900 }, ...options });
+  const page = await browser.newPage();
+  const said: string[] = [];
+  page.on('console', (message: ConsoleMessage) => said.push(message.text()));
+  onTestFinished(() => expect(said.filter((text) => !/\b401\b/.test(text))).toEqual([]));
+  return page;
+}
+
+async function signIn(page: Page, server: Server, shown = ADMIN_TOKEN): Promise<void> {
+  await page.goto(`${server.url}/admin`);
+  await page.getByLabel('Token').fill(shown);
+  await page.getByRole('button', { name: 'Open', exact: true }).click();
+}
+
+async function widths(page: Page): Promise<[page: number, window: number]> {
+  return await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+}
+
+describe('administration', () => {
+  test('[ADMIN-1] asks for the token, keeps it in the tab and out of every address, and forgets it', async () => {
+    const server = await governed();
+    const page = await quietPage();
+    const addresses: string[] = [];
+    page.on('request', (request) => addresses.push(request.url()));
+    await signIn(page, server, 'not-this-one');
+    await page.getByRole('alert').getByText('The administrator has another token.').waitFor();
+    await signIn(page, server);
+    await page.getByRole('region', { name: 'This server' }).getByText('Connections').waitFor();
+    await page.reload();
+    await page.getByRole('region', { name: 'Rooms' }).waitFor();
+    expect(addresses.filter((url) => url.includes(ADMIN_TOKEN))).toEqual([]);
+    const kept = await page.evaluate(() => [
+      Object.values(sessionStorage).length,
+      Object.values(localStorage).length,
+    ]);
+    expect(kept).toEqual([1, 0]);
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.getByLabel('Token').waitFor();
+    expect(await page.evaluate(() => sessionStorage.length)).toBe(0);
+
+    const response = await page.goto(`${server.url}/admin`);
+    const policy = response?.headers()['content-security-policy'];
+    expect(policy).toMatch(/default-src 'none'/);
+    expect(policy).not.toMatch(/unsafe|https?:/);
+    const closed = await Server.start();
+    const without = await fetch(`${closed.url}/admin`);
+    expect(await without.text()).not.toContain('administration');
+  });
+
+  test('[ADMIN-2] shows who is where as it changes, and looks into a room', async () => {
+    const server = await governed();
+    const page = await quietPage();
+    await signIn(page, server);
+    const rooms = page.getByRole('region', { name: 'Rooms' });
+    await rooms.getByText('Nobody has a document open at this server.').waitFor();
+    const ada = await Tab.open(server, { name: 'Ada', room: 'minutes' });
+    await ada.write('as agreed');
+    await rooms.getByRole('link', { name: 'minutes' }).click();
+    const room = page.getByRole('region', { name: 'Room minutes' });
+    await room.getByText('open here').waitFor();
+    await room.getByText('1 person').waitFor();
+    const grace = await Tab.open(server, { name: 'Grace', room: 'minutes' });
+    await room.getByText('Grace').waitFor();
+    const tile = page.getByRole('region', { name: 'This server' }).locator('.tile').first();
+    await eventually(() => tile.textContent()).toBe('Connections2');
+    // All of them: one whose metric has another name at the server would not be there.
+    await eventually(() => page.locator('.tile').count()).toBe(10);
+    await grace.page.close();
+    await room.getByText('1 person').waitFor();
+
+    await room.getByRole('button', { name: 'Compact now' }).click();
+    await room.getByText('The snapshot holds all of the log.').waitFor();
+    await room.getByText('Behind the snapshotnothing').waitFor();
+    const downloading = page.waitForEvent('download');
+    await room.getByRole('button', { name: 'Text' }).click();
+    const download = await downloading;
+    expect(download.suggestedFilename()).toBe('minutes.txt');
+    const [text] = await (await download.createReadStream()).toArray();
+    expect(String(text)).toBe('as agreed');
+
+    // All that the store has, also what nobody has open.
+    await page.getByRole('button', { name: 'All rooms' }).click();
+    await page.getByLabel('Name begins with').fill('no');
+    await rooms.getByText('No room’s name begins like this.').waitFor();
+    await page.getByLabel('Name begins with').fill('min');
+    await rooms.getByRole('link', { name: 'minutes' }).waitFor();
+  });
+
+  test('[ADMIN-3] shows people out and deletes a room, once that is confirmed', async () => {
+    const server = await governed();
+    const ada = await Tab.open(server, { name: 'Ada', room: 'minutes' });
+    await ada.write('secret');
+    await ada.status.getByText('Saved', { exact: true }).waitFor();
+    const page = await quietPage();
+    await signIn(page, server);
+    await page.getByRole('link', { name: 'minutes' }).click();
+    const room = page.getByRole('region', { name: 'Room minutes' });
+    await room.getByRole('button', { name: 'Show everybody out' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
+    expect(await ada.editor.getAttribute('contenteditable')).toBe('true');
+    await room.getByRole('button', { name: 'Show everybody out' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Show out' }).click();
+    await room.getByText('1 socket at this server closed.').waitFor();
+    await ada.page.getByTestId('closed-banner').waitFor();
+
+    await room.getByRole('button', { name: 'Delete…' }).click();
+    const dialog = page.getByRole('dialog');
+    const sure = dialog.getByRole('button', { name: 'Delete' });
+    expect(await sure.isDisabled()).toBe(true);
+    await dialog.getByLabel('To confirm, type minutes').fill('minutes');
+    await sure.click();
+    await room.getByText('deleted', { exact: true }).waitFor();
+    await room.getByRole('button', { name: 'Make the name usable again' }).click();
+    await room.getByText('The name can be used again; the room is empty.').waitFor();
+  });
+
+  test('[ADMIN-4] is as wide as a phone, and light and dark as the system is', async () => {
+    const server = await governed();
+    await Tab.open(server, { name: 'Ada', room: `a-name-that-is-long-${'x'.repeat(80)}` });
+    const grounds = new Set<string>();
+    for (const colorScheme of ['light', 'dark'] as const) {
+      const page = await quietPage({ viewport: { width: 360, height: 740 }, colorScheme });
+      await signIn(page, server);
+      const [shown, window] = await widths(page);
+      expect(shown).toBeLessThanOrEqual(window);
+      await page.getByRole('link', { name: 'a-name-that-is-long' }).click();
+      await page.getByText('1 person').waitFor();
+      const [detail] = await widths(page);
+      expect(detail).toBeLessThanOrEqual(window);
+      await page.getByRole('link', { name: 'All rooms' }).click();
+      await page.getByRole('link', { name: 'a-name-that-is-long' }).waitFor();
+      grounds.add(
+        await page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor),
+      );
+    }
+    expect(grounds.size).toBe(2);
+  });
+
+  test('[ADMIN-5] the API’s description is a page, with nothing from elsewhere', async () => {
+    const server = await governed();
+    const page = await quietPage();
+    const hosts = new Set<string>();
+    page.on('request', (request) => hosts.add(new URL(request.url()).host));
+    await page.goto(`${server.url}/api/docs`);
+    await page.getByText('Write to a document').click();
+    const route = page.getByRole('group').filter({ hasText: 'Write to a document' });
+    await route.getByText('application/octet-stream').waitFor();
+    expect([...hosts]).toEqual([`127.0.0.1:${server.port}`]);
+  });
+});

@@ -1,0 +1,292 @@
+/**
+ * What can be done with a room from outside a session: described, read, written, copied, compacted.
+ *
+ * Reads what the store has, so the answer is the same on every instance, wherever the
+ * room is open; writes through the room, opened here where it is not. Documents are
+ * built in a worker.
+ */
+import type { ServerResponse } from 'node:http';
+import { CLOSE } from '@cowrite/client/protocol';
+import type { Clock } from '../clock.js';
+import { SnapshotReplaced } from '../compact/compaction.js';
+import type { Form, Kind } from '../compact/forms.js';
+import { OverBudget, type Workers } from '../compact/workers.js';
+import { RoomDeleted } from '../load.js';
+import type { Presence } from '../presence/presence.js';
+import { DocumentFull, type Room, StoreFull } from '../room.js';
+import { LoadFailed, type Rooms } from '../rooms.js';
+import type { Snapshots } from '../snapshots.js';
+import { writeBackup } from '../storage/backup-file.js';
+import { everyRoom } from '../storage/copy.js';
+import { byBytes } from '../storage/listing.js';
+import { DamagedSnapshot, type Storage } from '../storage/storage.js';
+import type { Turns } from '../turns.js';
+import { UpdateRefused } from '../update/refused.js';
+import { within } from '../within.js';
+import { Bystander } from './bystander.js';
+import { ApiError } from './errors.js';
+import { peopleOf, type ShownPerson } from './people.js';
+import { Incomplete, RoomEnded, Visit } from './visit.js';
+import { Watcher } from './watcher.js';
+
+export interface DocumentsOptions {
+  readonly storage: Storage;
+  readonly rooms: Rooms;
+  readonly workers: Workers;
+  readonly snapshots: Snapshots;
+  readonly turns: Turns;
+  readonly clock: Clock;
+  /** Whom other instances hold; undefined for one that is alone. */
+  readonly presence: Presence | undefined;
+}
+
+/** A room as this instance has it open. */
+export interface OpenHere {
+  readonly isOpen: boolean;
+  /** Sockets of this instance. */
+  readonly sessions: number;
+  /** Those whom presence shows, of all instances. */
+  readonly people: number;
+}
+
+export interface ListedRoom extends OpenHere {
+  readonly room: string;
+  readonly seq: number;
+  readonly snapshotBytes: number;
+  readonly isDeleted: boolean;
+}
+
+export interface DescribedRoom extends OpenHere {
+  readonly room: string;
+  readonly isDeleted: boolean;
+  readonly seq: number;
+  /** The seq of the last removal or revival. */
+  readonly life: number;
+  readonly snapshot: { seq: number; bytes: number; writtenAt?: string } | null;
+  readonly tail: { readonly updates: number; readonly bytes: number };
+  readonly quarantined: number;
+}
+
+export interface Listing {
+  readonly prefix: string;
+  readonly after: string | undefined;
+  readonly limit: number;
+  readonly isOpen: boolean;
+  readonly withDeleted: boolean;
+}
+
+/** Milliseconds within which what was written has to be on disk. */
+const SAVE_MS = 20_000;
+/** A snapshot may be replaced while it is read; not again and again. */
+const MAX_READS = 5;
+
+export class Documents {
+  readonly #options: DocumentsOptions;
+  readonly #watchers = new Set<Watcher>();
+
+  constructor(options: DocumentsOptions) {
+    this.#options = options;
+  }
+
+  async list({ prefix, after, limit, isOpen, withDeleted }: Listing): Promise<ListedRoom[]> {
+    const { rooms, storage } = this.#options;
+    if (isOpen) {
+      return [...rooms.live()]
+        .filter(({ name }) => name.startsWith(prefix))
+        .filter(({ name }) => after === undefined || byBytes(name, after) > 0)
+        .sort((a, b) => byBytes(a.name, b.name))
+        .slice(0, limit)
+        .map((room) => ({
+          room: room.name,
+          seq: room.head,
+          snapshotBytes: room.snapshotBytes,
+          isDeleted: false,
+          ...openHere(room),
+        }));
+    }
+    const page = { prefix, limit, withDeleted, ...(after !== undefined && { after }) };
+    const found = await storage.rooms(page);
+    return found.map(({ name, lastSeq, snapshotBytes, isDeleted }) => ({
+      room: name,
+      seq: lastSeq,
+      snapshotBytes,
+      isDeleted,
+      ...openHere(rooms.at(name)),
+    }));
+  }
+
+  /** All of the store, as `cowrite restore` reads it. */
+  backup(): AsyncIterable<Uint8Array> {
+    const { storage } = this.#options;
+    return writeBackup(storage, everyRoom(storage), new Date());
+  }
+
+  async describe(name: string): Promise<DescribedRoom> {
+    const { rooms, storage } = this.#options;
+    const room = rooms.at(name);
+    const { snapshot, tail, lastSeq, isDeleted } = await storage.load(name);
+    if (lastSeq === 0 && room === undefined) throw neverWritten();
+    const writtenAt = snapshot && room?.snapshotSeq === snapshot.seq ? room.snapshotAt : undefined;
+    return {
+      room: name,
+      isDeleted,
+      seq: lastSeq,
+      life: snapshot?.life ?? 0,
+      snapshot:
+        snapshot === undefined || isDeleted
+          ? null
+          : {
+              seq: snapshot.seq,
+              bytes: snapshot.size,
+              ...(writtenAt && { writtenAt: writtenAt.toISOString() }),
+            },
+      tail: {
+        updates: tail.length,
+        bytes: tail.reduce((sum, { update }) => sum + update.length, 0),
+      },
+      quarantined: (await storage.quarantined(name)).length,
+      ...openHere(room),
+    };
+  }
+
+  /** Everybody, on all instances. */
+  async present(name: string): Promise<{ people: ShownPerson[]; total: number }> {
+    const { rooms, presence } = this.#options;
+    const entries = rooms.at(name)?.awareness.present() ?? (await presence?.list(name)) ?? [];
+    return { people: peopleOf(entries), total: entries.length };
+  }
+
+  /**
+   * The document as the store has it.
+   *
+   * @throws {ApiError}
+   */
+  async read(name: string, form: Form, type?: string, as?: Kind): Promise<Uint8Array> {
+    const { workers, storage, snapshots } = this.#options;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const shown = await workers.view(async () => {
+          const { snapshot: meta, tail, lastSeq, isDeleted } = await storage.load(name);
+          if (isDeleted) throw new RoomDeleted();
+          if (lastSeq === 0) throw neverWritten();
+          const snapshot = meta && (await snapshots.bytes(name, meta));
+          if (meta !== undefined && snapshot === undefined) throw new SnapshotReplaced();
+          return { snapshot, updates: tail.map(({ update }) => update), form, type, as };
+        });
+        if (shown !== undefined) return shown;
+        throw new ApiError('not-found', `the document has no type called ${type}`);
+      } catch (error) {
+        if (!(error instanceof SnapshotReplaced) || attempt === MAX_READS) throw asApiError(error);
+      }
+    }
+  }
+
+  /** Makes a room of an update that holds a whole document. @returns the seq up to which the log goes */
+  async create(name: string, update: Uint8Array): Promise<number> {
+    return await this.#visit(name, async (visit) => {
+      const { room } = visit;
+      // A revived room begins with the seq of its revival.
+      if (room.last > room.life) throw new ApiError('exists', 'something is in this room already');
+      await this.#write(visit, update, true);
+      if (room.last === room.life) throw new ApiError('refused', 'there is nothing in this update');
+      return room.head;
+    });
+  }
+
+  /** @returns the seq up to which the log goes with it */
+  async append(name: string, update: Uint8Array): Promise<number> {
+    return await this.#visit(name, async (visit) => {
+      await this.#write(visit, update, false);
+      return visit.room.head;
+    });
+  }
+
+  async copy(from: string, to: string): Promise<number> {
+    return await this.create(to, await this.read(from, 'update'));
+  }
+
+  /** @returns whether the snapshot holds all that was in the log */
+  async compact(name: string): Promise<boolean> {
+    return await this.#visit(name, async ({ room }) => {
+      if (room.last === 0) throw neverWritten();
+      return await room.compactNow();
+    });
+  }
+
+  /** From now on somebody watches, until their response is closed. */
+  async watch(name: string, response: ServerResponse, every: number): Promise<void> {
+    const { rooms, clock } = this.#options;
+    try {
+      const watcher = new Watcher(await rooms.open(name), response, clock, every);
+      this.#watchers.add(watcher);
+      response.once('close', () => this.#watchers.delete(watcher));
+      watcher.start();
+    } catch (error) {
+      throw asApiError(error);
+    }
+  }
+
+  /** They may watch at another instance. */
+  closeWatchers(): void {
+    for (const watcher of [...this.#watchers]) {
+      watcher.close(CLOSE.restarting, 'this server is restarting');
+    }
+  }
+
+  async #visit<T>(name: string, act: (visit: Visit) => Promise<T>): Promise<T> {
+    try {
+      const { rooms, clock } = this.#options;
+      return await Visit.to(rooms, name, clock.now(), act);
+    } catch (error) {
+      throw asApiError(error);
+    }
+  }
+
+  async #write(visit: Visit, update: Uint8Array, isWhole: boolean): Promise<void> {
+    const { turns, clock } = this.#options;
+    const writing = visit.write(update, turns, isWhole).then((missing) => ({ missing }));
+    const written = await within(SAVE_MS, clock, writing);
+    if (written === undefined) {
+      throw new ApiError('not-saved', 'the store has not taken it yet: it may, or may not');
+    }
+    const { missing } = written;
+    if (missing === undefined) return;
+    const { client, clock: at } = missing;
+    throw new ApiError(
+      'incomplete',
+      `some of it needs what client ${client} writes at ${at}: that is not here, or for the session that holds this client to say. The rest was taken`,
+    );
+  }
+}
+
+/** Beside those who are in it by a socket there may be some who watch, or write through this API. */
+function openHere(room: Room | undefined): OpenHere {
+  if (room === undefined) return { isOpen: false, sessions: 0, people: 0 };
+  const sessions = [...room.sessions].filter((member) => !(member instanceof Bystander)).length;
+  return { isOpen: true, sessions, people: room.awareness.size };
+}
+
+function neverWritten(): ApiError {
+  return new ApiError('not-found', 'nothing was ever written to this room');
+}
+
+/** @returns what is none of theirs as it was */
+function asApiError(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const { message } = error;
+  if (error instanceof RoomDeleted) return new ApiError('deleted', message);
+  if (error instanceof UpdateRefused) return new ApiError('refused', message);
+  if (error instanceof Incomplete) return new ApiError('incomplete', message);
+  if (error instanceof DocumentFull) return new ApiError('document-too-large', message);
+  if (error instanceof OverBudget) return new ApiError('over-budget', message);
+  if (
+    error instanceof StoreFull ||
+    error instanceof LoadFailed ||
+    error instanceof RoomEnded ||
+    error instanceof SnapshotReplaced ||
+    error instanceof DamagedSnapshot
+  ) {
+    return new ApiError('unavailable', message);
+  }
+  return error;
+}

@@ -1,0 +1,39 @@
+/** Why a request was not carried out: a code for programs, a sentence for people. */
+export const STATUS = {
+  'bad-request': 400,
+  unauthenticated: 401,
+  closed: 403,
+  'not-found': 404,
+  exists: 409,
+  incomplete: 409,
+  deleted: 410,
+  'too-large': 413,
+  'document-too-large': 413,
+  refused: 422,
+  internal: 500,
+  busy: 503,
+  'not-everywhere': 503,
+  'not-saved': 503,
+  'over-budget': 503,
+  unavailable: 503,
+} as const;
+
+export type ErrorCode = keyof typeof STATUS;
+
+export class ApiError extends Error {
+  override readonly name = 'ApiError';
+  readonly code: ErrorCode;
+  /** What else the answer says. */
+  readonly more: Readonly<Record<string, unknown>>;
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    more: Readonly<Record<string, unknown>> = {},
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+    this.code = code;
+    this.more = more;
+  }
+}

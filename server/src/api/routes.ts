@@ -1,0 +1,352 @@
+/** The HTTP API, route by route. */
+import { Readable } from 'node:stream';
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
+import { z } from '@hono/zod-openapi';
+import type { Ended, KickOptions } from '../admin.js';
+import { MAX_ID } from '../auth/tokens.js';
+import { FORMS, KINDS } from '../compact/forms.js';
+import type { LimitName } from '../limits.js';
+import { MAX_LISTED } from '../storage/storage.js';
+import type { Documents } from './documents.js';
+import { ApiError } from './errors.js';
+import { type Router, roomNamed } from './router.js';
+
+export interface RoutesOptions {
+  readonly documents: Documents;
+  /** Milliseconds between two looks at each of those who watch. */
+  readonly heartbeat: number;
+  readonly maxWatchers: number;
+  readonly onLimit: (limit: LimitName) => void;
+  kick(room: string, about: KickOptions): Ended;
+  recheck(user: string): Ended;
+  /** @throws whatever the store throws */
+  remove(room: string): Promise<Ended>;
+  /** @returns false for one that is not deleted @throws whatever the store throws */
+  revive(room: string): Promise<boolean>;
+}
+
+/** A close frame has room for no more. */
+const MAX_REASON = 123;
+const CONTENT_TYPES = {
+  update: 'application/octet-stream',
+  json: 'application/json',
+  text: 'text/plain; charset=utf-8',
+} as const;
+
+const count = z.number().int().min(0);
+const seq = z.object({ seq: count.openapi({ description: 'how far the log goes, with this' }) });
+const flag = z.enum(['true', 'false']).default('false');
+const open = {
+  isOpen: z.boolean().openapi({ description: 'whether this server has it in memory' }),
+  sessions: count.openapi({ description: 'sockets at this server' }),
+  people: count.openapi({ description: 'whom presence shows, of all servers, if it is open here' }),
+};
+const listed = z
+  .object({
+    room: z.string(),
+    seq: count,
+    snapshotBytes: count,
+    isDeleted: z.boolean(),
+    ...open,
+  })
+  .openapi('ListedRoom');
+const described = z
+  .object({
+    room: z.string(),
+    isDeleted: z.boolean(),
+    seq: count.openapi({ description: 'the newest entry of its log' }),
+    life: count.openapi({ description: 'the seq of its last deletion or revival' }),
+    snapshot: z
+      .object({
+        seq: count,
+        bytes: count,
+        writtenAt: z.iso.datetime().optional().openapi({
+          description: 'if that was at this server, and the room has been open since',
+        }),
+      })
+      .nullable(),
+    tail: z.object({ updates: count, bytes: count }),
+    quarantined: count.openapi({ description: 'entries that were set aside' }),
+    ...open,
+  })
+  .openapi('Room');
+const person = z
+  .object({ client: count, state: z.unknown().openapi({ description: 'its awareness state' }) })
+  .openapi('Person');
+
+const AS_JSON = `As JSON: \`{"<type>": …}\`, with all root types, or the one that \`type\` names. A type does not say of which kind it is, so that is guessed from what is in it, unless \`as\` says it: \`map\` and \`array\` are what they are called; a \`text\` is a string, without marks, and as \`delta\` Quill's; \`xml\`, what Tiptap and ProseMirror write, is \`{"type": "doc", "content": […]}\` as those two read it. One with nothing in it is \`null\`. Bytes are base64. As text: every text on a line of its own, of XML every element with text in it, without marks; root types by name, with an empty line between them.`;
+
+export function addRoutes(router: Router, options: RoutesOptions): void {
+  const { documents, heartbeat, maxWatchers, onLimit, kick, recheck, remove, revive } = options;
+
+  router.add({
+    method: 'get',
+    path: '/api/rooms',
+    summary: 'Rooms',
+    description:
+      'By name (its bytes), in pages. With `open=true` only those that this server has in memory.',
+    query: z.object({
+      prefix: z.string().default(''),
+      after: z.string().optional(),
+      limit: z.coerce.number().int().min(1).max(MAX_LISTED).default(100),
+      open: flag,
+      deleted: flag.openapi({ description: 'also those that were deleted' }),
+    }),
+    answers: {
+      200: {
+        says: 'A page; `next` is what `after` has to be for the next one.',
+        schema: z.object({ rooms: z.array(listed), next: z.string().nullable() }),
+      },
+    },
+    errors: ['unavailable'],
+    handle: async ({ c, query }) => {
+      const rooms = await documents.list({
+        prefix: query.prefix.normalize('NFC'),
+        after: query.after,
+        limit: query.limit,
+        isOpen: query.open === 'true',
+        withDeleted: query.deleted === 'true',
+      });
+      const next = rooms.length === query.limit ? rooms.at(-1)!.room : null;
+      return c.json({ rooms, next });
+    },
+  });
+
+  router.add({
+    method: 'get',
+    path: '/api/rooms/{room}',
+    summary: 'What is known of a room',
+    description: 'Read from the store, so the same on every server, but for what is open here.',
+    answers: { 200: { says: 'The room.', schema: described } },
+    errors: ['not-found', 'unavailable'],
+    handle: async ({ c, room }) => c.json(await documents.describe(room)),
+  });
+
+  router.addUpdate({
+    method: 'post',
+    path: '/api/rooms/{room}',
+    summary: 'Make a room',
+    description:
+      'The body is a Yjs update that holds a whole document. A room in which something is, or which was deleted, stays as it is.',
+    answers: { 201: { says: 'It is on disk.', schema: seq } },
+    errors: [
+      'exists',
+      'deleted',
+      'refused',
+      'incomplete',
+      'too-large',
+      'document-too-large',
+      'not-saved',
+      'unavailable',
+    ],
+    handle: async ({ c, room, body }) => c.json({ seq: await documents.create(room, body) }, 201),
+  });
+
+  router.add({
+    method: 'delete',
+    path: '/api/rooms/{room}',
+    summary: 'Delete a room for good',
+    answers: {
+      200: {
+        says: 'It is gone. An instance that could not be told finds out by itself.',
+        schema: z.object({ sessions: count, isEverywhere: z.boolean() }),
+      },
+    },
+    errors: ['unavailable'],
+    handle: async ({ c, room }) => c.json(await stored(() => remove(room))),
+  });
+
+  router.add({
+    method: 'post',
+    path: '/api/rooms/{room}/revive',
+    summary: 'Make a deleted name usable again',
+    answers: { 200: { says: 'The room is empty.', schema: z.object({}) } },
+    errors: ['not-found', 'unavailable'],
+    handle: async ({ c, room }) => {
+      if (await stored(() => revive(room))) return c.json({});
+      throw new ApiError('not-found', 'no deleted room has this name');
+    },
+  });
+
+  router.add({
+    method: 'get',
+    path: '/api/rooms/{room}/document',
+    summary: 'The document',
+    description: `As the store has it. ${AS_JSON}`,
+    query: z.object({
+      form: z.enum(FORMS).default('update'),
+      type: z.string().optional(),
+      as: z.enum(KINDS).optional().openapi({ description: 'of which kind `type` is' }),
+    }),
+    answers: {
+      200: {
+        says: 'All of it, as one Yjs update unless told otherwise.',
+        types: Object.values(CONTENT_TYPES),
+      },
+    },
+    errors: ['not-found', 'deleted', 'over-budget', 'unavailable'],
+    handle: async ({ c, room, query: { form, type, as } }) => {
+      const isPart = type !== undefined;
+      if ((form === 'update' && isPart) || (as !== undefined && !isPart)) {
+        throw new ApiError('bad-request', '`type` is for JSON and text, `as` is for a `type`');
+      }
+      const bytes = await documents.read(room, form, type, as);
+      return c.body(bytes as Uint8Array<ArrayBuffer>, 200, { 'Content-Type': CONTENT_TYPES[form] });
+    },
+  });
+
+  router.addUpdate({
+    method: 'post',
+    path: '/api/rooms/{room}/updates',
+    summary: 'Write to a document',
+    description:
+      'The body is a Yjs update. What of it is new is admitted as from a session, and everybody in the room gets it.',
+    answers: { 200: { says: 'It is on disk.', schema: seq } },
+    errors: [
+      'deleted',
+      'refused',
+      'incomplete',
+      'too-large',
+      'document-too-large',
+      'not-saved',
+      'unavailable',
+    ],
+    handle: async ({ c, room, body }) => c.json({ seq: await documents.append(room, body) }),
+  });
+
+  router.add({
+    method: 'post',
+    path: '/api/rooms/{room}/copy',
+    summary: 'Copy a document to another name',
+    description: 'As the store has it: not its log, nor what was set aside.',
+    body: z.strictObject({ to: z.string() }),
+    answers: { 201: { says: 'The copy is on disk.', schema: seq } },
+    errors: [
+      'not-found',
+      'exists',
+      'deleted',
+      'document-too-large',
+      'over-budget',
+      'not-saved',
+      'unavailable',
+    ],
+    handle: async ({ c, room, body }) =>
+      c.json({ seq: await documents.copy(room, roomNamed(body.to)) }, 201),
+  });
+
+  router.add({
+    method: 'post',
+    path: '/api/rooms/{room}/compact',
+    summary: 'Merge the log into the snapshot now',
+    answers: {
+      200: {
+        says: 'Whether the snapshot holds all that was in the log; the server’s log says why not.',
+        schema: z.object({ isCompacted: z.boolean() }),
+      },
+    },
+    errors: ['not-found', 'deleted', 'unavailable'],
+    handle: async ({ c, room }) => c.json({ isCompacted: await documents.compact(room) }),
+  });
+
+  router.add({
+    method: 'get',
+    path: '/api/rooms/{room}/presence',
+    summary: 'Who is there, at all servers',
+    answers: {
+      200: {
+        says: 'As many as fit, and how many there are.',
+        schema: z.object({ people: z.array(person), total: count }),
+      },
+    },
+    errors: ['unavailable'],
+    handle: async ({ c, room }) => c.json(await documents.present(room)),
+  });
+
+  let watchers = 0;
+  router.add({
+    method: 'get',
+    path: '/api/rooms/{room}/events',
+    summary: 'What happens there, as server-sent events',
+    description:
+      '`presence` says who is there: first everybody, then who has changed, with `null` for who has left. `change` says how many bytes were written, and, up to 256 KB, the Yjs update in base64. `end` says why there will be no more. Whoever reads too slowly is told later what they missed, and dropped in the end.',
+    answers: { 200: { says: 'Until somebody hangs up.', types: ['text/event-stream'] } },
+    errors: ['deleted', 'unavailable'],
+    isEndless: true,
+    handle: async ({ c, room }) => {
+      const { outgoing } = c.env;
+      if (watchers >= maxWatchers) {
+        onLimit('watchers');
+        throw new ApiError('busy', 'too many watch already');
+      }
+      watchers++;
+      outgoing.once('close', () => {
+        watchers--;
+      });
+      await documents.watch(room, outgoing, heartbeat);
+      return RESPONSE_ALREADY_SENT;
+    },
+  });
+
+  router.add({
+    method: 'post',
+    path: '/api/rooms/{room}/kick',
+    summary: 'End the sessions in a room, or those of one user',
+    body: z.strictObject({
+      user: z.string().min(1).max(MAX_ID).optional(),
+      reason: z
+        .string()
+        .refine(
+          (text) => Buffer.byteLength(text) <= MAX_REASON,
+          `has more than ${MAX_REASON} bytes`,
+        )
+        .optional(),
+    }),
+    answers: { 200: { says: 'How many were here.', schema: z.object({ sessions: count }) } },
+    errors: ['not-everywhere'],
+    handle: ({ c, room, body }) => c.json(told(kick(room, body))),
+  });
+
+  router.add({
+    method: 'post',
+    path: '/api/users/{id}/recheck',
+    summary: 'Ask again what a user may do',
+    answers: {
+      200: { says: 'How many sessions were here.', schema: z.object({ sessions: count }) },
+    },
+    errors: ['not-everywhere'],
+    handle: ({ c, id }) => c.json(told(recheck(id))),
+  });
+
+  router.add({
+    method: 'get',
+    path: '/api/backup',
+    summary: 'A backup of the whole store',
+    description:
+      'Each room as it is at one moment, with all that was reported saved before the request. `cowrite restore` reads it, and sees whether it is whole; so does `cowrite backup --server`, which asks for it.',
+    answers: {
+      200: {
+        says: 'As long as it takes; cut off where the store fails.',
+        types: ['application/octet-stream'],
+      },
+    },
+    errors: [],
+    handle: ({ c }) => {
+      const stream = Readable.toWeb(Readable.from(documents.backup())) as ReadableStream;
+      return c.body(stream, 200, { 'Content-Type': 'application/octet-stream' });
+    },
+  });
+}
+
+/** Where the store fails, nobody knows whether it was done; once more does no harm. */
+async function stored<T>(act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (cause) {
+    throw new ApiError('unavailable', 'the store did not answer: try again', {}, { cause });
+  }
+}
+
+function told({ sessions, isEverywhere }: Ended): { sessions: number } {
+  if (isEverywhere) return { sessions };
+  throw new ApiError('not-everywhere', 'other servers could not be told: try again', { sessions });
+}

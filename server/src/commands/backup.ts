@@ -1,0 +1,88 @@
+/** `cowrite backup`: all of a store in one file, also while servers write to it. */
+import type { Config } from '../config.js';
+import { type BackupEnd, readBackup, writeBackup } from '../storage/backup-file.js';
+import { everyRoom } from '../storage/copy.js';
+import { StorageInUse } from '../storage/lock.js';
+import { command, EXIT, Failure } from '../terminal/command.js';
+import { explained, readFrom, writeTo } from '../terminal/files.js';
+import { counted, countRooms, progress } from '../terminal/progress.js';
+import { fromServer, SERVER_OPTION } from '../terminal/server.js';
+import { STORAGE_OPTION, storageUrl, withExistingStore } from '../terminal/store.js';
+
+export const backupCommand = command({
+  name: 'backup',
+  summary: 'Writes all of a store to a file, also while servers run',
+  arguments: ['<file>'],
+  options: {
+    ...STORAGE_OPTION,
+    ...SERVER_OPTION,
+  },
+  details: `
+Every room is in it as it was at one moment: all that was reported saved before the backup
+began is there. The file is of no particular store: cowrite restore writes it to any. It is
+there once it is whole and on disk; it is read again and checked before the command ends. -
+is stdout, where that is not done.
+
+A Postgres or Redis is read beside the servers that use it. An lmdb store can be open in one
+process only: while its server runs, ask that for the backup, with its ADMIN_TOKEN in the
+environment.
+
+  cowrite backup monday.cowrite
+  ADMIN_TOKEN=… cowrite backup monday.cowrite --server http://127.0.0.1:8080
+
+It ends with 3 when something could not be read, and is not in it: cowrite check says what.`,
+  async run({ values, operands: [file], config }) {
+    const write = (bytes: AsyncIterable<Uint8Array>) =>
+      explained(file!, () => writeTo(file!, bytes));
+    if (values.server === undefined) await fromStore(values.storage, config, write);
+    else await write(await fromServer(values.server, '/api/backup', config));
+    if (file === '-') return EXIT.ok;
+    return await verify(file!);
+  },
+});
+
+type Write = (bytes: AsyncIterable<Uint8Array>) => Promise<void>;
+
+async function fromStore(storage: string | undefined, config: Config, write: Write): Promise<void> {
+  try {
+    await withExistingStore(storageUrl(storage, config), async (store) => {
+      const bar = await progress('rooms', () => countRooms(store));
+      const names = (async function* () {
+        for await (const room of everyRoom(store)) {
+          yield room;
+          bar.step();
+        }
+      })();
+      await write(writeBackup(store, names, new Date()));
+      bar.end();
+    });
+  } catch (error) {
+    if (!(error instanceof StorageInUse)) throw error;
+    throw new Failure(`${error.message}: ask the server for the backup, with --server <url>`);
+  }
+}
+
+async function verify(file: string): Promise<number> {
+  let lost = 0;
+  let documents = 0;
+  const reading = readBackup(readFrom(file));
+  let end: BackupEnd;
+  for (;;) {
+    const next = await reading.next();
+    if (next.done === true) {
+      end = next.value;
+      break;
+    }
+    if (!next.value.isDeleted) documents++;
+    lost += next.value.lost;
+  }
+  process.stdout.write(
+    `${file}: ${counted(documents, 'room')}, ${end.rooms - documents} deleted\n`,
+  );
+  for (const name of end.unreadable) {
+    process.stderr.write(`cowrite: room ${JSON.stringify(name)} cannot be read: not in it\n`);
+  }
+  if (lost > 0)
+    process.stderr.write(`cowrite: ${counted(lost, 'update')} cannot be read: not in it\n`);
+  return lost > 0 || end.unreadable.length > 0 ? EXIT.damage : EXIT.ok;
+}

@@ -1,0 +1,66 @@
+/** `cowrite export`: a document as a file. */
+import { writeFile } from 'node:fs/promises';
+import { FORMS, type Form } from '../compact/forms.js';
+import { checkRoomName } from '../room-name.js';
+import { readRoom } from '../storage/copy.js';
+import { command, EXIT, Failure, UsageError, wrong } from '../terminal/command.js';
+import { withWorkers } from '../terminal/documents.js';
+import { counted } from '../terminal/progress.js';
+import { STORAGE_OPTION, storageUrl, withExistingStore } from '../terminal/store.js';
+
+export const exportCommand = command({
+  name: 'export',
+  summary: 'Writes a document to a file, or to stdout',
+  arguments: ['<room>', '[file]'],
+  options: {
+    format: {
+      type: 'string',
+      value: FORMS.join('|'),
+      help: 'one Yjs update with everything (V1), what it shows as JSON, or its text; update if left out',
+    },
+    type: { type: 'string', value: 'name', help: 'only this shared type of the document' },
+    ...STORAGE_OPTION,
+  },
+  details: `
+  cowrite export minutes minutes.yjs
+  cowrite export minutes --format text --type body
+
+What is exported as an update can be imported into any room, by cowrite import or by
+Y.applyUpdate. An update has no history of who wrote it, and no quarantine: to keep a
+store, use cowrite backup.`,
+  async run({ values, operands: [room, file], config }) {
+    const form = (values.format ?? 'update') as Form;
+    if (!FORMS.includes(form)) throw wrong('export', `--format is one of ${FORMS.join(', ')}`);
+    const { type } = values;
+    if (type !== undefined && form === 'update') {
+      throw wrong('export', '--type needs --format json or text');
+    }
+    const name = nameOf(room!);
+    const copy = await withExistingStore(storageUrl(values.storage, config), async (store) => {
+      const [head] = await store.heads([name]);
+      if (head!.lastSeq === 0) throw new Failure(`there is no room ${JSON.stringify(name)}`);
+      return await readRoom(store, name);
+    });
+    if (copy.isDeleted) throw new Failure(`room ${JSON.stringify(name)} was deleted`);
+    const bytes = await withWorkers((workers) =>
+      workers.view(async () => ({
+        snapshot: copy.snapshot?.update,
+        updates: copy.tail.map(({ update }) => update),
+        form,
+        type,
+      })),
+    );
+    if (bytes === undefined) throw new Failure(`there is no type ${JSON.stringify(type)} in it`);
+    if (file === undefined || file === '-') process.stdout.write(bytes);
+    else await writeFile(file, bytes);
+    if (copy.lost === 0) return EXIT.ok;
+    process.stderr.write(`cowrite: ${counted(copy.lost, 'update')} cannot be read: not in it\n`);
+    return EXIT.damage;
+  },
+});
+
+function nameOf(room: string): string {
+  const checked = checkRoomName(room);
+  if (!checked.ok) throw new UsageError(checked.problem);
+  return checked.name;
+}

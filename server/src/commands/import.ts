@@ -1,0 +1,70 @@
+/** `cowrite import`: one update into one room, by the same door that a client's goes through. */
+import { systemClock } from '../clock.js';
+import { loadRoom, RoomDeleted } from '../load.js';
+import { checkRoomName } from '../room-name.js';
+import type { Storage } from '../storage/storage.js';
+import { command, EXIT, Failure, UsageError } from '../terminal/command.js';
+import { explained, readFrom } from '../terminal/files.js';
+import { STORAGE_OPTION, storageUrl, withStore } from '../terminal/store.js';
+import { admit } from '../update/admit.js';
+import { parseUpdate } from '../update/parse.js';
+import { UpdateRefused } from '../update/refused.js';
+
+const AUTHOR = 'cowrite import';
+
+export const importCommand = command({
+  name: 'import',
+  summary: 'Adds an update to a room, which is made where there is none',
+  arguments: ['<room>', '<file>'],
+  options: STORAGE_OPTION,
+  details: `
+The file is one Yjs update (V1), as cowrite export and Y.encodeStateAsUpdate make it; -
+is stdin. What the room has already is left out, so importing once more changes nothing.
+What no honest client writes is refused, and so is what needs something that is not in
+the room.
+
+  cowrite import minutes minutes.yjs
+
+While servers run, use their HTTP API instead: they would not know of it.`,
+  async run({ values, operands: [room, file], config }) {
+    const checked = checkRoomName(room!);
+    if (!checked.ok) throw new UsageError(checked.problem);
+    const { name } = checked;
+    const update = await explained(file!, () => whole(file!));
+    const said = await withStore(storageUrl(values.storage, config), (store) =>
+      importInto(store, name, update),
+    );
+    process.stdout.write(`${said}\n`);
+    return EXIT.ok;
+  },
+});
+
+/** @returns what it did, in words */
+async function importInto(store: Storage, room: string, bytes: Uint8Array): Promise<string> {
+  try {
+    const parsed = parseUpdate(bytes);
+    const { frontier, snapshot } = await loadRoom(room, store, systemClock);
+    const { change, missing } = admit(frontier, parsed, undefined, 'all or nothing');
+    if (missing !== undefined) {
+      throw new Failure(
+        `it needs what client ${missing.client} wrote at ${missing.clock}, which is not in the room`,
+      );
+    }
+    if (change === undefined) return `${room} has all of it already`;
+    const { update } = change;
+    const append = { room, life: snapshot?.life ?? 0, entries: [{ update, author: AUTHOR }] };
+    const [seq] = await store.append({ number: 1, appends: [append] });
+    if (seq === 0) throw new RoomDeleted();
+    return `${update.length} of ${bytes.length} bytes were new, and are update ${seq} of ${room}`;
+  } catch (error) {
+    if (error instanceof UpdateRefused) throw new Failure(`it is refused: ${error.message}`);
+    if (error instanceof RoomDeleted) throw new Failure(`room ${JSON.stringify(room)} was deleted`);
+    throw error;
+  }
+}
+
+async function whole(file: string): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  for await (const part of readFrom(file)) parts.push(part);
+  return new Uint8Array(Buffer.concat(parts));
+}

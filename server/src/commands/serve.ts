@@ -1,0 +1,66 @@
+/** `cowrite serve`: the server. One line when it is ready, a drain on SIGINT and SIGTERM, the end on a second one. */
+import type { Config } from '../config.js';
+import { createLogger } from '../logging.js';
+import { createServer } from '../server.js';
+import { command, EXIT } from '../terminal/command.js';
+
+export const serveCommand = command({
+  name: 'serve',
+  summary: 'Runs the server; what cowrite does without a command',
+  arguments: [],
+  options: {},
+  details: `
+Settings are in the environment: PORT, HOST, STORAGE_URL, AUTH_SECRET and others, which
+the README lists. The line "Cowrite is ready: <url>" on stdout says when rooms can be
+opened; logs go to stderr. SIGTERM and SIGINT save everything and end it with 0.`,
+  run: async ({ config }) => await serve(config),
+});
+
+async function serve(config: Config): Promise<undefined> {
+  const logger = await createLogger(config);
+  const server = await createServer({
+    port: config.port,
+    host: config.host,
+    storage: config.storageUrl,
+    ...(config.redisUrl !== undefined && { redis: config.redisUrl }),
+    ...(config.auth !== undefined && { auth: config.auth }),
+    allowedOrigins: config.allowedOrigins,
+    areReadersPresent: config.areReadersPresent,
+    trustedProxies: config.trustedProxies,
+    limits: config.limits,
+    ...(config.adminToken !== undefined && { adminToken: config.adminToken }),
+    ...(config.metrics !== undefined && { metrics: config.metrics }),
+    logger,
+    ...(config.staticDir !== undefined && { staticDir: config.staticDir }),
+  });
+  let isStopping = false;
+  const stop = (signal: NodeJS.Signals): void => {
+    logger.info({ signal }, 'stopping');
+    if (isStopping) {
+      logger.fatal({ signal }, 'ended by a second signal; what was not saved, clients still have');
+      process.exit(EXIT.failure);
+    }
+    isStopping = true;
+    // How it ends, whenClosed says.
+    server.drain().catch(() => undefined);
+  };
+
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
+  server.whenClosed.then(
+    () => process.exit(0),
+    (error: unknown) => {
+      logger.fatal({ err: error }, 'closed without saving everything');
+      process.exit(EXIT.failure);
+    },
+  );
+  process.stdout.write(`Cowrite is ready: ${server.url}\n`);
+  if (server.metricsUrl !== undefined) {
+    logger.info({ url: server.metricsUrl }, 'metrics are served without a token');
+  }
+  if (config.auth === undefined) {
+    logger.info('nobody is asked who they are, so only this machine can connect');
+  } else if (config.auth === 'none') {
+    logger.warn('AUTH=none: whoever can reach this server can read and change every document');
+  }
+}

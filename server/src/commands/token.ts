@@ -1,0 +1,79 @@
+/** `cowrite token`: makes a token for somebody, signed with AUTH_SECRET. */
+import { Grants, GrantsMalformed } from '../auth/grants.js';
+import { MAX_ID, signToken } from '../auth/tokens.js';
+import type { Config } from '../config.js';
+import { command, EXIT, UsageError, wrong } from '../terminal/command.js';
+
+export const tokenCommand = command({
+  name: 'token',
+  summary: 'Makes a token for somebody, signed with AUTH_SECRET',
+  arguments: [],
+  options: {
+    user: { type: 'string', value: 'id', help: "the user's id, as presence shows it" },
+    name: { type: 'string', value: 'name', help: "the user's name" },
+    room: {
+      type: 'string',
+      multiple: true,
+      value: 'name[=write|read|none]',
+      help: 'a room, or all that begin so: team-7/*; may come more than once; =write if nothing is said',
+    },
+    expires: { type: 'string', value: 'time', help: '30m, "7 days" and so on; 12h if left out' },
+  },
+  details: `
+AUTH_SECRET has to be the same as the server has.
+
+  AUTH_SECRET=… cowrite token --user ada --name Ada --room 'team-7/*' --room minutes=read`,
+  async run({ values, config }) {
+    process.stdout.write(`${await makeToken(values, config)}\n`);
+    return EXIT.ok;
+  },
+});
+
+interface Wanted {
+  readonly user: string | undefined;
+  readonly name: string | undefined;
+  readonly room: readonly string[] | undefined;
+  readonly expires: string | undefined;
+}
+
+/** @throws {UsageError} */
+async function makeToken(
+  { user, name, room, expires = '12h' }: Wanted,
+  { auth }: Config,
+): Promise<string> {
+  if (typeof auth !== 'object' || !('secret' in auth) || auth.secret === undefined) {
+    throw new UsageError('set AUTH_SECRET, the same as the server has');
+  }
+  if (user === undefined) throw wrong('token', '--user is missing');
+  if (room === undefined) throw wrong('token', '--room is missing');
+  for (const [option, text = 'x'] of [
+    ['--user', user],
+    ['--name', name],
+  ] as const) {
+    if (text === '' || text.length > MAX_ID)
+      throw new UsageError(`${option} has ${text.length} characters, and may have 1 to ${MAX_ID}`);
+  }
+  const rooms = Object.fromEntries(room.map(grant));
+  try {
+    new Grants(rooms);
+  } catch (error) {
+    if (!(error instanceof GrantsMalformed)) throw error;
+    throw new UsageError(error.message);
+  }
+  const { secret } = auth;
+  try {
+    return await signToken(
+      { user: { id: user, ...(name !== undefined && { name }) }, rooms, expiresIn: expires },
+      { ...auth, secret },
+    );
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    throw new UsageError(`--expires ${expires} is no span of time such as 12h or "7 days"`);
+  }
+}
+
+/** A room's name may have a `=` in it, so the last one counts, and only before a permission. */
+function grant(text: string): readonly [string, string] {
+  const match = /^(.+)=(write|read|none)$/s.exec(text);
+  return match === null ? [text, 'write'] : [match[1]!, match[2]!];
+}

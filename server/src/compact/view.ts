@@ -1,0 +1,171 @@
+/**
+ * A document as somebody without Yjs reads it: as JSON, as text, or as one update. Runs in
+ * the worker, like all that builds a document.
+ *
+ * A root type says nowhere of which kind it is, as long as no editor has asked for it by
+ * its kind: that is guessed from what is in it, unless whoever asks says it.
+ */
+import * as Y from 'yjs';
+import type { Form, Kind } from './forms.js';
+import { merge } from './merge.js';
+
+export interface ViewTask {
+  readonly snapshot: Uint8Array | undefined;
+  readonly updates: readonly Uint8Array[];
+  readonly form: Form;
+  /** Only this root type; all of them if left out. */
+  readonly type?: string | undefined;
+  /** The kind of `type`, where it is not to be guessed. */
+  readonly as?: Kind | undefined;
+}
+
+/** A few characters can be shown many times: each run of a text repeats all of its marks. */
+const MAX_VIEW = 256 * 1024 * 1024;
+
+type SharedType = Y.Doc['share'] extends Map<string, infer T> ? T : never;
+
+/** @returns undefined when there is no such type */
+export function view({ snapshot, updates, form, type, as }: ViewTask): Uint8Array | undefined {
+  const { doc } = merge(snapshot, updates);
+  if (form === 'update') return Y.encodeStateAsUpdate(doc);
+  const names = type === undefined ? [...doc.share.keys()].sort() : [type];
+  if (type !== undefined && !doc.share.has(type)) return undefined;
+  const roots = names.map((name) => [name, rootOf(doc, name, as)] as const);
+  const shown =
+    form === 'text'
+      ? roots.map(([, root]) => linesOf(root).join('\n')).join('\n\n')
+      : written(
+          type === undefined
+            ? Object.fromEntries(roots.map(([name, root]) => [name, jsonOf(root)]))
+            : jsonOf(roots[0]![1], as),
+        );
+  const bytes = new TextEncoder().encode(shown);
+  if (bytes.length > MAX_VIEW) throw new RangeError('the document shows more than can be told');
+  return bytes;
+}
+
+/** Bytes as base64, and whole numbers that JSON has no room for as text. */
+function written(value: unknown): string {
+  return JSON.stringify(value, (_, inner: unknown) => {
+    if (inner instanceof Uint8Array) return Buffer.from(inner).toString('base64');
+    if (typeof inner === 'bigint') return inner.toString();
+    return inner;
+  });
+}
+
+/** @returns undefined for one in which nothing is left that would say what it is */
+function rootOf(doc: Y.Doc, name: string, as: Kind | undefined): unknown {
+  switch (as ?? kindOf(doc.share.get(name)!)) {
+    case 'text':
+    case 'delta':
+      return doc.getText(name);
+    case 'array':
+      return doc.getArray(name);
+    case 'map':
+      return doc.getMap(name);
+    case 'xml':
+      return doc.getXmlFragment(name);
+    case undefined:
+      return undefined;
+  }
+}
+
+function kindOf({ _start, _map }: SharedType): Kind | undefined {
+  for (let item = _start; item !== null; item = item.right) {
+    if (item.deleted) continue;
+    const { content } = item;
+    if (content instanceof Y.ContentType) return isXml(content.type) ? 'xml' : 'array';
+    const isText =
+      content instanceof Y.ContentString ||
+      content instanceof Y.ContentFormat ||
+      content instanceof Y.ContentEmbed;
+    return isText ? 'text' : 'array';
+  }
+  return _map.size > 0 ? 'map' : undefined;
+}
+
+function isXml(type: unknown): boolean {
+  return type instanceof Y.XmlElement || type instanceof Y.XmlText || type instanceof Y.XmlHook;
+}
+
+function jsonOf(value: unknown, as?: Kind): unknown {
+  if (value === undefined) return null;
+  // Before texts and fragments, which it extends.
+  if (value instanceof Y.XmlText) return runsOf(value);
+  if (value instanceof Y.Text) return as === 'delta' ? value.toDelta() : value.toString();
+  if (value instanceof Y.XmlElement) return nodeOf(value);
+  if (value instanceof Y.XmlFragment) return { type: 'doc', content: contentOf(value) };
+  if (value instanceof Y.Array) return value.toArray().map((each) => jsonOf(each));
+  if (value instanceof Y.Map) {
+    return Object.fromEntries([...value.entries()].map(([key, each]) => [key, jsonOf(each)]));
+  }
+  // A document in a document is one of its own, which is not here.
+  if (value instanceof Y.Doc) return { subdocument: value.guid };
+  return value;
+}
+
+/** As ProseMirror and Tiptap write a node. */
+function nodeOf(element: Y.XmlElement): unknown {
+  const attrs: Record<string, unknown> = element.getAttributes();
+  const content = contentOf(element);
+  return {
+    type: element.nodeName,
+    ...(Object.keys(attrs).length > 0 && { attrs }),
+    ...(content.length > 0 && { content }),
+  };
+}
+
+function contentOf(parent: Y.XmlFragment): unknown[] {
+  return parent.toArray().flatMap((child) => jsonOf(child));
+}
+
+/** What y-prosemirror puts behind a mark's name where several of one kind may overlap. */
+const OVERLAPPING = /--[A-Za-z0-9+/=]{8}$/;
+
+interface Run {
+  readonly insert: unknown;
+  readonly attributes?: Readonly<Record<string, unknown>>;
+}
+
+function runsOf(text: Y.XmlText): unknown[] {
+  return (text.toDelta() as Run[]).map(({ insert, attributes = {} }) => {
+    const marks = Object.entries(attributes).map(([name, value]) => {
+      const type = name.replace(OVERLAPPING, '');
+      const isPlain = typeof value !== 'object' || value === null;
+      const attrs = isPlain ? { value } : value;
+      return value === true || Object.keys(attrs).length === 0 ? { type } : { type, attrs };
+    });
+    return {
+      ...(typeof insert === 'string'
+        ? { type: 'text', text: insert }
+        : { type: 'embed', embed: jsonOf(insert) }),
+      ...(marks.length > 0 && { marks }),
+    };
+  });
+}
+
+/** Each text on a line of its own; of XML each element that has text directly in it. */
+function linesOf(value: unknown): string[] {
+  if (typeof value === 'string') return [value];
+  if (value instanceof Y.Text) return [plain(value)];
+  if (value instanceof Y.XmlFragment) {
+    const children = value.toArray();
+    if (!children.some((child) => child instanceof Y.XmlText)) return children.flatMap(linesOf);
+    return [children.map((child) => inlineOf(child)).join('')];
+  }
+  if (value instanceof Y.Array) return value.toArray().flatMap(linesOf);
+  if (value instanceof Y.Map) return [...value.values()].flatMap(linesOf);
+  return [];
+}
+
+function inlineOf(child: unknown): string {
+  if (child instanceof Y.XmlElement && /^hard_?break$/i.test(child.nodeName)) return '\n';
+  return linesOf(child).join('\n');
+}
+
+/** Without marks, which `toString` of an XML text writes as tags. */
+function plain(text: Y.Text): string {
+  return (text.toDelta() as Run[])
+    .map(({ insert }) => (typeof insert === 'string' ? insert : ''))
+    .join('');
+}

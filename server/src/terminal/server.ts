@@ -1,0 +1,37 @@
+/** A running server, asked by its administrator. */
+import type { Config } from '../config.js';
+import { Failure, UsageError } from './command.js';
+
+export const SERVER_OPTION = {
+  server: {
+    type: 'string',
+    value: 'url',
+    help: 'asks the server that runs there, with ADMIN_TOKEN from the environment',
+  },
+} as const;
+
+/** @returns what it answers, as it comes */
+export async function fromServer(
+  server: string,
+  path: string,
+  { adminToken }: Config,
+): Promise<AsyncIterable<Uint8Array>> {
+  if (adminToken === undefined) {
+    throw new UsageError('set ADMIN_TOKEN, the same as the server has');
+  }
+  if (!/^https?:\/\/./.test(server) || !URL.canParse(server)) {
+    throw new UsageError(`--server is an address such as http://127.0.0.1:8080, not ${server}`);
+  }
+  let response: Response;
+  try {
+    response = await fetch(new URL(path, server), {
+      headers: { Authorization: `Bearer ${adminToken}` },
+    });
+  } catch (error) {
+    const { message } = ((error as Error).cause ?? error) as Error;
+    throw new Failure(`no server answers at ${server}: ${message}`);
+  }
+  if (response.ok) return response.body!;
+  const said = (await response.text()).trim();
+  throw new Failure(`the server at ${server} answered with ${response.status}: ${said}`);
+}

@@ -1,0 +1,46 @@
+/** The store that a command works on, opened and closed around it. */
+import type { Config } from '../config.js';
+import { isStorageUrl, isStoreThere, openStorage, STORAGE_URL_FORMS } from '../storage/open.js';
+import type { Storage } from '../storage/storage.js';
+import { Failure, UsageError } from './command.js';
+
+export const STORAGE_OPTION = {
+  storage: {
+    type: 'string',
+    value: 'url',
+    help: `${STORAGE_URL_FORMS.replace(' or memory:', '')}; as the server's if left out`,
+  },
+} as const;
+
+/** @throws {UsageError} when it is no address of a store, or of one that ends with this process */
+export function storageUrl(given: string | undefined, config: Config): string {
+  const url = given ?? config.storageUrl;
+  if (isStorageUrl(url) && !url.startsWith('memory:')) return url;
+  throw new UsageError(`a store is ${STORAGE_URL_FORMS.replace(' or memory:', '')}`);
+}
+
+export async function withStore<T>(url: string, use: (store: Storage) => Promise<T>): Promise<T> {
+  const store = await openStorage(url, {
+    onSalvage: ({ damage, aside, records }) =>
+      warn(`the store was damaged (${damage}): it lies in ${aside}, ${records} records were kept`),
+    onWarning: warn,
+  });
+  try {
+    return await use(store);
+  } finally {
+    await store.close();
+  }
+}
+
+/** Not one that would be made by looking at it: a name that was typed wrong is no empty store. */
+export async function withExistingStore<T>(
+  url: string,
+  use: (store: Storage) => Promise<T>,
+): Promise<T> {
+  if (!isStoreThere(url)) throw new Failure(`there is no store at ${url}`);
+  return await withStore(url, use);
+}
+
+function warn(line: string): void {
+  process.stderr.write(`cowrite: ${line}\n`);
+}

@@ -1,0 +1,388 @@
+/** What the command does with a store that no server has open. Each run is a real process. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { LmdbStorage, type NewEntry, type Storage } from '@cowrite/server';
+import { describe, expect, it } from 'vitest';
+import * as Y from 'yjs';
+import { type Around, cowrite, type Ending } from './command-line.js';
+import { startProcess, temporaryFolder, typed } from './support.js';
+
+const COMMANDS = [
+  ...[
+    'serve',
+    'token',
+    'rooms',
+    'export',
+    'import',
+    'check',
+    'backup',
+    'restore',
+    'migrate',
+    'top',
+  ],
+];
+
+/** The updates by which somebody types these, one after the other. */
+function typing(...words: string[]): NewEntry[] {
+  const doc = new Y.Doc();
+  const entries: NewEntry[] = [];
+  doc.on('update', (update: Uint8Array) => entries.push({ update, author: 'ada' }));
+  for (const word of words) doc.getText('t').insert(doc.getText('t').length, word);
+  return entries;
+}
+
+/** A store that is made, filled and closed. @returns a folder with the store in `data` */
+async function stored(fill: (store: Storage) => Promise<unknown>): Promise<string> {
+  const folder = temporaryFolder();
+  await within(folder, fill);
+  return folder;
+}
+
+async function within<T>(folder: string, use: (store: Storage) => Promise<T>): Promise<T> {
+  const store = await LmdbStorage.open(join(folder, 'data'));
+  try {
+    return await use(store);
+  } finally {
+    await store.close();
+  }
+}
+
+let batches = 0;
+async function write(store: Storage, room: string, ...entries: NewEntry[]): Promise<void> {
+  await store.append({ number: ++batches, appends: [{ room, entries }] });
+}
+
+function textOf(update: Uint8Array): string {
+  const doc = new Y.Doc();
+  Y.applyUpdate(doc, update);
+  return doc.getText('t').toString();
+}
+
+/** A snapshot as a compaction makes it. */
+function snapshotOf(seq: number, text: string) {
+  const doc = new Y.Doc();
+  doc.clientID = 1;
+  doc.getText('t').insert(0, text);
+  const update = Y.encodeStateAsUpdate(doc);
+  return {
+    seq,
+    update,
+    stateVector: Y.encodeStateVector(doc),
+    deletes: Uint8Array.of(0, 0),
+  };
+}
+
+/** Overwrites a text wherever it lies in the store. */
+function damage(folder: string, text: string): void {
+  const file = join(folder, 'data', 'data.mdb');
+  const bytes = readFileSync(file);
+  let found = 0;
+  for (let at = bytes.indexOf(text); at >= 0; at = bytes.indexOf(text, at + 1)) {
+    bytes[at]! ^= 1;
+    found++;
+  }
+  expect(found).toBeGreaterThan(0);
+  writeFileSync(file, bytes);
+}
+
+/** One line of complaint, which says what to do. */
+function isOneLine({ errors }: Ending): void {
+  expect(errors).toMatch(/^cowrite: [^\n]+\n$/);
+}
+
+describe('[CMD] the command line', () => {
+  it('[CMD-1] the command and each of its commands say what they do', async () => {
+    const all = await cowrite(['--help']);
+    expect([all.code, all.errors]).toEqual([0, '']);
+    expect((await cowrite(['help'])).out).toBe(all.out);
+    const helps = await Promise.all(
+      COMMANDS.map(async (name) => [name, await cowrite([name, '--help'])] as const),
+    );
+    for (const [name, { code, out, errors }] of helps) {
+      expect(all.out).toMatch(new RegExp(`^  ${name} +[A-Z]`, 'm'));
+      expect([code, errors], name).toEqual([0, '']);
+      expect(out).toMatch(new RegExp(`^cowrite ${name} \\[options\\]`));
+      expect(out).toContain('  --help ');
+    }
+  });
+
+  it('[CMD-1] what cannot be ends with 2 and one line, and touches nothing', async () => {
+    const folder = temporaryFolder();
+    const ends = async (code: number, all: readonly string[][]) =>
+      await Promise.all(
+        all.map(async (args) => {
+          const ending = await cowrite(args, { folder });
+          expect(ending.code, args.join(' ')).toBe(code);
+          isOneLine(ending);
+        }),
+      );
+    await ends(2, [
+      ['nothing'],
+      ['rooms', '--nothing'],
+      ['rooms', 'too much'],
+      ['export'],
+      ['export', 'a', '--format', 'pdf'],
+      ['export', 'a', '--type', 't'],
+      ['export', 'a*'],
+      ['import', 'a'],
+      ['rooms', '--storage', 'mongodb://localhost'],
+      ['rooms', '--storage', 'memory:'],
+      ['migrate', 'lmdb:./a'],
+      ['migrate', 'lmdb:./a', 'lmdb:./a'],
+      ['backup', 'b', '--server', 'http://127.0.0.1:1'],
+      ['top'],
+      ['top', '--interval', 'often'],
+      ['token', '--user', 'ada', '--room', 'a'],
+    ]);
+    await ends(1, [
+      ['rooms'],
+      ['check'],
+      ['backup', 'b'],
+      ['export', 'a'],
+      ['migrate', 'lmdb:./a', 'lmdb:./b'],
+      ['restore', 'not-there', '--storage', 'lmdb:./made'],
+    ]);
+    expect((await cowrite(['rooms'], { folder })).errors).toContain('there is no store');
+  }, 60_000);
+
+  it('[CMD-1] a store that a server has open is told as such', async () => {
+    const folder = temporaryFolder();
+    const environment = { STORAGE_URL: `lmdb:${folder}` };
+    await startProcess(environment);
+    for (const args of [['rooms'], ['check'], ['export', 'a'], ['backup', join(folder, 'b')]]) {
+      const ending = await cowrite(args, { environment });
+      expect(ending.code).toBe(1);
+      isOneLine(ending);
+      expect(ending.errors).toContain('another process has the store');
+    }
+    expect((await cowrite(['backup', 'b'], { environment })).errors).toContain('--server');
+  });
+
+  it('[CMD-2] rooms lists names, by prefix, deleted ones if asked, and as JSON', async () => {
+    const folder = await stored(async (store) => {
+      for (const room of ['a', 'team/1', 'team/2', 'gone']) {
+        await write(store, room, ...typing('one', 'two'));
+      }
+      await store.compact('team/1', { base: 0, snapshot: snapshotOf(1, 'x'), quarantined: [] });
+      await store.remove('gone');
+    });
+    // As in a container, where the server's host is set, and who may come in only for the server.
+    const environment = { HOST: '0.0.0.0' };
+    const names = async (...args: string[]) => {
+      const { code, out } = await cowrite(['rooms', '--json', ...args], { folder, environment });
+      expect(code).toBe(0);
+      return out
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line));
+    };
+    expect((await names()).map(({ name }) => name)).toEqual(['a', 'team/1', 'team/2']);
+    expect((await names('--deleted')).map(({ name }) => name)).toContain('gone');
+    const [one] = await names('--prefix', 'team/');
+    expect(one).toMatchObject({ name: 'team/1', lastSeq: 2, snapshotSeq: 1, isDeleted: false });
+    const { out } = await cowrite(['rooms', '--deleted'], { folder });
+    expect(out).toMatch(/^ +2 +1 +\d+ {2}team\/1$/m);
+    expect(out).toMatch(/gone {2}\(deleted\)$/m);
+  });
+
+  it('[CMD-3] export writes a document as an update, as JSON and as text', async () => {
+    const folder = await stored(async (store) => {
+      await write(store, 'a', ...typing('one ', 'two ', 'three'));
+      await write(store, 'gone', ...typing('x'));
+      await store.remove('gone');
+    });
+    const update = await cowrite(['export', 'a'], { folder });
+    expect(textOf(update.bytes)).toBe('one two three');
+    const json = await cowrite(['export', 'a', '--format', 'json'], { folder });
+    expect(JSON.parse(json.out)).toEqual({ t: 'one two three' });
+    const file = join(folder, 'a.txt');
+    expect((await cowrite(['export', 'a', file, '--format', 'text'], { folder })).code).toBe(0);
+    expect(readFileSync(file, 'utf8')).toContain('one two three');
+    for (const [room, says] of [
+      ['gone', 'was deleted'],
+      ['never', 'there is no room'],
+    ] as const) {
+      const ending = await cowrite(['export', room], { folder });
+      expect([ending.code, ending.out]).toEqual([1, '']);
+      expect(ending.errors).toContain(says);
+    }
+  });
+
+  it('[CMD-4] import adds what is new of an update, once, and says so', async () => {
+    const folder = temporaryFolder();
+    const [first, second] = typing('one', 'two') as [NewEntry, NewEntry];
+    const file = join(folder, 'a.yjs');
+    writeFileSync(file, first.update);
+    const import_ = async (input: Uint8Array): Promise<Ending> =>
+      await cowrite(['import', 'a', '-'], { folder, input });
+    const added = await cowrite(['import', 'a', file], { folder });
+    expect([added.code, added.out]).toEqual([0, expect.stringContaining('update 1 of a')]);
+    expect((await import_(first.update)).out).toBe('a has all of it already\n');
+    const both = Y.mergeUpdates([first.update, second.update]);
+    expect((await import_(both)).out).toContain(`of ${both.length} bytes were new`);
+    const { bytes } = await cowrite(['export', 'a'], { folder });
+    expect(textOf(bytes)).toBe('onetwo');
+    await within(folder, async (store) => {
+      const { tail } = await store.load('a');
+      expect(tail.map(({ author }) => author)).toEqual(['cowrite import', 'cowrite import']);
+    });
+  });
+
+  it('[CMD-4] import refuses what the parser refuses, what depends on something else, and a deleted room', async () => {
+    const folder = await stored(async (store) => {
+      await write(store, 'a', ...typing('x'));
+      await store.remove('gone');
+    });
+    const [, second] = typing('one', 'two') as [NewEntry, NewEntry];
+    for (const [room, input, says] of [
+      ['a', Buffer.from('this is no update'), 'it is refused'],
+      ['a', Buffer.concat([typed('x'), Buffer.of(7)]), 'it is refused'],
+      ['a', second.update, 'which is not in the room'],
+      ['gone', typed('x'), 'was deleted'],
+    ] as const) {
+      const ending = await cowrite(['import', room, '-'], { folder, input });
+      expect(ending.code).toBe(1);
+      isOneLine(ending);
+      expect(ending.errors).toContain(says);
+    }
+    await within(folder, async (store) => expect((await store.load('a')).lastSeq).toBe(1));
+  });
+});
+
+describe('[CMD] a damaged store', () => {
+  it('[CMD-3] [CMD-14] is copied as far as it can be read; what cannot is told, and the end is 3', async () => {
+    const folder = await stored(async (store) => {
+      await write(store, 'log', ...typing('one', 'DAMAGED-HERE'), ...typing('three'));
+      const snapshot = snapshotOf(1, 'SNAPSHOT-DAMAGED');
+      await store.compact('snapshot', { base: 0, snapshot, quarantined: [] });
+      await write(store, 'well', ...typing('well'));
+    });
+    damage(folder, 'DAMAGED-HERE');
+    damage(folder, 'SNAPSHOT-DAMAGED');
+    const exported = await cowrite(['export', 'log'], { folder });
+    expect(exported.code).toBe(3);
+    isOneLine(exported);
+    expect(textOf(exported.bytes)).toContain('three');
+    const backup = await cowrite(['backup', 'b.cowrite'], { folder });
+    expect(backup.code).toBe(3);
+    const migration = await cowrite(['migrate', 'lmdb:./data', 'lmdb:./migrated'], { folder });
+    expect(migration.code).toBe(3);
+    for (const { errors } of [backup, migration]) {
+      expect(errors).toContain('"snapshot"');
+      expect(errors).toContain('1 update');
+    }
+    const restored = await cowrite(['restore', 'b.cowrite', '--storage', 'lmdb:./restored'], {
+      folder,
+    });
+    expect([restored.code, restored.out]).toEqual([0, expect.stringMatching(/^2 rooms written/)]);
+    for (const storage of ['lmdb:./migrated', 'lmdb:./restored']) {
+      const names = await cowrite(['rooms', '--json', '--storage', storage], { folder });
+      expect(names.out.trim().split('\n').length).toBe(2);
+      // An empty update stands where one could not be read, and nothing is damaged there.
+      expect((await cowrite(['check', '--storage', storage], { folder })).code).toBe(0);
+    }
+  }, 60_000);
+});
+
+describe('[CMD] check', () => {
+  const check = (folder: string, ...args: string[]) => cowrite(['check', ...args], { folder });
+  const reports = ({ out }: Ending) =>
+    out
+      .trim()
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line));
+
+  it('[CMD-5] a store in which all is well', async () => {
+    const folder = await stored(async (store) => {
+      await write(store, 'a', ...typing('one', 'two'));
+      await store.compact('a', { base: 0, snapshot: snapshotOf(1, 'x'), quarantined: [] });
+      await write(store, 'b', ...typing('one', 'two'));
+      await store.remove('gone');
+      await store.remove('back');
+      await store.revive('back');
+    });
+    // The second update of room a continues what its snapshot does not have.
+    await within(folder, async (store) => {
+      await store.remove('a');
+      await store.revive('a');
+    });
+    const ending = await check(folder);
+    expect([ending.code, ending.out]).toEqual([0, '4 rooms: all is well\n']);
+    expect((await check(folder, '--prefix', 'b', '--verbose')).out).toContain('"b": all is well');
+  });
+
+  it('[CMD-5] says what is damaged, by room, and ends with 3', async () => {
+    const folder = await stored(async (store) => {
+      await write(store, 'checksum', ...typing('one', 'DAMAGED-HERE', 'three'));
+      const [first, , third] = typing('one', 'two', 'three') as [NewEntry, NewEntry, NewEntry];
+      await write(store, 'cause', first, third);
+      await write(store, 'nonsense', { update: Uint8Array.of(9, 9, 9), author: 'mallory' });
+      await write(store, 'well', ...typing('one', 'two'));
+      const described = { ...snapshotOf(1, 'x'), stateVector: Uint8Array.of(1, 1, 9) };
+      await store.compact('described', { base: 0, snapshot: described, quarantined: [] });
+      const unloadable = { ...snapshotOf(1, 'x'), update: Uint8Array.of(9, 9, 9) };
+      await store.compact('unloadable', { base: 0, snapshot: unloadable, quarantined: [] });
+      const snapshot = snapshotOf(1, 'SNAPSHOT-DAMAGED');
+      await store.compact('snapshot', { base: 0, snapshot, quarantined: [] });
+    });
+    damage(folder, 'DAMAGED-HERE');
+    damage(folder, 'SNAPSHOT-DAMAGED');
+    const ending = await check(folder, '--json');
+    expect(ending.code).toBe(3);
+    const problems = Object.fromEntries(
+      reports(ending).map(({ room, problems }) => [room, problems.join('\n')]),
+    );
+    expect(problems).toEqual({
+      checksum: expect.stringMatching(/^update 2: checksum.*\nupdate 3: it needs client/),
+      cause: expect.stringMatching(/^update 2: it needs client/),
+      nonsense: expect.stringMatching(/^update 1: /),
+      described: 'the snapshot is not what its description says',
+      unloadable: expect.stringContaining('the snapshot does not load'),
+      snapshot: expect.stringContaining('is damaged'),
+    });
+    const words = await check(folder);
+    expect(words.out).toContain('"checksum": DAMAGED\n  update 2: checksum');
+    expect(words.out).toContain('7 rooms, 6 of them damaged, 0 repaired');
+  });
+
+  it('[CMD-6] a repair sets aside what is damaged, keeps the rest, and says what it cannot mend', async () => {
+    const folder = await stored(async (store) => {
+      await write(store, 'checksum', ...typing('one', 'DAMAGED-HERE'), ...typing('three'));
+      const described = { ...snapshotOf(1, 'x'), stateVector: Uint8Array.of(1, 1, 9) };
+      await store.compact('described', { base: 0, snapshot: described, quarantined: [] });
+      const snapshot = snapshotOf(1, 'SNAPSHOT-DAMAGED');
+      await store.compact('snapshot', { base: 0, snapshot, quarantined: [] });
+      await write(store, 'well', ...typing('one'));
+    });
+    const backup = join(folder, 'b.cowrite');
+    expect((await cowrite(['backup', backup], { folder })).code).toBe(0);
+    damage(folder, 'DAMAGED-HERE');
+    damage(folder, 'SNAPSHOT-DAMAGED');
+    const repair = await check(folder, '--repair', '--json');
+    expect(repair.code).toBe(3);
+    expect(reports(repair).map(({ room, isRepaired }) => [room, isRepaired])).toEqual([
+      ['checksum', true],
+      ['described', true],
+      ['snapshot', false],
+    ]);
+    await within(folder, async (store) => {
+      const [set] = await store.quarantined('checksum');
+      expect(set).toMatchObject({ seq: 2, reason: 'checksum does not match' });
+      expect((await store.load('well')).snapshot).toBe(undefined);
+    });
+    const text = textOf((await cowrite(['export', 'checksum'], { folder })).bytes);
+    expect([text.includes('one'), text.includes('three')]).toEqual([true, true]);
+    expect((await check(folder)).out).toContain('4 rooms, 1 of them damaged');
+
+    // What cannot be mended is restored by itself.
+    const around: Around = { folder };
+    const refused = await cowrite(['restore', backup, '--room', 'snapshot'], around);
+    expect(refused.code).toBe(1);
+    const restored = await cowrite(['restore', backup, '--room', 'snapshot', '--replace'], around);
+    expect([restored.code, restored.out]).toEqual([0, expect.stringMatching(/^1 rooms? written/)]);
+    expect((await check(folder)).code).toBe(0);
+    const again = await cowrite(['export', 'snapshot'], around);
+    expect(textOf(again.bytes)).toBe('SNAPSHOT-DAMAGED');
+  }, 60_000);
+});

@@ -1,0 +1,220 @@
+/**
+ * What is in `deploy/`, checked by what reads it, as far as that is on this machine: every figure
+ * that an alert or the dashboard names exists, and every alert has its recipe.
+ */
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { parse, parseAllDocuments } from 'yaml';
+import { createServer } from '../src/index.js';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const TOKEN = 'an administrator with a long token'.replaceAll(' ', '-');
+
+const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
+
+/** The path of a program, if this machine has it. */
+function find(name: string): string | undefined {
+  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'];
+  return folders.map((folder) => join(folder, name)).find((path) => existsSync(path));
+}
+
+/** Says why a check is not made, because one that is left out in silence looks like one that passed. */
+function without(program: string): void {
+  console.warn(`not checked: there is no ${program} on this machine`);
+}
+
+/** The names of all series that a server has, also those that nobody has counted yet. */
+async function seriesOfServer(): Promise<ReadonlySet<string>> {
+  const server = await createServer({
+    port: 0,
+    storage: 'memory:',
+    adminToken: TOKEN,
+    logger: 'silent',
+  });
+  try {
+    const answer = await fetch(`${server.url}/metrics`, {
+      headers: { Authorization: `Bearer ${TOKEN}` },
+    });
+    const types = [...(await answer.text()).matchAll(/^# TYPE (\S+) (\S+)$/gm)];
+    return new Set(
+      types.flatMap(([, name, type]) =>
+        type === 'histogram'
+          ? ['bucket', 'count', 'sum'].map((part) => `${name}_${part}`)
+          : [name as string],
+      ),
+    );
+  } finally {
+    await server.close();
+  }
+}
+
+/** What an expression of Prometheus reads, of ours and of Node's. */
+const seriesIn = (expression: string) =>
+  expression.match(/\b(cowrite|nodejs|process)_[a-z0-9_]+\b/g) ?? [];
+
+interface Alert {
+  readonly alert: string;
+  readonly expr: string;
+  readonly annotations: { readonly summary: string };
+}
+
+const alerts = (): Alert[] =>
+  (parse(read('deploy/prometheus/alerts.yml')) as { groups: { rules: Alert[] }[] }).groups.flatMap(
+    ({ rules }) => rules,
+  );
+
+interface Panel {
+  readonly title: string;
+  readonly targets?: readonly { readonly expr: string }[];
+}
+
+describe('[DEP-5] what watches it', () => {
+  test('alerts and the dashboard read only figures that exist', async () => {
+    const known = await seriesOfServer();
+    const { panels } = JSON.parse(read('deploy/grafana/cowrite.json')) as { panels: Panel[] };
+    const expressions = [
+      ...alerts().map(({ expr }) => expr),
+      ...panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr)),
+    ];
+    expect(expressions.length).toBeGreaterThan(40);
+    const unknown = expressions.flatMap(seriesIn).filter((name) => !known.has(name));
+    expect([...new Set(unknown)]).toEqual([]);
+  });
+
+  test('every alert has its recipe in the handbook, and every recipe its alert', () => {
+    const section = read('docs/operations/README.md').split('\n## When an alert rings\n')[1] ?? '';
+    const recipes = [...section.matchAll(/^### (\S+)$/gm)].map(([, name]) => name);
+    expect(recipes).toEqual(alerts().map(({ alert }) => alert));
+  });
+
+  test('Prometheus takes the alerts', async () => {
+    const promtool = find('promtool');
+    if (promtool === undefined) return without('promtool');
+    await promisify(execFile)(promtool, ['check', 'config', 'prometheus.yml'], {
+      cwd: join(ROOT, 'deploy/prometheus'),
+    });
+  });
+});
+
+describe('[DEP-6] what starts it', () => {
+  interface Container {
+    readonly name: string;
+    readonly ports: readonly { readonly name: string; readonly containerPort: number }[];
+    readonly env: readonly { readonly name: string; readonly value: string }[];
+    readonly [probe: string]: unknown;
+  }
+
+  test('the manifests belong together, and leave time to drain', () => {
+    const documents = parseAllDocuments(read('deploy/kubernetes/cowrite.yaml'));
+    expect(documents.flatMap(({ errors }) => errors)).toEqual([]);
+    const objects = documents.map((document) => document.toJS());
+    const of = (kind: string) => objects.find((object) => object.kind === kind);
+    expect(objects.map(({ kind }) => kind).sort()).toEqual([
+      ...['Deployment', 'HorizontalPodAutoscaler', 'Ingress', 'PodDisruptionBudget', 'Service'],
+    ]);
+    const { spec } = of('Deployment').spec.template;
+    const container = spec.containers[0] as Container;
+    const env = Object.fromEntries(container.env.map(({ name, value }) => [name, value]));
+    const preStop = Number(
+      (container.lifecycle as { preStop: { exec: { command: string[] } } }).preStop.exec.command[1],
+    );
+    expect(spec.terminationGracePeriodSeconds).toBeGreaterThan(
+      preStop + Number(env.DRAIN_SECONDS) + 10,
+    );
+    const ports = new Map(container.ports.map(({ name, containerPort }) => [name, containerPort]));
+    expect(ports.get('metrics')).toBe(Number(env.METRICS_PORT));
+    const { labels } = of('Deployment').spec.template.metadata;
+    expect(of('Service').spec.selector).toEqual(labels);
+    expect(of('PodDisruptionBudget').spec.selector.matchLabels).toEqual(labels);
+    expect(of('HorizontalPodAutoscaler').spec.scaleTargetRef.name).toBe(
+      of('Deployment').metadata.name,
+    );
+  });
+
+  test('every setting that is named exists', () => {
+    const settings = new Set(read('server/src/config.ts').match(/^ {2}[A-Z][A-Z_]+(?=:)/gm));
+    const known = [...settings].map((name) => name.trim());
+    const unit = read('deploy/cowrite.service').match(/\b[A-Z]+_[A-Z_]+(?==)/g) ?? [];
+    const manifest = [
+      ...read('deploy/kubernetes/cowrite.yaml').matchAll(/name: ([A-Z]+[A-Z_]*), value/g),
+    ].map(([, name]) => name as string);
+    const named = [...unit, ...manifest].filter((name) => name !== 'NODE_ENV');
+    expect(named.length).toBeGreaterThan(5);
+    expect(named.filter((name) => !known.includes(name))).toEqual([]);
+  });
+
+  test('systemd takes the unit', async () => {
+    const analyze = find('systemd-analyze');
+    if (analyze === undefined) return without('systemd-analyze');
+    // It says nothing of a unit that is right; of a program that is not installed here, it does.
+    const { stderr } = await promisify(execFile)(analyze, [
+      'verify',
+      '--man=no',
+      join(ROOT, 'deploy/cowrite.service'),
+    ]).catch((error: { stderr: string }) => error);
+    expect(stderr.replace(/^.*(is not executable|No such file).*$/gm, '').trim()).toBe('');
+  });
+});
+
+describe('[DEP-7] HAProxy', () => {
+  async function freePort(): Promise<number> {
+    const server = createTcpServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
+
+  /** Answers health checks as told, and everything else with its name. */
+  async function standIn(name: string): Promise<{ port: number; isReady: boolean }> {
+    const state = { port: 0, isReady: true };
+    const http = createHttpServer(({ url }, answer) => {
+      answer.statusCode = url === '/health/ready' && !state.isReady ? 503 : 200;
+      answer.end(name);
+    }).listen(0, '127.0.0.1');
+    await once(http, 'listening');
+    state.port = (http.address() as AddressInfo).port;
+    onTestFinished(() => {
+      http.close();
+      http.closeAllConnections();
+    });
+    return state;
+  }
+
+  test('sends nobody new to an instance that is not ready', async () => {
+    const haproxy = find('haproxy');
+    if (haproxy === undefined) return without('haproxy');
+    const [one, two] = [await standIn('one'), await standIn('two')];
+    const port = await freePort();
+    const child = spawn(haproxy, ['-f', join(ROOT, 'deploy/haproxy.cfg')], {
+      env: {
+        LISTEN: `127.0.0.1:${port}`,
+        SERVER_1: `127.0.0.1:${one.port}`,
+        SERVER_2: `127.0.0.1:${two.port}`,
+      },
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+    const exited = once(child, 'exit');
+    onTestFinished(async () => {
+      child.kill('SIGKILL');
+      await exited;
+    });
+    const ask = async () =>
+      await fetch(`http://127.0.0.1:${port}/`).then((answer) => answer.text(), String);
+    const served = async () => new Set(await Promise.all(Array.from({ length: 6 }, ask)));
+    const patience = { timeout: 15_000, interval: 50 };
+    await vi.waitFor(async () => expect(await served()).toEqual(new Set(['one', 'two'])), patience);
+    one.isReady = false;
+    await vi.waitFor(async () => expect(await served()).toEqual(new Set(['two'])), patience);
+    one.isReady = true;
+    await vi.waitFor(async () => expect(await served()).toEqual(new Set(['one', 'two'])), patience);
+  });
+});

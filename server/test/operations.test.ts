@@ -1,0 +1,262 @@
+/** What whoever runs the server sees of it: health, logs, traces. Its metrics: metrics.test.ts. */
+import { once } from 'node:events';
+import { SpanStatusCode, trace } from '@opentelemetry/api';
+import {
+  BasicTracerProvider,
+  InMemorySpanExporter,
+  SimpleSpanProcessor,
+} from '@opentelemetry/sdk-trace-base';
+import { pino } from 'pino';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import * as Y from 'yjs';
+import { ManualClock } from '../src/clock.js';
+import { Health, type HealthOptions } from '../src/health.js';
+import { LoopDelay } from '../src/loop-delay.js';
+import { Measures } from '../src/measures.js';
+import { traced } from '../src/trace.js';
+import { RawClient, settled, startProcess, startServer, typed } from './support.js';
+import { enter, guarded, knock, token } from './visitors.js';
+
+function setUp(changes: Partial<HealthOptions> = {}) {
+  const clock = new ManualClock();
+  const store = { asked: 0, answer: async (): Promise<[]> => [] };
+  const health = new Health({
+    clock,
+    storage: {
+      heads: async () => {
+        store.asked++;
+        return await store.answer();
+      },
+    },
+    log: { full: false, failing: false },
+    loop: { mean: 0 },
+    relay: () => 'none',
+    isDraining: () => false,
+    ...changes,
+  });
+  return { health, clock, store };
+}
+
+const READY = { ready: true, draining: false, store: 'ok', relay: 'none', loopDelayMs: 0 };
+
+describe('[OPS] health', () => {
+  it('[OPS-1] whether it lives and whether it is ready are two questions', async () => {
+    const server = await startServer({ clock: new ManualClock() });
+    expect((await fetch(`${server.url}/health/live`)).status).toBe(200);
+    const ready = await fetch(`${server.url}/health/ready`);
+    expect([ready.status, await ready.json()]).toEqual([200, READY]);
+    expect((await fetch(`${server.url}/health`)).status).toBe(200);
+  });
+
+  it('[OPS-2] it is not ready while it ends, or its store takes nothing', async () => {
+    const unready = async (changes: Partial<HealthOptions>) =>
+      await setUp(changes).health.readiness();
+    expect(await setUp().health.readiness()).toEqual(READY);
+    expect(await unready({ isDraining: () => true })).toEqual({
+      ...READY,
+      ready: false,
+      draining: true,
+    });
+    for (const [log, store] of [
+      [{ full: false, failing: true }, 'failing'],
+      [{ full: true, failing: true }, 'full'],
+    ] as const) {
+      expect(await unready({ log })).toEqual({ ...READY, ready: false, store });
+    }
+  });
+
+  it('[OPS-2] nor while its store does not answer, which it is asked once a second at most', async () => {
+    const { health, clock, store } = setUp();
+    store.answer = () => Promise.reject(new Error('the store is away'));
+    for (let i = 0; i < 3; i++) {
+      expect(await health.readiness()).toEqual({ ...READY, ready: false, store: 'away' });
+    }
+    expect(store.asked).toBe(1);
+    clock.advance(1_000);
+    store.answer = () => new Promise(() => undefined);
+    const asked = health.readiness();
+    clock.advance(2_000);
+    expect(await asked).toEqual({ ...READY, ready: false, store: 'away' });
+    store.answer = async () => [];
+    clock.advance(1_000);
+    expect(await health.readiness()).toEqual(READY);
+    expect(store.asked).toBe(3);
+  });
+
+  it('[OPS-2] nor while its loop is late all the time; that the relay is away is told, and no reason', async () => {
+    const late = await setUp({ loop: { mean: 201 } }).health.readiness();
+    expect(late).toEqual({ ...READY, ready: false, loopDelayMs: 201 });
+    const alone = await setUp({ relay: () => 'away' }).health.readiness();
+    expect(alone).toEqual({ ...READY, relay: 'away' });
+  });
+
+  it('[OPS-2] one long pause is not all the time', () => {
+    let now = 0;
+    let look: () => void = () => undefined;
+    const clock = new ManualClock();
+    clock.now = () => now;
+    clock.every = (_, call) => {
+      look = call;
+      return { cancel: () => undefined };
+    };
+    const { loop: all } = new Measures();
+    const loop = new LoopDelay(clock, all);
+    const pass = (late: number, looks = 40) => {
+      for (let i = 0; i < looks; i++) {
+        now += 250 + late;
+        look();
+      }
+    };
+    pass(0);
+    expect(loop.mean).toBe(0);
+    pass(4_000, 1);
+    expect(loop.mean).toBe(100);
+    expect([all.sum, all.counts[all.bounds.indexOf(5_000)]]).toEqual([4_000, 1]);
+    pass(300);
+    expect(loop.mean).toBe(300);
+    pass(0);
+    expect(loop.mean).toBe(0);
+  });
+});
+
+/** A logger whose lines can be waited for. */
+function listening() {
+  const lines: Record<string, unknown>[] = [];
+  let wake: () => void = () => undefined;
+  const write = (line: string) => {
+    lines.push(JSON.parse(line));
+    wake();
+  };
+  const until = async (msg: string): Promise<Record<string, unknown>> => {
+    for (;;) {
+      const found = lines.find((line) => line.msg === msg);
+      if (found !== undefined) return found;
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    }
+  };
+  return { logger: pino({ level: 'info' }, { write }), lines, until };
+}
+
+describe('[OPS] logs', () => {
+  it("[OPS-3] a connection's end is one line, with whose it was, what it sent and why it ended", async () => {
+    const { logger, lines, until } = listening();
+    const server = await guarded({ logger });
+    const ada = await enter(server, 'minutes', await token('ada', { minutes: 'write' }));
+    await ada.join(new Y.Doc());
+    ada.send({ type: 'update', update: typed('x') });
+    await ada.untilSaved(2);
+    server.kick('minutes', { reason: 'the meeting is over' });
+    await ada.untilClosed();
+    const line = await until('a connection ended');
+    expect(line).toMatchObject({
+      room: 'minutes',
+      user: 'ada',
+      address: '127.0.0.1',
+      dialect: 'cowrite.v1',
+      code: 4403,
+      reason: 'the meeting is over',
+      messagesIn: 3,
+    });
+    expect(line.connection).toBe(1);
+    for (const figure of ['seconds', 'bytesIn', 'bytesOut', 'messagesOut']) {
+      expect(line[figure], figure).toBeTypeOf('number');
+    }
+    expect(line.bytesOut).toBeGreaterThan(0);
+    expect(lines.filter(({ msg }) => msg === 'a connection ended')).toHaveLength(1);
+  });
+
+  it('[OPS-3] a client that closes says its own code; what is refused has a name as well', async () => {
+    const { logger, lines, until } = listening();
+    const server = await guarded({ logger });
+    await knock(server, 'minutes');
+    const ada = await enter(server, 'minutes', await token('ada', { minutes: 'write' }));
+    ada.socket.close(1001, 'going');
+    expect(await until('a connection ended')).toMatchObject({
+      connection: 2,
+      code: 1001,
+      reason: 'going',
+    });
+    const refused = lines.find(({ msg }) => msg === 'not let in');
+    expect(refused).toMatchObject({ connection: 1, room: 'minutes', status: 401 });
+  });
+
+  it('[OPS-4] logs are JSON unless they are for people', async () => {
+    const environment = { STORAGE_URL: 'memory:', LOG_LEVEL: 'info' };
+    const [json, pretty] = [
+      await startProcess(environment),
+      await startProcess({ ...environment, LOG_FORMAT: 'pretty' }),
+    ];
+    for (const { url } of [json, pretty]) {
+      const client = await RawClient.connect({ url }, 'room');
+      client.socket.close();
+      await client.untilClosed();
+    }
+    await Promise.all(
+      [json, pretty].map(async ({ child }) => {
+        const closed = once(child, 'close');
+        child.kill('SIGTERM');
+        await closed;
+      }),
+    );
+    const lines = json.errors().trim().split('\n');
+    expect(lines.map((line) => JSON.parse(line).msg)).toContain('a connection ended');
+    expect(pretty.errors()).toMatch(/INFO: a connection ended \{"connection":1,/);
+    expect(pretty.errors()).not.toContain('{"level"');
+  });
+});
+
+describe('[OPS] traces', () => {
+  it('[OPS-6] without an SDK no attributes are made, and what was thrown is thrown', async () => {
+    const attributes = () => {
+      throw new Error('they were made');
+    };
+    expect(await traced('cowrite.test', attributes, async () => 7)).toBe(7);
+    const failed = traced('cowrite.test', attributes, async () => {
+      throw new Error('the work failed');
+    });
+    await expect(failed).rejects.toThrow('the work failed');
+  });
+
+  it('[OPS-5] with one, joins, appends and compactions are spans that say what they were about', async () => {
+    const exporter = new InMemorySpanExporter();
+    const provider = new BasicTracerProvider({
+      spanProcessors: [new SimpleSpanProcessor(exporter)],
+    });
+    trace.setGlobalTracerProvider(provider);
+    onTestFinished(() => trace.disable());
+    const spans = (name: string) =>
+      exporter.getFinishedSpans().filter((span) => span.name === name);
+    const server = await startServer({ limits: { idleMs: 1 } });
+    const client = await RawClient.connect(server, 'room');
+    await client.join(new Y.Doc());
+    client.send({ type: 'update', update: typed('x'.repeat(100_000)) });
+    await client.untilSaved(2);
+    client.socket.close();
+    while (spans('cowrite.compact').length === 0) await settled();
+    expect(spans('cowrite.join')[0]?.attributes).toEqual({
+      'cowrite.room': 'room',
+      'cowrite.snapshot': 0,
+    });
+    expect(spans('cowrite.append')[0]?.attributes).toEqual({
+      'cowrite.commit': 1,
+      'cowrite.rooms': 1,
+    });
+    expect(spans('cowrite.compact')[0]?.attributes).toEqual({
+      'cowrite.room': 'room',
+      'cowrite.updates': 1,
+    });
+    const failed = traced(
+      'cowrite.test',
+      () => ({}),
+      async () => {
+        throw new Error('the work failed');
+      },
+    );
+    await expect(failed).rejects.toThrow('the work failed');
+    const [span] = spans('cowrite.test');
+    expect(span?.status.code).toBe(SpanStatusCode.ERROR);
+    expect(span?.events[0]?.attributes).toMatchObject({ 'exception.message': 'the work failed' });
+  });
+});
