@@ -149,6 +149,12 @@ const schema = z.object({
   STATIC_DIR: z.string().optional(),
 });
 
+/** What can be set. */
+export type SettingName = keyof typeof schema.shape;
+
+/** How each setting is read. */
+export const settingFields = schema.shape;
+
 export interface Config {
   readonly port: number;
   readonly host: string;

@@ -13,6 +13,7 @@ import { promisify } from 'node:util';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 import { createServer } from '../src/index.js';
+import { settings, settingsPage } from '../src/settings.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const TOKEN = 'an administrator with a long token'.replaceAll(' ', '-');
@@ -138,16 +139,28 @@ describe('[DEP-6] what starts it', () => {
     );
   });
 
+  test('the manifests are what Kubernetes has', async () => {
+    for (const document of parseAllDocuments(read('deploy/kubernetes/cowrite.yaml'))) {
+      const object = document.toJS() as { apiVersion: string; kind: string };
+      const path = `kubernetes-models/${object.apiVersion}/${object.kind}`;
+      const models: Record<string, new (object: object) => { validate(): void }> = await import(
+        /* @vite-ignore */ path
+      );
+      const Model = models[object.kind];
+      if (Model === undefined) throw new Error(`Kubernetes has no ${path}`);
+      new Model(object).validate();
+    }
+  });
+
   test('every setting that is named exists', () => {
-    const settings = new Set(read('server/src/config.ts').match(/^ {2}[A-Z][A-Z_]+(?=:)/gm));
-    const known = [...settings].map((name) => name.trim());
+    const known = new Set<string>(settings().map(({ name }) => name));
     const unit = read('deploy/cowrite.service').match(/\b[A-Z]+_[A-Z_]+(?==)/g) ?? [];
     const manifest = [
       ...read('deploy/kubernetes/cowrite.yaml').matchAll(/name: ([A-Z]+[A-Z_]*), value/g),
     ].map(([, name]) => name as string);
     const named = [...unit, ...manifest].filter((name) => name !== 'NODE_ENV');
     expect(named.length).toBeGreaterThan(5);
-    expect(named.filter((name) => !known.includes(name))).toEqual([]);
+    expect(named.filter((name) => !known.has(name))).toEqual([]);
   });
 
   test('systemd takes the unit', async () => {
@@ -160,6 +173,23 @@ describe('[DEP-6] what starts it', () => {
       join(ROOT, 'deploy/cowrite.service'),
     ]).catch((error: { stderr: string }) => error);
     expect(stderr.replace(/^.*(is not executable|No such file).*$/gm, '').trim()).toBe('');
+  });
+});
+
+describe('[DEP-8] the settings', () => {
+  test('are in the handbook as the schema has them: `npm run docs` writes them', () => {
+    expect(read('docs/operations/settings.md')).toBe(settingsPage());
+  });
+
+  test('are all in the README, which has no other', () => {
+    const run = read('README.md').split('\n## Run it\n')[1]?.split('\n### ')[0] ?? '';
+    const rows = run.match(/^\| `[^|]+\|/gm) ?? [];
+    const named = rows.flatMap((row) => row.match(/[A-Z][A-Z_0-9]+/g) ?? []);
+    expect(named.sort()).toEqual(
+      settings()
+        .map(({ name }) => name)
+        .sort(),
+    );
   });
 });
 

@@ -20,6 +20,7 @@ const FLOORS = [
     'session',
     'storage/open',
     'terminal/',
+    'settings',
     'logging',
     'metrics-port',
   ],

@@ -2,6 +2,7 @@
 import type { Config } from '../config.js';
 import { createLogger } from '../logging.js';
 import { createServer } from '../server.js';
+import { settingsText } from '../settings.js';
 import { command, EXIT } from '../terminal/command.js';
 
 export const serveCommand = command({
@@ -10,9 +11,12 @@ export const serveCommand = command({
   arguments: [],
   options: {},
   details: `
-Settings are in the environment: PORT, HOST, STORAGE_URL, AUTH_SECRET and others, which
-the README lists. The line "Cowrite is ready: <url>" on stdout says when rooms can be
-opened; logs go to stderr. SIGTERM and SIGINT save everything and end it with 0.`,
+The line "Cowrite is ready: <url>" on stdout says when rooms can be
+opened; logs go to stderr. SIGTERM and SIGINT save everything and end it with 0.
+
+Settings, in the environment, with what they are when left out:
+
+${settingsText()}`,
   run: async ({ config }) => await serve(config),
 });
 
