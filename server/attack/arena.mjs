@@ -9,7 +9,7 @@ import { SECRET, startAttacker, startProber, startServer } from './processes.mjs
  */
 const PACES = {
   judged: { warmUp: 4_000, quiet: 2_000, attack: 2_000 },
-  facts: { warmUp: 500, quiet: 500, attack: 1_000 },
+  facts: { warmUp: 250, quiet: 250, attack: 500 },
 };
 /** How long a server may go on with what an attack left, before the next one is given another server. */
 const SETTLING_MS = 3_000;

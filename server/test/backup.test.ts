@@ -200,7 +200,10 @@ describe('[CMD] backup and restore', () => {
     await isRestored(restored, backed);
   }, 120_000);
 
-  it('[CMD-7] postgres: backed up hot beside its server, and restored into an lmdb', async () => {
+  it('[CMD-7] postgres: backed up hot beside its server, and restored into an lmdb', async ({
+    skip,
+  }) => {
+    skip(process.env.LONG !== '1', 'LONG=1 npm test runs it');
     const postgres = await startPostgres();
     await withStore(postgres.url, fill);
     const environment = { STORAGE_URL: postgres.url };
@@ -265,7 +268,8 @@ describe('[CMD] backup and restore', () => {
 });
 
 describe('[CMD] migrate', () => {
-  it('[CMD-10] copies from any kind of store to any other, with all there is', async () => {
+  it('[CMD-10] copies from any kind of store to any other, with all there is', async ({ skip }) => {
+    skip(process.env.LONG !== '1', 'LONG=1 npm test runs it');
     const folder = temporaryFolder();
     const [postgres, redis] = [await startPostgres(), await startRedis()];
     const stores = [
@@ -369,7 +373,8 @@ describe("[CMD] the stores' own backups", () => {
 
   it.skipIf(!isThere('pg_dump'))(
     '[CMD-13] postgres: pg_dump beside a running server, and pg_restore, as the papers say',
-    async () => {
+    async ({ skip }) => {
+      skip(process.env.LONG !== '1', 'LONG=1 npm test runs it');
       const postgres = await startPostgres();
       await withStore(postgres.url, fill);
       const server = await startProcess({ STORAGE_URL: postgres.url });
@@ -385,7 +390,8 @@ describe("[CMD] the stores' own backups", () => {
 
   it.skipIf(!isThere('redis-cli'))(
     '[CMD-13] redis: a copy as RDB, made beside a running server, as the papers say',
-    async () => {
+    async ({ skip }) => {
+      skip(process.env.LONG !== '1', 'LONG=1 npm test runs it');
       const redis = await startRedis();
       await withStore(redis.url, fill);
       const server = await startProcess({ STORAGE_URL: redis.url });
