@@ -45,6 +45,9 @@ interface World {
 /** A fault: breaks something, waits as long as it takes to be felt, and mends it. */
 type Fault = (world: World) => Promise<void>;
 
+/** The one that changes what instances tell each other. */
+const DISTURBING = 'messages are dropped, doubled and reordered';
+
 const FAULTS: Record<string, Fault> = {
   'an instance is killed': async ({ dice, instances }) => {
     const instance = dice.pick(instances);
@@ -69,7 +72,7 @@ const FAULTS: Record<string, Fault> = {
     await pause(LONG_FROZEN);
     redis.resume();
   },
-  'messages are dropped, doubled and reordered': async ({ dice, instances }) => {
+  [DISTURBING]: async ({ dice, instances }) => {
     const how = { drop: dice.next() / 2, double: dice.next() / 2, reorder: dice.next() / 2 };
     for (const { proxy } of instances) proxy.disturb(dice, how);
     await pause(FROZEN);
@@ -301,7 +304,8 @@ describe.each(['Postgres', 'Redis'])(
         expect(same(loaded, union(people.map(({ doc }) => doc)))).toBe(true);
       }
       const disturbed = instances.reduce((sum, { proxy }) => sum + proxy.disturbed, 0);
-      expect(disturbed).toBeGreaterThan(0);
+      const wasDisturbed = names.slice(0, rounds).includes(DISTURBING);
+      if (wasDisturbed) expect(disturbed).toBeGreaterThan(0);
       console.log(
         `[FLT-8] ${store}: ${rounds} rounds, ${edits} edits, ${ledger.units} units promised, ` +
           `${disturbed} messages disturbed; ms until all was well again: ${JSON.stringify(took)}`,
