@@ -64,7 +64,10 @@ describe('one socket', () => {
     }
   });
 
-  test('[E2E-23] without the server the tabs go on together, also one that is opened then', async () => {
+  test('[E2E-23] without the server the tabs go on together, also one that is opened then', async ({
+    skip,
+  }) => {
+    skip(process.env.LONG !== '1', 'LONG=1 npm test runs it');
     const server = await Server.start();
     const [ada, bob] = (await tabsOf(server, 'Ada', 'Bob')) as [Tab, Tab];
     await writeAll([ada, bob], '1');

@@ -3,6 +3,7 @@
  * people in other rooms notice. Usage: `npm run attack [-- "part of an id or title"]`.
  *
  * With `--facts` delays are printed and not judged: for a machine that does other things as well.
+ * With `--third` a third of them takes place, another one each day: where there is little time.
  */
 import { parseArgs } from 'node:util';
 import { Arena } from './arena.mjs';
@@ -11,13 +12,23 @@ import { printHead, printRow, printSum } from './table.mjs';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { facts: { type: 'boolean', default: false } },
+  options: {
+    facts: { type: 'boolean', default: false },
+    third: { type: 'boolean', default: false },
+  },
 });
 const TRIES = values.facts ? 1 : 3;
 const only = positionals[0]?.toLowerCase();
+const PARTS = 3;
+const today = Math.floor(Date.now() / 86_400_000) % PARTS;
 const chosen = ATTACKS.filter(
   ({ id, title }) => only === undefined || `${id} ${title}`.toLowerCase().includes(only),
-);
+).filter((_, at) => !values.third || at % PARTS === today);
+if (values.third) {
+  process.stdout.write(
+    `${chosen.length} of ${ATTACKS.length} attacks: it is the turn of third ${today + 1}\n`,
+  );
+}
 if (chosen.length === 0) {
   process.stdout.write(`no attack has ${only} in its id or title\n`);
   process.exit(1);
