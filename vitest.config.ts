@@ -30,9 +30,9 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['e2e/**/*.test.ts'],
-          // After the others and one file at a time: a browser takes a machine for itself.
+          // After the others, to which a browser leaves little of a machine.
           sequence: { groupOrder: 1 },
-          maxWorkers: 1,
+          maxWorkers,
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },

@@ -2,6 +2,12 @@
 import type { Page } from 'playwright';
 import { eventually, Tab } from './fixtures.js';
 
+/**
+ * Milliseconds from key to key, faster than anybody writes. Without it a few tabs take all of a
+ * small machine for as long as somebody types, and a test waits for their queues.
+ */
+const KEY_INTERVAL = 40;
+
 /** Types one word after the other until told to stop. */
 export class Typist {
   readonly words: string[] = [];
@@ -17,7 +23,7 @@ export class Typist {
   async #type(): Promise<void> {
     while (!this.#stopped) {
       const word = `${this.#tab.name}${this.words.length}`;
-      await this.#tab.page.keyboard.type(` ${word}`);
+      await this.#tab.page.keyboard.type(` ${word}`, { delay: KEY_INTERVAL });
       this.words.push(word);
     }
   }
