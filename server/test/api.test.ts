@@ -77,6 +77,15 @@ describe('[API] rooms over HTTP', () => {
     expect(await call(server, 'rooms/half', post(''))).toEqual([400, 'bad-request']);
     expect((await served(server, 'half')).share.size).toBe(0);
     expect(await call(server, 'rooms/half/document')).toEqual([404, 'not-found']);
+    // Two that are read in turns are not mixed.
+    const large = () =>
+      bytesOf((doc) => {
+        for (let at = 0; at < 20_000; at++) doc.getMap('m').set(`${at}`, at);
+      });
+    const both = await Promise.all([0, 1].map(() => call(server, 'rooms/both', post(large()))));
+    expect(both.map(([status]) => status).sort()).toEqual([201, 409]);
+    expect((await served(server, 'both')).getMap('m').size).toBe(20_000);
+
     // A room that was deleted is made again once its name may be used.
     await server.remove('half');
     expect(await call(server, 'rooms/half', post(typed('x')))).toEqual([410, 'deleted']);

@@ -26,7 +26,7 @@ import { within } from '../within.js';
 import { Bystander } from './bystander.js';
 import { ApiError } from './errors.js';
 import { peopleOf, type ShownPerson } from './people.js';
-import { Incomplete, RoomEnded, Visit } from './visit.js';
+import { Incomplete, isWritten, RoomEnded, RoomExists, Visit } from './visit.js';
 import { Watcher } from './watcher.js';
 
 export interface DocumentsOptions {
@@ -185,10 +185,9 @@ export class Documents {
   async create(name: string, update: Uint8Array): Promise<number> {
     return await this.#visit(name, async (visit) => {
       const { room } = visit;
-      // A revived room begins with the seq of its revival.
-      if (room.last > room.life) throw new ApiError('exists', 'something is in this room already');
+      if (isWritten(room)) throw new RoomExists();
       await this.#write(visit, update, true);
-      if (room.last === room.life) throw new ApiError('refused', 'there is nothing in this update');
+      if (!isWritten(room)) throw new ApiError('refused', 'there is nothing in this update');
       return room.head;
     });
   }
@@ -242,9 +241,9 @@ export class Documents {
     }
   }
 
-  async #write(visit: Visit, update: Uint8Array, isWhole: boolean): Promise<void> {
+  async #write(visit: Visit, update: Uint8Array, makes: boolean): Promise<void> {
     const { turns, clock } = this.#options;
-    const writing = visit.write(update, turns, isWhole).then((missing) => ({ missing }));
+    const writing = visit.write(update, turns, makes).then((missing) => ({ missing }));
     const written = await within(SAVE_MS, clock, writing);
     if (written === undefined) {
       throw new ApiError('not-saved', 'the store has not taken it yet: it may, or may not');
@@ -276,6 +275,7 @@ function asApiError(error: unknown): unknown {
   const { message } = error;
   if (error instanceof RoomDeleted) return new ApiError('deleted', message);
   if (error instanceof UpdateRefused) return new ApiError('refused', message);
+  if (error instanceof RoomExists) return new ApiError('exists', message);
   if (error instanceof Incomplete) return new ApiError('incomplete', message);
   if (error instanceof DocumentFull) return new ApiError('document-too-large', message);
   if (error instanceof OverBudget) return new ApiError('over-budget', message);

@@ -22,6 +22,15 @@ export class RoomEnded extends Error {
   override readonly name = 'RoomEnded';
 }
 
+/** Only what nothing was ever written to can be made. */
+export class RoomExists extends Error {
+  override readonly name = 'RoomExists';
+
+  constructor() {
+    super('something is in this room already');
+  }
+}
+
 /** What a whole document cannot lack. */
 export class Incomplete extends Error {
   override readonly name = 'Incomplete';
@@ -88,21 +97,24 @@ export class Visit extends Bystander {
   /**
    * Writes what of the update is new and can be admitted. Resolves once it is on disk.
    *
-   * @param isWhole whether it may lack nothing; otherwise nothing of it is written
+   * @param makes whether the room is to be made of it: nothing may be in the room, and it may lack
+   *   nothing; otherwise nothing of it is written
    * @returns what kept a part of it out
    * @throws {UpdateRefused}
    * @throws {DocumentFull}
    * @throws {StoreFull}
+   * @throws {RoomExists}
    * @throws {Incomplete}
    */
-  async write(bytes: Uint8Array, turns: Turns, isWhole: boolean): Promise<Missing | undefined> {
+  async write(bytes: Uint8Array, turns: Turns, makes: boolean): Promise<Missing | undefined> {
     const { room } = this;
     let isChecked = false;
     const check = (whole: Parsed): void => {
       // Once: its own first parts are not to keep the last ones out.
       if (isChecked) return;
+      if (makes && isWritten(room)) throw new RoomExists();
       if (room.hasNoRoomFor(whole)) throw new DocumentFull();
-      if (isWhole) checkWhole(whole);
+      if (makes) checkWhole(whole);
       isChecked = true;
     };
     const missing = await new Promise<Missing | undefined>((resolve, reject) => {
@@ -164,4 +176,9 @@ function unspoken(): never {
 function checkWhole(whole: Parsed): void {
   const { missing } = admit(new Frontier(), whole, undefined, 'all or nothing');
   if (missing !== undefined) throw new Incomplete(missing);
+}
+
+/** A revived room begins with the seq of its revival. */
+export function isWritten({ last, life }: Room): boolean {
+  return last > life;
 }
