@@ -15,19 +15,25 @@ export function findPostgres() {
 
 /** The path of `redis-server`: the one named in REDIS_SERVER, or the first that is found. */
 export function findRedis() {
-  const named = process.env.REDIS_SERVER;
-  const folders = [...onPath(), '/usr/bin', ...HOMEBREW.map((folder) => join(folder, 'bin'))];
-  const paths = named ? [named] : folders.map((folder) => join(folder, 'redis-server'));
-  return paths.find((path) => existsSync(path));
+  return findProgram('redis-server', process.env.REDIS_SERVER);
 }
 
 /** The path of `nginx`: the one named in NGINX_PATH, or the first that is found. */
 export function findNginx() {
-  const named = process.env.NGINX_PATH;
+  return findProgram('nginx', process.env.NGINX_PATH);
+}
+
+/** The path of `haproxy`: the one named in HAPROXY_PATH, or the first that is found. */
+export function findHaproxy() {
+  return findProgram('haproxy', process.env.HAPROXY_PATH);
+}
+
+/** The path of a program: the one that is named, or the first that is found. */
+export function findProgram(name, named) {
   // A user's PATH often leaves out the folders of servers.
-  const servers = ['/usr/sbin', '/usr/local/sbin', '/usr/local/nginx/sbin'];
+  const servers = ['/usr/bin', '/usr/sbin', '/usr/local/sbin', '/usr/local/nginx/sbin'];
   const folders = [...onPath(), ...servers, ...HOMEBREW.map((folder) => join(folder, 'bin'))];
-  const paths = named ? [named] : folders.map((folder) => join(folder, 'nginx'));
+  const paths = named ? [named] : folders.map((folder) => join(folder, name));
   return paths.find((path) => existsSync(path));
 }
 

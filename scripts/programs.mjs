@@ -1,9 +1,9 @@
-// Finds the programs that tests run as services, a Postgres, a Redis and an nginx, or installs
-// them.
+// Finds the programs that tests run as services, a Postgres, a Redis, an nginx and a HAProxy,
+// or installs them.
 // Tests start their own, on free ports and in temporary folders; what a package would start by
 // itself stays off.
 import { existsSync } from 'node:fs';
-import { findNginx, findPostgres, findRedis } from './find-programs.mjs';
+import { findHaproxy, findNginx, findPostgres, findRedis } from './find-programs.mjs';
 import { Failure, step } from './setup.mjs';
 
 const PROGRAMS = [
@@ -28,6 +28,13 @@ const PROGRAMS = [
     find: findNginx,
     package: 'nginx',
     named: 'the path of nginx',
+  },
+  {
+    title: 'HAProxy',
+    variable: 'HAPROXY_PATH',
+    find: findHaproxy,
+    package: 'haproxy',
+    named: 'the path of haproxy',
   },
 ];
 

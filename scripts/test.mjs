@@ -1,5 +1,5 @@
-// `npm test`: set-up, a Chromium for the browser tests, a Postgres, a Redis and an nginx for those
-// with servers, then Vitest with the arguments given.
+// `npm test`: set-up, a Chromium for the browser tests, a Postgres, a Redis, an nginx and a
+// HAProxy for those with servers, then Vitest with the arguments given.
 // Owns the verdict. The last line is `N passed, N failed`; besides failed tests, these count as
 // failed: a file or suite that did not load, an unhandled error, an unfinished test, a test skipped
 // without a reason.

@@ -4,31 +4,27 @@
  */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { describe, expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, type TestContext, test, vi } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
+import { findHaproxy, findProgram } from '../../scripts/find-programs.mjs';
 import { createServer } from '../src/index.js';
 import { settings, settingsPage } from '../src/settings.js';
+import { temporaryFolder } from './support.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const TOKEN = 'an administrator with a long token'.replaceAll(' ', '-');
 
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
 
-/** The path of a program, if this machine has it. */
-function find(name: string): string | undefined {
-  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin'];
-  return folders.map((folder) => join(folder, name)).find((path) => existsSync(path));
-}
-
-/** Says why a check is not made, because one that is left out in silence looks like one that passed. */
-function without(program: string): void {
-  console.warn(`not checked: there is no ${program} on this machine`);
+/** Its path; where this machine does not have it, the test is skipped. */
+function needed(name: string, { skip }: TestContext): string {
+  return findProgram(name) ?? skip(`there is no ${name} on this machine`);
 }
 
 /** The names of all series that a server has, also those that nobody has counted yet. */
@@ -95,10 +91,8 @@ describe('[DEP-5] what watches it', () => {
     expect(recipes).toEqual(alerts().map(({ alert }) => alert));
   });
 
-  test('Prometheus takes the alerts', async () => {
-    const promtool = find('promtool');
-    if (promtool === undefined) return without('promtool');
-    await promisify(execFile)(promtool, ['check', 'config', 'prometheus.yml'], {
+  test('Prometheus takes the alerts', async (context) => {
+    await promisify(execFile)(needed('promtool', context), ['check', 'config', 'prometheus.yml'], {
       cwd: join(ROOT, 'deploy/prometheus'),
     });
   });
@@ -163,11 +157,9 @@ describe('[DEP-6] what starts it', () => {
     expect(named.filter((name) => !known.has(name))).toEqual([]);
   });
 
-  test('systemd takes the unit', async () => {
-    const analyze = find('systemd-analyze');
-    if (analyze === undefined) return without('systemd-analyze');
+  test('systemd takes the unit', async (context) => {
     // It says nothing of a unit that is right; of a program that is not installed here, it does.
-    const { stderr } = await promisify(execFile)(analyze, [
+    const { stderr } = await promisify(execFile)(needed('systemd-analyze', context), [
       'verify',
       '--man=no',
       join(ROOT, 'deploy/cowrite.service'),
@@ -193,7 +185,7 @@ describe('[DEP-8] the settings', () => {
   });
 });
 
-describe('[DEP-7] HAProxy', () => {
+describe('[DEP-7] a proxy', () => {
   async function freePort(): Promise<number> {
     const server = createTcpServer().listen(0, '127.0.0.1');
     await once(server, 'listening');
@@ -219,32 +211,72 @@ describe('[DEP-7] HAProxy', () => {
     return state;
   }
 
-  test('sends nobody new to an instance that is not ready', async () => {
-    const haproxy = find('haproxy');
-    if (haproxy === undefined) return without('haproxy');
-    const [one, two] = [await standIn('one'), await standIn('two')];
-    const port = await freePort();
-    const child = spawn(haproxy, ['-f', join(ROOT, 'deploy/haproxy.cfg')], {
-      env: {
-        LISTEN: `127.0.0.1:${port}`,
-        SERVER_1: `127.0.0.1:${one.port}`,
-        SERVER_2: `127.0.0.1:${two.port}`,
-      },
-      stdio: ['ignore', 'ignore', 'inherit'],
-    });
-    const exited = once(child, 'exit');
-    onTestFinished(async () => {
-      child.kill('SIGKILL');
-      await exited;
-    });
-    const ask = async () =>
-      await fetch(`http://127.0.0.1:${port}/`).then((answer) => answer.text(), String);
-    const served = async () => new Set(await Promise.all(Array.from({ length: 6 }, ask)));
-    const patience = { timeout: 15_000, interval: 50 };
-    await vi.waitFor(async () => expect(await served()).toEqual(new Set(['one', 'two'])), patience);
-    one.isReady = false;
-    await vi.waitFor(async () => expect(await served()).toEqual(new Set(['two'])), patience);
-    one.isReady = true;
-    await vi.waitFor(async () => expect(await served()).toEqual(new Set(['one', 'two'])), patience);
-  });
+  interface Command {
+    readonly program: string;
+    readonly args: readonly string[];
+    readonly env: Readonly<Record<string, string>>;
+  }
+
+  type Run = (
+    context: TestContext,
+    at: string,
+    one: string,
+    two: string,
+  ) => Promise<Command> | Command;
+
+  /** In front of two servers. */
+  const PROXIES: readonly [name: string, run: Run][] = [
+    [
+      'HAProxy',
+      (context, at, one, two) => ({
+        program: findHaproxy() ?? needed('haproxy', context),
+        args: ['-f', join(ROOT, 'deploy/haproxy.cfg')],
+        env: { LISTEN: at, SERVER_1: one, SERVER_2: two },
+      }),
+    ],
+    [
+      'Caddy',
+      async (context, at, one, two) => ({
+        program: needed('caddy', context),
+        args: ['run', '--adapter', 'caddyfile', '--config', join(ROOT, 'deploy/Caddyfile')],
+        env: {
+          NAMES: `http://${at}`,
+          SERVERS: `${one} ${two}`,
+          CADDY_ADMIN: `127.0.0.1:${await freePort()}`,
+          HOME: temporaryFolder(),
+        },
+      }),
+    ],
+  ];
+
+  test.for(PROXIES)(
+    '%s sends nobody new to an instance that is not ready',
+    async ([, run], context) => {
+      const [one, two] = [await standIn('one'), await standIn('two')];
+      const port = await freePort();
+      const addresses = [port, one.port, two.port].map((at) => `127.0.0.1:${at}`);
+      const { program, args, env } = await run(context, ...(addresses as [string, string, string]));
+      const child = spawn(program, args, { env, stdio: ['ignore', 'ignore', 'inherit'] });
+      const exited = once(child, 'exit');
+      onTestFinished(async () => {
+        child.kill('SIGKILL');
+        await exited;
+      });
+      const ask = async () =>
+        await fetch(`http://127.0.0.1:${port}/`).then((answer) => answer.text(), String);
+      const served = async () => new Set(await Promise.all(Array.from({ length: 6 }, ask)));
+      const patience = { timeout: 15_000, interval: 50 };
+      await vi.waitFor(
+        async () => expect(await served()).toEqual(new Set(['one', 'two'])),
+        patience,
+      );
+      one.isReady = false;
+      await vi.waitFor(async () => expect(await served()).toEqual(new Set(['two'])), patience);
+      one.isReady = true;
+      await vi.waitFor(
+        async () => expect(await served()).toEqual(new Set(['one', 'two'])),
+        patience,
+      );
+    },
+  );
 });
