@@ -6,7 +6,7 @@ import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
-import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -15,6 +15,7 @@ import { parse, parseAllDocuments } from 'yaml';
 import { findHaproxy, findProgram } from '../../scripts/find-programs.mjs';
 import { createServer } from '../src/index.js';
 import { settings, settingsPage } from '../src/settings.js';
+import { freePort } from './free-port.js';
 import { temporaryFolder } from './support.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -186,15 +187,6 @@ describe('[DEP-8] the settings', () => {
 });
 
 describe('[DEP-7] a proxy', () => {
-  async function freePort(): Promise<number> {
-    const server = createTcpServer().listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const { port } = server.address() as AddressInfo;
-    server.close();
-    await once(server, 'close');
-    return port;
-  }
-
   /** Answers health checks as told, and everything else with its name. */
   async function standIn(name: string): Promise<{ port: number; isReady: boolean }> {
     const state = { port: 0, isReady: true };

@@ -6,11 +6,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, onTestFinished } from 'vitest';
+import { freePort } from './free-port.js';
 
 export interface RedisService {
   readonly url: string;
@@ -137,19 +137,4 @@ async function launch(settings: readonly string[]): Promise<ChildProcess> {
   // Nobody reads on; a full pipe would stop it.
   for (const pipe of [child.stdout, child.stderr]) pipe.removeAllListeners('data').resume();
   return child;
-}
-
-/** Below those that the system gives to outgoing connections, so that it is still free after a restart. */
-async function freePort(): Promise<number> {
-  for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 12_000);
-    const probe = createServer();
-    const isFree = await new Promise<boolean>((resolve) => {
-      probe.once('error', () => resolve(false));
-      probe.listen(port, '127.0.0.1', () => resolve(true));
-    });
-    if (!isFree) continue;
-    await new Promise((resolve) => probe.close(resolve));
-    return port;
-  }
 }

@@ -7,16 +7,12 @@
  *
  * The whole: `DEPLOY_CLIENTS=300 npx vitest run --project server server/test/rolling.test.ts`
  */
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
-import { join } from 'node:path';
 import { CowriteProvider } from '@cowrite/client';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type * as Y from 'yjs';
-import { findNginx } from '../../scripts/find-programs.mjs';
 import { Address, Ledger, same, tapped, union } from './ledger.js';
+import { startNginx } from './nginx-service.js';
 import { startPostgres } from './postgres-service.js';
 import { startRedis } from './redis-service.js';
 import {
@@ -24,7 +20,6 @@ import {
   served,
   startProcess,
   synced,
-  temporaryFolder,
   untilDoc,
   yWebsocket,
 } from './support.js';
@@ -53,7 +48,7 @@ describe('[DRN] a rolling deploy', () => {
     const instances: ServerProcess[] = [];
     // One after the other: the first makes the tables.
     for (let i = 0; i < INSTANCES; i++) instances.push(await startProcess(environment));
-    const nginx = await nginxBefore(instances);
+    const nginx = await startNginx(instances.map(({ url }) => url));
     const address = new Address();
     address.up(nginx);
     const rooms = Array.from({ length: CLIENTS / IN_A_ROOM }, (_, i) => `room ${i}`);
@@ -205,90 +200,4 @@ function mostWithin(times: readonly number[], ms: number): number {
 function quantile(values: readonly number[], part: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   return Math.round(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0);
-}
-
-const TEMPLATE = new URL('../../deploy/nginx.conf.template', import.meta.url);
-
-/** One process in the foreground, which writes into its own folder only. */
-const MAIN = `
-daemon off;
-master_process off;
-pid nginx.pid;
-error_log stderr crit;
-worker_rlimit_nofile 4096;
-events { worker_connections 4000; }
-http {
-  access_log off;
-  client_body_temp_path client_body;
-  proxy_temp_path proxy;
-  fastcgi_temp_path fastcgi;
-  uwsgi_temp_path uwsgi;
-  scgi_temp_path scgi;
-  include cowrite.conf;
-}
-`;
-
-async function nginxBefore(instances: readonly ServerProcess[]): Promise<{ url: string }> {
-  const program = findNginx();
-  if (program === undefined) throw new Error('no nginx: install one, or set NGINX_PATH');
-  const folder = temporaryFolder();
-  const port = await freePort();
-  const values: Record<string, string> = {
-    LISTEN: `127.0.0.1:${port}`,
-    NAMES: '127.0.0.1',
-    RESOLVER: '127.0.0.1',
-  };
-  instances.forEach(({ url }, i) => {
-    values[`SERVER_${i + 1}`] = new URL(url).host;
-  });
-  const template = readFileSync(TEMPLATE, 'utf8').replace(
-    /^( *server )\$\{SERVER_2\}(.*)$/m,
-    (line, before: string, after: string) => `${line}\n${before}\${SERVER_3}${after}`,
-  );
-  const filled = template.replace(/\$\{(\w+)\}/g, (whole, name: string) => values[name] ?? whole);
-  writeFileSync(join(folder, 'cowrite.conf'), filled);
-  writeFileSync(join(folder, 'nginx.conf'), MAIN);
-  const child = spawn(program, ['-p', folder, '-c', 'nginx.conf', '-e', 'stderr'], {
-    // Without the variable NGINX, in which it looks for sockets to take over.
-    env: { PATH: process.env.PATH },
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
-  let errors = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    errors += text;
-  });
-  const ended = once(child, 'close');
-  onTestFinished(async () => {
-    child.kill('SIGKILL');
-    await ended;
-  });
-  const url = `http://127.0.0.1:${port}`;
-  const failed = ended.then(([code]) => {
-    throw new Error(`nginx ended with ${code}: ${errors}`);
-  });
-  await Promise.race([untilAnswers(`${url}/health`), failed]);
-  failed.catch(() => undefined);
-  return { url };
-}
-
-/** It says nowhere that it listens. */
-async function untilAnswers(url: string): Promise<void> {
-  for (;;) {
-    try {
-      if ((await fetch(url)).ok) return;
-    } catch (error) {
-      // What fetch throws while nothing listens there yet.
-      if (!(error instanceof TypeError)) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-  }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
