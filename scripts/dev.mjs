@@ -2,11 +2,12 @@
 // serving the demo. All of them stop together.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { buildPackages, install, main, root, tool } from './setup.mjs';
+import { buildAdmin, buildPackages, install, main, root, tool } from './setup.mjs';
 
 main(async () => {
   await install();
   await buildPackages();
+  await buildAdmin();
 
   process.env.COWRITE_PORT = process.env.PORT ?? '8080';
   const children = [

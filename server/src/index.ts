@@ -4,6 +4,7 @@ export type { Ended, KickOptions } from './admin.js';
 export type { AuthenticateHook, AuthSettings } from './auth/authenticator.js';
 export { type Access, AuthRefused, type Identity, type User } from './auth/identity.js';
 export { type NewToken, signToken, type TokenSettings } from './auth/tokens.js';
+export { NotSaved } from './ending.js';
 export type { Limits } from './limits.js';
 export type { UnsavedRoom } from './log.js';
 export { MemoryPresence, PresenceHub } from './presence/memory.js';
@@ -12,13 +13,8 @@ export { RedisPresence } from './presence/redis.js';
 export { MemoryHub, MemoryRelay } from './relay/memory.js';
 export { RedisRelay } from './relay/redis.js';
 export * from './relay/relay.js';
-export {
-  type CowriteServer,
-  createServer,
-  type Hooks,
-  NotSaved,
-  type ServerOptions,
-} from './server.js';
+export { createServer } from './server.js';
+export type { CowriteServer, Hooks, ServerOptions } from './server-options.js';
 export { LmdbStorage } from './storage/lmdb.js';
 export { StorageInUse } from './storage/lock.js';
 export { MemoryStorage } from './storage/memory.js';

@@ -11,6 +11,7 @@ const FLOORS = [
   ['index', 'cli'],
   ['commands/'],
   ['server'],
+  ['ending', 'orders', 'server-options'],
   [
     'config',
     'http',

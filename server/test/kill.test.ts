@@ -8,7 +8,7 @@
  * this proves the order of committing and reporting, not that the disk was
  * synced before.
  *
- * The long run: `KILLS=200 npx vitest run --project server server/test/kill.test.ts`
+ * The long run: `KILLS=200 npx vitest run server/test/kill.test.ts`
  */
 import { CowriteProvider } from '@cowrite/client';
 import { LmdbStorage } from '@cowrite/server';

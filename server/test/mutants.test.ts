@@ -9,7 +9,7 @@
  *   exchanging edits all the while, and the room under attack still opens for a
  *   new client and has what an honest one wrote, also after a restart.
  *
- * The long run: `MUTANTS=100000 npx vitest run --project server server/test/mutants.test.ts`
+ * The long run: `MUTANTS=100000 npx vitest run server/test/mutants.test.ts`
  * throws that many at each of the two. `SEED` repeats a run.
  */
 import { isDeepStrictEqual } from 'node:util';

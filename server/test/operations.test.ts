@@ -1,4 +1,5 @@
 /** What whoever runs the server sees of it: health, logs, traces. Its metrics: metrics.test.ts. */
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { SpanStatusCode, trace } from '@opentelemetry/api';
 import {
@@ -9,11 +10,13 @@ import {
 import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import * as Y from 'yjs';
+import { findProgram } from '../../scripts/find-programs.mjs';
 import { ManualClock } from '../src/clock.js';
 import { Health, type HealthOptions } from '../src/health.js';
 import { LoopDelay } from '../src/loop-delay.js';
 import { Measures } from '../src/measures.js';
 import { traced } from '../src/trace.js';
+import { CLI } from './command-line.js';
 import { RawClient, settled, startProcess, startServer, typed } from './support.js';
 import { enter, guarded, knock, token } from './visitors.js';
 
@@ -204,6 +207,30 @@ describe('[OPS] logs', () => {
     expect(lines.map((line) => JSON.parse(line).msg)).toContain('a connection ended');
     expect(pretty.errors()).toMatch(/INFO: a connection ended \{"connection":1,/);
     expect(pretty.errors()).not.toContain('{"level"');
+  });
+
+  it('[OPS-4] on a terminal they are for people', async ({ skip }) => {
+    // script(1) gives a program a terminal. Others than Linux's take other arguments.
+    const script = process.platform === 'linux' ? findProgram('script') : undefined;
+    if (script === undefined) return skip('there is no script(1) of Linux on this machine');
+    const command = `'${process.execPath}' '${CLI}'`;
+    const child = spawn(script, ['--quiet', '--command', command, '/dev/null'], {
+      env: { PATH: process.env.PATH, PORT: '0', STORAGE_URL: 'memory:' },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const exited = once(child, 'exit');
+    // The server loses its terminal then, and ends.
+    onTestFinished(async () => {
+      child.kill('SIGKILL');
+      await exited;
+    });
+    let output = '';
+    for await (const text of child.stdout.setEncoding('utf8')) {
+      output += text;
+      if (['ready:', 'only this machine'].every((words) => output.includes(words))) break;
+    }
+    expect(output).toContain('INFO');
+    expect(output).not.toContain('{"level"');
   });
 });
 

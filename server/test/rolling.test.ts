@@ -5,7 +5,7 @@
  * nginx has the shipped configuration with a third server. It asks nobody whether they are ready,
  * and learns that an instance drains by being refused.
  *
- * The whole: `DEPLOY_CLIENTS=300 npx vitest run --project server server/test/rolling.test.ts`
+ * The whole: `DEPLOY_CLIENTS=300 npx vitest run server/test/rolling.test.ts`
  */
 import { once } from 'node:events';
 import { CowriteProvider } from '@cowrite/client';

@@ -4,7 +4,6 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { CowriteProvider } from '@cowrite/client';
 import { decodeMessage, encodeMessage, type Message } from '@cowrite/client/protocol';
 import {
@@ -17,8 +16,7 @@ import { onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 import { WebsocketProvider } from 'y-websocket';
 import * as Y from 'yjs';
-
-const CLI = fileURLToPath(new URL('../dist/cli.js', import.meta.url));
+import { CLI } from './command-line.js';
 
 /** A folder of its own for the running test, removed when it ends. */
 export function temporaryFolder(): string {

@@ -17,12 +17,14 @@ export interface RoutesOptions {
   readonly heartbeat: number;
   readonly maxWatchers: number;
   readonly onLimit: (limit: LimitName) => void;
-  kick(room: string, about: KickOptions): Ended;
-  recheck(user: string): Ended;
-  /** @throws whatever the store throws */
-  remove(room: string): Promise<Ended>;
-  /** @returns false for one that is not deleted @throws whatever the store throws */
-  revive(room: string): Promise<boolean>;
+  readonly orders: {
+    kick(room: string, about: KickOptions): Ended;
+    recheck(user: string): Ended;
+    /** @throws whatever the store throws */
+    remove(room: string): Promise<Ended>;
+    /** @returns false for one that is not deleted @throws whatever the store throws */
+    revive(room: string): Promise<boolean>;
+  };
 }
 
 /** A close frame has room for no more. */
@@ -77,7 +79,7 @@ const person = z
 const AS_JSON = `As JSON: \`{"<type>": …}\`, with all root types, or the one that \`type\` names. A type does not say of which kind it is, so that is guessed from what is in it, unless \`as\` says it: \`map\` and \`array\` are what they are called; a \`text\` is a string, without marks, and as \`delta\` Quill's; \`xml\`, what Tiptap and ProseMirror write, is \`{"type": "doc", "content": […]}\` as those two read it. One with nothing in it is \`null\`. Bytes are base64. As text: every text on a line of its own, of XML every element with text in it, without marks; root types by name, with an empty line between them.`;
 
 export function addRoutes(router: Router, options: RoutesOptions): void {
-  const { documents, heartbeat, maxWatchers, onLimit, kick, recheck, remove, revive } = options;
+  const { documents, heartbeat, maxWatchers, onLimit, orders } = options;
 
   router.add({
     method: 'get',
@@ -153,7 +155,7 @@ export function addRoutes(router: Router, options: RoutesOptions): void {
       },
     },
     errors: ['unavailable'],
-    handle: async ({ c, room }) => c.json(await stored(() => remove(room))),
+    handle: async ({ c, room }) => c.json(await stored(() => orders.remove(room))),
   });
 
   router.add({
@@ -163,7 +165,7 @@ export function addRoutes(router: Router, options: RoutesOptions): void {
     answers: { 200: { says: 'The room is empty.', schema: z.object({}) } },
     errors: ['not-found', 'unavailable'],
     handle: async ({ c, room }) => {
-      if (await stored(() => revive(room))) return c.json({});
+      if (await stored(() => orders.revive(room))) return c.json({});
       throw new ApiError('not-found', 'no deleted room has this name');
     },
   });
@@ -303,7 +305,7 @@ export function addRoutes(router: Router, options: RoutesOptions): void {
     }),
     answers: { 200: { says: 'How many were here.', schema: z.object({ sessions: count }) } },
     errors: ['not-everywhere'],
-    handle: ({ c, room, body }) => c.json(told(kick(room, body))),
+    handle: ({ c, room, body }) => c.json(told(orders.kick(room, body))),
   });
 
   router.add({
@@ -314,7 +316,7 @@ export function addRoutes(router: Router, options: RoutesOptions): void {
       200: { says: 'How many sessions were here.', schema: z.object({ sessions: count }) },
     },
     errors: ['not-everywhere'],
-    handle: ({ c, id }) => c.json(told(recheck(id))),
+    handle: ({ c, id }) => c.json(told(orders.recheck(id))),
   });
 
   router.add({

@@ -35,11 +35,13 @@ It ends with 3 when something could not be read, and is not in it: cowrite check
     const write = (bytes: AsyncIterable<Uint8Array>) =>
       explained(file!, () => writeTo(file!, bytes));
     if (values.server === undefined) await fromStore(values.storage, config, write);
-    else await write(await fromServer(values.server, '/api/backup', config));
+    else await write(watched(await fromServer(values.server, '/api/backup', config)));
     if (file === '-') return EXIT.ok;
     return await verify(file!);
   },
 });
+
+const MEGABYTE = 1_000_000;
 
 type Write = (bytes: AsyncIterable<Uint8Array>) => Promise<void>;
 
@@ -59,6 +61,22 @@ async function fromStore(storage: string | undefined, config: Config, write: Wri
   } catch (error) {
     if (!(error instanceof StorageInUse)) throw error;
     throw new Failure(`${error.message}: ask the server for the backup, with --server <url>`);
+  }
+}
+
+/** How much there will be, the server does not know either. */
+async function* watched(bytes: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+  const bar = await progress('MB');
+  let received = 0;
+  try {
+    for await (const chunk of bytes) {
+      yield chunk;
+      const before = Math.floor(received / MEGABYTE);
+      received += chunk.length;
+      bar.step(Math.floor(received / MEGABYTE) - before);
+    }
+  } finally {
+    bar.end();
   }
 }
 

@@ -12,15 +12,18 @@ export interface Progress {
   end(): void;
 }
 
-/** @param count asked for only where somebody watches */
-export async function progress(unit: string, count: () => Promise<number>): Promise<Progress> {
+/** @param count asked for only where somebody watches; left out where nobody knows */
+export async function progress(unit: string, count?: () => Promise<number>): Promise<Progress> {
   const { stdout, stderr } = process;
   const line = (text: string): void => void stdout.write(`${text}\n`);
   const complain = (text: string): void => void stderr.write(`cowrite: ${text}\n`);
   if (!stderr.isTTY) return { step: () => undefined, line, complain, end: () => undefined };
-  const format = `{bar} {value}/{total} ${unit}  {duration_formatted}, {eta_formatted} left`;
+  const format =
+    count === undefined
+      ? `{value} ${unit}  {duration_formatted}`
+      : `{bar} {value}/{total} ${unit}  {duration_formatted}, {eta_formatted} left`;
   const bar = new SingleBar({ format, stream: stderr, clearOnComplete: true }, Presets.rect);
-  bar.start(await count(), 0);
+  bar.start((await count?.()) ?? Number.MAX_SAFE_INTEGER, 0);
   const above = (write: (text: string) => void) => (text: string) => {
     // The bar is drawn anew at its next step.
     stderr.write('\r\x1b[K');

@@ -1,0 +1,92 @@
+/**
+ * What an administrator wants of the sessions of a room or a user: carried out here, and told to
+ * the other instances, which carry it out as well.
+ */
+import { CLOSE } from '@cowrite/client/protocol';
+import type { Logger } from 'pino';
+import type { Ended, KickOptions } from './admin.js';
+import { type Doors, isAbout } from './doors.js';
+import type { Instances, Order } from './instances.js';
+import { DELETED } from './room.js';
+import { checkRoomName } from './room-name.js';
+import type { Rooms } from './rooms.js';
+import type { Session } from './session.js';
+import type { Storage } from './storage/storage.js';
+
+export interface OrdersOptions {
+  readonly storage: Pick<Storage, 'remove' | 'revive'>;
+  readonly rooms: Pick<Rooms, 'deleted'>;
+  readonly doors: () => Pick<Doors, 'reconsider'>;
+  /** Those that are here now. */
+  readonly sessions: () => readonly Session[];
+  /** Undefined where there are none. */
+  readonly others: Pick<Instances, 'order'> | undefined;
+  readonly logger: Logger;
+}
+
+const KICKED = 'you were removed from this document';
+/** As the log says what is done. */
+const LINES: Record<Order['kind'], string> = {
+  kick: 'sessions are shown out',
+  recheck: 'sessions are asked about again',
+  delete: 'a room was deleted',
+};
+
+export class Orders {
+  readonly #options: OrdersOptions;
+
+  constructor(options: OrdersOptions) {
+    this.#options = options;
+  }
+
+  /** Everybody in a room, or one user. @throws {TypeError} */
+  kick(room: string, { user, reason = KICKED }: KickOptions = {}): Ended {
+    // To others it would say everybody.
+    if (user === '') throw new TypeError('the user to be kicked has no name');
+    return this.#everywhere({ kind: 'kick', room: room.normalize('NFC'), user, reason });
+  }
+
+  recheck(user: string): Ended {
+    return this.#everywhere({ kind: 'recheck', user });
+  }
+
+  /** @throws {TypeError} for what is no room's name */
+  async remove(room: string): Promise<Ended> {
+    const name = nameOf(room);
+    // First: whoever comes in after the others have left must find it deleted.
+    await this.#options.storage.remove(name);
+    return this.#everywhere({ kind: 'delete', room: name });
+  }
+
+  /** @throws {TypeError} for what is no room's name */
+  async revive(room: string): Promise<boolean> {
+    return await this.#options.storage.revive(nameOf(room));
+  }
+
+  /** Here only, as another instance was told. @returns how many sessions it was about */
+  carryOut(order: Order): number {
+    const { doors, sessions, rooms } = this.#options;
+    // Whoever is at the door of a deleted room finds it so when it is loaded.
+    if (order.kind !== 'delete') doors().reconsider(order);
+    const concerned = sessions().filter(({ roomName, user }) => isAbout(order, roomName, user?.id));
+    for (const session of concerned) {
+      if (order.kind === 'kick') session.close(CLOSE.forbidden, order.reason);
+      else if (order.kind === 'delete') session.close(CLOSE.deleted, DELETED);
+      else session.recheck();
+    }
+    if (order.kind === 'delete') rooms.deleted(order.room);
+    return concerned.length;
+  }
+
+  #everywhere(order: Order): Ended {
+    this.#options.logger.info(order, LINES[order.kind]);
+    const sessions = this.carryOut(order);
+    return { sessions, isEverywhere: this.#options.others?.order(order) ?? true };
+  }
+}
+
+function nameOf(room: string): string {
+  const checked = checkRoomName(room);
+  if (!checked.ok) throw new TypeError(checked.problem);
+  return checked.name;
+}
