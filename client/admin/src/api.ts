@@ -1,41 +1,14 @@
 /** The server's HTTP API, as this page uses it. The token goes into a header, and never into an address. */
+import type {
+  DescribedRoom,
+  ListedRoom,
+  Page,
+  ShownPerson,
+} from '../../../server/src/api/shapes.js';
+
+export type { DescribedRoom, ListedRoom, ShownPerson };
+
 const KEY = 'cowrite:admin-token';
-
-export interface OpenHere {
-  readonly isOpen: boolean;
-  readonly sessions: number;
-  readonly people: number;
-}
-
-export interface ListedRoom extends OpenHere {
-  readonly room: string;
-  readonly seq: number;
-  readonly snapshotBytes: number;
-  readonly isDeleted: boolean;
-}
-
-export interface DescribedRoom extends OpenHere {
-  readonly room: string;
-  readonly isDeleted: boolean;
-  readonly seq: number;
-  readonly snapshot: {
-    readonly seq: number;
-    readonly bytes: number;
-    readonly writtenAt?: string;
-  } | null;
-  readonly tail: { readonly updates: number; readonly bytes: number };
-  readonly quarantined: number;
-}
-
-export interface PresentPerson {
-  readonly client: number;
-  readonly state: unknown;
-}
-
-export interface Page {
-  readonly rooms: readonly ListedRoom[];
-  readonly next: string | null;
-}
 
 /** What the server said no with. */
 export class Refused extends Error {
@@ -76,7 +49,7 @@ export class Api {
     return await this.#json(pathOf(room));
   }
 
-  async presence(room: string): Promise<{ people: readonly PresentPerson[]; total: number }> {
+  async presence(room: string): Promise<{ people: readonly ShownPerson[]; total: number }> {
     return await this.#json(`${pathOf(room)}/presence`);
   }
 

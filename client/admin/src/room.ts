@@ -2,7 +2,7 @@
 import { h } from '../../demo/src/dom.js';
 import { icon } from '../../demo/src/icons.js';
 import { initials, personFrom, textOn } from '../../demo/src/people.js';
-import { type Api, type DescribedRoom, type PresentPerson, Refused } from './api.js';
+import { type Api, type DescribedRoom, Refused, type ShownPerson } from './api.js';
 import { confirm } from './dialog.js';
 import { type AdminIcon, adminIcon } from './icons.js';
 import { arrange } from './page.js';
@@ -113,7 +113,7 @@ export class RoomView {
     this.#isDeleted = isDeleted;
   }
 
-  #showPeople(people: readonly PresentPerson[], total: number): void {
+  #showPeople(people: readonly ShownPerson[], total: number): void {
     this.#peopleTitle.textContent = total === 0 ? 'People' : count(total, 'person', 'people');
     this.#nobody.hidden = total > 0;
     const elements = people.map((person) => {
@@ -129,7 +129,7 @@ export class RoomView {
     }
   }
 
-  #person({ client, state }: PresentPerson): HTMLElement {
+  #person({ client, state }: ShownPerson): HTMLElement {
     const user = userOf(state);
     const { name, color } = personFrom(user);
     const id = typeof user?.id === 'string' ? user.id : undefined;

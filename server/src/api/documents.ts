@@ -25,7 +25,8 @@ import { UpdateRefused } from '../update/refused.js';
 import { within } from '../within.js';
 import { Bystander } from './bystander.js';
 import { ApiError } from './errors.js';
-import { peopleOf, type ShownPerson } from './people.js';
+import { peopleOf } from './people.js';
+import type { DescribedRoom, ListedRoom, OpenHere, ShownPerson } from './shapes.js';
 import { Incomplete, isWritten, RoomEnded, RoomExists, Visit } from './visit.js';
 import { Watcher } from './watcher.js';
 
@@ -38,33 +39,6 @@ export interface DocumentsOptions {
   readonly clock: Clock;
   /** Whom other instances hold; undefined for one that is alone. */
   readonly presence: Presence | undefined;
-}
-
-/** A room as this instance has it open. */
-export interface OpenHere {
-  readonly isOpen: boolean;
-  /** Sockets of this instance. */
-  readonly sessions: number;
-  /** Those whom presence shows, of all instances. */
-  readonly people: number;
-}
-
-export interface ListedRoom extends OpenHere {
-  readonly room: string;
-  readonly seq: number;
-  readonly snapshotBytes: number;
-  readonly isDeleted: boolean;
-}
-
-export interface DescribedRoom extends OpenHere {
-  readonly room: string;
-  readonly isDeleted: boolean;
-  readonly seq: number;
-  /** The seq of the last removal or revival. */
-  readonly life: number;
-  readonly snapshot: { seq: number; bytes: number; writtenAt?: string } | null;
-  readonly tail: { readonly updates: number; readonly bytes: number };
-  readonly quarantined: number;
 }
 
 export interface Listing {

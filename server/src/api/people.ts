@@ -1,14 +1,10 @@
 /** Who is in a room, as JSON. */
 import type { AwarenessEntry } from '../awareness.js';
+import type { ShownPerson } from './shapes.js';
 
 /** People, and bytes of their states, in one answer. */
 const MAX_PEOPLE = 1_000;
 const MAX_BYTES = 4 * 1024 * 1024;
-
-export interface ShownPerson {
-  readonly client: number;
-  readonly state: unknown;
-}
 
 /** @returns as many as fit into an answer */
 export function peopleOf(entries: readonly AwarenessEntry[]): ShownPerson[] {

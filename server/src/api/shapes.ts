@@ -1,0 +1,39 @@
+/** What the API answers with, as JSON: for the server, and for the administrator's page. No imports. */
+
+/** A room as this instance has it open. */
+export interface OpenHere {
+  readonly isOpen: boolean;
+  /** Sockets of this instance. */
+  readonly sessions: number;
+  /** Those whom presence shows, of all instances. */
+  readonly people: number;
+}
+
+export interface ListedRoom extends OpenHere {
+  readonly room: string;
+  readonly seq: number;
+  readonly snapshotBytes: number;
+  readonly isDeleted: boolean;
+}
+
+export interface DescribedRoom extends OpenHere {
+  readonly room: string;
+  readonly isDeleted: boolean;
+  readonly seq: number;
+  /** The seq of the last removal or revival. */
+  readonly life: number;
+  readonly snapshot: { seq: number; bytes: number; writtenAt?: string } | null;
+  readonly tail: { readonly updates: number; readonly bytes: number };
+  readonly quarantined: number;
+}
+
+export interface ShownPerson {
+  readonly client: number;
+  readonly state: unknown;
+}
+
+export interface Page {
+  readonly rooms: readonly ListedRoom[];
+  /** What to ask for as `after`; null at the end. */
+  readonly next: string | null;
+}
