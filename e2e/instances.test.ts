@@ -121,10 +121,7 @@ describe('two servers', () => {
     expect(await edith.words()).toEqual(all);
   });
 
-  test('[DEP-3] one is killed together with its tab: the caret leaves the other tab within the time to live', async ({
-    skip,
-  }) => {
-    skip(process.env.LONG !== '1', 'LONG=1 npm test runs it');
+  test('[DEP-3] one is killed together with its tab: the caret leaves the other tab within the time to live', async () => {
     const { servers, nginx } = await twoServers();
     const { ada, grace, adaAt, graceAt, serverOf } = await apart(servers, nginx);
     await eventually(() => grace.people()).toEqual(['Grace', 'Ada']);

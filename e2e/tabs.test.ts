@@ -33,10 +33,7 @@ async function crash({ page }: Tab): Promise<void> {
 }
 
 describe('one socket', () => {
-  test('[E2E-23] serves three tabs: they write, are saved, and see each other once', async ({
-    skip,
-  }) => {
-    skip(process.env.LONG !== '1', 'LONG=1 npm test runs it');
+  test('[E2E-23] serves three tabs: they write, are saved, and see each other once', async () => {
     const server = await Server.start();
     const wire = await Wire.before(server);
     const tabs = await tabsOf(wire, 'Ada', 'Bob', 'Cy');
@@ -64,10 +61,7 @@ describe('one socket', () => {
     }
   });
 
-  test('[E2E-23] without the server the tabs go on together, also one that is opened then', async ({
-    skip,
-  }) => {
-    skip(process.env.LONG !== '1', 'LONG=1 npm test runs it');
+  test('[E2E-23] without the server the tabs go on together, also one that is opened then', async () => {
     const server = await Server.start();
     const [ada, bob] = (await tabsOf(server, 'Ada', 'Bob')) as [Tab, Tab];
     await writeAll([ada, bob], '1');

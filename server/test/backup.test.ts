@@ -200,10 +200,7 @@ describe('[CMD] backup and restore', () => {
     await isRestored(restored, backed);
   }, 120_000);
 
-  it('[CMD-7] postgres: backed up hot beside its server, and restored into an lmdb', async ({
-    skip,
-  }) => {
-    skip(process.env.LONG !== '1', 'LONG=1 npm test runs it');
+  it('[CMD-7] postgres: backed up hot beside its server, and restored into an lmdb', async () => {
     const postgres = await startPostgres();
     await withStore(postgres.url, fill);
     const environment = { STORAGE_URL: postgres.url };
@@ -268,8 +265,7 @@ describe('[CMD] backup and restore', () => {
 });
 
 describe('[CMD] migrate', () => {
-  it('[CMD-10] copies from any kind of store to any other, with all there is', async ({ skip }) => {
-    skip(process.env.LONG !== '1', 'LONG=1 npm test runs it');
+  it('[CMD-10] copies from any kind of store to any other, with all there is', async () => {
     const folder = temporaryFolder();
     const [postgres, redis] = [await startPostgres(), await startRedis()];
     const stores = [
