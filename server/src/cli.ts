@@ -1,8 +1,9 @@
 /** The command: finds the one that is asked for, `serve` where none is, and says in one line what went wrong. */
-import { ConfigError, readConfig } from './config.js';
+import { type Config, ConfigError, readConfig } from './config.js';
 import { StorageInUse } from './storage/lock.js';
 import { StorageUnavailable } from './storage/open.js';
 import { type Command, EXIT, Failure, UsageError } from './terminal/command.js';
+import { endingOf, useStdout, watchOutput } from './terminal/output.js';
 
 /** What it is without a command. */
 const SERVE = 'serve';
@@ -33,6 +34,9 @@ async function help(): Promise<string> {
   return `cowrite [command]\n\nA self-hosted backend for collaborative editors built on Yjs.\n\n${lines.join('')}${END}`;
 }
 
+/** Once it is read. */
+let config: Config | undefined;
+
 async function main([name = SERVE, ...rest]: readonly string[]): Promise<number | undefined> {
   if (name === 'help' || name === '--help' || name === '-h') {
     process.stdout.write(await help());
@@ -42,7 +46,21 @@ async function main([name = SERVE, ...rest]: readonly string[]): Promise<number 
     throw new UsageError(`there is no command ${name}; cowrite --help lists them`);
   }
   const command = await COMMANDS[name]!();
-  return await command.run(rest, () => readConfig(undefined, command.name === SERVE));
+  useStdout(command.output);
+  return await command.run(rest, () => {
+    config = readConfig(undefined, command.name === SERVE);
+    return config;
+  });
+}
+
+/** The settings that may have led to this port. */
+function portSettings(port: number | undefined): string {
+  const settings = [
+    config?.port === port && 'PORT',
+    config?.metrics?.port === port && 'METRICS_PORT',
+  ];
+  const names = settings.filter((name) => name !== false);
+  return port === undefined || names.length === 0 ? 'PORT' : names.join(' or ');
 }
 
 /** What the person at the terminal can mend, as one line; everything else with its stack. */
@@ -58,24 +76,22 @@ function explain(error: unknown): { line: string; code: number } {
     return { line: error.message, code: EXIT.failure };
   }
   const { code, message, stack } = error as NodeJS.ErrnoException;
+  const port = (error as { readonly port?: number }).port;
   if (code === 'EADDRINUSE') {
-    return { line: `${message}: choose another PORT`, code: EXIT.failure };
+    return { line: `${message}: choose another ${portSettings(port)}`, code: EXIT.failure };
   }
   if (code === 'EACCES' || code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
-    return { line: `${message}: choose another PORT, HOST or STORAGE_URL`, code: EXIT.failure };
+    const settings = `${portSettings(port)}, HOST, METRICS_HOST or STORAGE_URL`;
+    return { line: `${message}: choose another ${settings}`, code: EXIT.failure };
   }
   return { line: stack ?? String(error), code: EXIT.failure };
 }
 
-// Such as `cowrite rooms | head`: whoever read has enough.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code !== 'EPIPE') throw error;
-  process.exit(EXIT.ok);
-});
+watchOutput();
 main(process.argv.slice(2)).then(
   (code) => {
     // What was written to a pipe is still on its way.
-    if (code !== undefined) process.exitCode = code;
+    if (code !== undefined) process.exitCode = endingOf(code);
   },
   (error: unknown) => {
     const { line, code } = explain(error);

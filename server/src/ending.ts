@@ -83,13 +83,13 @@ export class Ending {
 
   /** Again: the same promise. A `close` meanwhile ends it. @throws {NotSaved} */
   drain(): Promise<void> {
-    this.#draining ??= this.#drain();
+    this.#draining ??= held(this.#drain());
     return this.#draining;
   }
 
   /** @param patience milliseconds for the store to take everything */
   #close(patience: number): Promise<void> {
-    this.#closing ??= this.#end(patience);
+    this.#closing ??= held(this.#end(patience));
     this.#ended(this.#closing);
     return this.#closing;
   }
@@ -139,5 +139,21 @@ export class Ending {
     await this.#close(
       drainMs === 0 ? limits.closeMs : Math.max(left / 2, left - GOODBYE_MS.shared),
     );
+  }
+}
+
+/** A timeout's longest. */
+const LONG_MS = 2 ** 31 - 1;
+
+/**
+ * Keeps the process until the work is done. Without sockets nothing else does: the clock's timers
+ * do not, so Node would end it with 0 while the store is still being tried.
+ */
+async function held<T>(work: Promise<T>): Promise<T> {
+  const hold = setInterval(() => undefined, LONG_MS);
+  try {
+    return await work;
+  } finally {
+    clearInterval(hold);
   }
 }

@@ -5,7 +5,8 @@
  * when somebody opens a room. Once a second at most, whoever asks how often. The relay's being
  * away is told and is no reason: people here are served, and the store brings what it loses.
  */
-import type { Clock } from './clock.js';
+import type { Logger } from 'pino';
+import type { Clock, Timer } from './clock.js';
 import type { Storage } from './storage/storage.js';
 import { within } from './within.js';
 
@@ -27,6 +28,7 @@ export interface HealthOptions {
   readonly relay: () => Readiness['relay'];
   /** From the beginning of its end on. */
   readonly isDraining: () => boolean;
+  readonly logger: Pick<Logger, 'error' | 'info'>;
 }
 
 /** Milliseconds that everybody here waits already; whoever comes is better off elsewhere. */
@@ -34,15 +36,29 @@ const LATE_MS = 200;
 /** Any room's name: whether there is such a room does not matter. */
 const ASKED_ABOUT = 'health';
 const ASK_EVERY_MS = 1_000;
+/** Also when nobody asks: a store that goes away while nobody types is to be told of. */
+const LOOK_EVERY_MS = 5_000;
 const PATIENCE_MS = 2_000;
 
 export class Health {
   readonly #options: HealthOptions;
+  readonly #look: Timer;
+  #isStoreAway = false;
   #asked: Promise<boolean> | undefined;
   #askedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: HealthOptions) {
     this.#options = options;
+    this.#look = options.clock.every(LOOK_EVERY_MS, () => void this.#storeAnswers());
+  }
+
+  /** Whether it did not answer when it was asked last. */
+  get isStoreAway(): boolean {
+    return this.#isStoreAway;
+  }
+
+  close(): void {
+    this.#look.cancel();
   }
 
   async readiness(): Promise<Readiness> {
@@ -72,11 +88,21 @@ export class Health {
   /** Never rejects. */
   async #askStore(): Promise<boolean> {
     const { storage, clock } = this.#options;
-    try {
-      const heads = await within(PATIENCE_MS, clock, storage.heads([ASKED_ABOUT]));
-      return heads !== undefined;
-    } catch {
-      return false;
-    }
+    let problem: unknown = new Error(`there was no answer in ${PATIENCE_MS} ms`);
+    const heads = await within(PATIENCE_MS, clock, storage.heads([ASKED_ABOUT])).catch(
+      (error: unknown) => {
+        problem = error;
+      },
+    );
+    this.#tell(heads === undefined, problem);
+    return heads !== undefined;
+  }
+
+  #tell(isAway: boolean, err: unknown): void {
+    if (isAway === this.#isStoreAway) return;
+    this.#isStoreAway = isAway;
+    const { logger } = this.#options;
+    if (isAway) logger.error({ err }, 'the store does not answer: no document can be opened');
+    else logger.info('the store answers again');
   }
 }

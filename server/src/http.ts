@@ -77,6 +77,10 @@ export function httpApp(options: HttpOptions): Hono<{ Bindings: HttpBindings }> 
   });
   adminRoutes(app, admin);
   app.route('/', api);
+  app.all('/api/*', (c) => {
+    const error = { code: 'not-found', message: 'there is no such route: /api/docs lists them' };
+    return c.json({ error }, 404);
+  });
   if (staticDir !== undefined) {
     app.use('/assets/*', async (c, next) => {
       await next();

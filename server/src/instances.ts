@@ -68,6 +68,8 @@ export class Instances {
   #heardMyself: number;
   #isLeaving = false;
   #isChecking = false;
+  /** Whether the last check was answered. */
+  #areHeadsKnown = true;
   #isClosed = false;
 
   constructor(options: InstancesOptions) {
@@ -265,8 +267,12 @@ export class Instances {
         const heads = await storage.heads(some.map(({ name }) => name));
         for (const [n, link] of some.entries()) link.checkHead(heads[n]!, asked[n]!);
       }
+      this.#areHeadsKnown = true;
     } catch (error) {
-      logger.warn({ err: error }, 'the store could not be asked how far its rooms go');
+      // Once: it is tried every few seconds, and health tells when the store is back.
+      const line = 'the store could not be asked how far its rooms go; it is asked again';
+      if (this.#areHeadsKnown) logger.warn({ err: error }, line);
+      this.#areHeadsKnown = false;
     } finally {
       this.#isChecking = false;
     }

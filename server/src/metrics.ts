@@ -14,6 +14,7 @@ export interface Standings {
   rooms(): { readonly open: number; readonly loading: number };
   unsaved(): { readonly updates: number; readonly bytes: number; readonly oldestMs: number };
   isStoreFailing(): boolean;
+  isStoreAway(): boolean;
   workers(): { readonly running: number; readonly waiting: number };
   /** Undefined for a server that is alone. */
   relay(): RelayStandings | undefined;
@@ -141,7 +142,7 @@ export class Metrics {
     );
   }
 
-  #ofLog({ log }: Measures, { unsaved, isStoreFailing }: Standings): void {
+  #ofLog({ log }: Measures, { unsaved, isStoreFailing, isStoreAway }: Standings): void {
     this.#seconds(
       'append_seconds',
       'From the admission of the oldest update of a room in a commit to its being on disk.',
@@ -155,6 +156,9 @@ export class Metrics {
     );
     this.#gauge('store_failing', '1 from a failed commit until one succeeds.', () =>
       Number(isStoreFailing()),
+    );
+    this.#gauge('store_away', '1 while it does not answer when it is asked.', () =>
+      Number(isStoreAway()),
     );
     this.#gauge('unsaved_updates', 'Updates that are not on disk.', () => unsaved().updates);
     this.#gauge('unsaved_bytes', 'What they take of the bound.', () => unsaved().bytes);

@@ -35,7 +35,11 @@ function problemOf(name: string): string | undefined {
   const bytes = Buffer.byteLength(name);
   if (bytes === 0) return "the room's name is empty";
   if (bytes > MAX_BYTES) return `the room's name has ${bytes} bytes, more than ${MAX_BYTES}`;
+  // In JSON a half of a character can be written, which no store and no address can.
+  if (/\p{Cs}/u.test(name)) return "the room's name is no Unicode text";
   if (/\p{Cc}/u.test(name)) return "the room's name has a control character";
+  // In an address they would be steps, also percent-encoded: they would lead to other rooms.
+  if (name === '.' || name === '..') return "the room's name is a step of a path";
   // Where permissions are given, such a name means all rooms that begin so.
   if (name.endsWith('*')) return "the room's name ends with *";
   return undefined;

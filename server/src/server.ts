@@ -171,6 +171,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
       oldestMs: log.oldestUnsaved,
     }),
     isStoreFailing: () => log.failing,
+    isStoreAway: () => health.isStoreAway,
     workers: () => workers,
     relay: () => instances,
   });
@@ -182,6 +183,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     loop,
     relay: () => (instances === undefined ? 'none' : instances.isConnected ? 'connected' : 'away'),
     isDraining: () => ending.isBegun,
+    logger,
   });
 
   const orders = new Orders({
@@ -204,6 +206,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     isAdministrator: adminToken === undefined ? undefined : (shown) => isEqual(shown, adminToken),
     maxUpdate: limits.maxMessageBytes,
     maxRequests: limits.maxApiRequests,
+    patience: limits.behindMs,
     maxWatchers: limits.maxWatchers,
     heartbeat: limits.heartbeatMs,
     onLimit,
@@ -229,6 +232,8 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
       mayConnect: (origin, host) => mayConnect(origin, host, allowedOrigins),
       door: (request) => transport.wouldAnswer(request, (upgrade) => doors.ask(upgrade)),
     }).fetch,
+    // Probes that speak HTTP/1.0 name no host.
+    { hostname: 'cowrite' },
   );
   const http = createHttpServer(
     {
@@ -326,6 +331,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
   const letGo = async (): Promise<void> => {
     await metricsPort?.close();
     loop.close();
+    health.close();
     turns.close();
     rooms.close();
     await instances?.close();

@@ -10,14 +10,14 @@ import { DEFAULT_LIMITS } from './limits.js';
 const ABOUT: Readonly<Record<SettingName, string>> = {
   PORT: 'where it listens; 0 takes a free one',
   HOST: 'where it listens; any but this machine needs one of AUTH_SECRET, AUTH_JWKS_URL, AUTH_URL, AUTH',
-  STORAGE_URL: 'where documents are kept; left out, lmdb:./data, or REDIS_URL where that is set',
+  STORAGE_URL: 'where documents are kept; left out, it is REDIS_URL where that is set',
   REDIS_URL: 'where several servers meet',
   AUTH: 'everybody who can reach the server may do everything',
   AUTH_SECRET: 'tokens are signed with this, HS256',
   AUTH_JWKS_URL: 'tokens are signed with one of the keys there: RS256, ES256, EdDSA',
   AUTH_ISSUER: 'what iss of a token has to be',
   AUTH_AUDIENCE: 'what aud of a token has to be',
-  AUTH_CLOCK_TOLERANCE: 'by which clocks may differ; left out, 30',
+  AUTH_CLOCK_TOLERANCE: 'seconds by which clocks may differ',
   AUTH_URL: 'your application is asked there who may come in, instead of tokens',
   ALLOWED_ORIGINS: 'pages that may connect besides those of this host',
   TRUSTED_PROXIES: 'proxies whose X-Forwarded-For is believed',
@@ -43,10 +43,20 @@ const ABOUT: Readonly<Record<SettingName, string>> = {
   DRAIN_SECONDS: 'that SIGTERM may take to let everybody go; 0: at once',
   READER_PRESENCE: 'whether those who may only read are shown to others',
   LOG_LEVEL: 'of the lines on stderr',
-  LOG_FORMAT: 'of them; left out, pretty on a terminal, else json',
+  LOG_FORMAT: 'of those lines; left out on a terminal, it is pretty',
   METRICS_PORT: 'where the metrics are without a token; left out, nowhere',
-  METRICS_HOST: 'where that port is; left out, this machine only',
-  STATIC_DIR: 'a folder of a built web app to serve at /',
+  METRICS_HOST: 'where that port is; whoever reaches it can read the metrics',
+  STATIC_DIR:
+    'a folder of a built web app to serve at /; left out, 404 there. npm start sets the demo',
+};
+
+/** What those are that the schema leaves open, because it depends, or is their user's to say. */
+const LEFT_OUT: Partial<Record<SettingName, string>> = {
+  STORAGE_URL: 'lmdb:./data',
+  AUTH_CLOCK_TOLERANCE: '30',
+  DRAIN_SECONDS: String(DEFAULT_LIMITS.drainMs / 1_000),
+  LOG_FORMAT: 'json',
+  METRICS_HOST: '127.0.0.1',
 };
 
 /** What is told of one setting. */
@@ -55,7 +65,7 @@ export interface Setting {
   readonly about: string;
   /** What it may be. */
   readonly values: string;
-  /** What it is when it is left out; empty for nothing, or what `about` says. */
+  /** What it is when it is left out, but for where `about` says otherwise; empty for nothing. */
   readonly default: string;
 }
 
@@ -109,8 +119,7 @@ function valuesOf(field: Field): string {
 function defaultOf(name: SettingName, field: Field): string {
   const limit = name in LIMIT_SETTINGS ? LIMIT_SETTINGS[name as keyof typeof LIMIT_SETTINGS] : null;
   const value: unknown = limit === null ? field.safeParse(undefined).data : DEFAULT_LIMITS[limit];
-  if (name === 'DRAIN_SECONDS') return String(DEFAULT_LIMITS.drainMs / 1_000);
-  if (value === undefined) return '';
+  if (value === undefined) return LEFT_OUT[name] ?? '';
   if (typeof value !== 'object') return String(value);
   const { perSecond, burst } = value as { perSecond: number; burst: number };
   return `${perSecond}:${burst}`;

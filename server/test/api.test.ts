@@ -12,7 +12,16 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import * as Y from 'yjs';
 import { ADMIN, call, eventsOf, governed, post, request } from './administrator.js';
 import { EXPENSIVE } from './crafted.js';
-import { gate, RawClient, served, synced, typed, untilDoc, yWebsocket } from './support.js';
+import {
+  gate,
+  RawClient,
+  readMetrics,
+  served,
+  synced,
+  typed,
+  untilDoc,
+  yWebsocket,
+} from './support.js';
 import { presence } from './visitors.js';
 
 function bytesOf(write: (doc: Y.Doc) => void): Uint8Array {
@@ -300,6 +309,83 @@ describe('[API] rooms over HTTP', () => {
     expect(metrics).toMatch(/cowrite_limits_reached_total\{limit="watchers"\} (?!0\n)/);
   });
 
+  it('[API-7] whoever leaves while the room is loaded is not one who watches', async () => {
+    const storage = new MemoryStorage();
+    const held = gate();
+    const [asked, load] = [gate(), storage.load.bind(storage)];
+    storage.load = async (room) => {
+      asked.open();
+      await held.opened;
+      return await load(room);
+    };
+    const server = await governed({ storage, limits: { idleMs: 0 } });
+    const leaving = new AbortController();
+    const watching = fetch(`${server.url}/api/rooms/room/events`, {
+      headers: { Authorization: `Bearer ${ADMIN}` },
+      signal: leaving.signal,
+    });
+    await asked.opened;
+    leaving.abort();
+    await expect(watching).rejects.toThrow();
+    // An answer comes after what the server has heard by then.
+    expect((await request(server, 'rooms/room/events', { method: 'HEAD' })).status).toBe(200);
+    held.open();
+    const open = async () => {
+      const metrics = await readMetrics(server, ADMIN);
+      return /cowrite_rooms\{state="open"\} (\d+)/.exec(metrics)?.[1];
+    };
+    await expect.poll(open).toBe('0');
+  });
+
+  it('[API-9] an answer that nobody waits for any more, or nobody reads, takes no place', async () => {
+    const storage = new MemoryStorage();
+    const server = await governed({ storage, limits: { maxApiRequests: 2, behindMs: 100 } });
+    const busy = async () => (await call(server, 'rooms?open=true'))[0] === 503;
+    const open = async (requests: string) => {
+      const socket = connect(server.port, '127.0.0.1').pause();
+      onTestFinished(() => void socket.destroy());
+      socket.on('error', () => undefined);
+      await once(socket, 'connect');
+      socket.write(requests);
+      return socket;
+    };
+    const get = (path: string) =>
+      `GET /api/${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${ADMIN}\r\n\r\n`;
+
+    // Two in a row, of which the first has not been answered yet.
+    const held = gate();
+    const [asked, load] = [gate(), storage.load.bind(storage)];
+    storage.load = async (room) => {
+      asked.open();
+      await held.opened;
+      return await load(room);
+    };
+    const socket = await open(get('rooms/room').repeat(2));
+    await asked.opened;
+    await expect.poll(busy).toBe(true);
+    socket.destroy();
+    await expect.poll(busy).toBe(false);
+    held.open();
+
+    const large = typed('x'.repeat(8_000_000));
+    expect((await call(server, 'rooms/large', post(large)))[0]).toBe(201);
+    const reader = await open(get('rooms/large/document').repeat(2));
+    await expect.poll(busy).toBe(true);
+    await expect.poll(busy).toBe(false);
+    reader.destroy();
+  });
+
+  it('[API-4] a store that does not answer is no fault of this server', async () => {
+    const storage = new MemoryStorage();
+    const server = await governed({ storage });
+    const away = () => Promise.reject(new Error('connection refused'));
+    storage.load = away;
+    storage.rooms = away;
+    for (const path of ['rooms', 'rooms/room', 'rooms/room/document']) {
+      expect(await call(server, path)).toEqual([503, 'unavailable']);
+    }
+  });
+
   it('[API-8] a document that is too expensive to read costs its own answer and nobody else', async () => {
     const server = await governed({ limits: { workerMs: 2_000 } });
     const ada = await joined(server, 'room');
@@ -345,6 +431,18 @@ describe('[API] rooms over HTTP', () => {
       [404, 'not-found'],
     ]);
     await expect.poll(() => call(server, 'rooms')).toEqual([200, { rooms: [], next: null }]);
+  });
+
+  it('[API-9] a name that no address can have, and a route that is none, are told', async () => {
+    const server = await governed();
+    expect((await call(server, 'rooms/room', post(typed('x'))))[0]).toBe(201);
+    for (const to of ['x\ud800', '.', '..']) {
+      expect(await call(server, 'rooms/room/copy', post({ to }))).toEqual([400, 'bad-request']);
+    }
+    await expect(server.remove('x\ud800')).rejects.toThrow(TypeError);
+    expect(await call(server, `rooms?prefix=${'z'.repeat(257)}`)).toEqual([400, 'bad-request']);
+    expect(await call(server, 'nowhere')).toEqual([404, 'not-found']);
+    expect(await call(server, 'rooms', { token: '' })).toEqual([401, 'unauthenticated']);
   });
 
   it('[API-10] its description has every route, and each of its schemas holds', async () => {

@@ -261,6 +261,11 @@ describe('[CMD] backup and restore', () => {
     const rest = await cowrite(['restore', '-', ...target], { input: whole.bytes });
     expect(rest.code).toBe(0);
     expect(rest.out).not.toMatch(/ 0 were there already/);
+    // All of it is there by then, and still it is not what was written.
+    const more = Buffer.concat([whole.bytes, whole.bytes]);
+    const twice = await cowrite(['restore', '-', ...target], { input: more });
+    expect(twice.code).toBe(1);
+    expect(twice.errors).toMatch(/^cowrite: -: it is damaged: something follows its end; until/);
   });
 });
 

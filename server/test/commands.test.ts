@@ -1,10 +1,24 @@
 /** What the command does with a store that no server has open. Each run is a real process. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  closeSync,
+  existsSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { LmdbStorage, type NewEntry, type Storage } from '@cowrite/server';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import * as Y from 'yjs';
-import { type Around, cowrite, type Ending } from './command-line.js';
+import { type Around, CLI, cowrite, type Ending } from './command-line.js';
+import { startRedis } from './redis-service.js';
 import { startProcess, temporaryFolder, typed } from './support.js';
 
 const COMMANDS = [
@@ -50,6 +64,10 @@ async function within<T>(folder: string, use: (store: Storage) => Promise<T>): P
 let batches = 0;
 async function write(store: Storage, room: string, ...entries: NewEntry[]): Promise<void> {
   await store.append({ number: ++batches, appends: [{ room, entries }] });
+}
+
+function bytes(...values: number[]): Uint8Array {
+  return Uint8Array.from(values);
 }
 
 function textOf(update: Uint8Array): string {
@@ -120,6 +138,8 @@ describe('[CMD] the command line', () => {
       ['nothing'],
       ['rooms', '--nothing'],
       ['rooms', 'too much'],
+      ['rooms', '--prefix', 'é'.repeat(129)],
+      ['check', '--prefix', 'x'.repeat(257)],
       ['export'],
       ['export', 'a', '--format', 'pdf'],
       ['export', 'a', '--type', 't'],
@@ -143,6 +163,13 @@ describe('[CMD] the command line', () => {
       ['restore', 'not-there', '--storage', 'lmdb:./made'],
     ]);
     expect((await cowrite(['rooms'], { folder })).errors).toContain('there is no store');
+    // Nor by a file that is a folder, or no backup.
+    writeFileSync(join(folder, 'text'), 'hello');
+    await ends(1, [
+      ['restore', '.', '--storage', 'lmdb:./made'],
+      ['restore', 'text', '--storage', 'lmdb:./made'],
+    ]);
+    expect(readdirSync(folder)).toEqual(['text']);
   }, 60_000);
 
   it('[CMD-1] a store that a server has open is told as such', async () => {
@@ -247,6 +274,191 @@ describe('[CMD] the command line', () => {
     }
     await within(folder, async (store) => expect((await store.load('a')).lastSeq).toBe(1));
   });
+
+  it('[CMD-2] [CMD-5] [CMD-9] names and prefixes may be typed in any Unicode form', async () => {
+    const [stands, types] = ['Caf\u00e9/1', 'Cafe\u0301/1'];
+    const folder = await stored(async (store) => await write(store, stands, ...typing('one')));
+    const prefix = types.slice(0, -2);
+    const rooms = await cowrite(['rooms', '--json', '--prefix', prefix], { folder });
+    expect(JSON.parse(rooms.out).name).toBe(stands);
+    const check = await cowrite(['check', '--prefix', prefix], { folder });
+    expect(check.out).toBe('1 room: all is well\n');
+    await cowrite(['backup', 'b'], { folder });
+    const args = ['restore', 'b', '--room', types, '--storage', 'lmdb:./other'];
+    expect((await cowrite(args, { folder })).out).toMatch(/^1 room written/);
+  });
+
+  it('[CMD-3] a file that is exported never takes the place of the one before in parts, nor that of a link or a pipe', async () => {
+    const folder = await stored(async (store) => await write(store, 'a', ...typing('one')));
+    const file = join(folder, 'a.txt');
+    writeFileSync(file, 'the one before', { mode: 0o600 });
+    symlinkSync('a.txt', join(folder, 'link'));
+    // Whoever has it open goes on with what it was.
+    const before = openSync(file, 'r');
+    onTestFinished(() => closeSync(before));
+    const text = ['--format', 'text'];
+    expect((await cowrite(['export', 'a', 'link', ...text], { folder })).code).toBe(0);
+    expect(readFileSync(before, 'utf8')).toBe('the one before');
+    expect(readFileSync(file, 'utf8')).toContain('one');
+    expect(lstatSync(join(folder, 'link')).isSymbolicLink()).toBe(true);
+    expect(lstatSync(file).mode & 0o777).toBe(0o600);
+    const pipe = join(folder, 'pipe');
+    spawnSync('mkfifo', [pipe]);
+    const reading = readFile(pipe, 'utf8');
+    expect((await cowrite(['export', 'a', 'pipe', ...text], { folder })).code).toBe(0);
+    expect(await reading).toContain('one');
+    expect(lstatSync(pipe).isFIFO()).toBe(true);
+    const nowhere = await cowrite(['export', 'a', 'not/there'], { folder });
+    expect(nowhere.code).toBe(1);
+    isOneLine(nowhere);
+    expect(readdirSync(folder).sort()).toEqual(['a.txt', 'data', 'link', 'pipe']);
+  });
+
+  it('[CMD-4] import refuses what makes a document larger than MAX_DOCUMENT_BYTES, but for deletions', async () => {
+    const folder = await stored(async (store) => await write(store, 'a', ...typing('x')));
+    const doc = new Y.Doc();
+    doc.getText('t').insert(0, 'y'.repeat(200));
+    const input = Y.encodeStateAsUpdate(doc);
+    const import_ = (bytes: Uint8Array, most: number) =>
+      cowrite(['import', 'a', '-'], {
+        folder,
+        input: bytes,
+        environment: { MAX_DOCUMENT_BYTES: `${most}` },
+      });
+    // The room's own update is counted, too.
+    const refused = await import_(input, input.length);
+    expect(refused.code).toBe(1);
+    isOneLine(refused);
+    expect(refused.errors).toContain(`MAX_DOCUMENT_BYTES allows ${input.length}`);
+    await within(folder, async (store) => expect((await store.load('a')).lastSeq).toBe(1));
+    expect((await import_(input, 1_000)).code).toBe(0);
+    const before = Y.encodeStateVector(doc);
+    doc.getText('t').delete(0, 100);
+    expect((await import_(Y.encodeStateAsUpdate(doc, before), 1)).code).toBe(0);
+  });
+
+  it('[CMD-15] when nobody reads stdout, lists end with 0, documents with 1, and everything else goes on', async () => {
+    const folder = await stored(async (store) => {
+      for (const room of ['a', 'b', 'c']) {
+        await write(store, room, ...typing('one'), { update: bytes(9, 9, 9), author: 'mallory' });
+      }
+      await write(store, 'well', ...typing('well'));
+    });
+    const unread = async (...args: string[]) => await cowrite(args, { folder, stdout: 'closed' });
+    for (const [code, args] of [
+      [0, ['rooms']],
+      [1, ['export', 'well']],
+      [1, ['backup', '-']],
+      [3, ['check']],
+      [0, ['backup', 'b']],
+      [0, ['migrate', 'lmdb:./data', 'lmdb:./other']],
+      [0, ['restore', 'b', '--storage', 'lmdb:./restored']],
+      [0, ['check', '--repair', '--verbose']],
+    ] as const) {
+      const ending = await unread(...args);
+      expect([ending.code, ending.out], args.join(' ')).toEqual([code, '']);
+      if (code === 1)
+        expect(ending.errors).toBe('cowrite: stdout was closed before all of it was written\n');
+      else expect(ending.errors).toBe('');
+    }
+    for (const [code, storage] of [
+      [0, 'data'],
+      [3, 'other'],
+      [3, 'restored'],
+    ] as const) {
+      const ending = await cowrite(['check', '--storage', `lmdb:./${storage}`], { folder });
+      expect([ending.code, ending.out], storage).toEqual([
+        code,
+        expect.stringMatching(/^4 rooms/m),
+      ]);
+    }
+  }, 60_000);
+
+  it.skipIf(!existsSync('/dev/full'))(
+    '[CMD-15] a full disk behind stdout is one line and 1, and a repair is not stopped by it',
+    async () => {
+      const folder = await stored(async (store) => {
+        await write(store, 'a', ...typing('one'), { update: bytes(9, 9, 9), author: 'mallory' });
+        await write(store, 'b', ...typing('one'), { update: bytes(9, 9, 9), author: 'mallory' });
+        await write(store, 'well', ...typing('well'));
+      });
+      const full = openSync('/dev/full', 'w');
+      onTestFinished(() => closeSync(full));
+      for (const args of [
+        ['--help'],
+        ['rooms'],
+        ['check'],
+        ['export', 'well'],
+        ['backup', '-'],
+        ['backup', 'b'],
+        ['check', '--repair'],
+      ]) {
+        const ending = await cowrite(args, { folder, stdout: full });
+        expect(ending.code, args.join(' ')).toBe(1);
+        expect(ending.errors, args.join(' ')).toMatch(/^cowrite: stdout: ENOSPC[^\n]+\n$/);
+      }
+      expect((await cowrite(['check'], { folder })).out).toBe('3 rooms: all is well\n');
+    },
+    60_000,
+  );
+});
+
+describe('[CMD] serve', () => {
+  it('[CFG-4] a signal before it is ready ends it with 0, once it has opened its store', async () => {
+    const redis = await startRedis();
+    const held: Socket[] = [];
+    let isOpen = false;
+    const pass = (socket: Socket) => {
+      const other = connect(redis.port, '127.0.0.1');
+      for (const end of [socket, other]) end.on('error', () => undefined);
+      socket.pipe(other).pipe(socket);
+    };
+    const door = createServer((socket) => {
+      if (isOpen) pass(socket);
+      else held.push(socket);
+    }).listen(0, '127.0.0.1');
+    await once(door, 'listening');
+    onTestFinished(() => void door.close());
+    const { port } = door.address() as AddressInfo;
+    const child = spawn(process.execPath, [CLI], {
+      env: { PATH: process.env.PATH, PORT: '0', STORAGE_URL: `redis://127.0.0.1:${port}` },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    const exited = once(child, 'exit');
+    let out = '';
+    child.stdout.on('data', (part) => {
+      out += String(part);
+    });
+    await Promise.race([once(door, 'connection'), exited]);
+    child.kill('SIGTERM');
+    let errors = '';
+    for await (const part of child.stderr) {
+      errors += String(part);
+      if (!errors.includes('stopping') || isOpen) continue;
+      isOpen = true;
+      for (const socket of held) pass(socket);
+    }
+    expect([await exited, out]).toEqual([[0, null], '']);
+  });
+
+  it('[CMD-1] a port that is taken is told with the setting that chose it', async () => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    await once(taken, 'listening');
+    onTestFinished(() => void taken.close());
+    const port = `${(taken.address() as AddressInfo).port}`;
+    for (const [environment, says] of [
+      [{ PORT: port }, 'PORT'],
+      [{ PORT: '0', METRICS_PORT: port }, 'METRICS_PORT'],
+      [{ PORT: port, METRICS_PORT: port }, 'PORT or METRICS_PORT'],
+    ] as const) {
+      const settings = { STORAGE_URL: 'memory:', LOG_LEVEL: 'silent', ...environment };
+      const ending = await cowrite([], { environment: settings });
+      expect(ending.code).toBe(1);
+      isOneLine(ending);
+      expect(ending.errors).toMatch(new RegExp(`: choose another ${says}\n$`));
+    }
+  });
 });
 
 describe('[CMD] a damaged store', () => {
@@ -274,7 +486,21 @@ describe('[CMD] a damaged store', () => {
     const restored = await cowrite(['restore', 'b.cowrite', '--storage', 'lmdb:./restored'], {
       folder,
     });
-    expect([restored.code, restored.out]).toEqual([0, expect.stringMatching(/^2 rooms written/)]);
+    expect([restored.code, restored.out]).toEqual([3, expect.stringMatching(/^2 rooms written/)]);
+    expect(restored.errors).toContain('"log": 1 update could not be backed up');
+    expect(restored.errors).toContain('room "snapshot" could not be backed up');
+    // Of one room only what is missing there.
+    for (const [room, code] of [
+      ['well', 0],
+      ['log', 3],
+      ['snapshot', 3],
+    ] as const) {
+      const args = ['restore', 'b.cowrite', '--room', room, '--storage', 'lmdb:./restored'];
+      const one = await cowrite(args, { folder });
+      expect(one.code, room).toBe(code);
+      if (code === 0) expect(one.errors).toBe('');
+      else isOneLine(one);
+    }
     for (const storage of ['lmdb:./migrated', 'lmdb:./restored']) {
       const names = await cowrite(['rooms', '--json', '--storage', storage], { folder });
       expect(names.out.trim().split('\n').length).toBe(2);

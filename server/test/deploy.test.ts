@@ -6,7 +6,7 @@ import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -16,7 +16,7 @@ import { findHaproxy, findProgram } from '../../scripts/find-programs.mjs';
 import { createServer } from '../src/index.js';
 import { settings, settingsPage } from '../src/settings.js';
 import { freePort } from './free-port.js';
-import { temporaryFolder } from './support.js';
+import { startServer, temporaryFolder } from './support.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const TOKEN = 'an administrator with a long token'.replaceAll(' ', '-');
@@ -241,33 +241,74 @@ describe('[DEP-7] a proxy', () => {
     ],
   ];
 
+  /** @returns where it listens, in front of these two */
+  async function startProxy(
+    run: Run,
+    context: TestContext,
+    [one, two]: readonly [number, number],
+  ): Promise<string> {
+    const port = await freePort();
+    const at = (of: number) => `127.0.0.1:${of}`;
+    const { program, args, env } = await run(context, at(port), at(one), at(two));
+    const child = spawn(program, args, { env, stdio: ['ignore', 'ignore', 'inherit'] });
+    const exited = once(child, 'exit');
+    onTestFinished(async () => {
+      child.kill('SIGKILL');
+      await exited;
+    });
+    return `http://127.0.0.1:${port}`;
+  }
+
+  const PATIENCE = { timeout: 15_000, interval: 50 };
+
+  /** Passes everything on to a server, and counts how often that is asked whether it is ready. */
+  async function counting(server: { port: number }): Promise<{ port: number; asked: number }> {
+    const state = { port: 0, asked: 0 };
+    const relay = createTcpServer((near) => {
+      const far = connect(server.port, '127.0.0.1');
+      near.on('data', (head) => {
+        if (head.toString('latin1').startsWith('GET /health/ready ')) state.asked++;
+      });
+      const drop = () => {
+        near.destroy();
+        far.destroy();
+      };
+      for (const socket of [near, far]) socket.on('error', drop).once('close', drop);
+      near.pipe(far).pipe(near);
+    }).listen(0, '127.0.0.1');
+    await once(relay, 'listening');
+    onTestFinished(() => void relay.close());
+    state.port = (relay.address() as AddressInfo).port;
+    return state;
+  }
+
+  test.for(PROXIES)('%s finds Cowrite ready', async ([, run], context) => {
+    const one = await counting(await startServer());
+    const two = await counting(await startServer());
+    const proxy = await startProxy(run, context, [one.port, two.port]);
+    // When they are asked again, it has had the first answer.
+    const looks = () => Math.min(one.asked, two.asked);
+    await vi.waitFor(() => expect(looks()).toBeGreaterThanOrEqual(2), PATIENCE);
+    expect((await fetch(`${proxy}/health/live`)).status).toBe(200);
+  });
+
   test.for(PROXIES)(
     '%s sends nobody new to an instance that is not ready',
     async ([, run], context) => {
       const [one, two] = [await standIn('one'), await standIn('two')];
-      const port = await freePort();
-      const addresses = [port, one.port, two.port].map((at) => `127.0.0.1:${at}`);
-      const { program, args, env } = await run(context, ...(addresses as [string, string, string]));
-      const child = spawn(program, args, { env, stdio: ['ignore', 'ignore', 'inherit'] });
-      const exited = once(child, 'exit');
-      onTestFinished(async () => {
-        child.kill('SIGKILL');
-        await exited;
-      });
-      const ask = async () =>
-        await fetch(`http://127.0.0.1:${port}/`).then((answer) => answer.text(), String);
+      const proxy = await startProxy(run, context, [one.port, two.port]);
+      const ask = async () => await fetch(`${proxy}/`).then((answer) => answer.text(), String);
       const served = async () => new Set(await Promise.all(Array.from({ length: 6 }, ask)));
-      const patience = { timeout: 15_000, interval: 50 };
       await vi.waitFor(
         async () => expect(await served()).toEqual(new Set(['one', 'two'])),
-        patience,
+        PATIENCE,
       );
       one.isReady = false;
-      await vi.waitFor(async () => expect(await served()).toEqual(new Set(['two'])), patience);
+      await vi.waitFor(async () => expect(await served()).toEqual(new Set(['two'])), PATIENCE);
       one.isReady = true;
       await vi.waitFor(
         async () => expect(await served()).toEqual(new Set(['one', 'two'])),
-        patience,
+        PATIENCE,
       );
     },
   );

@@ -38,6 +38,8 @@ const ROUTES: Readonly<Record<string, 'everybody' | 'administrator' | 'the door'
   'GET /api/docs': 'everybody',
   'GET /admin': 'everybody',
   'GET /admin/*': 'everybody',
+  // What is no route is told to whoever asks.
+  'ALL /api/*': 'everybody',
   // The files of a built web app, which is public.
   'ALL /assets/*': 'everybody',
   // Who asks whether an upgrade would be carried out is asked what an upgrade is.

@@ -1,6 +1,7 @@
 /** What whoever runs the server sees of it: health, logs, traces. Its metrics: metrics.test.ts. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { connect } from 'node:net';
 import { SpanStatusCode, trace } from '@opentelemetry/api';
 import {
   BasicTracerProvider,
@@ -22,6 +23,7 @@ import { enter, guarded, knock, token } from './visitors.js';
 
 function setUp(changes: Partial<HealthOptions> = {}) {
   const clock = new ManualClock();
+  const lines: string[] = [];
   const store = { asked: 0, answer: async (): Promise<[]> => [] };
   const health = new Health({
     clock,
@@ -35,9 +37,10 @@ function setUp(changes: Partial<HealthOptions> = {}) {
     loop: { mean: 0 },
     relay: () => 'none',
     isDraining: () => false,
+    logger: pino({}, { write: (line: string) => lines.push(JSON.parse(line).msg) }),
     ...changes,
   });
-  return { health, clock, store };
+  return { health, clock, store, lines };
 }
 
 const READY = { ready: true, draining: false, store: 'ok', relay: 'none', loopDelayMs: 0 };
@@ -84,6 +87,39 @@ describe('[OPS] health', () => {
     clock.advance(1_000);
     expect(await health.readiness()).toEqual(READY);
     expect(store.asked).toBe(3);
+  });
+
+  it('[OPS-7] a store that goes away is told once, also when nobody asks, and so is its return', async () => {
+    const { health, clock, store, lines } = setUp();
+    const look = async () => {
+      clock.advance(5_000);
+      // Asked in this moment, it shares that answer.
+      await health.readiness();
+      return health.isStoreAway;
+    };
+    expect(await look()).toBe(false);
+    store.answer = () => Promise.reject(new Error('the store is away'));
+    expect([await look(), await look()]).toEqual([true, true]);
+    expect(store.asked).toBe(3);
+    store.answer = async () => [];
+    expect(await look()).toBe(false);
+    expect(lines).toEqual([
+      'the store does not answer: no document can be opened',
+      'the store answers again',
+    ]);
+    health.close();
+    clock.advance(60_000);
+    expect(store.asked).toBe(4);
+  });
+
+  it('[OPS-1] whoever names no host is answered as well: HTTP/1.0 has none', async () => {
+    const { port } = await startServer();
+    const socket = connect(port, '127.0.0.1', () =>
+      socket.write('GET /health/ready HTTP/1.0\r\n\r\n'),
+    );
+    let answer = '';
+    for await (const text of socket.setEncoding('utf8')) answer += text;
+    expect(answer).toMatch(/^HTTP\/1\.1 200 /);
   });
 
   it('[OPS-2] nor while its loop is late all the time; that the relay is away is told, and no reason', async () => {

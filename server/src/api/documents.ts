@@ -24,7 +24,7 @@ import type { Turns } from '../turns.js';
 import { UpdateRefused } from '../update/refused.js';
 import { within } from '../within.js';
 import { Bystander } from './bystander.js';
-import { ApiError } from './errors.js';
+import { ApiError, stored } from './errors.js';
 import { peopleOf } from './people.js';
 import type { DescribedRoom, ListedRoom, OpenHere, ShownPerson } from './shapes.js';
 import { Incomplete, isWritten, RoomEnded, RoomExists, Visit } from './visit.js';
@@ -140,7 +140,8 @@ export class Documents {
     for (let attempt = 1; ; attempt++) {
       try {
         const shown = await workers.view(async () => {
-          const { snapshot: meta, tail, lastSeq, isDeleted } = await storage.load(name);
+          const log = await stored(() => storage.load(name));
+          const { snapshot: meta, tail, lastSeq, isDeleted } = log;
           if (isDeleted) throw new RoomDeleted();
           if (lastSeq === 0) throw neverWritten();
           const snapshot = meta && (await snapshots.bytes(name, meta));
@@ -190,7 +191,10 @@ export class Documents {
   async watch(name: string, response: ServerResponse, every: number): Promise<void> {
     const { rooms, clock } = this.#options;
     try {
-      const watcher = new Watcher(await rooms.open(name), response, clock, every);
+      const room = await rooms.open(name);
+      // Whoever left meanwhile is not heard of again.
+      if (response.destroyed) return;
+      const watcher = new Watcher(room, response, clock, every);
       this.#watchers.add(watcher);
       response.once('close', () => this.#watchers.delete(watcher));
       watcher.start();

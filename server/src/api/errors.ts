@@ -1,4 +1,6 @@
 /** Why a request was not carried out: a code for programs, a sentence for people. */
+import { DamagedSnapshot } from '../storage/storage.js';
+
 export const STATUS = {
   'bad-request': 400,
   unauthenticated: 401,
@@ -35,5 +37,16 @@ export class ApiError extends Error {
     super(message, options);
     this.code = code;
     this.more = more;
+  }
+}
+
+/** What only the store does. @throws {ApiError} where it does not answer, or has something that is damaged */
+export async function stored<T>(act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (cause) {
+    if (cause instanceof ApiError) throw cause;
+    if (cause instanceof DamagedSnapshot) throw new ApiError('unavailable', cause.message);
+    throw new ApiError('unavailable', 'the store did not answer: try again', {}, { cause });
   }
 }

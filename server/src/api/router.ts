@@ -5,6 +5,8 @@
  * reads what was sent, within bounds, and only then begins. The same schemas make the
  * description at /api/openapi.json.
  */
+import type { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { HttpBindings } from '@hono/node-server';
 import { OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
@@ -24,6 +26,8 @@ export interface RouterOptions {
   readonly maxUpdate: number;
   /** Requests that are answered at once. */
   readonly maxRequests: number;
+  /** Milliseconds after which an answer is cut off that nobody reads. */
+  readonly patience: number;
   readonly clock: Clock;
   readonly onLimit: (limit: LimitName) => void;
   /** What nobody expected, such as a store that is away. */
@@ -185,23 +189,62 @@ export class Router {
     if (isAdministrator === undefined) {
       throw new ApiError('closed', 'closed: ADMIN_TOKEN is not set');
     }
-    const shown = /^Bearer +(\S+) *$/i.exec(c.req.header('Authorization') ?? '')?.[1] ?? '';
+    const shown = /^Bearer +(\S+) *$/i.exec(c.req.header('Authorization') ?? '')?.[1];
+    if (shown === undefined) {
+      throw new ApiError('unauthenticated', 'there is no Authorization: Bearer <ADMIN_TOKEN>');
+    }
     if (isAdministrator(shown)) return;
     throw new ApiError('unauthenticated', 'the administrator has another token');
   }
 
   /** Until all of the answer is sent: a large one stays in memory until then. */
   #takePlace(c: ApiContext): void {
-    const { maxRequests, onLimit } = this.#options;
+    const { maxRequests, onLimit, clock, patience } = this.#options;
     if (this.#underWay >= maxRequests) {
       onLimit('api-requests');
       throw new ApiError('busy', 'too many requests are being answered: try again');
     }
     this.#underWay++;
-    c.env.outgoing.once('close', () => {
+    const { incoming, outgoing } = c.env;
+    const look = clock.every(patience, untilStalled(outgoing));
+    onceGone(incoming.socket, outgoing, () => {
+      look.cancel();
       this.#underWay--;
     });
   }
+}
+
+/** @returns what is to be called now and then: it cuts an answer off that nobody has read any of since */
+function untilStalled(outgoing: ServerResponse): () => void {
+  let drains = 0;
+  let last = '';
+  outgoing.on('drain', () => drains++);
+  return () => {
+    const now = `${drains} ${outgoing.writableLength}`;
+    if (outgoing.writableLength > 0 && now === last) outgoing.destroy();
+    last = now;
+  };
+}
+
+/** What waits for a socket's end, with one listener for all of its requests. */
+const waiting = new WeakMap<Socket, Set<() => void>>();
+
+/** Of answers that are queued behind another one, Node does not say that their socket is gone. */
+function onceGone(socket: Socket, outgoing: ServerResponse, gone: () => void): void {
+  let others = waiting.get(socket);
+  if (others === undefined) {
+    const all = new Set<() => void>();
+    socket.once('close', () => {
+      for (const end of all) end();
+    });
+    waiting.set(socket, all);
+    others = all;
+  }
+  const end = () => {
+    if (others.delete(end)) gone();
+  };
+  others.add(end);
+  outgoing.once('close', end);
 }
 
 function answerError(error: Error, c: Context, onError: (error: unknown) => void): Response {

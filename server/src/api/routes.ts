@@ -8,7 +8,7 @@ import { FORMS, KINDS } from '../compact/forms.js';
 import type { LimitName } from '../limits.js';
 import { MAX_LISTED } from '../storage/storage.js';
 import type { Documents } from './documents.js';
-import { ApiError } from './errors.js';
+import { ApiError, stored } from './errors.js';
 import { type Router, roomNamed } from './router.js';
 
 export interface RoutesOptions {
@@ -27,6 +27,9 @@ export interface RoutesOptions {
   };
 }
 
+const EVENTS = 'text/event-stream';
+/** Bytes of a room's name. */
+const MAX_NAME = 256;
 /** A close frame has room for no more. */
 const MAX_REASON = 123;
 const CONTENT_TYPES = {
@@ -36,6 +39,12 @@ const CONTENT_TYPES = {
 } as const;
 
 const count = z.number().int().min(0);
+const beginning = z
+  .string()
+  .refine(
+    (text) => Buffer.byteLength(text.normalize('NFC')) <= MAX_NAME,
+    'is longer than any name',
+  );
 const seq = z.object({ seq: count.openapi({ description: 'how far the log goes, with this' }) });
 const flag = z.enum(['true', 'false']).default('false');
 const open = {
@@ -88,8 +97,8 @@ export function addRoutes(router: Router, options: RoutesOptions): void {
     description:
       'By name (its bytes), in pages. With `open=true` only those that this server has in memory.',
     query: z.object({
-      prefix: z.string().default(''),
-      after: z.string().optional(),
+      prefix: beginning.default(''),
+      after: beginning.optional(),
       limit: z.coerce.number().int().min(1).max(MAX_LISTED).default(100),
       open: flag,
       deleted: flag.openapi({ description: 'also those that were deleted' }),
@@ -102,13 +111,14 @@ export function addRoutes(router: Router, options: RoutesOptions): void {
     },
     errors: ['unavailable'],
     handle: async ({ c, query }) => {
-      const rooms = await documents.list({
+      const listing = {
         prefix: query.prefix.normalize('NFC'),
         after: query.after,
         limit: query.limit,
         isOpen: query.open === 'true',
         withDeleted: query.deleted === 'true',
-      });
+      };
+      const rooms = await stored(() => documents.list(listing));
       const next = rooms.length === query.limit ? rooms.at(-1)!.room : null;
       return c.json({ rooms, next });
     },
@@ -121,7 +131,7 @@ export function addRoutes(router: Router, options: RoutesOptions): void {
     description: 'Read from the store, so the same on every server, but for what is open here.',
     answers: { 200: { says: 'The room.', schema: described } },
     errors: ['not-found', 'unavailable'],
-    handle: async ({ c, room }) => c.json(await documents.describe(room)),
+    handle: async ({ c, room }) => c.json(await stored(() => documents.describe(room))),
   });
 
   router.addUpdate({
@@ -271,11 +281,12 @@ export function addRoutes(router: Router, options: RoutesOptions): void {
     summary: 'What happens there, as server-sent events',
     description:
       '`presence` says who is there: first everybody, then who has changed, with `null` for who has left. `change` says how many bytes were written, and, up to 256 KB, the Yjs update in base64. `end` says why there will be no more. Whoever reads too slowly is told later what they missed, and dropped in the end.',
-    answers: { 200: { says: 'Until somebody hangs up.', types: ['text/event-stream'] } },
+    answers: { 200: { says: 'Until somebody hangs up.', types: [EVENTS] } },
     errors: ['deleted', 'unavailable'],
     isEndless: true,
     handle: async ({ c, room }) => {
       const { outgoing } = c.env;
+      if (c.req.method === 'HEAD') return c.body(null, 200, { 'Content-Type': EVENTS });
       if (watchers >= maxWatchers) {
         onLimit('watchers');
         throw new ApiError('busy', 'too many watch already');
@@ -337,15 +348,6 @@ export function addRoutes(router: Router, options: RoutesOptions): void {
       return c.body(stream, 200, { 'Content-Type': 'application/octet-stream' });
     },
   });
-}
-
-/** Where the store fails, nobody knows whether it was done; once more does no harm. */
-async function stored<T>(act: () => Promise<T>): Promise<T> {
-  try {
-    return await act();
-  } catch (cause) {
-    throw new ApiError('unavailable', 'the store did not answer: try again', {}, { cause });
-  }
 }
 
 function told({ sessions, isEverywhere }: Ended): { sessions: number } {

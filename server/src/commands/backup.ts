@@ -1,10 +1,15 @@
 /** `cowrite backup`: all of a store in one file, also while servers write to it. */
 import type { Config } from '../config.js';
-import { type BackupEnd, readBackup, writeBackup } from '../storage/backup-file.js';
+import {
+  type BackupEnd,
+  readBackup,
+  UnreadableBackup,
+  writeBackup,
+} from '../storage/backup-file.js';
 import { everyRoom } from '../storage/copy.js';
 import { StorageInUse } from '../storage/lock.js';
 import { command, EXIT, Failure } from '../terminal/command.js';
-import { explained, readFrom, writeTo } from '../terminal/files.js';
+import { explained, isKept, readFrom, writeTo } from '../terminal/files.js';
 import { counted, countRooms, progress } from '../terminal/progress.js';
 import { fromServer, SERVER_OPTION } from '../terminal/server.js';
 import { STORAGE_OPTION, storageUrl, withExistingStore } from '../terminal/store.js';
@@ -36,8 +41,7 @@ It ends with 3 when something could not be read, and is not in it: cowrite check
       explained(file!, () => writeTo(file!, bytes));
     if (values.server === undefined) await fromStore(values.storage, config, write);
     else await write(watched(await fromServer(values.server, '/api/backup', config)));
-    if (file === '-') return EXIT.ok;
-    return await verify(file!);
+    return (await isKept(file!)) ? await verify(file!) : EXIT.ok;
   },
 });
 
@@ -80,13 +84,18 @@ async function* watched(bytes: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Ar
   }
 }
 
+function notWhole(error: unknown): never {
+  if (!(error instanceof UnreadableBackup)) throw error;
+  throw new Failure(`what was written does not read as a backup: ${error.message}`);
+}
+
 async function verify(file: string): Promise<number> {
   let lost = 0;
   let documents = 0;
-  const reading = readBackup(readFrom(file));
+  const reading = readBackup(await explained(file, () => readFrom(file)));
   let end: BackupEnd;
   for (;;) {
-    const next = await reading.next();
+    const next = await explained(file, () => reading.next()).catch(notWhole);
     if (next.done === true) {
       end = next.value;
       break;

@@ -11,6 +11,7 @@ import { everyRoom, type RoomCopy, readRoom } from '../storage/copy.js';
 import { DamagedSnapshot, type Storage } from '../storage/storage.js';
 import { command, EXIT } from '../terminal/command.js';
 import { withWorkers } from '../terminal/documents.js';
+import { prefixOf } from '../terminal/names.js';
 import { counted, countRooms, progress } from '../terminal/progress.js';
 import { STORAGE_OPTION, storageUrl, withExistingStore } from '../terminal/store.js';
 
@@ -38,7 +39,8 @@ room from a backup (cowrite restore --room <name> --replace).
 
 It ends with 0 when all is well or was repaired, and with 3 when something is damaged.`,
   async run({ values, config }) {
-    const { repair = false, prefix = '', verbose = false, json = false } = values;
+    const { repair = false, verbose = false, json = false } = values;
+    const prefix = prefixOf(values.prefix);
     const url = storageUrl(values.storage, config);
     return await withExistingStore(url, (store) =>
       withWorkers(async (workers) => {

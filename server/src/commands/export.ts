@@ -1,12 +1,15 @@
 /** `cowrite export`: a document as a file. */
-import { writeFile } from 'node:fs/promises';
 import { FORMS, type Form } from '../compact/forms.js';
-import { checkRoomName } from '../room-name.js';
 import { readRoom } from '../storage/copy.js';
-import { command, EXIT, Failure, UsageError, wrong } from '../terminal/command.js';
+import { command, EXIT, Failure, wrong } from '../terminal/command.js';
 import { withWorkers } from '../terminal/documents.js';
+import { explained, writeTo } from '../terminal/files.js';
+import { roomOf } from '../terminal/names.js';
 import { counted } from '../terminal/progress.js';
 import { STORAGE_OPTION, storageUrl, withExistingStore } from '../terminal/store.js';
+
+/** As other programs write their files: for whom, the umask says. */
+const SHARED = 0o666;
 
 export const exportCommand = command({
   name: 'export',
@@ -25,17 +28,18 @@ export const exportCommand = command({
   cowrite export minutes minutes.yjs
   cowrite export minutes --format text --type body
 
-What is exported as an update can be imported into any room, by cowrite import or by
+The file is there once it is whole and on disk; one before it stays until then. What is
+exported as an update can be imported into any room, by cowrite import or by
 Y.applyUpdate. An update has no history of who wrote it, and no quarantine: to keep a
 store, use cowrite backup.`,
-  async run({ values, operands: [room, file], config }) {
+  async run({ values, operands: [room, file = '-'], config }) {
     const form = (values.format ?? 'update') as Form;
     if (!FORMS.includes(form)) throw wrong('export', `--format is one of ${FORMS.join(', ')}`);
     const { type } = values;
     if (type !== undefined && form === 'update') {
       throw wrong('export', '--type needs --format json or text');
     }
-    const name = nameOf(room!);
+    const name = roomOf(room!);
     const copy = await withExistingStore(storageUrl(values.storage, config), async (store) => {
       const [head] = await store.heads([name]);
       if (head!.lastSeq === 0) throw new Failure(`there is no room ${JSON.stringify(name)}`);
@@ -51,16 +55,9 @@ store, use cowrite backup.`,
       })),
     );
     if (bytes === undefined) throw new Failure(`there is no type ${JSON.stringify(type)} in it`);
-    if (file === undefined || file === '-') process.stdout.write(bytes);
-    else await writeFile(file, bytes);
+    await explained(file, () => writeTo(file, [bytes], SHARED));
     if (copy.lost === 0) return EXIT.ok;
     process.stderr.write(`cowrite: ${counted(copy.lost, 'update')} cannot be read: not in it\n`);
     return EXIT.damage;
   },
 });
-
-function nameOf(room: string): string {
-  const checked = checkRoomName(room);
-  if (!checked.ok) throw new UsageError(checked.problem);
-  return checked.name;
-}

@@ -1,10 +1,11 @@
 /** `cowrite import`: one update into one room, by the same door that a client's goes through. */
 import { systemClock } from '../clock.js';
+import { DEFAULT_LIMITS } from '../limits.js';
 import { loadRoom, RoomDeleted } from '../load.js';
-import { checkRoomName } from '../room-name.js';
 import type { Storage } from '../storage/storage.js';
-import { command, EXIT, Failure, UsageError } from '../terminal/command.js';
+import { command, EXIT, Failure } from '../terminal/command.js';
 import { explained, readFrom } from '../terminal/files.js';
+import { roomOf } from '../terminal/names.js';
 import { STORAGE_OPTION, storageUrl, withStore } from '../terminal/store.js';
 import { admit } from '../update/admit.js';
 import { parseUpdate } from '../update/parse.js';
@@ -21,18 +22,18 @@ export const importCommand = command({
 The file is one Yjs update (V1), as cowrite export and Y.encodeStateAsUpdate make it; -
 is stdin. What the room has already is left out, so importing once more changes nothing.
 What no honest client writes is refused, and so is what needs something that is not in
-the room.
+the room, and what would make the document larger than MAX_DOCUMENT_BYTES: set it as the
+server has it.
 
   cowrite import minutes minutes.yjs
 
 While servers run, use their HTTP API instead: they would not know of it.`,
   async run({ values, operands: [room, file], config }) {
-    const checked = checkRoomName(room!);
-    if (!checked.ok) throw new UsageError(checked.problem);
-    const { name } = checked;
+    const name = roomOf(room!);
+    const { maxDocumentBytes = DEFAULT_LIMITS.maxDocumentBytes } = config.limits;
     const update = await explained(file!, () => whole(file!));
     const said = await withStore(storageUrl(values.storage, config), (store) =>
-      importInto(store, name, update),
+      importInto(store, name, update, maxDocumentBytes),
     );
     process.stdout.write(`${said}\n`);
     return EXIT.ok;
@@ -40,10 +41,15 @@ While servers run, use their HTTP API instead: they would not know of it.`,
 });
 
 /** @returns what it did, in words */
-async function importInto(store: Storage, room: string, bytes: Uint8Array): Promise<string> {
+async function importInto(
+  store: Storage,
+  room: string,
+  bytes: Uint8Array,
+  maxBytes: number,
+): Promise<string> {
   try {
     const parsed = parseUpdate(bytes);
-    const { frontier, snapshot } = await loadRoom(room, store, systemClock);
+    const { frontier, tail, snapshot } = await loadRoom(room, store, systemClock);
     const { change, missing } = admit(frontier, parsed, undefined, 'all or nothing');
     if (missing !== undefined) {
       throw new Failure(
@@ -51,7 +57,15 @@ async function importInto(store: Storage, room: string, bytes: Uint8Array): Prom
       );
     }
     if (change === undefined) return `${room} has all of it already`;
-    const { update } = change;
+    const { update, parts } = change;
+    // As a room of a server counts them, which takes deletions always, too.
+    const size = (snapshot?.size ?? 0) + tail.size + update.length;
+    if (parts.length > 0 && size > maxBytes) {
+      throw new Failure(
+        `room ${JSON.stringify(room)} would have ${size} bytes, and MAX_DOCUMENT_BYTES allows ${maxBytes}: ` +
+          'set it higher, also for the servers',
+      );
+    }
     const append = { room, life: snapshot?.life ?? 0, entries: [{ update, author: AUTHOR }] };
     const [seq] = await store.append({ number: 1, appends: [append] });
     if (seq === 0) throw new RoomDeleted();
@@ -65,6 +79,6 @@ async function importInto(store: Storage, room: string, bytes: Uint8Array): Prom
 
 async function whole(file: string): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
-  for await (const part of readFrom(file)) parts.push(part);
+  for await (const part of await readFrom(file)) parts.push(part);
   return new Uint8Array(Buffer.concat(parts));
 }

@@ -1,9 +1,9 @@
 /** `cowrite restore`: a backup into a store of any kind. */
-import { readBackup, UnreadableBackup } from '../storage/backup-file.js';
-import { RoomConflict, RoomWriter } from '../storage/copy.js';
+import { type BackupEnd, readBackup, UnreadableBackup } from '../storage/backup-file.js';
+import { RoomConflict, type RoomCopy, RoomWriter } from '../storage/copy.js';
 import { command, EXIT, Failure } from '../terminal/command.js';
 import { explained, readFrom, sizeOf } from '../terminal/files.js';
-import { counted, progress } from '../terminal/progress.js';
+import { counted, type Progress, progress } from '../terminal/progress.js';
 import { STORAGE_OPTION, storageUrl, withStore } from '../terminal/store.js';
 
 export const restoreCommand = command({
@@ -24,53 +24,82 @@ interrupted, the same command goes on. - is stdin.
   cowrite restore monday.cowrite --storage lmdb:./data
   cowrite restore monday.cowrite --room minutes --replace
 
-Clients that are still open bring back what they wrote since; nothing is doubled.`,
+Clients that are still open bring back what they wrote since; nothing is doubled.
+
+It ends with 3 when something could not be read when the backup was made, and is not in it.`,
   async run({ values, operands: [file], config }) {
-    const { room: only, replace = false } = values;
-    const counts = { written: 0, there: 0, conflicts: 0 };
-    await withStore(storageUrl(values.storage, config), async (store) => {
-      const writer = new RoomWriter(store);
+    const { replace = false } = values;
+    const only = values.room?.normalize('NFC');
+    const url = storageUrl(values.storage, config);
+    const counts = { written: 0, there: 0, conflicts: 0, incomplete: 0 };
+    const bar = await progress('bytes', () => explained(file!, () => sizeOf(file!)));
+    const reading = readBackup(watched(await explained(file!, () => readFrom(file!)), bar));
+    const next = async (): Promise<IteratorResult<RoomCopy, BackupEnd>> => {
       try {
-        await explained(file!, async () => {
-          const bar = await progress('bytes', () => sizeOf(file!));
-          const bytes = (async function* () {
-            for await (const part of readFrom(file!)) {
-              yield part;
-              bar.step(part.length);
-            }
-          })();
-          for await (const room of readBackup(bytes)) {
-            if (only !== undefined && room.name !== only) continue;
-            try {
-              if (await writer.write(room, replace)) counts.written++;
-              else counts.there++;
-            } catch (error) {
-              if (!(error instanceof RoomConflict)) throw error;
-              counts.conflicts++;
-              bar.complain(`${error.message}: it stays; --replace replaces it`);
-            }
-          }
-          bar.end();
-        });
+        return await explained(file!, () => reading.next());
       } catch (error) {
         if (!(error instanceof UnreadableBackup)) throw error;
         throw new Failure(`${file}: ${error.message}; until there ${inWords(counts)}`);
       }
+    };
+    // Before there is a store: what cannot be read makes none.
+    let read = await next();
+    const end = await withStore(url, async (store) => {
+      const writer = new RoomWriter(store);
+      for (; read.done !== true; read = await next()) {
+        const room = read.value;
+        if (only !== undefined && room.name !== only) continue;
+        if (room.lost > 0) {
+          const name = JSON.stringify(room.name);
+          bar.complain(`${name}: ${counted(room.lost, 'update')} could not be backed up`);
+          counts.incomplete++;
+        }
+        try {
+          if (await writer.write(room, replace)) counts.written++;
+          else counts.there++;
+        } catch (error) {
+          if (!(error instanceof RoomConflict)) throw error;
+          counts.conflicts++;
+          bar.complain(`${error.message}: it stays; --replace replaces it`);
+        }
+      }
+      return read.value;
     });
+    bar.end();
+    const unreadable = end.unreadable.filter((name) => only === undefined || name === only);
+    for (const name of unreadable) {
+      process.stderr.write(`cowrite: room ${JSON.stringify(name)} could not be backed up\n`);
+    }
     process.stdout.write(`${inWords(counts)}\n`);
-    if (only !== undefined && counts.written + counts.there + counts.conflicts === 0) {
+    const { written, there, conflicts, incomplete } = counts;
+    if (only !== undefined && written + there + conflicts + unreadable.length === 0) {
       throw new Failure(`there is no room ${JSON.stringify(only)} in it`);
     }
-    return counts.conflicts > 0 ? EXIT.failure : EXIT.ok;
+    if (conflicts > 0) return EXIT.failure;
+    return incomplete + unreadable.length > 0 ? EXIT.damage : EXIT.ok;
   },
 });
+
+async function* watched(
+  bytes: AsyncIterable<Uint8Array>,
+  bar: Progress,
+): AsyncGenerator<Uint8Array> {
+  for await (const part of bytes) {
+    yield part;
+    bar.step(part.length);
+  }
+}
 
 interface Counts {
   readonly written: number;
   readonly there: number;
   readonly conflicts: number;
+  readonly incomplete: number;
 }
 
-function inWords({ written, there, conflicts }: Counts): string {
-  return `${counted(written, 'room')} written, ${there} were there already, ${conflicts} left as they were`;
+function inWords({ written, there, conflicts, incomplete }: Counts): string {
+  return (
+    `${counted(written, 'room')} written, ${there} were there already, ` +
+    `${conflicts} left as they were, ${incomplete} not complete`
+  );
 }

@@ -3,12 +3,14 @@
 import { everyRoom } from '../storage/copy.js';
 import type { RoomSummary } from '../storage/storage.js';
 import { command, EXIT } from '../terminal/command.js';
+import { prefixOf } from '../terminal/names.js';
 import { STORAGE_OPTION, storageUrl, withExistingStore } from '../terminal/store.js';
 
 export const roomsCommand = command({
   name: 'rooms',
   summary: 'Lists the rooms of a store',
   arguments: [],
+  output: 'list',
   options: {
     prefix: { type: 'string', value: 'text', help: 'only rooms whose names begin with this' },
     deleted: { type: 'boolean', help: 'also rooms that were deleted' },
@@ -23,7 +25,8 @@ a running server for its rooms instead (GET /api/rooms).
   cowrite rooms --prefix team-7/
   cowrite rooms --json | jq -r .name`,
   async run({ values, config }) {
-    const { prefix = '', deleted = false, json = false } = values;
+    const { deleted = false, json = false } = values;
+    const prefix = prefixOf(values.prefix);
     await withExistingStore(storageUrl(values.storage, config), async (store) => {
       if (!json) process.stdout.write(line('updates', 'behind', 'snapshot', 'room'));
       for await (const room of everyRoom(store, { prefix, withDeleted: deleted })) {

@@ -2,6 +2,7 @@
 import type { Config } from '../config.js';
 import { createLogger } from '../logging.js';
 import { createServer } from '../server.js';
+import type { CowriteServer } from '../server-options.js';
 import { settingsText } from '../settings.js';
 import { command, EXIT } from '../terminal/command.js';
 
@@ -22,7 +23,22 @@ ${settingsText()}`,
 
 async function serve(config: Config): Promise<undefined> {
   const logger = await createLogger(config);
-  const server = await createServer({
+  let server: CowriteServer | undefined;
+  let isStopping = false;
+  const stop = (signal: NodeJS.Signals): void => {
+    logger.info({ signal }, 'stopping');
+    if (isStopping) {
+      logger.fatal({ signal }, 'ended by a second signal; what was not saved, clients still have');
+      process.exit(EXIT.failure);
+    }
+    isStopping = true;
+    // How it ends, whenClosed says.
+    server?.drain().catch(() => undefined);
+  };
+  // A store may take its time to open: who is told to end meanwhile ends well, too.
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
+  server = await createServer({
     port: config.port,
     host: config.host,
     storage: config.storageUrl,
@@ -37,28 +53,22 @@ async function serve(config: Config): Promise<undefined> {
     logger,
     ...(config.staticDir !== undefined && { staticDir: config.staticDir }),
   });
-  let isStopping = false;
-  const stop = (signal: NodeJS.Signals): void => {
-    logger.info({ signal }, 'stopping');
-    if (isStopping) {
-      logger.fatal({ signal }, 'ended by a second signal; what was not saved, clients still have');
-      process.exit(EXIT.failure);
-    }
-    isStopping = true;
-    // How it ends, whenClosed says.
-    server.drain().catch(() => undefined);
-  };
-
-  process.on('SIGINT', stop);
-  process.on('SIGTERM', stop);
   server.whenClosed.then(
-    () => process.exit(0),
+    () => {
+      logger.info('ended; everything is saved');
+      process.exit(EXIT.ok);
+    },
     (error: unknown) => {
       logger.fatal({ err: error }, 'closed without saving everything');
       process.exit(EXIT.failure);
     },
   );
+  if (isStopping) {
+    server.drain().catch(() => undefined);
+    return;
+  }
   process.stdout.write(`Cowrite is ready: ${server.url}\n`);
+  logger.info({ url: server.url }, 'ready');
   if (server.metricsUrl !== undefined) {
     logger.info({ url: server.metricsUrl }, 'metrics are served without a token');
   }

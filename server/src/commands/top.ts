@@ -10,6 +10,7 @@ export const topCommand = command({
   name: 'top',
   summary: 'Shows what a running server does, again and again',
   arguments: [],
+  output: 'list',
   options: {
     ...SERVER_OPTION,
     interval: { type: 'string', value: 'seconds', help: 'between two looks; 2 if left out' },

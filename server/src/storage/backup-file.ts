@@ -3,18 +3,23 @@
  * checksum. It is of no particular store: what was read from one is written to any.
  *
  *   backup record    {"version": 1, "part": "head", "created": …}
- *   for each room    room record     {"snapshot": its seq, or 0, "isDeleted", "lost"}, state vector, deletes
+ *   for each room    room record     {"snapshot": its seq, or 0 where there is none, "quarantined",
+ *                                    "updates": how many, "isDeleted", "lost"}, state vector, deletes
  *                    snapshot record, where it has one
- *                    quarantine and update records, as many as there are
- *   backup record    {"version": 1, "part": "end", "rooms", "unreadable"}
+ *                    quarantine records, then update records, both with ascending seqs
+ *   backup record    {"version": 1, "part": "end", "rooms": how many, "unreadable"}
  *
- * Invariant: one without its end is not whole, and says so when it is read to where it breaks off.
+ * Invariant: one without its end, with something behind it, or in which a record is missing,
+ * one too many or in another's place, says so when it is read to there; no part of such a room
+ * is given.
  */
+import { z } from 'zod';
 import { type RoomCopy, readRoom } from './copy.js';
 import {
   decodeRecord,
   encodeRecord,
   KIND,
+  type Kind,
   LONGEST_HEAD,
   type Record,
   recordLength,
@@ -24,6 +29,25 @@ import { DamagedSnapshot, type LogEntry, type Quarantined, type Storage } from '
 const VERSION = 1;
 const NONE = new Uint8Array();
 const untext = new TextDecoder();
+
+const COUNT = z.number().int().min(0);
+const VERSIONED = z.looseObject({ version: z.number() });
+const ABOUT = z.discriminatedUnion('part', [
+  z.object({ part: z.literal('head') }),
+  z.object({ part: z.literal('end'), rooms: COUNT, unreadable: z.array(z.string()) }),
+]);
+const DESCRIPTION = z.object({
+  snapshot: COUNT,
+  quarantined: COUNT,
+  updates: COUNT,
+  isDeleted: z.boolean(),
+  lost: COUNT,
+});
+const SET_ASIDE = z.object({ reason: z.string(), author: z.string() });
+
+const NO_BACKUP = 'it is no backup of Cowrite';
+/** Why no record comes where one has to. */
+type Broken = 'it is cut off' | 'it is damaged' | 'it is damaged: a checksum does not match';
 
 /** It is no backup, one of a newer Cowrite, or one that is cut off or damaged. */
 export class UnreadableBackup extends Error {
@@ -59,7 +83,10 @@ export async function* writeBackup(
   yield about({ part: 'end', rooms, unreadable });
 }
 
-function about(what: object): Uint8Array {
+type Description = z.infer<typeof DESCRIPTION>;
+type About = z.infer<typeof ABOUT>;
+
+function about(what: About & { readonly created?: string }): Uint8Array {
   const text = JSON.stringify({ version: VERSION, ...what });
   return encodeRecord({ kind: KIND.backup, room: '', seq: 0 }, [text]);
 }
@@ -67,7 +94,13 @@ function about(what: object): Uint8Array {
 function* recordsOf({ name: room, ...copy }: RoomCopy): Iterable<Uint8Array> {
   const { snapshot, quarantined, tail, isDeleted, lost } = copy;
   const seq = snapshot?.seq ?? 0;
-  const description = JSON.stringify({ snapshot: seq, isDeleted, lost });
+  const description = JSON.stringify({
+    snapshot: seq,
+    quarantined: quarantined.length,
+    updates: tail.length,
+    isDeleted,
+    lost,
+  } satisfies Description);
   const { stateVector = NONE, deletes = NONE } = snapshot ?? {};
   yield encodeRecord({ kind: KIND.room, room, seq }, [description, stateVector, deletes]);
   if (snapshot !== undefined) {
@@ -84,64 +117,119 @@ function* recordsOf({ name: room, ...copy }: RoomCopy): Iterable<Uint8Array> {
 
 /**
  * The rooms of a backup, one after the other; returns what its end says.
- * @throws {UnreadableBackup} where it breaks off, after the rooms before that
+ * @throws {UnreadableBackup} where it breaks off or is damaged, after the rooms before that
  */
 export async function* readBackup(
   bytes: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<RoomCopy, BackupEnd> {
   let isBegun = false;
+  let end: BackupEnd | undefined;
   let room: Reading | undefined;
+  let rooms = 0;
   for await (const record of recordsIn(bytes)) {
-    if (record.kind === KIND.backup) {
-      const said = JSON.parse(untext.decode(record.fields[0]));
-      if (said.version !== VERSION) {
-        throw new UnreadableBackup(
-          `it is of version ${said.version}, and ${VERSION} is known here`,
-        );
-      }
+    if (end !== undefined) throw new UnreadableBackup('it is damaged: something follows its end');
+    if (typeof record === 'string') throw new UnreadableBackup(isBegun ? record : NO_BACKUP);
+    const about = record.kind === KIND.backup ? aboutOf(record) : undefined;
+    if (!isBegun) {
+      if (about?.part !== 'head') throw new UnreadableBackup(NO_BACKUP);
       isBegun = true;
-      if (said.part === 'head') continue;
-      if (room !== undefined) yield whole(room);
-      return { rooms: said.rooms, unreadable: said.unreadable };
+    } else if (about?.part === 'head') {
+      throw new UnreadableBackup('it is damaged: it begins twice');
+    } else if (about === undefined && record.kind !== KIND.room) {
+      take(room, record);
+    } else {
+      if (room !== undefined) {
+        yield whole(room);
+        rooms++;
+      }
+      if (about === undefined) room = begun(record);
+      else end = { rooms: about.rooms, unreadable: about.unreadable };
     }
-    if (!isBegun) throw new UnreadableBackup('it is no backup of Cowrite');
-    if (record.kind === KIND.room) {
-      if (room !== undefined) yield whole(room);
-      room = { head: record, update: undefined, quarantined: [], tail: [] };
-    } else if (room === undefined || record.room !== room.head.room) {
-      throw new UnreadableBackup('it is not in order');
-    } else take(room, record);
   }
-  throw new UnreadableBackup(isBegun ? 'it is cut off' : 'it is no backup of Cowrite');
+  if (end === undefined) throw new UnreadableBackup(isBegun ? 'it is cut off' : NO_BACKUP);
+  if (end.rooms !== rooms) {
+    throw new UnreadableBackup(`it is damaged: ${rooms} of its ${end.rooms} rooms are there`);
+  }
+  return end;
 }
 
-interface Reading {
-  readonly head: Record;
+function aboutOf({ fields }: Record): About {
+  const { version } = described(VERSIONED, fields[0]);
+  if (version !== VERSION) {
+    throw new UnreadableBackup(`it is of version ${version}, and ${VERSION} is known here`);
+  }
+  return described(ABOUT, fields[0]);
+}
+
+interface Reading extends Pick<Record, 'room' | 'seq' | 'fields'> {
+  readonly said: Description;
   update: Uint8Array | undefined;
   readonly quarantined: Quarantined[];
   readonly tail: LogEntry[];
 }
 
-function take(room: Reading, { kind, seq, fields }: Record): void {
+function begun({ room, seq, fields }: Record): Reading {
+  const said = described(DESCRIPTION, fields[0], room);
+  return { room, seq, fields, said, update: undefined, quarantined: [], tail: [] };
+}
+
+function isNext(
+  { seq: base, update, quarantined, tail }: Reading,
+  kind: Kind,
+  seq: number,
+): boolean {
+  if (kind === KIND.update) return seq > (tail.at(-1)?.seq ?? base);
+  if (tail.length > 0) return false;
+  if (kind === KIND.quarantine) return seq > (quarantined.at(-1)?.seq ?? 0);
+  return seq === base && update === undefined && quarantined.length === 0;
+}
+
+function take(room: Reading | undefined, { kind, room: name, seq, fields }: Record): void {
+  if (room?.room !== name || !isNext(room, kind, seq)) throw damaged(name, 'it is not in order');
   const [first, second] = fields;
   if (kind === KIND.snapshot) room.update = first;
   else if (kind === KIND.update) {
     room.tail.push({ seq, author: untext.decode(first), update: second! });
   } else {
-    room.quarantined.push({ seq, ...JSON.parse(untext.decode(first)), update: second! });
+    room.quarantined.push({ seq, ...described(SET_ASIDE, first, name), update: second! });
   }
 }
 
-function whole({ head, update, quarantined, tail }: Reading): RoomCopy {
-  const { room: name, seq, fields } = head;
-  const { isDeleted, lost } = JSON.parse(untext.decode(fields[0]));
+function whole({ room: name, seq, fields, said, update, quarantined, tail }: Reading): RoomCopy {
+  const { isDeleted, lost } = said;
+  const isAllThere =
+    (update !== undefined) === said.snapshot > 0 &&
+    quarantined.length === said.quarantined &&
+    tail.length === said.updates;
+  if (!isAllThere) throw damaged(name, 'not all of it is there, or too much');
+  // Where one is missing between them, it was lost before the backup was made.
+  const holes = (tail.at(-1)?.seq ?? seq) - seq - tail.length;
+  if (said.snapshot !== seq || holes > lost) throw damaged(name, 'it is not in order');
   const [, stateVector, deletes] = fields as [Uint8Array, Uint8Array, Uint8Array];
   const snapshot = update && { seq, update, stateVector, deletes };
   return { name, isDeleted, lost, snapshot, quarantined, tail };
 }
 
-/** Ends where the bytes do, also in the middle of a record. */
-async function* recordsIn(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Record> {
+function damaged(room: string, how: string): UnreadableBackup {
+  return new UnreadableBackup(`it is damaged in room ${JSON.stringify(room)}: ${how}`);
+}
+
+/** What a record says in JSON. A checksum proves that it was written so, not that Cowrite did. */
+function described<T>(schema: z.ZodType<T>, field: Uint8Array | undefined, room?: string): T {
+  let said: unknown;
+  try {
+    said = JSON.parse(untext.decode(field));
+  } catch {
+    // As if it said nothing.
+  }
+  const { success, data } = schema.safeParse(said);
+  if (success) return data;
+  const how = 'a description is not as Cowrite writes it';
+  throw room === undefined ? new UnreadableBackup(`it is damaged: ${how}`) : damaged(room, how);
+}
+
+/** The last thing it gives is why it ends, where it does not do so behind a record. */
+async function* recordsIn(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Record | Broken> {
   let parts: Uint8Array[] = [];
   let have = 0;
   let need = LONGEST_HEAD;
@@ -157,7 +245,8 @@ async function* recordsIn(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Reco
       const length =
         left.length < LONGEST_HEAD ? undefined : recordLength(left.subarray(0, LONGEST_HEAD));
       if (left.length >= LONGEST_HEAD && length === undefined) {
-        throw new UnreadableBackup('it is no backup of Cowrite, or damaged');
+        yield 'it is damaged';
+        return;
       }
       need = length ?? LONGEST_HEAD;
       if (left.length < need) break;
@@ -167,16 +256,13 @@ async function* recordsIn(bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Reco
     parts = [joined.subarray(at)];
     have = joined.length - at;
   }
+  if (have === 0) return;
   // The last one may be shorter than the longest head.
-  if (have > 0) {
-    const left = Buffer.concat(parts);
-    if (recordLength(left) === left.length) yield decoded(left);
-  }
+  const left = Buffer.concat(parts);
+  yield recordLength(left) === left.length ? decoded(left) : 'it is cut off';
 }
 
-function decoded(bytes: Buffer): Record {
+function decoded(bytes: Buffer): Record | Broken {
   // A copy: what it holds is kept for longer than what it was read from.
-  const record = decodeRecord(Buffer.from(bytes));
-  if (record === undefined) throw new UnreadableBackup('it is damaged: a checksum does not match');
-  return record;
+  return decodeRecord(Buffer.from(bytes)) ?? 'it is damaged: a checksum does not match';
 }

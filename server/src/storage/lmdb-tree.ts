@@ -55,7 +55,14 @@ export class Tree {
   readonly #journal: Database<Buffer, string>;
 
   constructor(folder: string) {
-    this.#root = open({ path: folder, noSubdir: false, overlappingSync: false, maxDbs: 8 });
+    this.#root = open({
+      path: folder,
+      noSubdir: false,
+      overlappingSync: false,
+      maxDbs: 8,
+      // Its batches of its own would reject promises that nobody holds, and end the process.
+      eventTurnBatching: false,
+    });
     const options = { encoding: 'binary', cache: false } as const;
     this.#updates = this.#root.openDB({ name: 'updates', ...options });
     this.#rooms = this.#root.openDB({ name: 'rooms', ...options });

@@ -1,6 +1,7 @@
 /** What a command of `cowrite` is: its arguments, its options, what it says about itself, and how it ends. */
 import { parseArgs } from 'node:util';
 import type { Config } from '../config.js';
+import type { Purpose } from './output.js';
 
 export const EXIT = { ok: 0, failure: 1, usage: 2, damage: 3 } as const;
 
@@ -36,6 +37,8 @@ export interface Definition<O extends Options> {
   readonly options: O;
   /** What a person has to know to use it, examples too. */
   readonly details: string;
+  /** What its stdout is for; a report if left out. */
+  readonly output?: Purpose;
   /** @returns an exit code; none for a command that goes on */
   run(input: Input<O>): Promise<number | undefined>;
 }
@@ -45,6 +48,7 @@ export interface Command {
   readonly summary: string;
   /** For `--help`. */
   readonly help: string;
+  readonly output: Purpose;
   /** @throws {UsageError} */
   run(args: readonly string[], config: () => Config): Promise<number | undefined>;
 }
@@ -60,12 +64,13 @@ export class Failure extends Error {
 }
 
 export function command<const O extends Options>(definition: Definition<O>): Command {
-  const { name, summary, run } = definition;
+  const { name, summary, output = 'report', run } = definition;
   const help = helpOf(definition);
   return {
     name,
     summary,
     help,
+    output,
     async run(args, config) {
       const { values, positionals } = parse(definition, args);
       if (values.help === true) {

@@ -1,13 +1,21 @@
 /** Files that commands read and write; `-` is stdin or stdout. */
-import { createReadStream, createWriteStream } from 'node:fs';
-import { open, rename, rm, stat } from 'node:fs/promises';
+import { createWriteStream } from 'node:fs';
+import { open, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Failure } from './command.js';
+import { useStdout } from './output.js';
 
-export function readFrom(path: string): AsyncIterable<Uint8Array> {
-  return path === '-' ? process.stdin : createReadStream(path);
+/** Opened once: what is read may be a pipe. @throws when it is not there, or is a folder */
+export async function readFrom(path: string): Promise<AsyncIterable<Uint8Array>> {
+  if (path === '-') return process.stdin;
+  const file = await open(path);
+  if ((await file.stat()).isDirectory()) {
+    await file.close();
+    throw new Failure(`${path} is a folder`);
+  }
+  return file.createReadStream();
 }
 
 /** 0 for what nobody knows the size of. */
@@ -15,19 +23,64 @@ export async function sizeOf(path: string): Promise<number> {
   return path === '-' ? 0 : (await stat(path)).size;
 }
 
-/** A file is there once it is whole and on disk, and not before. */
-export async function writeTo(path: string, bytes: AsyncIterable<Uint8Array>): Promise<void> {
+/** Whether it can be read again: not stdout, and no device or pipe. */
+export async function isKept(path: string): Promise<boolean> {
+  return path !== '-' && ((await statOf(path))?.isFile() ?? false);
+}
+
+/** For nobody else to read. */
+const PRIVATE = 0o600;
+
+/**
+ * A file is there once it is whole and on disk, and not before.
+ * @param mode of a new file; one that is replaced never becomes readable for more than it was
+ */
+export async function writeTo(
+  path: string,
+  bytes: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  mode = PRIVATE,
+): Promise<void> {
   if (path === '-') {
-    await pipeline(Readable.from(bytes), process.stdout, { end: false });
+    await writeToStdout(bytes);
     return;
   }
-  const partial = `${path}.partial`;
+  const before = await statOf(path);
+  if (before !== undefined && !before.isFile()) {
+    // Such as /dev/null, or a pipe: another file must not take its place.
+    await pipeline(Readable.from(bytes), createWriteStream(path));
+    return;
+  }
+  // A link stays one.
+  const target = before === undefined ? path : await realpath(path);
+  const partial = `${target}.partial`;
+  const output = createWriteStream(partial, { mode: mode & (before?.mode ?? mode), flush: true });
   try {
-    await pipeline(Readable.from(bytes), createWriteStream(partial, { mode: 0o600, flush: true }));
-    await rename(partial, path);
-    await syncFolder(dirname(path));
+    await pipeline(Readable.from(bytes), output);
+    await rename(partial, target);
+    await syncFolder(dirname(target));
   } catch (error) {
     await rm(partial, { force: true });
+    throw error;
+  }
+}
+
+async function writeToStdout(bytes: AsyncIterable<Uint8Array> | Iterable<Uint8Array>) {
+  useStdout('document');
+  try {
+    await pipeline(Readable.from(bytes), process.stdout, { end: false });
+  } catch (error) {
+    const { code, message, syscall } = error as NodeJS.ErrnoException;
+    if (code === 'EPIPE') throw new Failure('stdout was closed before all of it was written');
+    if (syscall === 'write') throw new Failure(`stdout: ${message}`);
+    throw error;
+  }
+}
+
+async function statOf(path: string) {
+  try {
+    return await stat(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
 }
