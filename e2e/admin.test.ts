@@ -1,6 +1,7 @@
 /** The administrator's page, and the page about the HTTP API. */
 import type { ConsoleMessage, Page } from 'playwright';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { startRedis } from '../server/test/redis-service.js';
 import { eventually, openBrowser, Server, Tab, temporaryFolder } from './fixtures.js';
 
 const ADMIN_TOKEN = 'the-token-of-the-administrator,-long-enough';
@@ -11,12 +12,15 @@ async function governed(environment: Readonly<Record<string, string>> = {}): Pro
 }
 
 /** A page that may complain of nothing, not of its Content-Security-Policy either. */
-async function quietPage(options: Parameters<typeof openBrowser>[0] = {}): Promise<Page> {
+async function quietPage(
+  options: Parameters<typeof openBrowser>[0] = {},
+  expected = /\b401\b/,
+): Promise<Page> {
   const browser = await openBrowser({ viewport: { width: 1280, height: 900 }, ...options });
   const page = await browser.newPage();
   const said: string[] = [];
   page.on('console', (message: ConsoleMessage) => said.push(message.text()));
-  onTestFinished(() => expect(said.filter((text) => !/\b401\b/.test(text))).toEqual([]));
+  onTestFinished(() => expect(said.filter((text) => !expected.test(text))).toEqual([]));
   return page;
 }
 
@@ -37,7 +41,7 @@ describe('administration', () => {
     const addresses: string[] = [];
     page.on('request', (request) => addresses.push(request.url()));
     await signIn(page, server, 'not-this-one');
-    await page.getByRole('alert').getByText('The administrator has another token.').waitFor();
+    await page.getByRole('alert').getByText('This is not the server’s ADMIN_TOKEN.').waitFor();
     await signIn(page, server);
     await page.getByRole('region', { name: 'This server' }).getByText('Connections').waitFor();
     await page.reload();
@@ -84,9 +88,9 @@ describe('administration', () => {
 
     await room.getByRole('button', { name: 'Compact now' }).click();
     await room.getByText('The snapshot holds all of the log.').waitFor();
-    await room.getByText('Behind the snapshotnothing').waitFor();
+    await room.getByText('Not yet in the snapshotnothing').waitFor();
     const downloading = page.waitForEvent('download');
-    await room.getByRole('button', { name: 'Text' }).click();
+    await room.getByRole('button', { name: 'Plain text' }).click();
     const download = await downloading;
     expect(download.suggestedFilename()).toBe('minutes.txt');
     const [text] = await (await download.createReadStream()).toArray();
@@ -123,7 +127,10 @@ describe('administration', () => {
     expect(await sure.isDisabled()).toBe(true);
     await dialog.getByLabel('To confirm, type minutes').fill('minutes');
     await sure.click();
-    await room.getByText('deleted', { exact: true }).waitFor();
+    await room.locator('.chip').getByText('deleted').waitFor();
+    for (const fact of ['Log', 'Not yet in the snapshot', 'Snapshot']) {
+      await room.getByText(`${fact}–deleted`, { exact: true }).waitFor();
+    }
     await room.getByRole('button', { name: 'Make the name usable again' }).click();
     await room.getByText('The name can be used again; the room is empty.').waitFor();
   });
@@ -148,6 +155,99 @@ describe('administration', () => {
       );
     }
     expect(grounds.size).toBe(2);
+  });
+
+  test('[ADMIN-4] two long names that differ at their ends can be told apart', async () => {
+    const server = await governed();
+    const names = ['draft', 'final'].map(
+      (end) => `team-7-${'a-name-that-is-long-'.repeat(3)}${end}`,
+    );
+    for (const room of names) await Tab.open(server, { name: 'Ada', room });
+    const page = await quietPage({ viewport: { width: 390, height: 740 } });
+    await signIn(page, server);
+    for (const name of names) {
+      await page.getByRole('link', { name }).waitFor();
+      const shown = page.getByTitle(name).locator('.row-end');
+      const isCut = await shown.evaluate(
+        (end) =>
+          end.getBoundingClientRect().right >
+          end.closest('.row-name')!.getBoundingClientRect().right,
+      );
+      expect([await shown.textContent(), isCut]).toEqual([name.slice(-10), false]);
+    }
+    // Figures beside each other, none of them beyond the edge.
+    const tiles = await page
+      .locator('.tile')
+      .evaluateAll((all) =>
+        all.map((tile) => [tile.getBoundingClientRect().left, tile.getBoundingClientRect().right]),
+      );
+    expect(new Set(tiles.map(([left]) => left)).size).toBe(2);
+    expect(Math.max(...tiles.flat())).toBeLessThanOrEqual(390);
+  });
+
+  test('[ADMIN-6] says that the store is away, for how long people wait, and which list is old', async () => {
+    const redis = await startRedis();
+    const server = await governed({ STORAGE_URL: redis.url });
+    const ada = await Tab.open(server, { name: 'Ada', room: 'minutes' });
+    await ada.write('before');
+    await ada.status.getByText('Saved', { exact: true }).waitFor();
+    const page = await quietPage({}, /\b(401|50[03])\b/);
+    await signIn(page, server);
+    const rooms = page.getByRole('region', { name: 'Rooms' });
+    await page.getByRole('button', { name: 'All rooms' }).click();
+    await rooms.getByRole('link', { name: 'minutes' }).waitFor();
+    const tile = (label: string) => page.locator('.tile').filter({ hasText: label });
+    await tile('Time to disk').waitFor();
+    await eventually(() => page.locator('.problem').count()).toBe(0);
+    expect(await tile('Unsaved').getAttribute('class')).toBe('tile');
+
+    redis.pause();
+    await ada.write(' and after');
+    const away =
+      /^(The store does not (answer|take writes): .*)people see “Saving…”, the oldest for \d+ s\.$/;
+    await eventually(() => page.locator('.problem').allTextContents()).toEqual([
+      expect.stringMatching(away),
+    ]);
+    await eventually(() => tile('Unsaved').getAttribute('class')).toBe('tile bad');
+    await tile('Unsaved')
+      .getByText(/^oldest \d+ s$/)
+      .waitFor();
+    await eventually(() => tile('Time to disk').textContent()).toBe('Time to disk–');
+    await rooms
+      .getByText(/^The rooms cannot be read now: this list is of \d\d:\d\d:\d\d\.$/)
+      .waitFor();
+    // Whoever comes now is let in, too.
+    const second = await quietPage({}, /\b(401|50[03])\b/);
+    await signIn(second, server);
+    await second.locator('.problem').waitFor();
+
+    redis.resume();
+    await ada.status.getByText('Saved', { exact: true }).waitFor();
+    await eventually(() => page.locator('.problem').count()).toBe(0);
+    await rooms.getByText('this list is of').waitFor({ state: 'hidden' });
+    await rooms.getByRole('link', { name: 'minutes' }).waitFor();
+  });
+
+  test('[ADMIN-6] says that the server is ending, that Redis is away, and that nobody answers', async () => {
+    const server = await governed();
+    const page = await quietPage({}, /\b(401|503)\b|ERR_CONNECTION_REFUSED/);
+    // As a server in a fleet would say of itself; what it is made of has tests of its own.
+    const said = { ready: false, draining: true, store: 'ok', relay: 'away', loopDelayMs: 0 };
+    await page.route('**/health/ready', (route) => route.fulfill({ status: 503, json: said }));
+    await signIn(page, server);
+    const problems = page.locator('.problem');
+    await eventually(() => problems.allTextContents()).toEqual([
+      'This server is ending and takes no new connections.',
+      'Redis does not answer: people on different servers see each other late.',
+    ]);
+    await page.unroute('**/health/ready');
+    await eventually(() => problems.count()).toBe(0);
+    await server.kill();
+    await eventually(() => problems.allTextContents()).toEqual([
+      expect.stringMatching(
+        /^The server does not answer: it has ended, or the way to it is cut; the figures are of [\d:]+\.$/,
+      ),
+    ]);
   });
 
   test('[ADMIN-5] the API’s description is a page, with nothing from elsewhere', async () => {

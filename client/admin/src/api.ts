@@ -20,6 +20,28 @@ export class Refused extends Error {
   }
 }
 
+/** There was no answer at all. */
+export class Unreachable extends Error {}
+
+/** Why it did not succeed, as a part of a sentence. */
+export function reasonOf(error: unknown): string {
+  if (error instanceof Refused && error.status === 500) return 'the server’s log says why';
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** What `/health/ready` says. */
+export interface Readiness {
+  readonly ready: boolean;
+  readonly draining: boolean;
+  readonly store: 'ok' | 'full' | 'failing' | 'away';
+  readonly relay: 'none' | 'connected' | 'away';
+  readonly loopDelayMs: number;
+}
+
+/** Milliseconds for what the server has in its memory, and for a look into the store. */
+const PATIENCE_MS = 10_000;
+const LOOK_MS = 20_000;
+
 export class Api {
   readonly #token: string;
 
@@ -42,15 +64,15 @@ export class Api {
   }
 
   async rooms(query: Readonly<Record<string, string>>): Promise<Page> {
-    return await this.#json(`/api/rooms?${new URLSearchParams(query)}`);
+    return await this.#look(`/api/rooms?${new URLSearchParams(query)}`);
   }
 
   async room(room: string): Promise<DescribedRoom> {
-    return await this.#json(pathOf(room));
+    return await this.#look(pathOf(room));
   }
 
   async presence(room: string): Promise<{ people: readonly ShownPerson[]; total: number }> {
-    return await this.#json(`${pathOf(room)}/presence`);
+    return await this.#look(`${pathOf(room)}/presence`);
   }
 
   async document(room: string, form: string): Promise<Blob> {
@@ -76,22 +98,46 @@ export class Api {
   }
 
   async metrics(): Promise<string> {
-    return await (await this.#request('GET', '/metrics')).text();
+    const signal = AbortSignal.timeout(PATIENCE_MS);
+    return await (await this.#request('GET', '/metrics', { signal })).text();
   }
 
-  async #json<T>(path: string, method = 'GET', body?: string): Promise<T> {
-    return (await this.#request(method, path, body)).json() as Promise<T>;
+  /** Needs no token. Not being ready is an answer, too. */
+  async readiness(): Promise<Readiness> {
+    const signal = AbortSignal.timeout(PATIENCE_MS);
+    const response = await reach('/health/ready', { signal });
+    const text = await response.text();
+    try {
+      return JSON.parse(text) as Readiness;
+    } catch {
+      throw new Refused(response.status, 'no answer of this server');
+    }
   }
 
-  async #request(method: string, path: string, body?: string): Promise<Response> {
-    const response = await fetch(path, {
-      method,
-      headers: { Authorization: `Bearer ${this.#token}` },
-      ...(body !== undefined && { body }),
-    });
+  async #look<T>(path: string): Promise<T> {
+    const response = await this.#request('GET', path, { signal: AbortSignal.timeout(LOOK_MS) });
+    return (await response.json()) as T;
+  }
+
+  async #json<T>(path: string, method: string, body?: string): Promise<T> {
+    const response = await this.#request(method, path, body === undefined ? {} : { body });
+    return (await response.json()) as T;
+  }
+
+  async #request(method: string, path: string, more: RequestInit = {}): Promise<Response> {
+    const headers = { Authorization: `Bearer ${this.#token}` };
+    const response = await reach(path, { method, headers, ...more });
     if (response.ok) return response;
     const text = await response.text();
     throw new Refused(response.status, messageIn(text) ?? text.trim());
+  }
+}
+
+async function reach(path: string, request: RequestInit): Promise<Response> {
+  try {
+    return await fetch(path, request);
+  } catch (cause) {
+    throw new Unreachable('the server does not answer', { cause });
   }
 }
 

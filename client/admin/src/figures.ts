@@ -2,11 +2,15 @@
  * The server's figures over the last minutes, from what `/metrics` says at each look. A
  * figure that this server does not have is not shown.
  */
+import { lasting } from './words.js';
+
 export interface Figure {
   readonly label: string;
   readonly hint: string;
-  /** Oldest first; as many as there were looks. */
-  readonly points: readonly number[];
+  /** Of more than the figure itself says. */
+  readonly note: string | undefined;
+  /** Oldest first; as many as there were looks. Null where there was nothing to measure. */
+  readonly points: readonly (number | null)[];
   readonly shown: string;
   /** Whether somebody should look. */
   readonly isBad: boolean;
@@ -18,9 +22,10 @@ interface Kind {
   readonly label: string;
   readonly hint: string;
   readonly show: (value: number) => string;
-  readonly isBad?: (value: number) => boolean;
-  /** @returns undefined where it is not known, such as a rate at the first look */
-  readonly read: (now: Look, before: Look | undefined) => number | undefined;
+  readonly isBad?: (value: number, now: Look) => boolean;
+  readonly note?: (now: Look) => string | undefined;
+  /** @returns undefined where it is not known, such as a rate at the first look; null where nothing was measured since */
+  readonly read: (now: Look, before: Look | undefined) => number | null | undefined;
 }
 
 interface Look {
@@ -29,6 +34,8 @@ interface Look {
 }
 
 const MAX_LOOKS = 120;
+/** Seconds that an edit may wait for the store. */
+export const LATE_S = 5;
 
 const whole = new Intl.NumberFormat('en');
 const short = new Intl.NumberFormat('en', { maximumSignificantDigits: 3 });
@@ -63,13 +70,15 @@ function rate(
   return Math.max(0, value - last) / ((now.at - before.at) / 1_000);
 }
 
-/** The mean of a histogram since the last look; nothing has happened where nothing was counted. */
-function mean(now: Look, before: Look | undefined, name: string): number | undefined {
+/** The mean of a histogram since the last look; null where nothing was counted. */
+function mean(now: Look, before: Look | undefined, name: string): number | null | undefined {
   const counted = rate(now, before, `${name}_count`);
   const took = rate(now, before, `${name}_sum`);
   if (counted === undefined || took === undefined) return undefined;
-  return counted === 0 ? 0 : (took / counted) * 1_000;
+  return counted === 0 ? null : (took / counted) * 1_000;
 }
+
+const oldestOf = (now: Look): number => sum(now, 'cowrite_unsaved_oldest_seconds') ?? 0;
 
 const KINDS: readonly Kind[] = [
   {
@@ -121,7 +130,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     label: 'Set aside',
-    hint: 'Entries put into quarantine since the server began',
+    hint: 'Entries of the log that could not be used, and were put into quarantine, since the server began',
     show: whole.format,
     isBad: (value) => value > 0,
     read: (now) => sum(now, 'cowrite_quarantined_entries_total'),
@@ -130,7 +139,8 @@ const KINDS: readonly Kind[] = [
     label: 'Unsaved',
     hint: 'Edits that are not on disk yet',
     show: whole.format,
-    isBad: (value) => value > 10_000,
+    isBad: (value, now) => value > 10_000 || oldestOf(now) > LATE_S,
+    note: (now) => (oldestOf(now) > LATE_S ? `oldest ${lasting(oldestOf(now))}` : undefined),
     read: (now) => sum(now, 'cowrite_unsaved_updates'),
   },
   {
@@ -142,7 +152,7 @@ const KINDS: readonly Kind[] = [
 ];
 
 export class Figures {
-  readonly #points = new Map<Kind, number[]>();
+  readonly #points = new Map<Kind, (number | null)[]>();
   #last: Look | undefined;
 
   /** @param at milliseconds */
@@ -158,13 +168,22 @@ export class Figures {
   }
 
   get all(): Figure[] {
+    const now = this.#last;
+    if (now === undefined) return [];
     return KINDS.flatMap((kind) => {
       const points = this.#points.get(kind);
       const value = points?.at(-1);
       if (points === undefined || value === undefined) return [];
-      const { label, hint, show, isBad } = kind;
-      return [{ label, hint, points, shown: show(value), isBad: isBad?.(value) ?? false }];
+      const { label, hint, show, isBad, note } = kind;
+      const shown = value === null ? '–' : show(value);
+      const isProblem = value !== null && isBad?.(value, now) === true;
+      return [{ label, hint, note: note?.(now), points, shown, isBad: isProblem }];
     });
+  }
+
+  /** Seconds that the oldest edit waits for the store. */
+  get oldestUnsaved(): number {
+    return this.#last === undefined ? 0 : oldestOf(this.#last);
   }
 }
 

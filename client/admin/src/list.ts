@@ -1,13 +1,17 @@
 /** The rooms: those open at this server, kept current, or all that the store has, in pages. */
 import { h } from '../../demo/src/dom.js';
-import type { Api, ListedRoom } from './api.js';
+import { type Api, type ListedRoom, type Readiness, Refused, reasonOf } from './api.js';
 import { adminIcon } from './icons.js';
 import { arrange } from './page.js';
-import { size } from './words.js';
+import { count, halves, size, timeOf } from './words.js';
 
 const PAGE = '50';
 /** Milliseconds after a keystroke until the list follows. */
 const SEARCH_MS = 200;
+/** Milliseconds that what was asked for before may stand in the place of what is asked for now. */
+const STALE_MS = 600;
+/** Characters of a long name's end that are always shown. */
+const TAIL = 10;
 
 export function hashOf(room: string): string {
   return `#room=${encodeURIComponent(room)}`;
@@ -16,10 +20,11 @@ export function hashOf(room: string): string {
 export class RoomList {
   readonly element: HTMLElement;
   readonly #api: Api;
-  readonly #onError: (error: unknown) => void;
+  readonly #isOver: (error: unknown) => boolean;
   readonly #rows = new Map<string, HTMLElement>();
   readonly #body = h('div', { class: 'rows' });
   readonly #empty = h('p', { class: 'nothing' });
+  readonly #note = h('p', { class: 'list-note', role: 'status' });
   readonly #more = h('button', { type: 'button', class: 'button more' }, 'Show more');
   readonly #search = h('input', {
     class: 'field',
@@ -32,12 +37,17 @@ export class RoomList {
   #isOpen = true;
   /** Each look has a number: an answer to an older question is dropped. */
   #looks = 0;
+  /** What the newest of them asks, until it is answered. */
+  #underWay: string | undefined;
+  /** What the rows that are shown answer, and since when. */
+  #shown: { readonly asked: string; readonly at: Date } | undefined;
   #next: string | null = null;
   #selected: string | undefined;
 
-  constructor(api: Api, onError: (error: unknown) => void) {
+  /** @param isOver whether the page is left because of this error */
+  constructor(api: Api, isOver: (error: unknown) => boolean) {
     this.#api = api;
-    this.#onError = onError;
+    this.#isOver = isOver;
     const tab = (label: string, isOpen: boolean) => {
       const button = h(
         'button',
@@ -73,6 +83,7 @@ export class RoomList {
         h('span', {}, 'Room'),
         ...['People', 'Sockets', 'Updates', 'Snapshot'].map((text) => h('span', {}, text)),
       ),
+      this.#note,
       this.#body,
       this.#empty,
       this.#more,
@@ -89,13 +100,27 @@ export class RoomList {
     await this.#load(undefined);
   }
 
-  /** What changes by itself: all that the store has is shown as it was asked for. */
-  async refresh(): Promise<void> {
-    if (this.#isOpen && this.#body.childElementCount <= Number(PAGE)) await this.look();
+  /**
+   * What changes by itself. All that the store has is shown as it was asked for, unless that failed.
+   * @param store where it is away, what it has may have changed unseen
+   */
+  async refresh(store: Readiness['store']): Promise<void> {
+    if (!this.#isOpen && store === 'away') this.#sayOld();
+    if (this.#underWay === this.#question()) return;
+    const isShort = this.#body.childElementCount <= Number(PAGE);
+    const isOld = this.#note.textContent !== '';
+    if (isShort && (this.#isOpen || isOld || store !== 'ok')) await this.look();
+    else if (isOld && store === 'ok') this.#note.textContent = '';
   }
 
   async #load(after: string | undefined): Promise<void> {
     const look = ++this.#looks;
+    const asked = this.#question();
+    const isOther = this.#shown !== undefined && asked !== this.#shown.asked;
+    const wait = window.setTimeout(() => {
+      if (isOther && look === this.#looks) this.#clear('Reading the rooms…');
+    }, STALE_MS);
+    this.#underWay = asked;
     try {
       const { rooms, next } = await this.#api.rooms({
         limit: PAGE,
@@ -103,10 +128,40 @@ export class RoomList {
         ...(after !== undefined && { after }),
         ...(this.#isOpen ? { open: 'true' } : { deleted: 'true' }),
       });
-      if (look === this.#looks) this.#show(rooms, next, after !== undefined);
+      if (look !== this.#looks) return;
+      this.#shown = { asked, at: new Date() };
+      this.#note.textContent = '';
+      this.#show(rooms, next, after !== undefined);
     } catch (error) {
-      this.#onError(error);
+      if (this.#isOver(error) || look !== this.#looks) return;
+      if (this.#shown?.asked === asked) return this.#sayOld();
+      const isAnswered = error instanceof Refused && error.status < 500;
+      this.#clear(`The rooms could not be read${isAnswered ? `: ${reasonOf(error)}` : ''}.`);
+    } finally {
+      clearTimeout(wait);
+      if (look === this.#looks) this.#underWay = undefined;
     }
+  }
+
+  #question(): string {
+    return JSON.stringify([this.#isOpen, this.#search.value]);
+  }
+
+  #sayOld(): void {
+    if (this.#shown === undefined) return;
+    const text = `The rooms cannot be read now: this list is of ${timeOf(this.#shown.at)}.`;
+    // Said once.
+    if (this.#note.textContent !== text) this.#note.textContent = text;
+  }
+
+  /** Rows that answer another question would be taken for an answer. */
+  #clear(note: string): void {
+    this.#shown = undefined;
+    this.#rows.clear();
+    this.#body.replaceChildren();
+    this.#more.hidden = true;
+    this.#empty.hidden = true;
+    this.#note.textContent = note;
   }
 
   #show(rooms: readonly ListedRoom[], next: string | null, isMore: boolean): void {
@@ -134,18 +189,30 @@ export class RoomList {
     const row = this.#rows.get(room) ?? h('a', { class: 'row', href: hashOf(room) });
     this.#rows.set(room, row);
     const cell = (label: string, text: string) => h('span', { 'data-label': label }, text);
+    const [start, end] = halves(room, TAIL);
+    const spoken = [
+      room,
+      ...(isDeleted ? ['deleted'] : [count(seq, 'update')]),
+      ...(isOpen ? [count(people, 'person', 'people'), count(sessions, 'socket')] : []),
+    ];
+    row.setAttribute('aria-label', spoken.join(', '));
     row.replaceChildren(
       h(
         'span',
         { class: 'row-name' },
         h('span', { class: isOpen ? 'dot live' : 'dot' }),
-        h('span', { class: 'row-text' }, room),
+        h(
+          'span',
+          { class: 'row-text', title: room },
+          h('span', { class: 'row-start' }, start),
+          ...(end === '' ? [] : [h('span', { class: 'row-end' }, end)]),
+        ),
         ...(isDeleted ? [h('span', { class: 'chip stop' }, 'deleted')] : []),
       ),
       cell('people', isOpen ? String(people) : '–'),
       cell('sockets', isOpen ? String(sessions) : '–'),
-      cell('updates', seq.toLocaleString('en')),
-      cell('snapshot', snapshotBytes === 0 ? '–' : size(snapshotBytes)),
+      cell('updates', isDeleted ? '–' : seq.toLocaleString('en')),
+      cell('snapshot', isDeleted || snapshotBytes === 0 ? '–' : size(snapshotBytes)),
     );
     this.#mark(room, row);
     return row;

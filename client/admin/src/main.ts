@@ -4,13 +4,15 @@ import '../../demo/src/styles/base.css';
 import '../../demo/src/styles/controls.css';
 import './styles/admin.css';
 import { h } from '../../demo/src/dom.js';
-import { Api, Refused } from './api.js';
+import { Api, Refused, reasonOf, Unreachable } from './api.js';
 import { Figures } from './figures.js';
 import { RoomList } from './list.js';
 import { pageHeader, rootElement } from './page.js';
 import { RoomView } from './room.js';
 import { signIn } from './sign-in.js';
 import { Tiles } from './tiles.js';
+import { type Warning, Warnings, warningsOf } from './warnings.js';
+import { timeOf } from './words.js';
 
 /** Milliseconds from one look to the next. */
 const EVERY_MS = 2_000;
@@ -21,12 +23,13 @@ function start(api: Api): void {
   const stop = new AbortController();
   const figures = new Figures();
   const tiles = new Tiles();
-  const problem = h('p', { class: 'problem', role: 'alert' });
-  const fail = (error: unknown): void => {
-    if (error instanceof Refused && error.status === 401) leave('The token is not good any more.');
-    else problem.textContent = `The server did not answer: ${messageOf(error)}`;
+  const warnings = new Warnings();
+  const isOver = (error: unknown): boolean => {
+    if (!(error instanceof Refused && error.status === 401)) return false;
+    if (!stop.signal.aborted) leave('The token is not good any more.');
+    return true;
   };
-  const list = new RoomList(api, fail);
+  const list = new RoomList(api, isOver);
   const beside = h('div', { class: 'beside' });
   let view: RoomView | undefined;
 
@@ -38,7 +41,7 @@ function start(api: Api): void {
   const goToRoom = (): void => {
     const room = new URLSearchParams(location.hash.slice(1)).get('room') ?? undefined;
     list.select(room);
-    view = room === undefined ? undefined : new RoomView(api, room, () => void list.look(), fail);
+    view = room === undefined ? undefined : new RoomView(api, room, () => void list.look(), isOver);
     beside.replaceChildren(
       view?.element ??
         h(
@@ -52,14 +55,41 @@ function start(api: Api): void {
   };
   const look = async (): Promise<void> => {
     if (document.hidden) return;
-    try {
-      figures.look(await api.metrics(), performance.now());
-      problem.textContent = '';
+    // Each for itself: what reads from the store may wait for it long.
+    const [health, measured] = await Promise.allSettled([api.readiness(), api.metrics()]);
+    if (measured.status === 'fulfilled') {
+      figures.look(measured.value, performance.now());
       tiles.show(figures.all);
-      await Promise.all([list.refresh(), view?.look()]);
-    } catch (error) {
-      fail(error);
+      readAt = new Date();
+    } else if (isOver(measured.reason)) {
+      return;
     }
+    if (health.status === 'fulfilled') isEnding = health.value.draining;
+    const found = health.status === 'fulfilled' ? health.value : undefined;
+    const failed = [health, measured].find((each) => each.status === 'rejected');
+    warnings.show([
+      ...(found === undefined ? [] : warningsOf(found, figures.oldestUnsaved)),
+      ...(failed === undefined ? [] : [unread(failed.reason)]),
+    ]);
+    tiles.element.classList.toggle('is-old', measured.status === 'rejected');
+    void list.refresh(found?.store ?? 'away');
+    void view?.refresh();
+  };
+  let readAt: Date | undefined;
+  let isEnding = false;
+  const unread = (error: unknown): Warning => {
+    const since = readAt === undefined ? '.' : `; the figures are of ${timeOf(readAt)}.`;
+    if (!(error instanceof Unreachable)) {
+      return {
+        text: `The figures could not be read: ${reasonOf(error)}`,
+        more: since,
+        isGrave: true,
+      };
+    }
+    const text = isEnding
+      ? 'This server was ending, and does not answer any more'
+      : 'The server does not answer: it has ended, or the way to it is cut';
+    return { text, more: since, isGrave: true };
   };
 
   const out = h('button', { type: 'button', class: 'button' }, 'Sign out');
@@ -69,7 +99,7 @@ function start(api: Api): void {
     h(
       'main',
       { class: 'admin' },
-      problem,
+      warnings.element,
       tiles.element,
       h('div', { class: 'columns' }, list.element, beside),
     ),
@@ -83,10 +113,6 @@ function start(api: Api): void {
     if (!stop.signal.aborted) setTimeout(() => void repeat(), EVERY_MS);
   };
   void repeat();
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 const remembered = Api.remembered();

@@ -2,40 +2,54 @@
 import { h } from '../../demo/src/dom.js';
 import { icon } from '../../demo/src/icons.js';
 import { initials, personFrom, textOn } from '../../demo/src/people.js';
-import { type Api, type DescribedRoom, Refused, type ShownPerson } from './api.js';
+import { type Api, type DescribedRoom, Refused, reasonOf, type ShownPerson } from './api.js';
 import { confirm } from './dialog.js';
 import { type AdminIcon, adminIcon } from './icons.js';
 import { arrange } from './page.js';
-import { ago, count, size } from './words.js';
+import { ago, count, size, timeOf } from './words.js';
 
 const FILES = {
-  update: { label: 'Yjs', ending: 'yjs', tip: 'All of it, as one Yjs update' },
-  json: { label: 'JSON', ending: 'json', tip: 'As JSON' },
-  text: { label: 'Text', ending: 'txt', tip: 'As text, without marks' },
+  update: { label: 'Yjs update', ending: 'yjs' },
+  json: { label: 'JSON', ending: 'json' },
+  text: { label: 'Plain text', ending: 'txt' },
 } as const;
+
+const UNMERGED = 'Not yet in the snapshot';
+const SET_ASIDE = 'Set aside';
+const HINTS: Readonly<Record<string, string>> = {
+  [UNMERGED]: 'Written since the snapshot. Compacting puts it in; nothing is lost without.',
+  [SET_ASIDE]:
+    'Entries of the log that could not be used, such as damaged ones. They are kept in quarantine; the document is what the others make.',
+};
 
 export class RoomView {
   readonly element: HTMLElement;
   readonly #api: Api;
   readonly #room: string;
   readonly #onChange: () => void;
-  readonly #onError: (error: unknown) => void;
+  readonly #isOver: (error: unknown) => boolean;
   readonly #chips = h('div', { class: 'chips' });
   readonly #facts = h('dl', { class: 'facts' });
   readonly #people = h('ul', { class: 'present' });
   readonly #peopleTitle = h('h3', {}, 'People');
   readonly #nobody = h('p', { class: 'nothing' }, 'Nobody is shown here.');
   readonly #said = h('p', { class: 'said', role: 'status' });
+  readonly #note = h('p', { class: 'list-note', role: 'status' });
   readonly #actions = h('div', { class: 'actions' });
   readonly #persons = new Map<string, HTMLElement>();
   #isDeleted: boolean | undefined;
   #isBusy = false;
+  /** Each look has a number: an answer to an older question is dropped. */
+  #looks = 0;
+  #underWay = 0;
+  #readAt: Date | undefined;
 
-  constructor(api: Api, room: string, onChange: () => void, onError: (error: unknown) => void) {
+  /** @param isOver whether the page is left because of this error */
+  constructor(api: Api, room: string, onChange: () => void, isOver: (error: unknown) => boolean) {
     this.#api = api;
     this.#room = room;
     this.#onChange = onChange;
-    this.#onError = onError;
+    this.#isOver = isOver;
     this.element = h(
       'section',
       { class: 'card detail', 'aria-label': `Room ${room}` },
@@ -50,6 +64,7 @@ export class RoomView {
         h('h2', {}, room),
         this.#chips,
       ),
+      this.#note,
       this.#facts,
       this.#actions,
       this.#said,
@@ -59,17 +74,35 @@ export class RoomView {
     );
   }
 
+  /** Unless a look is under way: a store that is away makes it a long one. */
+  async refresh(): Promise<void> {
+    if (this.#underWay === 0) await this.look();
+  }
+
   async look(): Promise<void> {
+    const look = ++this.#looks;
+    this.#underWay++;
+    // Who is there is known also where the store does not say what the room holds.
+    await Promise.all([
+      this.#read(look, this.#api.room(this.#room), (described) => this.#describe(described)),
+      this.#read(look, this.#api.presence(this.#room), ({ people, total }) =>
+        this.#showPeople(people, total),
+      ),
+    ]);
+    this.#underWay--;
+  }
+
+  async #read<T>(look: number, answer: Promise<T>, show: (answer: T) => void): Promise<void> {
     try {
-      const [described, present] = await Promise.all([
-        this.#api.room(this.#room),
-        this.#api.presence(this.#room),
-      ]);
-      this.#describe(described);
-      this.#showPeople(present.people, present.total);
+      const answered = await answer;
+      if (look === this.#looks) show(answered);
     } catch (error) {
-      if (error instanceof Refused && error.status === 404) this.#say(error.message);
-      else this.#onError(error);
+      if (this.#isOver(error) || look !== this.#looks) return;
+      if (error instanceof Refused && error.status === 404) return this.#say(error.message);
+      this.#note.textContent =
+        this.#readAt === undefined
+          ? 'What this room holds cannot be read now.'
+          : `What this room holds cannot be read now: this is of ${timeOf(this.#readAt)}.`;
     }
   }
 
@@ -82,29 +115,45 @@ export class RoomView {
     snapshot,
     quarantined,
   }: DescribedRoom): void {
+    this.#readAt = new Date();
+    this.#note.textContent = '';
     const state = isDeleted
       ? h('span', { class: 'chip stop' }, 'deleted')
       : isOpen
         ? h('span', { class: 'chip live' }, 'open here')
         : h('span', { class: 'chip' }, 'not open here');
     this.#chips.replaceChildren(state);
-    const facts: readonly [term: string, text: string, more?: string][] = [
+    // Of one that is deleted the numbers are still counted on, and would read as if it held something.
+    const gone: readonly [text: string, more: string] = ['–', 'deleted'];
+    const facts: readonly (readonly [term: string, text: string, more?: string])[] = [
       ['Sockets here', String(sessions)],
-      ['Log', count(seq, 'entry', 'entries')],
-      tail.updates === 0
-        ? ['Behind the snapshot', 'nothing']
-        : ['Behind the snapshot', count(tail.updates, 'update'), size(tail.bytes)],
-      snapshot === null
-        ? ['Snapshot', 'none']
-        : ['Snapshot', size(snapshot.bytes), standOf(snapshot)],
-      ['Set aside', quarantined === 0 ? 'nothing' : count(quarantined, 'entry', 'entries')],
+      isDeleted ? ['Log', ...gone] : ['Log', count(seq, 'entry', 'entries')],
+      isDeleted
+        ? [UNMERGED, ...gone]
+        : tail.updates === 0
+          ? [UNMERGED, 'nothing']
+          : [UNMERGED, count(tail.updates, 'update'), size(tail.bytes)],
+      isDeleted
+        ? ['Snapshot', ...gone]
+        : snapshot === null
+          ? ['Snapshot', 'none']
+          : ['Snapshot', size(snapshot.bytes), standOf(snapshot)],
+      quarantined > 0
+        ? [
+            SET_ASIDE,
+            count(quarantined, 'entry', 'entries'),
+            'could not be used, and are kept apart',
+          ]
+        : isDeleted
+          ? [SET_ASIDE, ...gone]
+          : [SET_ASIDE, 'nothing'],
     ];
     this.#facts.replaceChildren(
       ...facts.map(([term, text, more]) =>
         h(
           'div',
-          { class: term === 'Set aside' && quarantined > 0 ? 'fact bad' : 'fact' },
-          h('dt', {}, term),
+          { class: term === SET_ASIDE && quarantined > 0 ? 'fact bad' : 'fact' },
+          h('dt', {}, h('span', { 'data-tip': HINTS[term] }, term)),
           h('dd', {}, text, ...(more === undefined ? [] : [h('small', {}, more)])),
         ),
       ),
@@ -140,11 +189,11 @@ export class RoomView {
       'button',
       {
         type: 'button',
-        class: 'icon-button',
-        'aria-label': `Show ${name} out`,
-        'data-tip': 'Show out of this room',
+        class: 'button small',
+        'aria-label': `Show out ${name}`,
       },
       adminIcon('out'),
+      'Show out',
     );
     out.addEventListener('click', () => void this.#kick(id, name));
     return h(
@@ -179,8 +228,7 @@ export class RoomView {
       return;
     }
     const downloads = (Object.keys(FILES) as (keyof typeof FILES)[]).map((form) => {
-      const { label, tip } = FILES[form];
-      const button = h('button', { type: 'button', class: 'button', 'data-tip': tip }, label);
+      const button = h('button', { type: 'button', class: 'button' }, FILES[form].label);
       button.addEventListener('click', () => void this.#download(form));
       return button;
     });
@@ -261,13 +309,11 @@ export class RoomView {
     try {
       this.#say(await act());
     } catch (error) {
-      if (error instanceof Refused && error.status !== 401)
-        this.#say(`Not done: ${error.message}.`);
-      else this.#onError(error);
+      if (!this.#isOver(error)) this.#say(`Not done: ${reasonOf(error)}.`);
     } finally {
       this.#isBusy = false;
     }
-    await this.look();
+    void this.look();
     this.#onChange();
   }
 

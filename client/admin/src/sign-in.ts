@@ -1,6 +1,6 @@
 /** Asks for the administrator's token, and goes on with one that is good. */
 import { h } from '../../demo/src/dom.js';
-import { Api } from './api.js';
+import { Api, Refused, reasonOf } from './api.js';
 import { adminIcon } from './icons.js';
 import { pageHeader } from './page.js';
 
@@ -36,11 +36,15 @@ export function signIn(root: HTMLElement, problem: string, onDone: (api: Api) =>
     const api = new Api(input.value.trim());
     button.disabled = true;
     try {
-      await api.rooms({ limit: '1' });
+      // What needs no store: this page is wanted most when that is away.
+      await api.metrics();
       api.remember();
       onDone(api);
     } catch (reason) {
-      error.textContent = reason instanceof Error ? sentence(reason.message) : String(reason);
+      const isWrong = reason instanceof Refused && reason.status === 401;
+      error.textContent = isWrong
+        ? 'This is not the server’s ADMIN_TOKEN.'
+        : sentence(reasonOf(reason));
       input.setAttribute('aria-invalid', 'true');
       input.select();
       button.disabled = false;

@@ -21,7 +21,12 @@ export class Tiles {
       tile.dataset.tip = figure.hint;
       tile.classList.toggle('bad', figure.isBad);
       tile.replaceChildren(
-        h('span', { class: 'tile-label' }, figure.label),
+        h(
+          'span',
+          { class: 'tile-label' },
+          figure.label,
+          ...(figure.note === undefined ? [] : [h('small', {}, figure.note)]),
+        ),
         h('span', { class: 'tile-value' }, figure.shown),
         sparkline(points, Math.max(FEW, points.length)),
       );

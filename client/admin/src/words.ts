@@ -15,6 +15,25 @@ export function count(number: number, one: string, many = `${one}s`): string {
   return `${number.toLocaleString('en')} ${number === 1 ? one : many}`;
 }
 
+export function lasting(seconds: number): string {
+  if (seconds < 100) return `${Math.round(seconds)} s`;
+  if (seconds < 6_000) return `${Math.round(seconds / 60)} min`;
+  return `${Math.round(seconds / 3_600)} h`;
+}
+
+const clock = new Intl.DateTimeFormat('en-GB', { timeStyle: 'medium' });
+
+export function timeOf(moment: Date): string {
+  return clock.format(moment);
+}
+
+/** In the middle of a long text: many names begin alike, and differ at their ends. */
+export function halves(text: string, tail: number): readonly [start: string, end: string] {
+  const characters = [...text];
+  if (characters.length < 2 * tail) return [text, ''];
+  return [characters.slice(0, -tail).join(''), characters.slice(-tail).join('')];
+}
+
 const TIMES: readonly (readonly [Intl.RelativeTimeFormatUnit, number])[] = [
   ['day', 86_400_000],
   ['hour', 3_600_000],
