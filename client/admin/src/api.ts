@@ -5,8 +5,9 @@ import type {
   Page,
   ShownPerson,
 } from '../../../server/src/api/shapes.js';
+import type { Readiness } from '../../../server/src/health.js';
 
-export type { DescribedRoom, ListedRoom, ShownPerson };
+export type { DescribedRoom, ListedRoom, Readiness, ShownPerson };
 
 const KEY = 'cowrite:admin-token';
 
@@ -27,15 +28,6 @@ export class Unreachable extends Error {}
 export function reasonOf(error: unknown): string {
   if (error instanceof Refused && error.status === 500) return 'the server’s log says why';
   return error instanceof Error ? error.message : String(error);
-}
-
-/** What `/health/ready` says. */
-export interface Readiness {
-  readonly ready: boolean;
-  readonly draining: boolean;
-  readonly store: 'ok' | 'full' | 'failing' | 'away';
-  readonly relay: 'none' | 'connected' | 'away';
-  readonly loopDelayMs: number;
 }
 
 /** Milliseconds for what the server has in its memory, and for a look into the store. */
