@@ -54,6 +54,22 @@ async function pagesBefore(server: Server): Promise<{ url: string }> {
 
 const saved = (tab: Tab) => tab.status.getByText('Saved', { exact: true }).waitFor();
 
+/** Resolves once this browser has written down whatever the page handed to it. */
+async function kept({ page }: Tab): Promise<void> {
+  await page.evaluate(async () => {
+    const database = await new Promise<IDBDatabase>((resolve, reject) => {
+      const request = indexedDB.open('cowrite');
+      request.onsuccess = () => resolve(request.result);
+      request.onerror = () => reject(request.error);
+    });
+    await new Promise<void>((resolve) => {
+      const transaction = database.transaction([...database.objectStoreNames], 'readwrite');
+      transaction.oncomplete = () => resolve();
+    });
+    database.close();
+  });
+}
+
 /** The page's clock goes on by a day, and what waits for it. */
 async function aDayPasses(page: Page): Promise<void> {
   await page.clock.fastForward(24 * 60 * 60 * 1000);
@@ -69,13 +85,16 @@ describe('offline', () => {
     await ada.write('before');
     await ada.page.clock.runFor(1_000);
     await saved(ada);
+    await kept(ada);
     await server.kill();
     await ada.write(' offline');
+    // At once: the last key has to be there as well.
     await ada.page.reload();
     await ada.editor.waitFor();
     expect(await ada.words()).toEqual(['before', 'offline']);
     await ada.status.getByText('Saving…').waitFor();
     await ada.write(' reloaded');
+    await kept(ada);
     await aDayPasses(ada.page);
     await ada.page.reload();
     await ada.editor.waitFor();
@@ -101,6 +120,7 @@ describe('offline', () => {
     const ada = await Tab.open(pages, { name: 'Ada', browser });
     await ada.write('one');
     await saved(ada);
+    await kept(ada);
     await ada.page.close();
     const grace = await Tab.open(server, { name: 'Grace' });
     await grace.write(' two');

@@ -124,6 +124,11 @@ test('[E2E-5] a report that was lost with its connection counts for nothing', as
   expect(await ada.words()).toEqual(['once']);
 });
 
+/** Whether whoever leaves the page now is asked whether to go. */
+async function wouldAsk({ page }: Tab): Promise<boolean> {
+  return await page.evaluate(() => !dispatchEvent(new Event('beforeunload', { cancelable: true })));
+}
+
 test('[E2E-5] the tab asks before it is closed with unsaved changes that this browser does not keep, and only then', async () => {
   const server = await Server.start();
   const browser = await openBrowser();
@@ -159,6 +164,7 @@ test('[E2E-5] the tab asks before it is closed with unsaved changes that this br
   again.closed = true;
   await kept.write(' and kept');
   await kept.status.getByText('Saving…').waitFor();
+  await eventually(() => wouldAsk(kept)).toBe(false);
   const gone = kept.page.waitForEvent('close');
   await kept.page.close({ runBeforeUnload: true });
   await gone;

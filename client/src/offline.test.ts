@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import * as Y from 'yjs';
-import { contents, copies, nextTurn, written } from '../test/copies.js';
+import { contents, copies, nextTurn, watchTransactions, written } from '../test/copies.js';
 import type { FakeSocket } from '../test/fake-socket.js';
 import {
   accept,
@@ -260,6 +260,37 @@ describe('[CLI-27] an offline copy', () => {
     save(network.sockets[1] as FakeSocket);
     expect(here.unsaved).toBe(false);
     expect((await copies()).room?.isUnsaved).toBe(true);
+  });
+
+  test('has a change whose page ends in the next moment: it waits for nothing', async () => {
+    const page = await reopen();
+    type(page, 'x');
+    await written();
+    const asked = watchTransactions();
+    for (const letter of 'offline') {
+      type(page, letter);
+      await nextTurn();
+    }
+    await written();
+    expect(asked.filter((stores) => stores.includes('updates'))).toEqual(
+      Array.from('offline', () => ['updates']),
+    );
+    expect(asked.length).toBeGreaterThan('offline'.length);
+  });
+
+  test('is called saved also when that came while it was being tidied', async () => {
+    const page = await reopen();
+    accept(network.last);
+    const remote = new Y.Doc();
+    remote.on('update', (update) => network.last.say({ type: 'update', update }));
+    for (let turns = 0; turns < 30; turns++) {
+      remote.getText('t').insert(0, 'theirs');
+      for (let turn = 0; turn < turns; turn++) await nextTurn();
+      type(page, 'mine');
+      await nextTurn();
+      save(network.last);
+      expect((await copies()).room?.isUnsaved).toBe(false);
+    }
   });
 
   test('needs to know whose it is', () => {

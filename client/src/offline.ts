@@ -5,7 +5,9 @@
  * All copies of an origin are in one database: `copies` has what is known of each, `updates` what
  * it is made of. A change is on its way to the database, in a transaction that is committed
  * already, when the event of the document returns: it is not lost with a page that ends in the
- * next moment. Everything else is done after it, in transactions that read before they write.
+ * next moment. Everything else is done after it, in transactions that read before they write; a
+ * change that waits for one of those would be lost all the same, so that they leave `updates`
+ * alone while somebody types and nothing is being saved.
  *
  * A copy may be written by several tabs: each adds updates, and replaces only those that it has
  * read or written itself. Invariants: a copy is taken for saved only if every update in it is
@@ -114,7 +116,7 @@ export class OfflineCopy {
   #uncounted = 0;
   /** Its bytes when the others were looked at. */
   #lookedAt = 0;
-  /** As it was written last. */
+  /** Something in it was unsaved when it was added, and it does not say yet that it is saved. */
   #saysUnsaved = false;
   #opening: Promise<void> | null = null;
   #isApplying = false;
@@ -241,6 +243,7 @@ export class OfflineCopy {
       const number = (await result(request)) as number;
       await done(transaction);
       this.#known.set(number, update.length);
+      this.#saysUnsaved ||= row.isUnsaved;
       this.#adding -= 1;
       this.#listener.changed();
       this.#tidy();
@@ -318,12 +321,46 @@ export class OfflineCopy {
     );
   }
 
-  /** Counts, says what is saved, and puts one update in the place of many. */
+  /** Counts what was added; and where that is due, says what is saved, or puts one update in the place of many. */
   async #tidyUp(database: IDBDatabase): Promise<void> {
     const isUnsaved = this.#listener.isUnsaved();
-    const known = [...this.#known];
+    const isMany = this.#known.size > MANY;
     const counted = this.#uncounted;
-    const anew = known.length > MANY ? Y.encodeStateAsUpdate(this.#doc) : null;
+    const isSavedNow = this.#saysUnsaved && !isUnsaved;
+    // Before the first wait: what is added meanwhile is not saved by this.
+    this.#saysUnsaved = isUnsaved;
+    const bytes =
+      isMany || isSavedNow
+        ? await this.#goThrough(database, counted, isMany, isUnsaved)
+        : await this.#count(database, counted);
+    this.#uncounted -= counted;
+    const isTooLarge = bytes > this.#maxBytes;
+    if (isMany || isTooLarge || bytes > this.#lookedAt + GROWTH) {
+      this.#lookedAt = bytes;
+      await this.#makeRoom(database);
+    }
+  }
+
+  /** Must not name `updates`: see the head of this file. */
+  async #count(database: IDBDatabase, counted: number): Promise<number> {
+    const transaction = database.transaction(COPIES, 'readwrite');
+    const copies = transaction.objectStore(COPIES);
+    const copy = await result<Copy | undefined>(copies.get(this.#key));
+    if (copy?.life !== this.#life) return await this.#removeLeftOver(database);
+    const bytes = copy.bytes + counted;
+    copies.put(this.#entry(bytes, copy.savedUpTo));
+    await done(transaction);
+    return bytes;
+  }
+
+  async #goThrough(
+    database: IDBDatabase,
+    counted: number,
+    isMany: boolean,
+    isUnsaved: boolean,
+  ): Promise<number> {
+    const known = [...this.#known];
+    const anew = isMany ? Y.encodeStateAsUpdate(this.#doc) : null;
     const transaction = database.transaction([COPIES, UPDATES], 'readwrite');
     const copies = transaction.objectStore(COPIES);
     const updates = transaction.objectStore(UPDATES);
@@ -331,11 +368,7 @@ export class OfflineCopy {
       result<Copy | undefined>(copies.get(this.#key)),
       result(updates.index(BY_LIFE).getAllKeys(this.#life)) as Promise<number[]>,
     ]);
-    if (copy?.life !== this.#life) {
-      await removeUpdates(updates, this.#life);
-      await done(transaction);
-      throw new Error(REMOVED);
-    }
+    if (copy?.life !== this.#life) return await this.#removeLeftOver(database);
     let bytes = copy.bytes + counted;
     // Of what another tab has added, this one cannot say that it is saved.
     const mine = new Set(known.map(([number]) => number));
@@ -351,16 +384,17 @@ export class OfflineCopy {
       const row: Stored = { life: this.#life, update: anew, isUnsaved };
       this.#known.set((await result(updates.add(row))) as number, anew.length);
     }
-    const savedUpTo = isAllKnown && !isUnsaved ? newest : copy.savedUpTo;
-    copies.put(this.#entry(bytes, savedUpTo));
+    copies.put(this.#entry(bytes, isAllKnown && !isUnsaved ? newest : copy.savedUpTo));
     await done(transaction);
-    this.#uncounted -= counted;
-    this.#saysUnsaved = isUnsaved;
-    const isTooLarge = bytes > this.#maxBytes;
-    if (anew !== null || isTooLarge || bytes > this.#lookedAt + GROWTH) {
-      this.#lookedAt = bytes;
-      await this.#makeRoom(database);
-    }
+    return bytes;
+  }
+
+  /** Somebody has removed the copy while this document was written into it. */
+  async #removeLeftOver(database: IDBDatabase): Promise<never> {
+    const transaction = database.transaction(UPDATES, 'readwrite');
+    await removeUpdates(transaction.objectStore(UPDATES), this.#life);
+    await done(transaction);
+    throw new Error(REMOVED);
   }
 
   /**

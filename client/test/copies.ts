@@ -115,6 +115,20 @@ export function watchDatabase(): () => void {
   };
 }
 
+/** @returns a list that grows: the stores of each transaction that may write */
+export function watchTransactions(): string[][] {
+  const { transaction } = FakeDatabase.prototype;
+  const asked: string[][] = [];
+  vi.spyOn(FakeDatabase.prototype, 'transaction').mockImplementation(function (
+    this: IDBDatabase,
+    ...args
+  ) {
+    if (args[1] === 'readwrite') asked.push([args[0] as string | string[]].flat());
+    return transaction.apply(this, args);
+  });
+  return asked;
+}
+
 /** A newer version of the package, in another tab, has the database for itself. */
 export async function deleteDatabase(): Promise<void> {
   await new Promise<void>((resolve, reject) => {
