@@ -440,9 +440,11 @@ describe('[CFG] settings', () => {
     );
   });
 
-  it('[CFG-6] a store that is away is one line without its password', async () => {
-    const storage = ['postgres', 'redis'].map((kind) => `${kind}://ada:secret@127.0.0.1:1/0`);
-    for (const STORAGE_URL of storage) {
+  it('[CFG-6] a store that cannot be opened is one line without its password', async () => {
+    const file = join(temporaryFolder(), 'file');
+    writeFileSync(file, '');
+    const away = ['postgres', 'redis'].map((kind) => `${kind}://ada:secret@127.0.0.1:1/0`);
+    for (const STORAGE_URL of [...away, `lmdb:${file}`]) {
       const error = await startProcess({ STORAGE_URL, LOG_LEVEL: 'silent' }).then(
         () => undefined,
         (reason: Error) => reason.message,

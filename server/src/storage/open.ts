@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { LmdbStorage, type Salvage } from './lmdb.js';
+import { StorageInUse } from './lock.js';
 import { MemoryStorage } from './memory.js';
 import type { Storage } from './storage.js';
 
@@ -72,20 +73,27 @@ export class StorageUnavailable extends Error {
 
 /**
  * @param url one of {@link STORAGE_URL_FORMS}
- * @throws {StorageUnavailable} for a store elsewhere that cannot be opened, or what the adapter throws
+ * @throws {StorageUnavailable} when it cannot be opened, {@link StorageInUse}, or what the adapter throws
  */
 export async function openStorage(url: string, events: StorageEvents): Promise<Storage> {
   const kind = kindOf(url);
   if (kind === undefined) throw new TypeError(`storage is ${STORAGE_URL_FORMS}`);
-  if (!kind.isShared) return await kind.open(url, events);
   try {
     return await kind.open(url, events);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new StorageUnavailable(`the store at ${withoutPassword(url)} cannot be used: ${reason}`, {
+    if (!(cause instanceof Error) || cause instanceof StorageInUse) throw cause;
+    // What a folder's files are wrong in is for the stack to say, if it is not that they cannot be opened.
+    if (!kind.isShared && !isOfSystem(cause)) throw cause;
+    const store = withoutPassword(url);
+    throw new StorageUnavailable(`the store at ${store} cannot be used: ${cause.message}`, {
       cause,
     });
   }
+}
+
+/** A call to the system has failed: no rights, no such folder, no space. LMDB gives its number as the code. */
+function isOfSystem(error: NodeJS.ErrnoException): boolean {
+  return error.syscall !== undefined || typeof error.code === 'number';
 }
 
 export function withoutPassword(url: string): string {
