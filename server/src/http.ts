@@ -6,14 +6,16 @@ import { Hono } from 'hono';
 import { cors } from 'hono/cors';
 import { secureHeaders } from 'hono/secure-headers';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import { type AdminOptions, adminRoutes } from './admin.js';
+import type { Administrator } from './administrator.js';
 import type { Readiness } from './health.js';
 
-export interface HttpOptions extends AdminOptions {
+export interface HttpOptions {
   /** Whether rooms can be opened now. */
   readonly isReady: () => boolean;
   /** Whether it should be given new sockets, and why not. */
   readiness(): Promise<Readiness>;
+  readonly administrator: Administrator;
+  readonly metrics: { readonly contentType: string; text(): Promise<string> };
   /** What only the administrator may use. */
   readonly api: Hono<{ Bindings: HttpBindings }>;
   /** A request ended in something that nobody expected. */
@@ -40,7 +42,8 @@ const REFUSAL_HEADER = 'Cowrite-Refusal';
 const REFUSALS: Partial<Record<number, string>> = { 401: 'token', 403: 'forbidden' };
 
 export function httpApp(options: HttpOptions): Hono<{ Bindings: HttpBindings }> {
-  const { isReady, readiness, api, onError, staticDir, mayConnect, door, ...admin } = options;
+  const { isReady, readiness, administrator, metrics, api, onError, staticDir, mayConnect, door } =
+    options;
   const app = new Hono<{ Bindings: HttpBindings }>();
   // Whether all of a host and its subdomains speak TLS is for the proxy in front to say.
   app.use(secureHeaders({ strictTransportSecurity: false }));
@@ -75,7 +78,12 @@ export function httpApp(options: HttpOptions): Hono<{ Bindings: HttpBindings }> 
     c.header('Cache-Control', 'no-store');
     return c.text(`${message}\n`, status as ContentfulStatusCode);
   });
-  adminRoutes(app, admin);
+  app.get('/metrics', async (c) => {
+    const refusal = administrator.refusal(c.req.header('Authorization'));
+    if (refusal !== undefined)
+      return c.text(`${refusal.message}\n`, refusal.code === 'closed' ? 403 : 401);
+    return c.body(await metrics.text(), 200, { 'Content-Type': metrics.contentType });
+  });
   app.route('/', api);
   app.all('/api/*', (c) => {
     const error = { code: 'not-found', message: 'there is no such route: /api/docs lists them' };

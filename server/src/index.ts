@@ -1,12 +1,12 @@
 /** The package's way in: `import { createServer } from '@cowrite/server'`. */
 
-export type { Ended, KickOptions } from './admin.js';
 export type { AuthenticateHook, AuthSettings } from './auth/authenticator.js';
 export { type Access, AuthRefused, type Identity, type User } from './auth/identity.js';
 export { type NewToken, signToken, type TokenSettings } from './auth/tokens.js';
 export { NotSaved } from './ending.js';
 export type { Limits } from './limits.js';
 export type { UnsavedRoom } from './log.js';
+export type { Ended, KickOptions } from './orders.js';
 export { MemoryPresence, PresenceHub } from './presence/memory.js';
 export * from './presence/presence.js';
 export { RedisPresence } from './presence/redis.js';

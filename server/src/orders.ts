@@ -4,7 +4,6 @@
  */
 import { CLOSE } from '@cowrite/client/protocol';
 import type { Logger } from 'pino';
-import type { Ended, KickOptions } from './admin.js';
 import { type Doors, isAbout } from './doors.js';
 import type { Instances, Order } from './instances.js';
 import { DELETED } from './room.js';
@@ -22,6 +21,21 @@ export interface OrdersOptions {
   /** Undefined where there are none. */
   readonly others: Pick<Instances, 'order'> | undefined;
   readonly logger: Logger;
+}
+
+export interface KickOptions {
+  /** Only this one; everybody if left out. */
+  readonly user?: string | undefined;
+  /** As they are told, 123 bytes at most. */
+  readonly reason?: string | undefined;
+}
+
+/** What became of sessions that were to end. */
+export interface Ended {
+  /** How many were here. */
+  readonly sessions: number;
+  /** Whether every other instance was told; also where there is none. */
+  readonly isEverywhere: boolean;
 }
 
 const KICKED = 'you were removed from this document';

@@ -1,9 +1,9 @@
 /** What an application that embeds the server gives it, and gets. */
 import type { Logger } from 'pino';
-import type { Ended, KickOptions } from './admin.js';
 import type { AuthenticateHook, AuthSettings } from './auth/authenticator.js';
 import type { Clock } from './clock.js';
 import type { Limits } from './limits.js';
+import type { Ended, KickOptions } from './orders.js';
 import type { Presence } from './presence/presence.js';
 import type { Relay } from './relay/relay.js';
 import type { Quarantined, Storage } from './storage/storage.js';

@@ -6,7 +6,7 @@ import { CLOSE } from '@cowrite/client/protocol';
 import { getRequestListener } from '@hono/node-server';
 import { type Logger, pino } from 'pino';
 import { TrustedProxies } from './address.js';
-import { isEqual } from './admin.js';
+import { Administrator } from './administrator.js';
 import { Api } from './api/api.js';
 import { authenticatorOf, authenticatorOfHook } from './auth/authenticator.js';
 import { isLoopback, mayConnect } from './auth/origin.js';
@@ -69,6 +69,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
   if (adminToken !== undefined && Buffer.byteLength(adminToken) < MIN_SECRET) {
     throw new RangeError(`adminToken has fewer than ${MIN_SECRET} bytes`);
   }
+  const administrator = new Administrator(adminToken);
   const isOpen = options.auth === undefined && hooks.authenticate === undefined;
   if (isOpen && !isLoopback(host)) {
     throw new TypeError(
@@ -203,7 +204,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     turns,
     clock,
     presence: meeting?.presence,
-    isAdministrator: adminToken === undefined ? undefined : (shown) => isEqual(shown, adminToken),
+    administrator,
     maxUpdate: limits.maxMessageBytes,
     maxRequests: limits.maxApiRequests,
     patience: limits.behindMs,
@@ -212,6 +213,11 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     onLimit,
     onError: (err) => logger.warn({ err }, 'a request failed'),
     orders,
+    drain: () => {
+      // How it ends, those learn who wait for whenClosed.
+      ending.drain().catch(() => undefined);
+      return sessionsOf(transport).length;
+    },
   });
 
   let isListening = false;
@@ -222,13 +228,8 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
       staticDir: options.staticDir,
       onError: (err) => logger.warn({ err }, 'a request failed'),
       api: api.app,
-      adminToken,
+      administrator,
       metrics,
-      drain: () => {
-        // How it ends, those learn who wait for whenClosed.
-        ending.drain().catch(() => undefined);
-        return sessionsOf(transport).length;
-      },
       mayConnect: (origin, host) => mayConnect(origin, host, allowedOrigins),
       door: (request) => transport.wouldAnswer(request, (upgrade) => doors.ask(upgrade)),
     }).fetch,

@@ -7,48 +7,12 @@ import {
 } from '@cowrite/client/protocol';
 import { describe, expect, it } from 'vitest';
 import * as Y from 'yjs';
+import { Administrator } from '../src/administrator.js';
 import { Api, type ApiOptions } from '../src/api/api.js';
 import { httpApp } from '../src/http.js';
+import { ROUTES } from './routes.js';
 import { served, startServer, temporaryFolder, typed } from './support.js';
 import { enter, presence, SECRET, token } from './visitors.js';
-
-/** What plain HTTP answers to, and whether it is for everybody or for the administrator. */
-const ROUTES: Readonly<Record<string, 'everybody' | 'administrator' | 'the door'>> = {
-  'GET /health': 'everybody',
-  'GET /health/live': 'everybody',
-  'GET /health/ready': 'everybody',
-  'GET /metrics': 'administrator',
-  'POST /api/drain': 'administrator',
-  'GET /api/rooms': 'administrator',
-  'GET /api/rooms/:room': 'administrator',
-  'POST /api/rooms/:room': 'administrator',
-  'DELETE /api/rooms/:room': 'administrator',
-  'POST /api/rooms/:room/revive': 'administrator',
-  'GET /api/rooms/:room/document': 'administrator',
-  'POST /api/rooms/:room/updates': 'administrator',
-  'POST /api/rooms/:room/copy': 'administrator',
-  'POST /api/rooms/:room/compact': 'administrator',
-  'GET /api/rooms/:room/presence': 'administrator',
-  'GET /api/rooms/:room/events': 'administrator',
-  'POST /api/rooms/:room/kick': 'administrator',
-  'POST /api/users/:id/recheck': 'administrator',
-  'GET /api/backup': 'administrator',
-  // What is published anyway. The page asks for the token, and brings it to the routes above.
-  'GET /api/openapi.json': 'everybody',
-  'GET /api/docs': 'everybody',
-  'GET /admin': 'everybody',
-  'GET /admin/*': 'everybody',
-  // What is no route is told to whoever asks.
-  'ALL /api/*': 'everybody',
-  // The files of a built web app, which is public.
-  'ALL /assets/*': 'everybody',
-  // Who asks whether an upgrade would be carried out is asked what an upgrade is.
-  'ALL /ws/*': 'the door',
-  'GET /ws/*': 'the door',
-  'ALL /*': 'everybody',
-  'GET /assets/*': 'everybody',
-  'GET /*': 'everybody',
-};
 
 /**
  * What a client may send, and what becomes of it when its session may only read.
@@ -88,7 +52,7 @@ describe('[AUTH] every way in', () => {
   it('[AUTH-16] every route has a decision, and keeps it', async () => {
     const folder = temporaryFolder();
     const api = new Api({
-      isAdministrator: () => true,
+      administrator: new Administrator(SECRET),
       maxUpdate: 1,
       maxRequests: 1,
       maxWatchers: 1,
@@ -100,9 +64,8 @@ describe('[AUTH] every way in', () => {
       staticDir: folder,
       onError: () => undefined,
       api: api.app,
-      adminToken: SECRET,
+      administrator: new Administrator(SECRET),
       metrics: { contentType: 'text/plain', text: async () => '' },
-      drain: () => 0,
       mayConnect: () => false,
       door: async () => ({ status: 403, message: '' }),
     });

@@ -25,7 +25,7 @@ const FLOORS = [
     'logging',
     'metrics-port',
   ],
-  ['admin', 'health', 'intake', 'large-update', 'standing'],
+  ['administrator', 'health', 'intake', 'large-update', 'standing'],
   ['transport'],
   ['room'],
   ['compactor', 'joining'],

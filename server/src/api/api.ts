@@ -27,7 +27,7 @@ export class Api {
     this.#documents = new Documents(options);
     addRoutes(router, { ...options, documents: this.#documents });
     // Both say only what is published; without an administrator there is nobody to read them.
-    if (options.isAdministrator !== undefined) {
+    if (options.administrator.exists) {
       const description = router.app.getOpenAPI31Document(INFO);
       router.app.get('/api/openapi.json', (c) => c.json(description));
       addPages(router.app);

@@ -11,6 +11,7 @@ import type { HttpBindings } from '@hono/node-server';
 import { OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
+import type { Administrator } from '../administrator.js';
 import type { Clock } from '../clock.js';
 import type { LimitName } from '../limits.js';
 import { checkRoomName } from '../room-name.js';
@@ -20,8 +21,7 @@ import { ApiError, type ErrorCode, STATUS } from './errors.js';
 export type ApiContext = Context<{ Bindings: HttpBindings }>;
 
 export interface RouterOptions {
-  /** Whether this is the administrator's token; undefined when there is none. */
-  readonly isAdministrator: ((shown: string) => boolean) | undefined;
+  readonly administrator: Administrator;
   /** Bytes of an update. */
   readonly maxUpdate: number;
   /** Requests that are answered at once. */
@@ -60,8 +60,8 @@ interface Described {
   readonly description?: string;
   readonly answers: Readonly<Record<number, Answer>>;
   readonly errors: readonly ErrorCode[];
-  /** It takes as long as somebody listens, and does not count as one that is answered. */
-  readonly isEndless?: boolean;
+  /** It costs next to nothing, or goes on for as long as somebody listens: it counts as none that is answered. */
+  readonly needsNoPlace?: boolean;
 }
 
 export interface Route<Q extends z.ZodObject, B extends z.ZodType> extends Described {
@@ -141,7 +141,7 @@ export class Router {
     content: Record<string, { schema: z.ZodType }> | undefined,
     readBody: (c: ApiContext) => Promise<Body>,
   ): void {
-    const { method, path, summary, description, query, answers, errors, isEndless } = route;
+    const { method, path, summary, description, query, answers, errors, needsNoPlace } = route;
     const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name!);
     this.app.openAPIRegistry.registerPath({
       method,
@@ -166,7 +166,7 @@ export class Router {
     this.app.on(method.toUpperCase(), honoPath, async (c) => {
       c.header('Cache-Control', 'no-store');
       this.#checkToken(c);
-      if (isEndless !== true) this.#takePlace(c);
+      if (needsNoPlace !== true) this.#takePlace(c);
       let answer: Response | undefined;
       const refused = await limit(c, async () => {
         const asked = {
@@ -185,16 +185,8 @@ export class Router {
   }
 
   #checkToken(c: ApiContext): void {
-    const { isAdministrator } = this.#options;
-    if (isAdministrator === undefined) {
-      throw new ApiError('closed', 'closed: ADMIN_TOKEN is not set');
-    }
-    const shown = /^Bearer +(\S+) *$/i.exec(c.req.header('Authorization') ?? '')?.[1];
-    if (shown === undefined) {
-      throw new ApiError('unauthenticated', 'there is no Authorization: Bearer <ADMIN_TOKEN>');
-    }
-    if (isAdministrator(shown)) return;
-    throw new ApiError('unauthenticated', 'the administrator has another token');
+    const refusal = this.#options.administrator.refusal(c.req.header('Authorization'));
+    if (refusal !== undefined) throw new ApiError(refusal.code, refusal.message);
   }
 
   /** Until all of the answer is sent: a large one stays in memory until then. */

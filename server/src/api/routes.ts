@@ -2,10 +2,10 @@
 import { Readable } from 'node:stream';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { z } from '@hono/zod-openapi';
-import type { Ended, KickOptions } from '../admin.js';
 import { MAX_ID } from '../auth/tokens.js';
 import { FORMS, KINDS } from '../compact/forms.js';
 import type { LimitName } from '../limits.js';
+import type { Ended, KickOptions } from '../orders.js';
 import { MAX_LISTED } from '../storage/storage.js';
 import type { Documents } from './documents.js';
 import { ApiError, stored } from './errors.js';
@@ -25,6 +25,8 @@ export interface RoutesOptions {
     /** @returns false for one that is not deleted @throws whatever the store throws */
     revive(room: string): Promise<boolean>;
   };
+  /** Begins to let go of everybody, or has begun. @returns how many sessions are here */
+  readonly drain: () => number;
 }
 
 const EVENTS = 'text/event-stream';
@@ -88,7 +90,7 @@ const person = z
 const AS_JSON = `As JSON: \`{"<type>": …}\`, with all root types, or the one that \`type\` names. A type does not say of which kind it is, so that is guessed from what is in it, unless \`as\` says it: \`map\` and \`array\` are what they are called; a \`text\` is a string, without marks, and as \`delta\` Quill's; \`xml\`, what Tiptap and ProseMirror write, is \`{"type": "doc", "content": […]}\` as those two read it. One with nothing in it is \`null\`. Bytes are base64. As text: every text on a line of its own, of XML every element with text in it, without marks; root types by name, with an empty line between them.`;
 
 export function addRoutes(router: Router, options: RoutesOptions): void {
-  const { documents, heartbeat, maxWatchers, onLimit, orders } = options;
+  const { documents, heartbeat, maxWatchers, onLimit, orders, drain } = options;
 
   router.add({
     method: 'get',
@@ -283,7 +285,7 @@ export function addRoutes(router: Router, options: RoutesOptions): void {
       '`presence` says who is there: first everybody, then who has changed, with `null` for who has left. `change` says how many bytes were written, and, up to 256 KB, the Yjs update in base64. `end` says why there will be no more. Whoever reads too slowly is told later what they missed, and dropped in the end.',
     answers: { 200: { says: 'Until somebody hangs up.', types: [EVENTS] } },
     errors: ['deleted', 'unavailable'],
-    isEndless: true,
+    needsNoPlace: true,
     handle: async ({ c, room }) => {
       const { outgoing } = c.env;
       if (c.req.method === 'HEAD') return c.body(null, 200, { 'Content-Type': EVENTS });
@@ -316,6 +318,7 @@ export function addRoutes(router: Router, options: RoutesOptions): void {
     }),
     answers: { 200: { says: 'How many were here.', schema: z.object({ sessions: count }) } },
     errors: ['not-everywhere'],
+    needsNoPlace: true,
     handle: ({ c, room, body }) => c.json(told(orders.kick(room, body))),
   });
 
@@ -327,7 +330,30 @@ export function addRoutes(router: Router, options: RoutesOptions): void {
       200: { says: 'How many sessions were here.', schema: z.object({ sessions: count }) },
     },
     errors: ['not-everywhere'],
+    needsNoPlace: true,
     handle: ({ c, id }) => c.json(told(orders.recheck(id))),
+  });
+
+  router.add({
+    method: 'post',
+    path: '/api/drain',
+    summary: 'Lead everybody to the other servers, save, and end',
+    description:
+      'As SIGTERM does. It is about the server that is asked: through a load balancer that is any of them.',
+    answers: {
+      202: {
+        says: 'It has begun: how many sessions are here.',
+        schema: z.object({ sessions: count }),
+      },
+    },
+    errors: [],
+    needsNoPlace: true,
+    handle: ({ c }) => {
+      const sessions = drain();
+      // The server ends, and waits for nothing that may come behind the answer.
+      c.header('Connection', 'close');
+      return c.json({ sessions }, 202);
+    },
   });
 
   router.add({
