@@ -105,6 +105,8 @@ export class SocketMeasures {
   /** Requests to become a WebSocket. */
   attempts = 0;
   readonly refusals = new Tally(REFUSALS);
+  /** Clients that had a document when they first asked for it. */
+  reconnects = 0;
   readonly received = new Traffic();
   readonly sent = new Traffic();
   readonly receivedSizes = new Distribution(SIZES);

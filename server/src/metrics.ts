@@ -12,6 +12,7 @@ import type { Distribution, Measures, SocketMeasures, Tally } from './measures.j
 export interface Standings {
   connections(): number;
   rooms(): { readonly open: number; readonly loading: number };
+  quarantinedRooms(): number;
   unsaved(): { readonly updates: number; readonly bytes: number; readonly oldestMs: number };
   isStoreFailing(): boolean;
   isStoreAway(): boolean;
@@ -96,6 +97,11 @@ export class Metrics {
       'reason',
       sockets.refusals,
     );
+    this.#counter(
+      'reconnects_total',
+      'Connections whose client had the document already.',
+      () => sockets.reconnects,
+    );
     this.#tally('closes_total', 'Connections that ended, by close code.', 'code', sockets.closes);
     this.#seconds('connection_seconds', 'How long connections lasted.', sockets.visits);
     this.#traffic('messages_total', 'Messages, by direction and kind.', sockets, 'messages');
@@ -114,9 +120,14 @@ export class Metrics {
     );
   }
 
-  #ofRooms({ fanout, compaction }: Measures, { rooms }: Standings): void {
+  #ofRooms({ fanout, compaction }: Measures, { rooms, quarantinedRooms }: Standings): void {
     this.#family('rooms', 'gauge', 'Rooms in memory, by state.', () =>
       Object.entries(rooms()).map(([state, value]) => ({ value, labels: { state } })),
+    );
+    this.#gauge(
+      'quarantined_rooms',
+      'Open rooms of which entries were set aside since they are open.',
+      quarantinedRooms,
     );
     this.#counter(
       'quarantined_entries_total',

@@ -28,6 +28,8 @@ class Entry implements RoomOwner {
   room: Room | undefined;
   /** What is being read may be of before that. */
   isDeleted = false;
+  /** Something of its log was set aside. */
+  isQuarantined = false;
   #idle: Timer | undefined;
 
   constructor(rooms: Rooms) {
@@ -71,7 +73,14 @@ export class Rooms {
   #closed = false;
 
   constructor(options: RoomsOptions) {
-    this.#options = options;
+    this.#options = {
+      ...options,
+      onQuarantine: (name, entries) => {
+        const entry = this.#entries.get(name);
+        if (entry !== undefined) entry.isQuarantined = true;
+        options.onQuarantine(name, entries);
+      },
+    };
   }
 
   /** Rooms in memory, those being loaded included. */
@@ -83,6 +92,11 @@ export class Rooms {
   get states(): { readonly open: number; readonly loading: number } {
     const open = [...this.live()].length;
     return { open, loading: this.size - open };
+  }
+
+  /** How many of them have had something of their log set aside since they are here. */
+  get quarantined(): number {
+    return [...this.#entries.values()].filter(({ isQuarantined }) => isQuarantined).length;
   }
 
   /** Every room that is loaded. */

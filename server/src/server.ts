@@ -166,6 +166,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
   const metrics = new Metrics(measures, {
     connections: () => transport.connections.size,
     rooms: () => rooms.states,
+    quarantinedRooms: () => rooms.quarantined,
     unsaved: () => ({
       updates: log.unsaved.reduce((sum, { updates }) => sum + updates, 0),
       bytes: log.unsavedBytes,

@@ -121,6 +121,7 @@ export class Session
   #probe: Timer | undefined;
   /** The newest step 1 that is not answered yet. */
   #question: Uint8Array | undefined;
+  #hasAsked = false;
   /** It has asked who is here. */
   #wantsPeople = false;
   #isAnswering = false;
@@ -366,6 +367,10 @@ export class Session
   #handle(room: Room, message: Message): void {
     switch (message.type) {
       case 'step1':
+        if (!this.#hasAsked && message.stateVector.length > NOTHING_KNOWN.length) {
+          this.#rules.measures.reconnects++;
+        }
+        this.#hasAsked = true;
         // A copy: the answer may have to wait, and the frame lies in a buffer that ws shares.
         this.#question =
           message.stateVector.length <= MAX_STATE_VECTOR

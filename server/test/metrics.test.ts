@@ -159,6 +159,24 @@ describe('[MET] metrics', () => {
     expect(series.get('cowrite_connection_seconds_count')).toBe(4);
   });
 
+  it('[MET-2] a client that had the document already has come back', async () => {
+    const server = await startServer({ adminToken: ADMIN });
+    const reconnects = async () => (await measured(server)).get('cowrite_reconnects_total');
+    const first = await RawClient.connect(server, 'room');
+    const doc = new Y.Doc();
+    await first.join(doc);
+    doc.getText('t').insert(0, 'x');
+    first.send({ type: 'update', update: Y.encodeStateAsUpdate(doc) });
+    await first.untilSaved(2);
+    // What it asks later, it asks with what it has by then.
+    await first.join(doc);
+    expect(await reconnects()).toBe(0);
+    first.socket.close();
+    await (await RawClient.connect(server, 'room')).join(doc);
+    await (await RawClient.connect(server, 'room')).join(new Y.Doc());
+    expect(await reconnects()).toBe(1);
+  });
+
   it('[MET-2] a message that is too large is a close with 1009', async () => {
     const server = await startServer({ adminToken: ADMIN, limits: { maxMessageBytes: 100 } });
     const client = await RawClient.connect(server, 'room');
@@ -211,6 +229,22 @@ describe('[MET] metrics', () => {
     const series = await untilMeasured(server, isDone);
     expect(series.get('cowrite_compaction_bytes_total')).toBeGreaterThan(100_000);
     expect(series.get('cowrite_compaction_failures_total')).toBe(0);
+  });
+
+  it('[MET-6] what is set aside is counted, and the rooms that it happened in while they are open', async () => {
+    const storage = new MemoryStorage();
+    const entries = [{ update: Uint8Array.of(255), author: 'nobody' }];
+    await storage.append({ number: 1, appends: [{ room: 'room', life: 0, entries }] });
+    const server = await startServer({ adminToken: ADMIN, storage, limits: { idleMs: 1 } });
+    const whole = await RawClient.connect(server, 'whole');
+    await whole.join(new Y.Doc());
+    const damaged = await RawClient.connect(server, 'room');
+    await damaged.join(new Y.Doc());
+    const series = await measured(server);
+    expect(series.get('cowrite_quarantined_rooms')).toBe(1);
+    expect(series.get('cowrite_quarantined_entries_total')).toBe(1);
+    damaged.socket.close();
+    await untilMeasured(server, (now) => now.get('cowrite_quarantined_rooms') === 0);
   });
 
   it('[MET-8] servers in one process count for themselves, and both show the process', async () => {
