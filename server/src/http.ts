@@ -4,9 +4,11 @@ import type { HttpBindings } from '@hono/node-server';
 import { serveStatic } from '@hono/node-server/serve-static';
 import { Hono } from 'hono';
 import { cors } from 'hono/cors';
+import { requestId } from 'hono/request-id';
 import { secureHeaders } from 'hono/secure-headers';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import type { Administrator } from './administrator.js';
+import { namesOf, type RequestNames } from './api/errors.js';
 import type { Readiness } from './health.js';
 
 export interface HttpOptions {
@@ -19,7 +21,7 @@ export interface HttpOptions {
   /** What only the administrator may use. */
   readonly api: Hono<{ Bindings: HttpBindings }>;
   /** A request ended in something that nobody expected. */
-  readonly onError: (error: unknown) => void;
+  readonly onError: (error: unknown, request: RequestNames) => void;
   /** Folder of a built web app; paths without a file in it get its index.html. */
   readonly staticDir: string | undefined;
   /** Whether a page of this origin may connect to this host. */
@@ -45,11 +47,13 @@ export function httpApp(options: HttpOptions): Hono<{ Bindings: HttpBindings }> 
   const { isReady, readiness, administrator, metrics, api, onError, staticDir, mayConnect, door } =
     options;
   const app = new Hono<{ Bindings: HttpBindings }>();
+  // A proxy's, or a new one: the same in the proxy's log, in the answer and in this log.
+  app.use(requestId());
   // Whether all of a host and its subdomains speak TLS is for the proxy in front to say.
   app.use(secureHeaders({ strictTransportSecurity: false }));
   // Such as a body that is not sent to its end: nobody is there to be answered.
   app.onError((error, c) => {
-    onError(error);
+    onError(error, namesOf(c));
     return c.text('internal error\n', 500);
   });
   app.get('/health/live', (c) => c.text('ok\n'));

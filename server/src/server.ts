@@ -8,6 +8,7 @@ import { type Logger, pino } from 'pino';
 import { TrustedProxies } from './address.js';
 import { Administrator } from './administrator.js';
 import { Api } from './api/api.js';
+import type { RequestNames } from './api/errors.js';
 import { authenticatorOf, authenticatorOfHook } from './auth/authenticator.js';
 import { isLoopback, mayConnect } from './auth/origin.js';
 import { MIN_SECRET } from './auth/tokens.js';
@@ -197,6 +198,8 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     logger,
   });
 
+  const onError = (err: unknown, request: RequestNames): void =>
+    logger.warn({ ...request, err }, 'a request failed');
   const api = new Api({
     storage,
     rooms,
@@ -212,7 +215,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     maxWatchers: limits.maxWatchers,
     heartbeat: limits.heartbeatMs,
     onLimit,
-    onError: (err) => logger.warn({ err }, 'a request failed'),
+    onError,
     orders,
     drain: () => {
       // How it ends, those learn who wait for whenClosed.
@@ -227,7 +230,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
       isReady: () => isListening && !ending.isBegun,
       readiness: async () => await health.readiness(),
       staticDir: options.staticDir,
-      onError: (err) => logger.warn({ err }, 'a request failed'),
+      onError,
       api: api.app,
       administrator,
       metrics,

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { MemoryStorage } from '@cowrite/server';
 import { SpanStatusCode, trace } from '@opentelemetry/api';
 import {
   BasicTracerProvider,
@@ -42,6 +43,8 @@ function setUp(changes: Partial<HealthOptions> = {}) {
   });
   return { health, clock, store, lines };
 }
+
+const ADMIN = 'x'.repeat(32);
 
 const READY = { ready: true, draining: false, store: 'ok', relay: 'none', loopDelayMs: 0 };
 
@@ -219,6 +222,30 @@ describe('[OPS] logs', () => {
     });
     const refused = lines.find(({ msg }) => msg === 'not let in');
     expect(refused).toMatchObject({ connection: 1, room: 'minutes', status: 401 });
+  });
+
+  it('[OPS-8] an answer over HTTP has an id, and the line of a request that failed has the same', async () => {
+    const { logger, lines } = listening();
+    const storage = new MemoryStorage();
+    storage.load = () => Promise.reject(new Error('connection refused'));
+    const server = await startServer({ logger, storage, adminToken: ADMIN });
+    const ids = [];
+    for (const brought of [{}, { 'X-Request-Id': 'of-the-proxy' }, { 'X-Request-Id': 'a b' }]) {
+      const response = await fetch(`${server.url}/api/rooms/minutes?token=secret`, {
+        headers: { Authorization: `Bearer ${ADMIN}`, ...brought },
+      });
+      expect(response.status).toBe(503);
+      ids.push(response.headers.get('X-Request-Id'));
+    }
+    const uuid = expect.stringMatching(/^[0-9a-f-]{36}$/);
+    expect(ids).toEqual([uuid, 'of-the-proxy', uuid]);
+    const failed = lines.filter(({ msg }) => msg === 'a request failed');
+    expect(failed).toEqual(
+      ids.map((request) =>
+        expect.objectContaining({ request, method: 'GET', path: '/api/rooms/minutes' }),
+      ),
+    );
+    expect(JSON.stringify(lines)).not.toContain('secret');
   });
 
   it('[OPS-4] logs are JSON unless they are for people', async () => {

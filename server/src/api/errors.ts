@@ -1,4 +1,6 @@
 /** Why a request was not carried out: a code for programs, a sentence for people. */
+import type { Context } from 'hono';
+import type { RequestIdVariables } from 'hono/request-id';
 import { DamagedSnapshot } from '../storage/storage.js';
 
 export const STATUS = {
@@ -38,6 +40,19 @@ export class ApiError extends Error {
     this.code = code;
     this.more = more;
   }
+}
+
+/** A request as a log names it: by the id that its answer has in `X-Request-Id`, without its query. */
+export interface RequestNames {
+  readonly request: string;
+  readonly method: string;
+  readonly path: string;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: whatever else a context has.
+export function namesOf(c: Context<any>): RequestNames {
+  const { requestId } = c.var as RequestIdVariables;
+  return { request: requestId, method: c.req.method, path: c.req.path };
 }
 
 /** What only the store does. @throws {ApiError} where it does not answer, or has something that is damaged */

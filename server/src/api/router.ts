@@ -16,7 +16,7 @@ import type { Clock } from '../clock.js';
 import type { LimitName } from '../limits.js';
 import { checkRoomName } from '../room-name.js';
 import { within } from '../within.js';
-import { ApiError, type ErrorCode, STATUS } from './errors.js';
+import { ApiError, type ErrorCode, namesOf, type RequestNames, STATUS } from './errors.js';
 
 export type ApiContext = Context<{ Bindings: HttpBindings }>;
 
@@ -31,7 +31,7 @@ export interface RouterOptions {
   readonly clock: Clock;
   readonly onLimit: (limit: LimitName) => void;
   /** What nobody expected, such as a store that is away. */
-  readonly onError: (error: unknown) => void;
+  readonly onError: (error: unknown, request: RequestNames) => void;
 }
 
 /** What a request brings, read. */
@@ -239,13 +239,13 @@ function onceGone(socket: Socket, outgoing: ServerResponse, gone: () => void): v
   outgoing.once('close', end);
 }
 
-function answerError(error: Error, c: Context, onError: (error: unknown) => void): Response {
+function answerError(error: Error, c: Context, onError: RouterOptions['onError']): Response {
   if (error instanceof ApiError) {
     const { code, message, more, cause } = error;
-    if (cause !== undefined) onError(cause);
+    if (cause !== undefined) onError(cause, namesOf(c));
     return c.json({ error: { code, message }, ...more }, STATUS[code]);
   }
-  onError(error);
+  onError(error, namesOf(c));
   return c.json({ error: { code: 'internal', message: 'internal error' } }, STATUS.internal);
 }
 
