@@ -477,9 +477,14 @@ describe('[CMD] a damaged store', () => {
     expect(textOf(exported.bytes)).toContain('three');
     const backup = await cowrite(['backup', 'b.cowrite'], { folder });
     expect(backup.code).toBe(3);
+    const piped = await cowrite(['backup', '-'], { folder });
+    expect([piped.code, piped.bytes.length]).toEqual([
+      3,
+      (await readFile(join(folder, 'b.cowrite'))).length,
+    ]);
     const migration = await cowrite(['migrate', 'lmdb:./data', 'lmdb:./migrated'], { folder });
     expect(migration.code).toBe(3);
-    for (const { errors } of [backup, migration]) {
+    for (const { errors } of [backup, piped, migration]) {
       expect(errors).toContain('"snapshot"');
       expect(errors).toContain('1 update');
     }

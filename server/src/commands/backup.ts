@@ -1,4 +1,6 @@
 /** `cowrite backup`: all of a store in one file, also while servers write to it. */
+import { once } from 'node:events';
+import { PassThrough } from 'node:stream';
 import type { Config } from '../config.js';
 import {
   type BackupEnd,
@@ -9,7 +11,7 @@ import {
 import { everyRoom } from '../storage/copy.js';
 import { StorageInUse } from '../storage/lock.js';
 import { command, EXIT, Failure } from '../terminal/command.js';
-import { explained, isKept, readFrom, writeTo } from '../terminal/files.js';
+import { canBeReadAgain, explained, readFrom, writeTo } from '../terminal/files.js';
 import { counted, countRooms, progress } from '../terminal/progress.js';
 import { fromServer, SERVER_OPTION } from '../terminal/server.js';
 import { STORAGE_OPTION, storageUrl, withExistingStore } from '../terminal/store.js';
@@ -26,7 +28,7 @@ export const backupCommand = command({
 Every room is in it as it was at one moment: all that was reported saved before the backup
 began is there. The file is of no particular store: cowrite restore writes it to any. It is
 there once it is whole and on disk; it is read again and checked before the command ends. -
-is stdout, where that is not done.
+is stdout; what goes there is checked on its way.
 
 A Postgres or Redis is read beside the servers that use it. An lmdb store can be open in one
 process only: while its server runs, ask that for the backup, with its ADMIN_TOKEN in the
@@ -37,11 +39,21 @@ environment.
 
 It ends with 3 when something could not be read, and is not in it: cowrite check says what.`,
   async run({ values, operands: [file], config }) {
-    const write = (bytes: AsyncIterable<Uint8Array>) =>
-      explained(file!, () => writeTo(file!, bytes));
+    const isReadAgain = await canBeReadAgain(file!);
+    let code: number = EXIT.ok;
+    const write = (bytes: AsyncIterable<Uint8Array>) => {
+      const written = isReadAgain
+        ? bytes
+        : readAlong(bytes, async (copy) => {
+            code = await verify(copy, 'stdout', process.stderr);
+          });
+      return explained(file!, () => writeTo(file!, written));
+    };
     if (values.server === undefined) await fromStore(values.storage, config, write);
     else await write(watched(await fromServer(values.server, '/api/backup', config)));
-    return (await isKept(file!)) ? await verify(file!) : EXIT.ok;
+    if (!isReadAgain) return code;
+    const again = await explained(file!, () => readFrom(file!));
+    return await explained(file!, () => verify(again, file!, process.stdout));
   },
 });
 
@@ -89,13 +101,39 @@ function notWhole(error: unknown): never {
   throw new Failure(`what was written does not read as a backup: ${error.message}`);
 }
 
-async function verify(file: string): Promise<number> {
+/** Bytes on their way, read by somebody else as well: what that throws stops them. */
+async function* readAlong(
+  bytes: AsyncIterable<Uint8Array>,
+  read: (copy: AsyncIterable<Uint8Array>) => Promise<void>,
+): AsyncIterable<Uint8Array> {
+  const copy = new PassThrough();
+  const reading = read(copy);
+  // It is awaited below, but for what is thrown because nobody wants the bytes any more.
+  reading.catch(() => undefined);
+  try {
+    for await (const chunk of bytes) {
+      yield chunk;
+      if (!copy.write(chunk)) await Promise.race([once(copy, 'drain'), reading]);
+    }
+    copy.end();
+    await reading;
+  } finally {
+    copy.destroy();
+  }
+}
+
+/** @param told what is in it is said there */
+async function verify(
+  bytes: AsyncIterable<Uint8Array>,
+  file: string,
+  told: NodeJS.WritableStream,
+): Promise<number> {
   let lost = 0;
   let documents = 0;
-  const reading = readBackup(await explained(file, () => readFrom(file)));
+  const reading = readBackup(bytes);
   let end: BackupEnd;
   for (;;) {
-    const next = await explained(file, () => reading.next()).catch(notWhole);
+    const next = await reading.next().catch(notWhole);
     if (next.done === true) {
       end = next.value;
       break;
@@ -103,9 +141,7 @@ async function verify(file: string): Promise<number> {
     if (!next.value.isDeleted) documents++;
     lost += next.value.lost;
   }
-  process.stdout.write(
-    `${file}: ${counted(documents, 'room')}, ${end.rooms - documents} deleted\n`,
-  );
+  told.write(`${file}: ${counted(documents, 'room')}, ${end.rooms - documents} deleted\n`);
   for (const name of end.unreadable) {
     process.stderr.write(`cowrite: room ${JSON.stringify(name)} cannot be read: not in it\n`);
   }

@@ -23,9 +23,9 @@ export async function sizeOf(path: string): Promise<number> {
   return path === '-' ? 0 : (await stat(path)).size;
 }
 
-/** Whether it can be read again: not stdout, and no device or pipe. */
-export async function isKept(path: string): Promise<boolean> {
-  return path !== '-' && ((await statOf(path))?.isFile() ?? false);
+/** Whether what is written there can be read again: it is not stdout, nor a device or pipe. */
+export async function canBeReadAgain(path: string): Promise<boolean> {
+  return path !== '-' && ((await statOf(path))?.isFile() ?? true);
 }
 
 /** For nobody else to read. */
