@@ -54,6 +54,20 @@ function shared() {
     });
 }
 
+/** Rooms, or the one, are not loaded before `held` is opened; `asked` is when the first is to be. */
+function holdLoads(storage: MemoryStorage, only?: string) {
+  const [asked, held] = [gate(), gate()];
+  const load = storage.load.bind(storage);
+  storage.load = async (room) => {
+    if (only === undefined || only === room) {
+      asked.open();
+      await held.opened;
+    }
+    return await load(room);
+  };
+  return { asked, held };
+}
+
 describe('[API] rooms over HTTP', () => {
   it('[API-1] a room is made of a whole document, once, and read back as an update, JSON and text', async () => {
     const server = await governed();
@@ -313,13 +327,7 @@ describe('[API] rooms over HTTP', () => {
 
   it('[API-7] whoever leaves while the room is loaded is not one who watches', async () => {
     const storage = new MemoryStorage();
-    const held = gate();
-    const [asked, load] = [gate(), storage.load.bind(storage)];
-    storage.load = async (room) => {
-      asked.open();
-      await held.opened;
-      return await load(room);
-    };
+    const { asked, held } = holdLoads(storage);
     const server = await governed({ storage, limits: { idleMs: 0 } });
     const leaving = new AbortController();
     const watching = fetch(`${server.url}/api/rooms/room/events`, {
@@ -355,13 +363,7 @@ describe('[API] rooms over HTTP', () => {
       `GET /api/${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${ADMIN}\r\n\r\n`;
 
     // Two in a row, of which the first has not been answered yet.
-    const held = gate();
-    const [asked, load] = [gate(), storage.load.bind(storage)];
-    storage.load = async (room) => {
-      asked.open();
-      await held.opened;
-      return await load(room);
-    };
+    const { asked, held } = holdLoads(storage);
     const socket = await open(get('rooms/room').repeat(2));
     await asked.opened;
     await expect.poll(busy).toBe(true);
@@ -403,12 +405,7 @@ describe('[API] rooms over HTTP', () => {
 
   it('[API-9] what is sent is bounded, and how much is answered at once', async () => {
     const storage = new MemoryStorage();
-    const held = gate();
-    const load = storage.load.bind(storage);
-    storage.load = async (room) => {
-      if (room === 'held') await held.opened;
-      return await load(room);
-    };
+    const { held } = holdLoads(storage, 'held');
     const server = await governed({
       storage,
       limits: { maxMessageBytes: 1_000, maxApiRequests: 2 },

@@ -64,6 +64,7 @@ async function serve(config: Config): Promise<undefined> {
     },
   );
   if (isStopping) {
+    // As above.
     server.drain().catch(() => undefined);
     return;
   }
