@@ -5,6 +5,9 @@ import { defineConfig } from 'vitest/config';
 // Vitest keeps one core for itself, which on a machine with two leaves one.
 const maxWorkers = Math.max(2, availableParallelism() - 1);
 
+/** What is waited for comes, or the test's own time is up: a second is nothing on a machine that has too much to do. */
+const expect = { poll: { timeout: 20_000 } };
+
 export default defineConfig({
   test: {
     globalSetup: './scripts/vitest-setup.mjs',
@@ -22,6 +25,7 @@ export default defineConfig({
           name: 'server',
           include: ['server/{src,test}/**/*.test.ts'],
           maxWorkers,
+          expect,
           testTimeout: 30_000,
           hookTimeout: 30_000,
         },
@@ -33,6 +37,7 @@ export default defineConfig({
           // After the others, to which a browser leaves little of a machine.
           sequence: { groupOrder: 1 },
           maxWorkers,
+          expect,
           testTimeout: 60_000,
           hookTimeout: 60_000,
         },

@@ -144,8 +144,6 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
   #waiting: Waiting<Member> | undefined;
   #owner: RoomOwner | undefined;
   #isClosed = false;
-  /** When the snapshot was made, where that was while the room was open here: as the system's clock says it. */
-  snapshotAt: Date | undefined;
 
   private constructor(
     name: string,
@@ -268,7 +266,6 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
   }
 
   compacted(snapshot: SnapshotMeta): void {
-    this.snapshotAt = new Date();
     this.adopt(snapshot);
     this.#link?.compacted(snapshot.seq);
   }

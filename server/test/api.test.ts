@@ -248,6 +248,10 @@ describe('[API] rooms over HTTP', () => {
     expect(await call(two, 'rooms/room/updates', post(typed('there')))).toEqual([200, { seq: 2 }]);
     await ada.next('update', from);
     expect(await call(two, 'rooms/room/compact', post())).toEqual([200, { isCompacted: true }]);
+    for (const server of [one, two]) {
+      const snapshot = { seq: 2, writtenAt: expect.stringMatching(/^\d{4}-.*Z$/) };
+      expect(await call(server, 'rooms/room')).toMatchObject([200, { snapshot }]);
+    }
     await expect
       .poll(async () => (await call(one, 'rooms/room'))[1])
       .toMatchObject({ snapshot: { seq: 2 } });

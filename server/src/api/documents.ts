@@ -100,7 +100,6 @@ export class Documents {
     const room = rooms.at(name);
     const { snapshot, tail, lastSeq, isDeleted } = await storage.load(name);
     if (lastSeq === 0 && room === undefined) throw neverWritten();
-    const writtenAt = snapshot && room?.snapshotSeq === snapshot.seq ? room.snapshotAt : undefined;
     return {
       room: name,
       isDeleted,
@@ -112,7 +111,9 @@ export class Documents {
           : {
               seq: snapshot.seq,
               bytes: snapshot.size,
-              ...(writtenAt && { writtenAt: writtenAt.toISOString() }),
+              ...(snapshot.writtenAt !== undefined && {
+                writtenAt: new Date(snapshot.writtenAt).toISOString(),
+              }),
             },
       tail: {
         updates: tail.length,

@@ -74,7 +74,7 @@ const described = z
         seq: count,
         bytes: count,
         writtenAt: z.iso.datetime().optional().openapi({
-          description: 'if that was at this server, and the room has been open since',
+          description: 'of no snapshot from before Cowrite kept that',
         }),
       })
       .nullable(),

@@ -54,7 +54,8 @@ export async function compactRoom(input: CompactionInput): Promise<CompactionOut
   });
   if (!written) throw new SnapshotReplaced();
   const life = base?.life ?? 0;
-  const meta = { seq: upTo, size: update.length, life, stateVector, deletes };
+  const writtenAt = Date.now();
+  const meta = { seq: upTo, size: update.length, life, writtenAt, stateVector, deletes };
   snapshots.put(room, meta, update);
   return { snapshot: meta, poisoned, isFaithful };
 }

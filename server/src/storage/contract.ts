@@ -103,13 +103,18 @@ export function storageContract(
     it('[STO-5] a compaction takes the place of its base and of what it holds, and keeps the rest', async () => {
       const first = await start();
       await first.append(next(append('a', 1, 5)));
+      const before = Date.now();
       expect(await first.compact('a', { base: 0, snapshot: snapshot(3, 9), quarantined: [] })).toBe(
         true,
       );
       await first.append(next(append('a', 6, 6)));
+      const after = Date.now();
       const store = await reopen();
       const room = await store.load('a');
       const meta = room.snapshot!;
+      const { writtenAt = 0 } = meta;
+      expect(before <= writtenAt && writtenAt <= after).toBe(true);
+      expect((await store.snapshot('a'))?.writtenAt).toBe(meta.writtenAt);
       expect({ seq: meta.seq, size: meta.size }).toEqual({ seq: 3, size: 9 });
       expect([...meta.stateVector]).toEqual([...bytes(3, 2)]);
       expect([...meta.deletes]).toEqual([...bytes(3, 4)]);
@@ -674,8 +679,8 @@ function empty(life: number, isDeleted: boolean) {
 
 /** Byte arrays as arrays: of what class they are is the adapter's affair. */
 function plainRoom({ snapshot, ...room }: StoredRoom) {
-  const { stateVector, deletes } = snapshot!;
-  const plain = { ...snapshot, stateVector: [...stateVector], deletes: [...deletes] };
+  const { stateVector, deletes, writtenAt: _, ...rest } = snapshot!;
+  const plain = { ...rest, stateVector: [...stateVector], deletes: [...deletes] };
   return { ...room, snapshot: plain };
 }
 

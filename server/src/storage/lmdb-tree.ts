@@ -30,12 +30,13 @@ import {
 
 const untext = new TextDecoder();
 
-/** What a room's record says in JSON; one of an earlier version says nothing of lives. */
+/** What a room's record says in JSON; one of an earlier version says nothing of lives, or of its time. */
 interface Description {
   readonly seq: number;
   readonly size: number;
   readonly life?: number;
   readonly isDeleted?: boolean;
+  readonly writtenAt?: number;
 }
 
 type Key = [room: string, seq: number];
@@ -117,8 +118,8 @@ export class Tree {
   meta(room: string): SnapshotMeta | undefined {
     const fields = this.#describe(room);
     if (fields === undefined) return undefined;
-    const { seq, size, life = 0 } = descriptionIn(fields);
-    return { seq, size, life, stateVector: fields[1]!, deletes: fields[2]! };
+    const { seq, size, life = 0, writtenAt } = descriptionIn(fields);
+    return { seq, size, life, writtenAt, stateVector: fields[1]!, deletes: fields[2]! };
   }
 
   /** Not one whose description is damaged: that may be removed anew. */
@@ -294,9 +295,10 @@ export class Tree {
     promises: Promises,
     room: string,
     { seq, update, stateVector, deletes }: Snapshot,
-    about: Omit<Description, 'seq' | 'size'>,
+    about: Pick<Description, 'life' | 'isDeleted'>,
   ): void {
-    const description: Description = { seq, size: update.length, ...about };
+    const writtenAt = Date.now();
+    const description: Description = { seq, size: update.length, writtenAt, ...about };
     const content = encodeRecord({ kind: KIND.snapshot, room, seq }, [update]);
     promises.add(this.#snapshots.put(room, content));
     const fields = [JSON.stringify(description), stateVector, deletes];

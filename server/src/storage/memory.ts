@@ -22,7 +22,7 @@ interface Room {
   lastSeq: number;
   life: number;
   isDeleted: boolean;
-  snapshot: Snapshot | undefined;
+  snapshot: (Snapshot & { readonly writtenAt: number }) | undefined;
   entries: Map<number, LogEntry>;
   quarantined: Map<number, Quarantined>;
 }
@@ -108,6 +108,7 @@ export class MemoryStorage implements Storage {
       update: snapshot.update.slice(),
       stateVector: snapshot.stateVector.slice(),
       deletes: snapshot.deletes.slice(),
+      writtenAt: Date.now(),
     };
     room.lastSeq = Math.max(room.lastSeq, snapshot.seq);
     for (const seq of room.entries.keys()) if (seq <= snapshot.seq) room.entries.delete(seq);
@@ -135,7 +136,7 @@ export class MemoryStorage implements Storage {
 
   #renew(name: string, { lastSeq }: Room, isDeleted: boolean): void {
     const life = lastSeq + 1;
-    const snapshot = emptySnapshot(life);
+    const snapshot = { ...emptySnapshot(life), writtenAt: Date.now() };
     this.#rooms.set(name, { ...emptyRoom(), lastSeq: life, life, isDeleted, snapshot });
   }
 
@@ -185,6 +186,7 @@ function metaOf({ snapshot, life }: Room): SnapshotMeta | undefined {
       size: snapshot.update.length,
       stateVector: snapshot.stateVector.slice(),
       deletes: snapshot.deletes.slice(),
+      writtenAt: snapshot.writtenAt,
     }
   );
 }

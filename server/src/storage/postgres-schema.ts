@@ -270,9 +270,22 @@ const RENEW = `
   END $$;
 `;
 
+/** An instance of the version before says nothing of it. */
+const TIMES = `
+  ALTER TABLE cowrite.snapshots ADD COLUMN written_at timestamptz;
+  ALTER TABLE cowrite.snapshots ALTER COLUMN written_at SET DEFAULT now();
+`;
+
+/** As before, with the time. */
+const COMPACT_AT = COMPACT.replace('CREATE FUNCTION', 'CREATE OR REPLACE FUNCTION').replace(
+  'deletes = excluded.deletes;',
+  'deletes = excluded.deletes, written_at = now();',
+);
+
 const MIGRATIONS: readonly string[] = [
   TABLES + APPEND + COMPACT + REMOVE,
   LIVES + APPEND_TO_LIVES + RENEW,
+  TIMES + COMPACT_AT,
 ];
 
 /**

@@ -145,6 +145,7 @@ describe('[STO] postgres', () => {
     expect(await session(url)`SELECT version FROM cowrite.migrations`).toEqual([
       { version: 1 },
       { version: 2 },
+      { version: 3 },
     ]);
   });
 

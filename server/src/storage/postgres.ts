@@ -93,12 +93,12 @@ export class PostgresStorage implements Storage {
   async load(room: string): Promise<StoredRoom> {
     // One statement is one view. Its first row is the room's, the others are the tail's.
     const rows = await this.#read(
-      `SELECT r.last_seq, r.life, r.is_deleted, s.seq AS snapshot_seq, s.size, s.state_vector, s.deletes,
+      `SELECT r.last_seq, r.life, r.is_deleted, s.seq AS snapshot_seq, s.size, s.state_vector, s.deletes, s.written_at,
          NULL::bigint AS seq, NULL AS author, NULL::bytea AS update
        FROM cowrite.rooms r LEFT JOIN cowrite.snapshots s ON s.room = r.name
        WHERE r.name = $1
        UNION ALL
-       SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, u.seq, u.author, u.update
+       SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, u.seq, u.author, u.update
        FROM cowrite.rooms r JOIN cowrite.updates u ON u.room = r.name AND u.seq > r.snapshot_seq
        WHERE r.name = $1
        ORDER BY seq NULLS FIRST`,
@@ -223,7 +223,7 @@ export class PostgresStorage implements Storage {
 
   async snapshot(room: string): Promise<SnapshotMeta | undefined> {
     const [row] = await this.#read(
-      `SELECT r.life, s.seq AS snapshot_seq, s.size, s.state_vector, s.deletes
+      `SELECT r.life, s.seq AS snapshot_seq, s.size, s.state_vector, s.deletes, s.written_at
        FROM cowrite.snapshots s JOIN cowrite.rooms r ON r.name = s.room WHERE s.room = $1`,
       [room],
     );
@@ -314,7 +314,8 @@ const PART_BYTES = 1024 * 1024;
 
 function toMeta(row: Row): SnapshotMeta {
   const { snapshot_seq: seq, size, life, state_vector: stateVector, deletes } = row;
-  return { seq, size, life, stateVector, deletes };
+  const writtenAt = (row.written_at as Date | null)?.getTime();
+  return { seq, size, life, writtenAt, stateVector, deletes };
 }
 
 function toEntry({ seq, author, update }: Row): LogEntry {

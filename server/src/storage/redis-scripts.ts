@@ -2,7 +2,7 @@
  * What the Redis adapter keeps, and the scripts that read and change it.
  *
  *   room:<room>            hash: last seq; of the snapshot its seq, size, CRC-32,
- *                          state vector and deletes; life, and whether it is deleted
+ *                          state vector, deletes and time; life, and whether it is deleted
  *   rooms                  sorted set of all names, all with score 0, so that it is one by bytes
  *   log:<room>             stream: <seq>-0 → update, author, CRC-32 over both
  *   snapshot:<seq>:<room>  the snapshot's bytes
@@ -89,9 +89,9 @@ return seqs
  */
 export const READ = new Script(`
 local head = redis.call('HMGET', KEYS[1], 'last', 'lost', 'seq', 'size', 'vector', 'deletes',
-  'life', 'deleted')
+  'life', 'at', 'deleted')
 if not head[1] and redis.call('EXISTS', KEYS[2]) == 1 then head[2] = '1' end
-for i = 1, 8 do head[i] = head[i] or '' end
+for i = 1, 9 do head[i] = head[i] or '' end
 local from = tonumber(ARGV[1])
 local enough = tonumber(ARGV[2])
 local rows, bytes, count = {}, 0, 4
@@ -112,7 +112,7 @@ end
 /**
  * Keys: the room's hash, log and quarantine, the staged bytes, where the bytes of base
  * and snapshot lie, and that of all names. Arguments: the room's name, base, then the snapshot's seq, size, CRC,
- * state vector and deletes, then seq and record of each that is set aside.
+ * state vector, deletes and time, then seq and record of each that is set aside.
  */
 export const COMPACT = new Script(`
 local hash, log, quarantine, staged, old, new, names = unpack(KEYS)
@@ -129,12 +129,12 @@ redis.call('RENAME', staged, new)
 redis.call('PERSIST', new)
 redis.call('ZADD', names, 0, ARGV[1])
 redis.call('HSET', hash, 'seq', ARGV[3], 'size', ARGV[4], 'crc', ARGV[5],
-  'vector', ARGV[6], 'deletes', ARGV[7])
+  'vector', ARGV[6], 'deletes', ARGV[7], 'at', ARGV[8])
 redis.call('HDEL', hash, 'lost')
 local seq = tonumber(ARGV[3])
 if tonumber(head[1] or 0) < seq then redis.call('HSET', hash, 'last', ARGV[3]) end
 redis.call('XTRIM', log, 'MINID', string.format('%.0f-0', seq + 1))
-for i = 8, #ARGV, 2 do redis.call('HSET', quarantine, ARGV[i], ARGV[i + 1]) end
+for i = 9, #ARGV, 2 do redis.call('HSET', quarantine, ARGV[i], ARGV[i + 1]) end
 return 1
 `);
 
@@ -143,7 +143,7 @@ return 1
  *
  * Keys: the room's hash, log and quarantine, and that of all names. Arguments: what stands before
  * the seq in the key of its snapshot, the room's name, 1 to remove and 0 to revive, then the bytes of an empty
- * snapshot, their CRC, its state vector and deletes. Answers 1 where that changed anything.
+ * snapshot, their CRC, its state vector and deletes, and the time. Answers 1 where that changed anything.
  */
 export const RENEW = new Script(`
 ${LAST_OF}
@@ -159,7 +159,7 @@ redis.call('UNLINK', hash, log, quarantine)
 redis.call('ZADD', names, 0, ARGV[2])
 redis.call('SET', before .. life .. behind, ARGV[4])
 redis.call('HSET', hash, 'last', life, 'seq', life, 'size', #ARGV[4], 'crc', ARGV[5],
-  'vector', ARGV[6], 'deletes', ARGV[7], 'life', life)
+  'vector', ARGV[6], 'deletes', ARGV[7], 'life', life, 'at', ARGV[8])
 if remove then redis.call('HSET', hash, 'deleted', 1) end
 return 1
 `);

@@ -222,7 +222,7 @@ export class RedisStorage implements Storage {
   }
 
   async snapshot(room: string): Promise<SnapshotMeta | undefined> {
-    const fields = ['seq', 'size', 'vector', 'deletes', 'life'];
+    const fields = ['seq', 'size', 'vector', 'deletes', 'life', 'at'];
     const head = await this.#redis.hmgetBuffer(this.#key('room', room), ...fields);
     return decodeMeta(head.map((field) => field ?? Buffer.alloc(0)));
   }
@@ -255,7 +255,8 @@ export class RedisStorage implements Storage {
     keys.push(this.#names);
     const { update, stateVector, deletes } = emptySnapshot(0);
     const args = [`${this.#prefix}snapshot:`, room, isRemoved ? 1 : 0];
-    const snapshot = [asBuffer(update), crc32(update), asBuffer(stateVector), asBuffer(deletes)];
+    const bytes = [asBuffer(update), crc32(update), asBuffer(stateVector), asBuffer(deletes)];
+    const snapshot = [...bytes, Date.now()];
     return (await this.#write(RENEW.run(this.#redis, keys, [...args, ...snapshot]))) === 1;
   }
 
@@ -278,7 +279,7 @@ export class RedisStorage implements Storage {
       this.#names,
     ];
     const args: (string | number | Buffer)[] = [room, base, seq, update.length, crc32(update)];
-    args.push(asBuffer(stateVector), asBuffer(deletes));
+    args.push(asBuffer(stateVector), asBuffer(deletes), Date.now());
     for (const entry of quarantined) {
       const about = text.encode(JSON.stringify({ reason: entry.reason, author: entry.author }));
       const key = { kind: KIND.quarantine, room, seq: entry.seq };
@@ -377,16 +378,17 @@ function checksum(update: Uint8Array, author: string): number {
   return crc32(author, crc32(update));
 }
 
-/** @param head seq, size, state vector, deletes and life, empty where there is no snapshot */
+/** @param head seq, size, state vector, deletes, life and time, empty where there is no snapshot */
 function decodeMeta(head: readonly Buffer[]): SnapshotMeta | undefined {
-  const [seq, size, stateVector, deletes, life] = head as [Buffer, Buffer, Buffer, Buffer, Buffer];
-  if (seq.length === 0) return undefined;
+  const [seq, size, stateVector, deletes, life, at] = head;
+  if (seq === undefined || seq.length === 0) return undefined;
   return {
     seq: Number(seq.toString()),
-    size: Number(size.toString()),
-    stateVector: new Uint8Array(stateVector),
-    deletes: new Uint8Array(deletes),
-    life: Number(life.toString()),
+    size: Number(size!.toString()),
+    stateVector: new Uint8Array(stateVector!),
+    deletes: new Uint8Array(deletes!),
+    life: Number(life!.toString()),
+    writtenAt: at!.length === 0 ? undefined : Number(at!.toString()),
   };
 }
 

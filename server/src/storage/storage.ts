@@ -47,6 +47,8 @@ export interface SnapshotMeta extends Omit<Snapshot, 'update'> {
   readonly size: number;
   /** The room's life that it belongs to: the seq of the last removal or revival, 0 where there was none. */
   readonly life: number;
+  /** When it was written there, in milliseconds since 1970; undefined where no store had that yet. */
+  readonly writtenAt: number | undefined;
 }
 
 /** An entry that could not be part of the document: set aside, never thrown away. */
