@@ -82,6 +82,22 @@ describe('[CLI-25] unsaved', () => {
     expect([one.unsaved, other.unsaved]).toEqual([false, false]);
   });
 
+  test('whenSaved() rejects in the tab whose change was refused, whoever has the socket', async () => {
+    const { browser, network, other } = await twoPages();
+    type(other, 'refused');
+    const reasons: unknown[] = [];
+    other.on('rejected', () => reasons.push(other.rejection));
+    const waiting = other.whenSaved().catch(String);
+    await browser.settle();
+    reject(network.last);
+    save(network.last);
+    await browser.settle();
+    const error = 'Error: the server refused: read-only';
+    expect([await waiting, reasons]).toEqual([error, ['read-only']]);
+    expect([other.unsaved, other.rejection]).toEqual([false, null]);
+    await other.whenSaved();
+  });
+
   test('a tab that was opened with content of its own brings it in', async () => {
     const { browser, network, one, open } = await twoPages();
     const third = open({ doc: docOf('brought') });

@@ -97,7 +97,10 @@ export class Line {
       failed: (error) => listener.failed(error),
       closed: (code, reason) => {
         const wasOpen = connection.isOpen(this.#state);
-        this.dispatch({ type: 'lost', code, reason, isCurable: this.#isCurable(code) });
+        this.#listener.hold(() => {
+          const isCurable = this.#isCurable(code) || this.#isMended(code);
+          this.dispatch({ type: 'lost', code, reason, isCurable });
+        });
         if (!wasOpen) void this.#askWhy();
       },
     });
@@ -204,9 +207,11 @@ export class Line {
   }
 
   /** Without a socket here: something was refused, and whoever has one has taken it back. */
-  refused(): void {
+  refused(reason: RejectReason): void {
     this.#pending.forget();
-    if (this.unsaved) this.#pending.unknown();
+    if (!this.unsaved) return;
+    this.#pending.unknown();
+    this.#track(unsaved.reportedRejected(this.#unsaved, reason, true));
   }
 
   /** The document has got what the server may lack, and nobody can undo. */
@@ -278,6 +283,12 @@ export class Line {
     return code === CLOSE.unauthenticated && this.#token.canRenew;
   }
 
+  /** Of a message that was larger than the server takes nothing is left: it is not sent again. */
+  #isMended(code: number): boolean {
+    const message = code === CLOSE.messageTooBig ? this.#pending.largest : null;
+    return message !== null && this.#takeBack(message, 'message-too-large');
+  }
+
   async #askWhy(): Promise<void> {
     const now = this.#clock.now();
     if (this.#shown === null || now < this.#askedAt + ASK_INTERVAL) return;
@@ -303,7 +314,9 @@ export class Line {
     const wasSent = this.#send({ type: 'update', update });
     this.#track(wasSent ? unsaved.sentUpdate(this.#unsaved) : unsaved.changed(this.#unsaved));
     remember(wasSent ? this.#unsaved.sent : null);
-    if (wasSent && !this.#unsaved.reports) this.#pending.forget();
+    if (!wasSent) return;
+    if (this.#unsaved.reports) this.#pending.sent(this.#unsaved.sent, update.length);
+    else this.#pending.forget();
   }
 
   #sendStep1(): void {
@@ -343,7 +356,7 @@ export class Line {
         const update = Y.encodeStateAsUpdate(this.#doc, message.stateVector);
         if (this.#send({ type: 'step2', update })) {
           this.#track(unsaved.sentStep2(this.#unsaved));
-          this.#pending.sentWhole(this.#unsaved.sent);
+          this.#pending.sentWhole(this.#unsaved.sent, update.length);
         }
         break;
       }
@@ -387,12 +400,16 @@ export class Line {
   #rejected(count: number, reason: RejectReason): void {
     if (!this.#unsaved.reports) return;
     unsaved.checkRejected(this.#unsaved, count);
-    this.#listener.hold(() => {
-      const { hadChanges, isWhole } = this.#pending.takeBack(count);
-      if (!hadChanges) return;
-      this.#track(unsaved.reportedRejected(this.#unsaved, reason, isWhole));
-      this.#listener.rejected({ reason, isTakenBack: isWhole });
-    });
+    this.#listener.hold(() => this.#takeBack(count, reason));
+  }
+
+  /** @returns whether nothing of it is left */
+  #takeBack(message: number, reason: RejectReason): boolean {
+    const { hadChanges, isWhole } = this.#pending.takeBack(message);
+    if (!hadChanges) return isWhole;
+    this.#track(unsaved.reportedRejected(this.#unsaved, reason, isWhole));
+    this.#listener.rejected({ reason, isTakenBack: isWhole });
+    return isWhole;
   }
 
   #setAccess(access: Access): void {

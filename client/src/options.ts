@@ -43,7 +43,7 @@ export type CowriteStatus =
 /** Why the server does not want another attempt. */
 export interface Refusal {
   readonly reason: RefusalReason;
-  /** The close code, from 4400 to 4499. */
+  /** The close code: from 4400 to 4499, or 1009. */
   readonly code: number;
   /** As the server words it; may be empty. */
   readonly message: string;

@@ -21,6 +21,11 @@ export interface PageListeners {
   resume(): void;
 }
 
+/** Whether nobody looks at the page; browsers let its timers ring seldom then. */
+export function isHidden(): boolean {
+  return (globalThis as { document?: Document }).document?.visibilityState === 'hidden';
+}
+
 /** @returns a function that removes the listeners. */
 export function listenToPage(listeners: PageListeners): () => void {
   const scope = globalThis as Scope;

@@ -31,7 +31,7 @@ function setUp(doc = new Y.Doc(), hasContent = false) {
       pending.opened();
     },
     sendWhole: () => {
-      pending.sentWhole(++sent);
+      pending.sentWhole(++sent, 0);
       return sent;
     },
   };

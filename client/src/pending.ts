@@ -45,6 +45,8 @@ export class Pending {
   #refused: StackItem | null = null;
   /** Messages of this socket that hold all that the server lacks. */
   readonly #wholes = new Set<number>();
+  /** Bytes of those messages of this socket that are not saved. */
+  readonly #sizes = new Map<number, number>();
 
   /**
    * @param hasContent whether the document already holds what no server has reported saved
@@ -89,15 +91,31 @@ export class Pending {
     this.#entries.push({ item: null, message });
   }
 
+  /** A message was sent that carries one change. */
+  sent(message: number, bytes: number): void {
+    this.#sizes.set(message, bytes);
+  }
+
+  /**
+   * The largest message that is not saved, which is larger than the server takes if any of them
+   * is; null if there is none, or it holds all that the server lacks, of which most may be fine.
+   */
+  get largest(): number | null {
+    const [first] = [...this.#sizes].sort(([, one], [, other]) => other - one);
+    return first === undefined || this.#wholes.has(first[0]) ? null : first[0];
+  }
+
   /** A message that holds all that the server lacks. */
-  sentWhole(message: number): void {
+  sentWhole(message: number, bytes: number): void {
     this.#wholes.add(message);
+    this.#sizes.set(message, bytes);
     for (const entry of this.#entries) entry.message ??= message;
   }
 
   /** A new socket is open: what was under way on the last one is carried by no message. */
   opened(): void {
     this.#wholes.clear();
+    this.#sizes.clear();
     for (const entry of this.#entries) entry.message = null;
   }
 
@@ -106,6 +124,7 @@ export class Pending {
     const isSaved = ({ message }: Entry) => message !== null && message <= count;
     this.#entries = this.#entries.filter((entry) => !isSaved(entry));
     for (const message of this.#wholes) if (message <= count) this.#wholes.delete(message);
+    for (const message of this.#sizes.keys()) if (message <= count) this.#sizes.delete(message);
   }
 
   /** Nothing of it can be refused any more: all is on disk, or this server reports nothing. */

@@ -17,6 +17,7 @@ function newAwareness(): Awareness {
 afterEach(() => {
   for (const awareness of awarenesses.splice(0)) awareness.destroy();
   vi.restoreAllMocks();
+  vi.unstubAllGlobals();
 });
 
 /** A presence, and someone else who applies all that it sends. */
@@ -52,6 +53,33 @@ describe('[CLI-7] the own state', () => {
     clock.advance(1000);
     expect(sent).toEqual([]);
     expect(clock.pending).toBe(0);
+  });
+
+  test('of a hidden page is renewed whenever others are heard, because its timers are late', () => {
+    const { awareness, clock, other, presence, send, sent } = setUp();
+    const page = { visibilityState: 'visible' };
+    vi.stubGlobal('document', page);
+    presence.opened(send);
+    const { clientID } = awareness;
+    const shown = () => other.meta.get(clientID)?.clock;
+    const [first, shownAt] = [shown() as number, Date.now()];
+    const hear = (after: number) => {
+      vi.spyOn(Date, 'now').mockReturnValue(shownAt + after);
+      other.setLocalState({ still: 'here' });
+      presence.receive(encodeAwarenessUpdate(other, [other.clientID]), 'network');
+      clock.advance(INTERVAL);
+      return shown();
+    };
+    expect(hear(20_000)).toBe(first);
+    page.visibilityState = 'hidden';
+    expect(hear(9_000)).toBe(first);
+    sent.length = 0;
+    expect(hear(11_000)).toBe(first + 1);
+    expect(sent.length).toBe(1);
+    awareness.setLocalState(null);
+    sent.length = 0;
+    hear(40_000);
+    expect([sent, awareness.getLocalState()]).toEqual([[], null]);
   });
 
   test('is shown at once on a new socket', () => {

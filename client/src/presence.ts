@@ -10,11 +10,16 @@ import {
   Awareness,
   applyAwarenessUpdate,
   encodeAwarenessUpdate,
+  outdatedTimeout,
   removeAwarenessStates,
 } from 'y-protocols/awareness';
 import * as Y from 'yjs';
 import type { Clock, TimerHandle } from './clock.js';
+import { isHidden } from './page.js';
 import { reportUncaught, shielded } from './uncaught.js';
+
+/** Milliseconds; with the 18 s at most after which others are heard again it is less than they wait. */
+const RENEWAL = outdatedTimeout / 3;
 
 interface Changes {
   readonly added: readonly number[];
@@ -142,13 +147,26 @@ export class Presence {
 
   /** Not only local changes: who is told that it has gone, and has not, says so with a new clock. */
   readonly #onUpdate = ({ added, updated, removed }: Changes): void => {
-    const { clientID } = this.#awareness;
+    const { clientID, meta } = this.#awareness;
     const isOwn = [added, updated, removed].some((ids) => ids.includes(clientID));
+    if (!isOwn) this.#renew(meta.get(clientID)?.lastUpdated);
     if (!isOwn || this.#send === null || this.#timer !== null) return;
     const wait = this.#sentAt + this.#interval - this.#clock.now();
     if (wait <= 0) this.#sendOwn();
     else this.#timer = this.#clock.setTimeout(() => this.#sendOwn(), wait);
   };
+
+  /**
+   * In a hidden page that hears of others: its timers ring once a minute, and the one of
+   * y-protocols, which says that somebody is still here, is too late for them.
+   *
+   * @param at when the own state was last renewed, in milliseconds since 1970
+   */
+  #renew(at = Number.POSITIVE_INFINITY): void {
+    const state = this.#awareness.getLocalState();
+    if (state === null || this.#send === null || !isHidden() || Date.now() - at < RENEWAL) return;
+    shielded(() => this.#awareness.setLocalState(state));
+  }
 
   #sendOwn(): void {
     this.#clearTimer();

@@ -361,6 +361,44 @@ describe('[CLI-6] unsaved', () => {
     await expect(provider.whenSaved()).rejects.toThrow('read-only');
   });
 
+  test('[CLI-17] a change that is larger than the server takes is taken back, and not sent again', async () => {
+    const { network, provider, edit } = setUp();
+    const { doc } = provider;
+    const rejected = vi.fn();
+    provider.on('rejected', rejected);
+    sync(network.last);
+    edit();
+    doc.getText('t').insert(0, 'large'.repeat(1_000));
+    edit();
+    const waiting = provider.whenSaved();
+    const text = doc.getText('t').toString().replaceAll('large', '');
+    network.last.drop(1009, 'too large');
+    expect(rejected.mock.calls).toEqual([[{ reason: 'message-too-large', isTakenBack: true }]]);
+    expect(doc.getText('t').toString()).toBe(text);
+    await expect(waiting).rejects.toThrow('message-too-large');
+    expect([provider.status, provider.unsaved]).toEqual(['retrying', true]);
+    provider.connect();
+    sync(network.last);
+    const sent = network.last.sent.filter(({ type }) => type === 'step2');
+    expect(sent.length).toBe(1);
+    expect(sent[0]?.type === 'step2' && sent[0].update.length).toBeLessThan(1_000);
+    network.last.say({ type: 'saved', count: 1 });
+    expect(provider.unsaved).toBe(false);
+  });
+
+  test('[CLI-4] what is too large all together stays, and is not sent for ever', () => {
+    const { network, provider } = setUp();
+    const { doc } = provider;
+    sync(network.last);
+    network.last.drop();
+    doc.getText('t').insert(0, 'x'.repeat(1_000));
+    provider.connect();
+    sync(network.last);
+    network.last.drop(1009, 'too large');
+    expect(provider.refusal).toEqual({ reason: 'too-large', code: 1009, message: 'too large' });
+    expect([doc.getText('t').length, provider.unsaved]).toEqual([1_000, true]);
+  });
+
   test('whenSaved rejects when destroyed', async () => {
     const { provider, edit } = setUp();
     edit();

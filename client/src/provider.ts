@@ -305,7 +305,8 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     if (this.#isAsleep) return { ...own, status: 'retrying' };
     if (this.#group?.isIn !== true || this.#group.isHolder) return own;
     const { view } = this.#group;
-    if (view !== null) return { ...view, unsaved };
+    // What was refused is told at once, and its tab's state only after that.
+    if (view !== null) return { ...view, unsaved, rejection: view.rejection ?? rejection };
     return refusal === null ? { ...own, status: 'connecting' } : own;
   }
 
@@ -386,7 +387,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
         else this.#line.dispatch({ type: nudge });
       },
       rejected: (rejection) => {
-        this.#line.refused();
+        this.#line.refused(rejection.reason);
         this.emit('rejected', rejection);
       },
       unavailable: (cause) => {

@@ -6,7 +6,7 @@
  * disk; what is kept for it while something is missing is bounded.
  */
 import { randomBytes } from 'node:crypto';
-import { CLOSE, MalformedMessage, type Message, type RejectReason } from '@cowrite/client/protocol';
+import { CLOSE, MalformedMessage, type Message, type ToldReason } from '@cowrite/client/protocol';
 import type { Logger } from 'pino';
 import { Acknowledgements } from './acknowledgements.js';
 import { Allowance, type SessionRates } from './allowance.js';
@@ -566,7 +566,7 @@ export class Session
     this.#reject(count, 'document-too-large');
   }
 
-  #reject(count: number, reason: RejectReason): void {
+  #reject(count: number, reason: ToldReason): void {
     if (this.dialect.acknowledges) this.send({ type: 'rejected', count, reason });
   }
 

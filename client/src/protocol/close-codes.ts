@@ -2,7 +2,8 @@
  * The close codes that a Cowrite server sends, and what a client does about each.
  *
  * y-websocket 3.1 treats 4400 to 4499 as final, so a code in that range means
- * "act first, then connect again" for every client. All others are retried.
+ * "act first, then connect again" for every client. All others are retried, but for 1009 by
+ * clients of this package.
  */
 export const CLOSE = {
   /** The client sent what no client may send: a malformed frame, a V2 update, a text frame. */
@@ -21,22 +22,22 @@ export const CLOSE = {
   restarting: 1012,
   /** Overloaded, or this socket stayed behind for too long. */
   tryAgainLater: 1013,
-  /** A single message was larger than the server accepts (sent by `ws` itself). */
+  /** A single message was larger than the server accepts (sent by `ws` itself): sent again, it would be so again. */
   messageTooBig: 1009,
 } as const;
 
 /** One of {@link CLOSE}. */
 export type CloseCode = (typeof CLOSE)[keyof typeof CLOSE];
 
-/** Whether a client must not connect again by itself after this code. */
+/** Whether a client must not connect again by itself after this code, as things are. */
 export function isFinal(code: number): boolean {
-  return code >= 4400 && code <= 4499;
+  return (code >= 4400 && code <= 4499) || code === CLOSE.messageTooBig;
 }
 
 /**
  * Why a server wants no further attempt as things are: the token is missing, has ended or was
- * revoked; the room is not open to this client (any more); it was deleted; its document is full;
- * or this client sent what the server takes for an error.
+ * revoked; the room is not open to this client (any more); it was deleted; its document is full,
+ * or what is unsaved is more than the server takes in one message; or this client sent what the server takes for an error.
  */
 export type RefusalReason = 'token' | 'forbidden' | 'deleted' | 'too-large' | 'protocol';
 
@@ -45,6 +46,7 @@ const REASONS: ReadonlyMap<number, RefusalReason> = new Map([
   [CLOSE.forbidden, 'forbidden'],
   [CLOSE.deleted, 'deleted'],
   [CLOSE.tooLarge, 'too-large'],
+  [CLOSE.messageTooBig, 'too-large'],
 ]);
 
 /**

@@ -122,7 +122,7 @@ test.each([
 
 test('[CLI-4] only the codes from 4400 to 4499 are final', () => {
   expect([4399, 4400, 4499, 4500].map(isFinal)).toEqual([false, true, true, false]);
-  const retried = [CLOSE.internal, CLOSE.restarting, CLOSE.tryAgainLater, CLOSE.messageTooBig];
+  const retried = [CLOSE.internal, CLOSE.restarting, CLOSE.tryAgainLater];
   expect(retried.some(isFinal)).toBe(false);
-  expect([CLOSE.malformed, CLOSE.unauthenticated, CLOSE.forbidden].every(isFinal)).toBe(true);
+  expect([CLOSE.malformed, CLOSE.forbidden, CLOSE.messageTooBig].every(isFinal)).toBe(true);
 });

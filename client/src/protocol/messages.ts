@@ -47,7 +47,13 @@ export const SYNC_UPDATE = 2;
 /** Why the server refused a change; a session that gets one of these lives on. */
 export const REJECT_REASONS = ['read-only', 'document-too-large'] as const;
 /** One of {@link REJECT_REASONS}. */
-export type RejectReason = (typeof REJECT_REASONS)[number];
+export type ToldReason = (typeof REJECT_REASONS)[number];
+
+/**
+ * Why the server refused a change: as it says, or `message-too-large` where it closed the
+ * connection with {@link CLOSE.messageTooBig}, which is all that it can say of that.
+ */
+export type RejectReason = ToldReason | 'message-too-large';
 
 /** What a session may do in its room. */
 export const ACCESSES = ['write', 'read'] as const;
@@ -77,7 +83,7 @@ export type Message =
   | { readonly type: 'auth'; readonly reason: string }
   | { readonly type: 'queryAwareness' }
   | { readonly type: 'saved'; readonly count: number }
-  | { readonly type: 'rejected'; readonly count: number; readonly reason: RejectReason }
+  | { readonly type: 'rejected'; readonly count: number; readonly reason: ToldReason }
   | { readonly type: 'drain'; readonly delay: number }
   | { readonly type: 'token'; readonly token: string }
   | { readonly type: 'access'; readonly access: Access };
@@ -122,7 +128,7 @@ function readMessage(decoder: decoding.Decoder): Message {
       return { type: 'saved', count: decoding.readVarUint(decoder) };
     case MESSAGE_REJECTED: {
       const count = decoding.readVarUint(decoder);
-      const reason = decoding.readVarString(decoder) as RejectReason;
+      const reason = decoding.readVarString(decoder) as ToldReason;
       if (!REJECT_REASONS.includes(reason)) {
         throw new MalformedMessage(`unknown reason of a rejection: ${reason}`);
       }

@@ -149,6 +149,7 @@ function noticeFor(
 const REFUSED: Readonly<Record<RejectReason, string>> = {
   'read-only': 'You can read this document but not change it.',
   'document-too-large': 'This document has reached its largest size.',
+  'message-too-large': 'That was more than the server takes at once.',
 };
 
 /** @param reason as the server gives it, which may be what somebody wrote for the reader */
@@ -163,5 +164,5 @@ const CLOSED: Readonly<Record<Exclude<RefusalReason, 'forbidden'>, string>> = {
   protocol: 'This page and the server do not understand each other. Reloading usually helps.',
   token: 'Your access has expired. Open the document from a new link to go on.',
   deleted: 'This document was deleted.',
-  'too-large': 'This document has reached its largest size and takes no more changes.',
+  'too-large': 'This document, or what you wrote last, is larger than the server takes.',
 };
