@@ -208,7 +208,7 @@ describe('[CLI-29] a copy of tabs that is removed', () => {
     type(one, 'secret');
     await settle();
     expect(await contents()).toMatchObject({ rows: [], found: [] });
-    expect(errors).toEqual(isOwn ? [] : ['there is no offline copy of this document']);
+    expect(errors).toEqual(isOwn ? [] : ['somebody has removed the offline copy']);
   });
 
   test('is remembered for 30 days, by then no page is open that was there', async () => {

@@ -29,6 +29,9 @@ const REMOVALS = 'removals';
 /** The index of updates by the copy that they belong to. */
 const BY_LIFE = 'life';
 
+/** Where pages tell each other what they have removed. */
+const CHANNEL = 'cowrite removals';
+
 /** Updates after which a copy is written anew as one. */
 const MANY = 200;
 
@@ -62,6 +65,8 @@ interface Copy extends CopyOf {
   readonly savedUpTo: number;
   /** Milliseconds since 1970. */
   readonly usedAt: number;
+  /** Whether there was a document to show; an earlier version did not say. */
+  readonly isReady?: boolean;
 }
 
 /** Numbered by the database, from 1. */
@@ -73,12 +78,17 @@ interface Stored {
 }
 
 export interface OfflineListener {
+  /** Of the transactions in which `loaded` changes the document. */
+  readonly origin: unknown;
   /**
    * What was kept, to be applied in this order.
    *
    * @param isUnsaved whether some of it may be on no server's disk
+   * @param wasReady whether there was a document to show, perhaps an empty one
    */
-  loaded(updates: readonly Uint8Array[], isUnsaved: boolean): void;
+  loaded(updates: readonly Uint8Array[], isUnsaved: boolean, wasReady: boolean): void;
+  /** Whether there is a document to show. */
+  isReady(): boolean;
   /**
    * Whether the document may hold something that no server has on disk; also asked when it
    * has just changed.
@@ -118,6 +128,9 @@ export class OfflineCopy {
   #lookedAt = 0;
   /** Something in it was unsaved when it was added, and it does not say yet that it is saved. */
   #saysUnsaved = false;
+  /** It says that there was a document to show. */
+  #saysReady = false;
+  #removals: BroadcastChannel | null = null;
   #opening: Promise<void> | null = null;
   #isApplying = false;
   #isTidying = false;
@@ -168,6 +181,9 @@ export class OfflineCopy {
         this.#fail(new Error('somebody else needs the database of the offline copies'));
       };
       database.onclose = () => this.#fail(new Error('the browser has closed the offline copies'));
+      this.#removals = hearRemovals((removal) => {
+        if (this.#isOfThis(removal)) this.#fail(new Error(REMOVED));
+      });
       const updates = await this.#load(database).catch(async (error: unknown) => {
         // Where nothing can be written any more, what was kept can still be read.
         const kept = await this.#read(database);
@@ -208,17 +224,23 @@ export class OfflineCopy {
 
   readonly #onUpdate = (
     update: Uint8Array,
-    _origin: unknown,
+    origin: unknown,
     _doc: Y.Doc,
     { local }: Y.Transaction,
   ): void => {
-    if (!this.#isApplying || local) this.#add(update);
+    // Whoever hears of what is loaded may write as well, perhaps by another document.
+    const isOwn = this.#isApplying && !local && origin === this.#listener.origin;
+    if (!isOwn) this.#add(update);
   };
+
+  #isOfThis({ what, at }: Removal): boolean {
+    return at > this.#since && ['', this.#of.user, this.#key].includes(what);
+  }
 
   #apply(updates: readonly Uint8Array[]): void {
     this.#isApplying = true;
     try {
-      this.#listener.loaded(updates, this.#saysUnsaved);
+      this.#listener.loaded(updates, this.#saysUnsaved, this.#saysReady);
     } finally {
       this.#isApplying = false;
     }
@@ -261,7 +283,7 @@ export class OfflineCopy {
     const removals = transaction.objectStore(REMOVALS);
     for (const what of ['', this.#of.user, this.#key]) {
       const removal = await result<Removal | undefined>(removals.get(what));
-      if (removal !== undefined && removal.at > this.#since) throw new Error(REMOVED);
+      if (removal !== undefined && this.#isOfThis(removal)) throw new Error(REMOVED);
     }
     const copy = await result<Copy | undefined>(copies.get(this.#key));
     this.#life = copy?.life ?? crypto.randomUUID();
@@ -270,13 +292,17 @@ export class OfflineCopy {
       result<Stored[]>(index.getAll(this.#life)),
       result(index.getAllKeys(this.#life)) as Promise<number[]>,
     ]);
+    // Not what it says: a page that ended at once had no time to count.
+    let bytes = 0;
     for (const [at, { update }] of rows.entries()) {
       this.#known.set(numbers[at] as number, update.length);
+      bytes += update.length;
     }
     const savedUpTo = copy?.savedUpTo ?? 0;
     this.#saysUnsaved = hasUnsaved(rows, numbers, savedUpTo);
-    this.#lookedAt = copy?.bytes ?? 0;
-    copies.put(this.#entry(this.#lookedAt, savedUpTo));
+    this.#saysReady = copy?.isReady === true;
+    this.#lookedAt = bytes;
+    copies.put(this.#entry(bytes, savedUpTo));
     await done(transaction);
     return rows.map(({ update }) => update);
   }
@@ -285,23 +311,29 @@ export class OfflineCopy {
     const transaction = database.transaction([COPIES, UPDATES]);
     const copy = await result<Copy | undefined>(transaction.objectStore(COPIES).get(this.#key));
     if (copy === undefined) return [];
-    this.#saysUnsaved = true;
-    const rows = await result<Stored[]>(
-      transaction.objectStore(UPDATES).index(BY_LIFE).getAll(copy.life),
-    );
+    const index = transaction.objectStore(UPDATES).index(BY_LIFE);
+    const [rows, numbers] = await Promise.all([
+      result<Stored[]>(index.getAll(copy.life)),
+      result(index.getAllKeys(copy.life)) as Promise<number[]>,
+    ]);
+    this.#saysUnsaved = hasUnsaved(rows, numbers, copy.savedUpTo);
+    this.#saysReady = copy.isReady === true;
     return rows.map(({ update }) => update);
   }
 
   #entry(bytes: number, savedUpTo: number): Copy {
     const { url, room, user } = this.#of;
-    const usedAt = this.#now();
-    return { url, room, user, key: this.#key, life: this.#life, bytes, savedUpTo, usedAt };
+    const [usedAt, isReady] = [this.#now(), this.#saysReady];
+    return { url, room, user, key: this.#key, life: this.#life, bytes, savedUpTo, usedAt, isReady };
   }
 
   /** One transaction at a time: what is to be done meanwhile is done in the next. */
   #tidy(): void {
     if (this.#database === null || this.#isTidying || this.#isEnded) return;
-    const isDue = this.#isUntidy || this.#saysUnsaved !== this.#listener.isUnsaved();
+    const isDue =
+      this.#isUntidy ||
+      this.#saysUnsaved !== this.#listener.isUnsaved() ||
+      (!this.#saysReady && this.#listener.isReady());
     if (this.#adding > 0) return;
     if (!isDue) {
       if (this.#isClosing) this.#end();
@@ -324,11 +356,13 @@ export class OfflineCopy {
   /** Counts what was added; and where that is due, says what is saved, or puts one update in the place of many. */
   async #tidyUp(database: IDBDatabase): Promise<void> {
     const isUnsaved = this.#listener.isUnsaved();
-    const isMany = this.#known.size > MANY;
+    // What is written into the document after its end is not for this copy to say anything of.
+    const isMany = !this.#isClosing && this.#known.size > MANY;
     const counted = this.#uncounted;
     const isSavedNow = this.#saysUnsaved && !isUnsaved;
     // Before the first wait: what is added meanwhile is not saved by this.
     this.#saysUnsaved = isUnsaved;
+    this.#saysReady ||= this.#listener.isReady();
     const bytes =
       isMany || isSavedNow
         ? await this.#goThrough(database, counted, isMany, isUnsaved)
@@ -346,7 +380,7 @@ export class OfflineCopy {
     const transaction = database.transaction(COPIES, 'readwrite');
     const copies = transaction.objectStore(COPIES);
     const copy = await result<Copy | undefined>(copies.get(this.#key));
-    if (copy?.life !== this.#life) return await this.#removeLeftOver(database);
+    if (copy?.life !== this.#life) return this.#removeLeftOver(database);
     const bytes = copy.bytes + counted;
     copies.put(this.#entry(bytes, copy.savedUpTo));
     await done(transaction);
@@ -368,7 +402,7 @@ export class OfflineCopy {
       result<Copy | undefined>(copies.get(this.#key)),
       result(updates.index(BY_LIFE).getAllKeys(this.#life)) as Promise<number[]>,
     ]);
-    if (copy?.life !== this.#life) return await this.#removeLeftOver(database);
+    if (copy?.life !== this.#life) return this.#removeLeftOver(database);
     let bytes = copy.bytes + counted;
     // Of what another tab has added, this one cannot say that it is saved.
     const mine = new Set(known.map(([number]) => number));
@@ -376,8 +410,10 @@ export class OfflineCopy {
     const newest = known.reduce((max, [number]) => Math.max(max, number), 0);
     if (anew !== null) {
       bytes += anew.length;
+      const there = new Set(rows);
       for (const [number, length] of known) {
-        bytes -= length;
+        // Another page may have put one in its place.
+        if (there.has(number)) bytes -= length;
         updates.delete(number);
         this.#known.delete(number);
       }
@@ -389,11 +425,13 @@ export class OfflineCopy {
     return bytes;
   }
 
-  /** Somebody has removed the copy while this document was written into it. */
-  async #removeLeftOver(database: IDBDatabase): Promise<never> {
+  /**
+   * Somebody has removed the copy while this document was written into it. Nobody waits for this:
+   * nothing is kept any more, and whoever asks has to hear that now.
+   */
+  #removeLeftOver(database: IDBDatabase): never {
     const transaction = database.transaction(UPDATES, 'readwrite');
-    await removeUpdates(transaction.objectStore(UPDATES), this.#life);
-    await done(transaction);
+    removeUpdates(transaction.objectStore(UPDATES), this.#life).catch(ignored);
     throw new Error(REMOVED);
   }
 
@@ -437,6 +475,7 @@ export class OfflineCopy {
     this.#isEnded = true;
     this.#early = [];
     this.#doc.off('update', this.#onUpdate);
+    this.#removals?.close();
     this.#database?.close();
   }
 }
@@ -453,7 +492,27 @@ export async function clearOfflineCopies({ user }: { user?: string } = {}): Prom
   await removeCopies(whose, (copy) => whose === '' || copy.user === whose);
 }
 
-const REMOVED = 'somebody has removed it';
+const REMOVED = 'somebody has removed the offline copy';
+
+/** What stays of a copy that nobody has is removed with the next one that is opened. */
+const ignored = (): void => undefined;
+
+/** @returns null where pages cannot tell each other: they find out when they write */
+function hearRemovals(heard: (removal: Removal) => void): BroadcastChannel | null {
+  if (typeof BroadcastChannel === 'undefined') return null;
+  const channel = new BroadcastChannel(CHANNEL);
+  channel.onmessage = ({ data }: MessageEvent<Removal>) => heard(data);
+  // Node would wait for it.
+  (channel as { unref?(): void }).unref?.();
+  return channel;
+}
+
+function tellRemoval(removal: Removal): void {
+  if (typeof BroadcastChannel === 'undefined') return;
+  const channel = new BroadcastChannel(CHANNEL);
+  channel.postMessage(removal);
+  channel.close();
+}
 
 async function removeCopies(what: string, isMeant: (copy: Copy) => boolean): Promise<void> {
   const database = await openDatabase();
@@ -463,10 +522,12 @@ async function removeCopies(what: string, isMeant: (copy: Copy) => boolean): Pro
     for (const { what: old, at } of await result<Removal[]>(removals.getAll())) {
       if (at < instant() - MEMORY) removals.delete(old);
     }
-    removals.put({ what, at: instant() } satisfies Removal);
+    const removal: Removal = { what, at: instant() };
+    removals.put(removal);
     const copies = await result<Copy[]>(transaction.objectStore(COPIES).getAll());
     for (const copy of copies) if (isMeant(copy)) await removeCopy(transaction, copy);
     await done(transaction);
+    tellRemoval(removal);
   } finally {
     database.close();
   }

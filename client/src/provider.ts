@@ -150,8 +150,9 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
   }
 
   /**
-   * Whether there is a document to show: it is {@link synced}, or was, or is {@link loaded}
-   * and not empty. An empty copy says nothing: others may have written the document since.
+   * Whether there is a document to show: it is {@link synced}, or was, also before this page, or
+   * is {@link loaded} and not empty. A copy that was never synced and is empty says nothing:
+   * others may have written the document.
    */
   get ready(): boolean {
     return this.#isReady;
@@ -402,7 +403,10 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
   #makeCopy(): Keeper {
     const now = () => this.#settings.clock.date().getTime();
     return new Keeper(this.doc, this.#settings.copy, this.#since, now, {
-      loaded: (updates, isUnsaved) => {
+      origin: this,
+      isReady: () => this.#isReady,
+      loaded: (updates, isUnsaved, wasReady) => {
+        this.#isReady ||= wasReady;
         this.hold(() => {
           this.#isBringing = isUnsaved;
           try {
