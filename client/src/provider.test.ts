@@ -275,6 +275,10 @@ describe('[CLI-6] unsaved', () => {
     expect(provider.unsaved).toBe(false);
     expect(saved).toHaveBeenCalledExactlyOnceWith({ at: clock.date() });
     expect(provider.lastSavedAt).toEqual(clock.date());
+    clock.advance(1_000);
+    doc.getText('t').insert(0, 'new');
+    network.last.say({ type: 'saved', count: 2 });
+    expect(provider.lastSavedAt).toEqual(clock.date());
   });
 
   test('is true for a document with nothing but pending structs', () => {

@@ -1,0 +1,102 @@
+/** What a tab without the socket does for the one that has it, which the browser may have slowed down. */
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { Awareness, applyAwarenessUpdate } from 'y-protocols/awareness';
+import * as Y from 'yjs';
+import { written } from '../test/copies.js';
+import { LoneTab } from '../test/lone-tab.js';
+import { accept, closePages, setUpPages, twoPages } from '../test/pages.js';
+
+afterEach(closePages);
+
+/** To be called before pages are opened. @returns what they take for their window */
+function hearGlobals(): EventTarget {
+  const globals = new EventTarget();
+  vi.stubGlobal('addEventListener', globals.addEventListener.bind(globals));
+  vi.stubGlobal('removeEventListener', globals.removeEventListener.bind(globals));
+  return globals;
+}
+
+/** A tab whose holder is the test, and what happens to its page. */
+async function follower() {
+  const globals = hearGlobals();
+  const { open, clock, page } = setUpPages();
+  const peers = new LoneTab();
+  open({ browser: peers });
+  await written();
+  peers.welcome('A');
+  let seen = peers.posted.length;
+  /** Messages of this kind that were posted since it was asked last. */
+  const posted = (type: string) => {
+    const fresh = peers.posted.slice(seen).map(({ message }) => message);
+    seen = peers.posted.length;
+    return fresh.filter((message) => message.type === type);
+  };
+  const look = (visibilityState: string) => {
+    page.visibilityState = visibilityState;
+    page.dispatchEvent(new Event('visibilitychange'));
+  };
+  return { globals, clock, peers, posted, look };
+}
+
+describe('[CLI-12] in a tab without the socket', () => {
+  test('hints go to the one that has it; that a page is hidden is none', async () => {
+    const { globals, posted, look } = await follower();
+    look('hidden');
+    expect(posted('nudge')).toEqual([]);
+    look('visible');
+    globals.dispatchEvent(new Event('online'));
+    expect(posted('nudge')).toEqual([
+      { type: 'nudge', nudge: 'visible' },
+      { type: 'nudge', nudge: 'networkUp' },
+    ]);
+  });
+
+  test.each(['visible', 'online'])('%s wakes tabs that were frozen', async (hint) => {
+    const globals = hearGlobals();
+    const { browser, network, one, other, page } = await twoPages();
+    page.dispatchEvent(new Event('freeze'));
+    await browser.settle();
+    expect([one.status, other.status, network.live]).toEqual(['retrying', 'retrying', []]);
+    if (hint === 'visible') page.dispatchEvent(new Event('visibilitychange'));
+    else globals.dispatchEvent(new Event('online'));
+    await browser.settle();
+    accept(network.last);
+    await browser.settle();
+    expect([one.status, other.status, network.live.length]).toEqual(['online', 'online', 1]);
+  });
+});
+
+describe('[CLI-16] a holder that is late for its attempt', () => {
+  test('is reminded by the other tabs, once', async () => {
+    const { clock, peers, posted } = await follower();
+    const nextRetryAt = new Date(clock.date().getTime() + 5_000);
+    peers.state('A', { status: 'retrying', nextRetryAt });
+    clock.advance(5_000);
+    expect(posted('nudge')).toEqual([]);
+    clock.advance(1_000);
+    expect(posted('nudge')).toEqual([{ type: 'nudge', nudge: 'due' }]);
+  });
+});
+
+describe('[CLI-26] the people of all tabs', () => {
+  test('are what the server is told when it asks who is here', async () => {
+    const { network, one, other } = await twoPages();
+    const before = network.last.sent.length;
+    network.last.say({ type: 'queryAwareness' });
+    const server = new Awareness(new Y.Doc());
+    for (const message of network.last.sent.slice(before)) {
+      if (message.type === 'awareness') applyAwarenessUpdate(server, message.update, 'network');
+    }
+    const clients = [one, other].map(({ awareness }) => awareness.clientID);
+    expect([...server.getStates().keys()]).toEqual(expect.arrayContaining(clients));
+    server.destroy();
+  });
+
+  test('are shown anew to a holder that has just been met', async () => {
+    const { posted, peers } = await follower();
+    peers.say('B', { type: 'holding', client: 66 });
+    posted('people');
+    peers.welcome('B');
+    expect(posted('people').length).toBe(1);
+  });
+});
