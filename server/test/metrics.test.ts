@@ -4,13 +4,21 @@ import { readFileSync } from 'node:fs';
 import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { encodeMessage, type Message } from '@cowrite/client/protocol';
-import { type Batch, type CowriteServer, MemoryStorage } from '@cowrite/server';
+import {
+  type Batch,
+  type CowriteServer,
+  MemoryHub,
+  MemoryPresence,
+  MemoryRelay,
+  MemoryStorage,
+  PresenceHub,
+} from '@cowrite/server';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 import * as Y from 'yjs';
 import { ManualClock } from '../src/clock.js';
 import { gate, RawClient, readMetrics, socketUrl, startServer, typed } from './support.js';
-import { enter, guarded, knock, token } from './visitors.js';
+import { enter, guarded, knock, presence, token } from './visitors.js';
 
 const ADMIN = 'x'.repeat(32);
 
@@ -229,6 +237,66 @@ describe('[MET] metrics', () => {
     const series = await untilMeasured(server, isDone);
     expect(series.get('cowrite_compaction_bytes_total')).toBeGreaterThan(100_000);
     expect(series.get('cowrite_compaction_failures_total')).toBe(0);
+  });
+
+  it('[MET-6] a compaction that fails is counted, and one in vain', async () => {
+    const storage = new MemoryStorage();
+    const server = await startServer({ adminToken: ADMIN, storage });
+    const compact = async () =>
+      await fetch(`${server.url}/api/rooms/room/compact`, {
+        method: 'POST',
+        headers: { Authorization: `Bearer ${ADMIN}` },
+      });
+    const client = await RawClient.connect(server, 'room');
+    await client.join(new Y.Doc());
+    client.send({ type: 'update', update: typed('x') });
+    await client.untilSaved(2);
+    storage.compact = () => Promise.reject(new Error('the disk is full'));
+    await compact();
+    // As if another instance had been first.
+    storage.compact = async () => false;
+    await compact();
+    const series = await measured(server);
+    expect(series.get('cowrite_compaction_failures_total')).toBe(1);
+    expect(series.get('cowrite_compactions_outrun_total')).toBe(1);
+    expect(series.get('cowrite_compaction_seconds_count')).toBe(0);
+  });
+
+  it('[MET-7] what is between instances is counted', async () => {
+    const [hub, people, storage] = [new MemoryHub(), new PresenceHub(), new MemoryStorage()];
+    const start = async () =>
+      await startServer({
+        adminToken: ADMIN,
+        storage: new MemoryStorage(storage),
+        redis: { relay: new MemoryRelay(hub), presence: new MemoryPresence(people) },
+      });
+    const [one, two] = [await start(), await start()];
+    const [ada, grace] = [
+      await RawClient.connect(one, 'room'),
+      await RawClient.connect(two, 'room'),
+    ];
+    await Promise.all([ada.join(new Y.Doc()), grace.join(new Y.Doc())]);
+    ada.send(presence(7, { user: { name: 'Ada' } }));
+    ada.send({ type: 'update', update: typed('x') });
+    await grace.next('update');
+    const series = await untilMeasured(one, (now) => now.get('cowrite_presence_keys') === 1);
+    expect(series.get('cowrite_relay_connected')).toBe(1);
+    expect(series.get('cowrite_other_instances')).toBe(1);
+    const other = await measured(two);
+    expect(other.get('cowrite_relay_lag_seconds_count')).toBeGreaterThan(0);
+    expect(other.get('cowrite_presence_keys')).toBe(0);
+    const alone = await measured(await startServer({ adminToken: ADMIN }));
+    expect(alone.has('cowrite_relay_connected')).toBe(false);
+  });
+
+  it('[MET-3] a store that is away is seen', async () => {
+    const clock = new ManualClock();
+    const storage = new MemoryStorage();
+    const server = await startServer({ adminToken: ADMIN, clock, storage });
+    expect((await measured(server)).get('cowrite_store_away')).toBe(0);
+    storage.heads = () => Promise.reject(new Error('connection refused'));
+    clock.advance(5_000);
+    await untilMeasured(server, (now) => now.get('cowrite_store_away') === 1);
   });
 
   it('[MET-6] what is set aside is counted, and the rooms that it happened in while they are open', async () => {
