@@ -97,7 +97,7 @@ export class Doors {
 
   /** @throws {UpgradeRefused} */
   async admit(upgrade: Upgrade): Promise<Admitted> {
-    const { request, room, id } = upgrade;
+    const { request, room, id, proxyId } = upgrade;
     const { logger } = this.#options;
     const address = this.#addressOf(request);
     this.#atDoor++;
@@ -107,7 +107,10 @@ export class Doors {
       this.#leavesDoor();
       if (error instanceof UpgradeRefused) {
         const { status, message } = error;
-        logger.info({ connection: id, room, address, status, reason: message }, 'not let in');
+        logger.info(
+          { connection: id, request: proxyId, room, address, status, reason: message },
+          'not let in',
+        );
       }
       throw error;
     }

@@ -64,7 +64,7 @@ export class Health {
   async readiness(): Promise<Readiness> {
     const { log, loop, relay, isDraining } = this.#options;
     const answers = await this.#storeAnswers();
-    const store = log.full ? 'full' : log.failing ? 'failing' : answers ? 'ok' : 'away';
+    const store = !answers ? 'away' : log.full ? 'full' : log.failing ? 'failing' : 'ok';
     const draining = isDraining();
     const isLate = loop.mean > LATE_MS;
     return {

@@ -306,6 +306,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
         const session = new Session({
           roomName: upgrade.room,
           id: upgrade.id,
+          proxyId: upgrade.proxyId,
           address,
           connection,
           dialect,

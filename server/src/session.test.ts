@@ -71,6 +71,7 @@ async function setUp() {
       dialect: chooseDialect(new Set()).dialect,
       roomName: room.name,
       id: 1,
+      proxyId: undefined,
       address: '127.0.0.1',
       rules: {
         identify: async () => ANYBODY,

@@ -52,6 +52,8 @@ export interface SessionOptions {
   readonly roomName: string;
   /** What the log calls it: a number, of which each process begins with 1. */
   readonly id: number;
+  /** What a proxy calls its upgrade. */
+  readonly proxyId: string | undefined;
   /** Where it comes from, as far as that is known. */
   readonly address: string;
   readonly connection: Connection;
@@ -99,6 +101,8 @@ export class Session
 {
   readonly roomName: string;
   readonly id: number;
+  /** What a proxy calls its upgrade. */
+  readonly proxyId: string | undefined;
   readonly address: string;
   readonly connection: Connection;
   readonly dialect: Dialect;
@@ -156,6 +160,7 @@ export class Session
     const { connection, roomName, rules, clock } = options;
     this.roomName = roomName;
     this.id = options.id;
+    this.proxyId = options.proxyId;
     this.address = options.address;
     this.connection = connection;
     this.dialect = options.dialect;
@@ -191,10 +196,11 @@ export class Session
 
   /** Whose it is, as the log says it. */
   get #names(): Readonly<Record<string, unknown>> {
-    const { id, roomName, user, address } = this;
+    const { id, proxyId, roomName, user, address } = this;
     const { author, dialect } = this;
     return {
       connection: id,
+      request: proxyId,
       room: roomName,
       user: user?.id,
       author,

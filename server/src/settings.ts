@@ -102,18 +102,22 @@ export function settingsText(): string {
   const all = settings();
   const width = Math.max(...all.map(({ name }) => name.length));
   return all
-    .map(({ name, about, default: value }) => {
-      return `  ${name.padEnd(width)}  ${about}${value && ` (${value})`}`;
+    .map(({ name, about, values, default: value }) => {
+      const indent = ' '.repeat(width + 4);
+      const may = values === ANY ? '' : `\n${indent}${values}`;
+      return `  ${name.padEnd(width)}  ${about}${value && ` (${value})`}${may}`;
     })
     .join('\n');
 }
+
+const ANY = 'any text';
 
 type Field = (typeof settingFields)[SettingName];
 
 /** What it says of a value that no setting can have is what it may be. */
 function valuesOf(field: Field): string {
   const { success, error } = field.safeParse('\0');
-  return success ? 'any text' : (error.issues[0]?.message ?? 'any text');
+  return success ? ANY : (error.issues[0]?.message ?? ANY);
 }
 
 function defaultOf(name: SettingName, field: Field): string {

@@ -49,6 +49,8 @@ export interface Upgrade {
   readonly room: string;
   /** What the log calls this request, and the connection that it becomes. */
   readonly id: number;
+  /** What a proxy calls it, in `X-Request-Id`. */
+  readonly proxyId: string | undefined;
   readonly request: IncomingMessage;
 }
 
@@ -446,7 +448,7 @@ export class Transport {
                 ? error
                 : new UpgradeRefused(500, 'internal error', 'internal');
             options.measures.refusals.add(refusal.reason);
-            refuse(socket, refusal);
+            refuse(socket, refusal, proxyIdOf(request));
           },
         )
         .catch((error: unknown) => {
@@ -492,6 +494,7 @@ export class Transport {
       room: room.name,
       request,
       id: ++this.#requests,
+      proxyId: proxyIdOf(request),
     });
     if (!this.#accepting) throw leaving();
     return opened;
@@ -585,12 +588,22 @@ const REASONS: Record<number, string> = {
   503: 'Service Unavailable',
 };
 
-function refuse(socket: Duplex, { status, message, retryAfter }: UpgradeRefused): void {
+function proxyIdOf({ headers }: IncomingMessage): string | undefined {
+  const id = headers['x-request-id'];
+  return typeof id === 'string' && /^[\w=-]{1,128}$/.test(id) ? id : undefined;
+}
+
+function refuse(
+  socket: Duplex,
+  { status, message, retryAfter }: UpgradeRefused,
+  proxyId: string | undefined,
+): void {
   const body = `${message}\n`;
   socket.end(
     `HTTP/1.1 ${status} ${REASONS[status] ?? 'Refused'}\r\n` +
       'Connection: close\r\n' +
       (retryAfter === undefined ? '' : `Retry-After: ${retryAfter}\r\n`) +
+      (proxyId === undefined ? '' : `X-Request-Id: ${proxyId}\r\n`) +
       'Content-Type: text/plain; charset=utf-8\r\n' +
       `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   );

@@ -11,6 +11,7 @@ import {
 } from '@opentelemetry/sdk-trace-base';
 import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { WebSocket } from 'ws';
 import * as Y from 'yjs';
 import { findProgram } from '../../scripts/find-programs.mjs';
 import { ManualClock } from '../src/clock.js';
@@ -19,7 +20,7 @@ import { LoopDelay } from '../src/loop-delay.js';
 import { Measures } from '../src/measures.js';
 import { traced } from '../src/trace.js';
 import { CLI } from './command-line.js';
-import { RawClient, settled, startProcess, startServer, typed } from './support.js';
+import { RawClient, settled, socketUrl, startProcess, startServer, typed } from './support.js';
 import { enter, guarded, knock, token } from './visitors.js';
 
 function setUp(changes: Partial<HealthOptions> = {}) {
@@ -246,6 +247,31 @@ describe('[OPS] logs', () => {
       ),
     );
     expect(JSON.stringify(lines)).not.toContain('secret');
+  });
+
+  it('[OPS-8] the lines of a connection have what a proxy calls its upgrade', async () => {
+    const { logger, lines, until } = listening();
+    const server = await guarded({ logger });
+    const open = (id: string, protocols: string[] = []) => {
+      const headers = { 'X-Request-Id': id };
+      const socket = new WebSocket(`${socketUrl(server)}/minutes`, protocols, { headers });
+      onTestFinished(() => socket.terminate());
+      return socket.on('error', () => undefined);
+    };
+    const refusal = async (id: string) => {
+      const [, response] = await once(open(id), 'unexpected-response');
+      response.resume();
+      return [response.statusCode, response.headers['x-request-id']];
+    };
+    expect(await refusal('first')).toEqual([401, 'first']);
+    expect(await refusal('a b')).toEqual([401, undefined]);
+    const shown = `cowrite.token.${await token('ada', { minutes: 'write' })}`;
+    const client = open('second', ['cowrite.v1', shown]);
+    await once(client, 'open');
+    client.close(1000);
+    expect(await until('a connection ended')).toMatchObject({ connection: 3, request: 'second' });
+    const line = lines.find(({ msg }) => msg === 'not let in');
+    expect(line).toMatchObject({ connection: 1, request: 'first' });
   });
 
   it('[OPS-4] logs are JSON unless they are for people', async () => {

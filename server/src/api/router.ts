@@ -86,13 +86,7 @@ const updateSchema = z.string().openapi({ format: 'binary' });
 const noQuery = z.object({});
 
 /** Errors that any route may answer with. */
-const EVERYWHERE: readonly ErrorCode[] = [
-  'bad-request',
-  'unauthenticated',
-  'closed',
-  'internal',
-  'busy',
-];
+const EVERYWHERE: readonly ErrorCode[] = ['bad-request', 'unauthenticated', 'closed', 'internal'];
 
 export class Router {
   readonly app = new OpenAPIHono<{ Bindings: HttpBindings }>();
@@ -154,7 +148,10 @@ export class Router {
         ...(query !== undefined && { query }),
         ...(content !== undefined && { body: { content } }),
       },
-      responses: { ...describeAnswers(answers), ...describeErrors([...EVERYWHERE, ...errors]) },
+      responses: {
+        ...describeAnswers(answers),
+        ...describeErrors([...EVERYWHERE, ...(needsNoPlace ? [] : ['busy' as const]), ...errors]),
+      },
     });
     const limit = bodyLimit({
       maxSize,

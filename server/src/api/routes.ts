@@ -284,7 +284,7 @@ export function addRoutes(router: Router, options: RoutesOptions): void {
     description:
       '`presence` says who is there: first everybody, then who has changed, with `null` for who has left. `change` says how many bytes were written, and, up to 256 KB, the Yjs update in base64. `end` says why there will be no more. Whoever reads too slowly is told later what they missed, and dropped in the end.',
     answers: { 200: { says: 'Until somebody hangs up.', types: [EVENTS] } },
-    errors: ['deleted', 'unavailable'],
+    errors: ['deleted', 'busy', 'unavailable'],
     needsNoPlace: true,
     handle: async ({ c, room }) => {
       const { outgoing } = c.env;

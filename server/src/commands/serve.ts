@@ -13,7 +13,8 @@ export const serveCommand = command({
   options: {},
   details: `
 The line "Cowrite is ready: <url>" on stdout says when rooms can be
-opened; logs go to stderr. SIGTERM and SIGINT save everything and end it with 0.
+opened; logs go to stderr. SIGTERM and SIGINT save everything and end it with 0, or with 1
+where something could not be saved, which the log says. A second one ends it at once.
 
 Settings, in the environment, with what they are when left out:
 
