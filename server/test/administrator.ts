@@ -1,5 +1,6 @@
 /** The administrator, as they call a server. */
 import type { CowriteServer, ServerOptions } from '@cowrite/server';
+import { isDescribed } from './described.js';
 import { startServer } from './support.js';
 
 export const ADMIN = 'the-token-of-the-administrator,-long-enough';
@@ -37,6 +38,7 @@ export async function call(
 ): Promise<[status: number, said: unknown]> {
   const response = await request(server, path, options);
   const said = (await response.json()) as { error?: { code: string } };
+  await isDescribed(options.method ?? 'GET', path, response.status, said);
   return [response.status, said.error?.code ?? said];
 }
 

@@ -83,6 +83,11 @@ const errorSchema = z
   .object({ error: z.object({ code: z.string(), message: z.string() }) })
   .openapi('Error');
 const updateSchema = z.string().openapi({ format: 'binary' });
+/** Of what is neither text nor made of a schema. */
+const BODIES: Readonly<Record<string, z.ZodType>> = {
+  'application/octet-stream': updateSchema,
+  'application/json': z.unknown(),
+};
 const noQuery = z.object({});
 
 /** Errors that any route may answer with. */
@@ -250,7 +255,7 @@ function describeAnswers(answers: Readonly<Record<number, Answer>>) {
   return Object.fromEntries(
     Object.entries(answers).map(([status, { says, schema, types = [] }]) => {
       const json = schema && { 'application/json': { schema } };
-      const others = types.map((type) => [type, { schema: updateSchema }]);
+      const others = types.map((type) => [type, { schema: BODIES[type] ?? z.string() }]);
       return [status, { description: says, content: { ...json, ...Object.fromEntries(others) } }];
     }),
   );
