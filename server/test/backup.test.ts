@@ -200,7 +200,7 @@ describe('[CMD] backup and restore', () => {
     await isRestored(restored, backed);
   }, 120_000);
 
-  it('[CMD-7] postgres: backed up hot beside its server, and restored into an lmdb', async () => {
+  it('[CMD-7] postgres: backed up hot beside its server, and restored into a Redis, and from there into an lmdb', async () => {
     const postgres = await startPostgres();
     await withStore(postgres.url, fill);
     const environment = { STORAGE_URL: postgres.url };
@@ -209,6 +209,11 @@ describe('[CMD] backup and restore', () => {
     const file = join(folder, 'b.cowrite');
     const backed = await backedUp(server, file, [], { environment });
     await postgres.kill();
+    const { url } = await startRedis();
+    expect((await cowrite(['restore', file, '--storage', url])).code).toBe(0);
+    await isRestored(url, backed);
+    const again = await cowrite(['backup', file], { environment: { STORAGE_URL: url } });
+    expect([again.code, again.errors]).toEqual([0, '']);
     const restored = `lmdb:${join(folder, 'data')}`;
     expect((await cowrite(['restore', file, '--storage', restored])).code).toBe(0);
     await isRestored(restored, backed);
