@@ -1,10 +1,14 @@
 /** The administrator's page, and the page about the HTTP API. */
-import type { ConsoleMessage, Page } from 'playwright';
+import type { ConsoleMessage, Locator, Page } from 'playwright';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import * as Y from 'yjs';
+import { LmdbStorage } from '../server/src/storage/lmdb.js';
+import { cowrite } from '../server/test/command-line.js';
 import { startRedis } from '../server/test/redis-service.js';
 import { eventually, openBrowser, Server, Tab, temporaryFolder } from './fixtures.js';
 
 const ADMIN_TOKEN = 'the-token-of-the-administrator,-long-enough';
+const AUTH_SECRET = 'a secret of more than thirty-two bytes';
 
 async function governed(environment: Readonly<Record<string, string>> = {}): Promise<Server> {
   const STORAGE_URL = `lmdb:${temporaryFolder()}`;
@@ -28,6 +32,37 @@ async function signIn(page: Page, server: Server, shown = ADMIN_TOKEN): Promise<
   await page.goto(`${server.url}/admin`);
   await page.getByLabel('Token').fill(shown);
   await page.getByRole('button', { name: 'Open', exact: true }).click();
+}
+
+/** What a browser keeps of a click: the file's name and what is in it. */
+async function downloaded(page: Page, button: Locator): Promise<[name: string, bytes: Buffer]> {
+  const downloading = page.waitForEvent('download');
+  await button.click();
+  const download = await downloading;
+  const parts: Buffer[] = await (await download.createReadStream()).toArray();
+  return [download.suggestedFilename(), Buffer.concat(parts)];
+}
+
+/** How high the points of a drawn line lie, the oldest first; nothing where none can be seen. */
+async function heights(tile: Locator): Promise<number[]> {
+  return await tile.evaluate((element) => {
+    const line = element.querySelector('.sparkline-line');
+    const { width = 0, height = 0 } = line?.getBoundingClientRect() ?? {};
+    if (line === null || width === 0 || height === 0) return [];
+    if (getComputedStyle(line).stroke === 'none') return [];
+    const d = line.getAttribute('d') ?? '';
+    return [...d.matchAll(/[ML]\S+ (\S+)/g)].map(([, y]) => -Number(y));
+  });
+}
+
+/** How the tiles read, by what they are called. */
+async function figuresOn(page: Page): Promise<Record<string, string>> {
+  const texts = await page
+    .locator('.tile')
+    .evaluateAll((tiles) =>
+      tiles.map((tile) => [...tile.children].slice(0, 2).map((part) => part.textContent ?? '')),
+    );
+  return Object.fromEntries(texts);
 }
 
 async function widths(page: Page): Promise<[page: number, window: number]> {
@@ -71,6 +106,8 @@ describe('administration', () => {
     await signIn(page, server);
     const rooms = page.getByRole('region', { name: 'Rooms' });
     await rooms.getByText('Nobody has a document open at this server.').waitFor();
+    const tile = page.getByRole('region', { name: 'This server' }).locator('.tile').first();
+    await eventually(() => tile.textContent()).toBe('Connections0');
     const ada = await Tab.open(server, { name: 'Ada', room: 'minutes' });
     await ada.write('as agreed');
     await rooms.getByRole('link', { name: 'minutes' }).click();
@@ -79,22 +116,33 @@ describe('administration', () => {
     await room.getByText('1 person').waitFor();
     const grace = await Tab.open(server, { name: 'Grace', room: 'minutes' });
     await room.getByText('Grace').waitFor();
-    const tile = page.getByRole('region', { name: 'This server' }).locator('.tile').first();
     await eventually(() => tile.textContent()).toBe('Connections2');
     // All of them: one whose metric has another name at the server would not be there.
     await eventually(() => page.locator('.tile').count()).toBe(10);
+    // From nobody to two.
+    const line = await heights(tile);
+    expect(line.length).toBeGreaterThan(1);
+    expect(line.at(-1)).toBeGreaterThan(line[0]!);
     await grace.page.close();
     await room.getByText('1 person').waitFor();
 
+    const snapshot = room.locator('.fact').filter({ hasText: /^Snapshot/ });
+    expect(await snapshot.textContent()).toBe('Snapshotnone');
     await room.getByRole('button', { name: 'Compact now' }).click();
     await room.getByText('The snapshot holds all of the log.').waitFor();
     await room.getByText('Not yet in the snapshotnothing').waitFor();
-    const downloading = page.waitForEvent('download');
-    await room.getByRole('button', { name: 'Plain text' }).click();
-    const download = await downloading;
-    expect(download.suggestedFilename()).toBe('minutes.txt');
-    const [text] = await (await download.createReadStream()).toArray();
-    expect(String(text)).toBe('as agreed');
+    await snapshot.getByText(/^(now|\d+ seconds? ago)$/).waitFor();
+    const file = async (name: string) => await downloaded(page, room.getByRole('button', { name }));
+    const [textName, text] = await file('Plain text');
+    expect([textName, text.toString()]).toEqual(['minutes.txt', 'as agreed']);
+    const [updateName, update] = await file('Yjs update');
+    const doc = new Y.Doc();
+    Y.applyUpdate(doc, update);
+    const content = doc.getXmlFragment('default').toString();
+    expect([updateName, content]).toEqual(['minutes.yjs', expect.stringContaining('as agreed')]);
+    const [jsonName, json] = await file('JSON');
+    expect(jsonName).toBe('minutes.json');
+    expect(JSON.stringify(JSON.parse(json.toString()))).toContain('as agreed');
 
     // All that the store has, also what nobody has open.
     await page.getByRole('button', { name: 'All rooms' }).click();
@@ -102,6 +150,104 @@ describe('administration', () => {
     await rooms.getByText('No room’s name begins like this.').waitFor();
     await page.getByLabel('Name begins with').fill('min');
     await rooms.getByRole('link', { name: 'minutes' }).waitFor();
+  });
+
+  test('[ADMIN-2] each figure is the one that it says, and those that are bad stand out', async () => {
+    const server = await governed();
+    const page = await quietPage();
+    let looks = 0;
+    // Means, rates and counts that no two figures could share.
+    await page.route('**/metrics', (route) => {
+      looks++;
+      const histogram = (name: string, seconds: number) => [
+        `cowrite_${name}_seconds_sum ${looks * seconds}`,
+        `cowrite_${name}_seconds_count ${looks}`,
+      ];
+      const body = [
+        '# HELP cowrite_connections Open WebSocket connections.',
+        'cowrite_connections 1234',
+        'cowrite_rooms{state="open"} 11',
+        'cowrite_rooms{state="loading"} 2',
+        `cowrite_messages_total{direction="received",kind="update"} ${looks * 1e6}`,
+        `cowrite_messages_total{direction="received",kind="awareness"} 3`,
+        `cowrite_messages_total{direction="sent",kind="update"} 4`,
+        ...histogram('append', 0.021),
+        ...histogram('commit', 0.022),
+        ...histogram('delivery_lag', 0.31),
+        ...histogram('loop_delay', 0.041),
+        'cowrite_slow_readers 5',
+        'cowrite_quarantined_rooms 1',
+        'cowrite_quarantined_entries_total 6',
+        'cowrite_unsaved_updates 7',
+        'cowrite_unsaved_bytes 8',
+        'cowrite_unsaved_oldest_seconds 0.5',
+        'cowrite_limits_reached_total{limit="api-requests"} 9',
+      ];
+      return route.fulfill({ contentType: 'text/plain', body: `${body.join('\n')}\n` });
+    });
+    await signIn(page, server);
+    await eventually(() => figuresOn(page)).toEqual({
+      Connections: '1,234',
+      'Open rooms': '13',
+      'Edits in': expect.stringMatching(/^(?!0)[\d,]+\/s$/),
+      'Time to disk': '21 ms',
+      'Delivery lag': '310 ms',
+      'Loop lag': '41 ms',
+      'Slow readers': '5',
+      'Set aside': '6',
+      Unsaved: '7',
+      'Limits reached': '0/s',
+    });
+    const bad = await page.locator('.tile.bad .tile-label').allTextContents();
+    expect(bad).toEqual(['Delivery lag', 'Slow readers', 'Set aside']);
+  });
+
+  test('[ADMIN-2] what was set aside is among the figures, and in its room', async () => {
+    const folder = temporaryFolder();
+    const store = await LmdbStorage.open(folder);
+    const entries = [{ update: Uint8Array.of(255), author: 'nobody' }];
+    await store.append({ number: 1, appends: [{ room: 'minutes', entries }] });
+    await store.close();
+    const server = await governed({ STORAGE_URL: `lmdb:${folder}` });
+    const page = await quietPage();
+    await signIn(page, server);
+    await eventually(() => figuresOn(page)).toMatchObject({ 'Set aside': '0' });
+    const ada = await Tab.open(server, { name: 'Ada', room: 'minutes' });
+    await ada.write('as agreed');
+    await eventually(() => figuresOn(page)).toMatchObject({ 'Set aside': '1' });
+    await page.getByRole('link', { name: 'minutes' }).click();
+    const room = page.getByRole('region', { name: 'Room minutes' });
+    await room.getByRole('button', { name: 'Compact now' }).click();
+    await room.getByText('Set aside1 entry').waitFor();
+  });
+
+  test('[ADMIN-3] shows one person out, and nobody else', async () => {
+    const server = await governed({ AUTH_SECRET });
+    const [ada, bob] = await Promise.all(
+      ['Ada', 'Bob'].map(async (name) => {
+        const who = ['--user', name.toLowerCase(), '--name', name, '--room', 'minutes'];
+        const { out } = await cowrite(['token', ...who], { environment: { AUTH_SECRET } });
+        return await Tab.open(server, { token: out.trim() });
+      }),
+    );
+    const page = await quietPage();
+    await signIn(page, server);
+    await page.getByRole('link', { name: 'minutes' }).click();
+    const room = page.getByRole('region', { name: 'Room minutes' });
+    await room.getByText('2 people').waitFor();
+    await room.getByRole('button', { name: 'Show out Bob' }).click();
+    await page.getByRole('dialog').getByText('Show Bob out?').waitFor();
+    await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
+    expect(await bob!.editor.getAttribute('contenteditable')).toBe('true');
+    await room.getByRole('button', { name: 'Show out Bob' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Show out' }).click();
+    await room.getByText('1 socket at this server closed.').waitFor();
+    await bob!.page.getByTestId('closed-banner').waitFor();
+    await room.getByText('1 person').waitFor();
+    await room.getByRole('button', { name: 'Show out Ada' }).waitFor();
+    await ada!.write('alone');
+    await ada!.status.getByText('Saved', { exact: true }).waitFor();
+    expect(await ada!.page.getByTestId('closed-banner').isVisible()).toBe(false);
   });
 
   test('[ADMIN-3] shows people out and deletes a room, once that is confirmed', async () => {

@@ -1,10 +1,10 @@
-/** What the READMEs say to do in an empty folder, done there: from nothing to two tabs. */
+/** What the READMEs say to do in an empty folder, done there: from nothing to two tabs of one browser. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { preview } from 'vite';
 import { expect, onTestFinished } from 'vitest';
+import { freePort } from '../server/test/free-port.js';
 import { linesOf } from './codemirror-page.js';
 import { eventually, openBrowser } from './fixtures.js';
 import { codeBlocks } from './markdown.js';
@@ -35,26 +35,23 @@ export async function followReadme(
   const app = join(folder, ...argumentsIn(enter, 'cd'));
   await install(app, packed, versions(argumentsIn(add, 'npm install')));
 
-  // Each address is part of what the other is started with; the built page is not there yet.
-  mkdirSync(join(app, 'dist'));
-  const site = await preview({
-    root: app,
-    configFile: false,
-    logLevel: 'error',
-    preview: { port: 0 },
-  });
-  onTestFinished(() => site.close());
-  const page = site.resolvedUrls!.local[0]!;
-  const url = await start(serve!.replace('http://localhost:5173', new URL(page).origin), server);
-
+  // Each address is part of what the other is started with. This port is below those that are given away.
+  const port = await freePort();
+  const page = `http://localhost:${port}`;
+  const allowing = serve!.replace('http://localhost:5173', page);
+  expect(allowing).toContain(page);
+  const url = await start(allowing, server, /ready: (http:\S+)/);
   writeFileSync(join(app, 'src/main.ts'), code.replace('127.0.0.1:8080', new URL(url).host));
-  // Vite and TypeScript are those of this checkout: installing them takes longer than all the rest.
+
+  // Vite is that of this checkout: installing it takes longer than all the rest.
   symlinkSync(join(ROOT, 'node_modules/vite'), join(app, 'node_modules/vite'));
   const tools = `${join(ROOT, 'node_modules/.bin')}:${process.env.PATH}`;
-  await run('npm', ['run', 'build'], { cwd: app, env: { ...process.env, PATH: tools } });
+  const dev = `PATH="${tools}" npm run dev -- --port ${port} --strictPort`;
+  await start(dev, app, /Local: +(http:\S+)/);
 
+  const browser = await openBrowser();
   const open = async () => {
-    const tab = await (await openBrowser()).newPage();
+    const tab = await browser.newPage();
     await tab.goto(page);
     await tab.locator('.cm-content').click();
     return tab;
@@ -92,12 +89,21 @@ function versions(names: readonly string[]): Readonly<Record<string, string>> {
   return Object.fromEntries(names.map((name) => [name, dependencies[name]]));
 }
 
-/** @returns the server's address, once it is ready */
-async function start(command: string, cwd: string): Promise<string> {
-  // A group of its own: npx starts a shell, and that the server.
+/**
+ * @param ready what it says once it is
+ * @returns the address that it says then
+ */
+async function start(command: string, cwd: string, ready: RegExp): Promise<string> {
+  // A group of its own: npx and npm start a shell, and that the program.
   const child = spawn('sh', ['-c', command], {
     cwd,
-    env: { PATH: process.env.PATH, HOME: process.env.HOME, PORT: '0', LOG_LEVEL: 'warn' },
+    env: {
+      PATH: process.env.PATH,
+      HOME: process.env.HOME,
+      PORT: '0',
+      LOG_LEVEL: 'warn',
+      NO_COLOR: '1',
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true,
   });
@@ -107,8 +113,8 @@ async function start(command: string, cwd: string): Promise<string> {
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text: string) => {
         output += text;
-        const ready = /ready: (http:\S+)/.exec(output);
-        if (ready !== null) resolve(ready[1]!);
+        const said = ready.exec(output);
+        if (said !== null) resolve(said[1]!);
       });
     }
     child.once('exit', (status) => reject(new Error(`${command} ended with ${status}: ${output}`)));

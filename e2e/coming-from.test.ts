@@ -7,49 +7,22 @@ import { expect, onTestFinished, test } from 'vitest';
 import { WebSocket } from 'ws';
 import * as Y from 'yjs';
 import { Server, temporaryFolder } from './fixtures.js';
-import { codeBlocks } from './markdown.js';
-import { ROOT, run } from './packed.js';
+import { ROOT } from './packed.js';
+import { compile, typeScriptOf } from './snippets.js';
 
-const PAGE = 'docs/coming-from.md';
+/** What is JavaScript there is what somebody has before. */
+const blocks = typeScriptOf('docs/coming-from.md');
 
-/** The blocks in TypeScript; what is JavaScript is what somebody has before. */
-const blocks = codeBlocks(PAGE).filter(({ language }) => /^tsx?$/.test(language));
-
-const COMPILER_OPTIONS = {
-  target: 'ES2022',
-  module: 'NodeNext',
-  lib: ['ES2023', 'DOM', 'DOM.Iterable'],
-  jsx: 'react-jsx',
-  types: ['node'],
-  strict: true,
-  skipLibCheck: true,
-  rootDir: '.',
-  outDir: 'built',
-};
-
-/**
- * Compiles the blocks against the packages as they are built here.
- *
- * @returns the folder of the compiled ones, named by their place in the page
- */
-async function compile(): Promise<string> {
+/** @returns the folder of the compiled blocks, which use the packages as they are built here */
+async function compiled(): Promise<string> {
   const folder = temporaryFolder();
   symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
-  writeFileSync(join(folder, 'package.json'), JSON.stringify({ type: 'module' }));
-  writeFileSync(
-    join(folder, 'tsconfig.json'),
-    JSON.stringify({ compilerOptions: COMPILER_OPTIONS }),
-  );
-  for (const [place, { language, text }] of blocks.entries()) {
-    writeFileSync(join(folder, `${place}.${language}`), text);
-  }
-  await run(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', folder]);
-  return join(folder, 'built');
+  return await compile(folder, blocks);
 }
 
 test('[DOC-3] what it says to write compiles', async () => {
   expect(blocks.length).toBeGreaterThan(4);
-  await compile();
+  await compiled();
 });
 
 test('[DOC-4] a document is brought over as it says, whole, and once however often it is done', async () => {
@@ -60,7 +33,7 @@ test('[DOC-4] a document is brought over as it says, whole, and once however oft
     onTestFinished(() => provider.destroy());
     return provider;
   };
-  const built = await compile();
+  const built = await compiled();
   const place = blocks.findIndex(({ text }) => text.includes('bringOver'));
   const file = join(built, `${place}.js`);
   writeFileSync(file, readFileSync(file, 'utf8').replace('wss://docs.example/ws', url));

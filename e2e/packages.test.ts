@@ -6,17 +6,19 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { checkPackage, createPackageFromTarballData, type Problem } from '@arethetypeswrong/core';
 import { publint } from 'publint';
-import { build } from 'vite';
+import { build, type Plugin, type Rolldown } from 'vite';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { followReadme } from './blank-app.js';
 import { buildPage } from './build-page.js';
+import { codeBlocks } from './markdown.js';
 import {
   CLIENT,
   install,
@@ -29,6 +31,11 @@ import {
   run,
 } from './packed.js';
 import { writeListTogether } from './shopping-list.js';
+import { compile, link } from './snippets.js';
+
+/** Bytes, minified and gzipped: a little above what they are, so that whoever adds to it sees it. */
+const ALL_WITHOUT_YJS = 17_920;
+const ALL_ADDED = 16_128;
 
 describe('the published packages', () => {
   const folder = mkdtempSync(join(tmpdir(), 'cowrite-e2e-'));
@@ -53,6 +60,10 @@ describe('the published packages', () => {
     return found;
   };
 
+  /** A file of a package where it is installed. */
+  const installed = (each: Published, file: string) =>
+    join(project, 'node_modules', each.name, file);
+
   test.each(PACKAGES)(
     '[PKG-1] $name holds what was built and its papers, and nothing else',
     (each) => {
@@ -68,6 +79,50 @@ describe('the published packages', () => {
       expect(others.sort()).toEqual(['LICENSE', 'README.md', 'package.json']);
     },
   );
+
+  test.each(PACKAGES)(
+    '[PKG-6] the source maps of $name have the sources in them: a debugger shows them, not a path to nothing',
+    async (each) => {
+      const maps = packedOf(each).files.filter((file) => file.endsWith('.map'));
+      expect(maps.length).toBeGreaterThan(20);
+      for (const file of maps) {
+        const { sources, sourcesContent = [] } = JSON.parse(
+          readFileSync(installed(each, file), 'utf8'),
+        );
+        expect(sourcesContent.length, file).toBe(sources.length);
+        for (const content of sourcesContent) expect(content, file).toMatch(/\S/);
+      }
+    },
+  );
+
+  test.each(PACKAGES)('[PKG-6] the README of $name leads nowhere but to what is there', (each) => {
+    const text = readFileSync(installed(each, 'README.md'), 'utf8');
+    const links = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, to]) => to!);
+    const isThere = (to: string) => /^https?:/.test(to) || packedOf(each).files.includes(to);
+    expect(links.filter((to) => !isThere(to))).toEqual([]);
+  });
+
+  test('[PKG-7] the client depends on y-protocols and lib0, beside the yjs of its application, and uses React only in its hooks', () => {
+    const manifest = JSON.parse(readFileSync(installed(CLIENT, 'package.json'), 'utf8'));
+    expect(Object.keys(manifest.dependencies).sort()).toEqual(['lib0', 'y-protocols']);
+    expect(Object.keys(manifest.peerDependencies).sort()).toEqual(['react', 'yjs']);
+    expect(manifest.peerDependenciesMeta).toEqual({ react: { optional: true } });
+    for (const field of ['optionalDependencies', 'bundleDependencies', 'bundledDependencies']) {
+      expect(manifest).not.toHaveProperty(field);
+    }
+    const imported = (isHooks: boolean) => {
+      const files = packedOf(CLIENT).files.filter(
+        (file) => file.endsWith('.js') && (file === 'dist/react.js') === isHooks,
+      );
+      const texts = files.map((file) => readFileSync(installed(CLIENT, file), 'utf8'));
+      const names = texts.flatMap((text) =>
+        [...text.matchAll(/(?:\bfrom|\bimport\(?)\s*'([^'.][^']*)'/g)].map(([, from]) => from!),
+      );
+      return [...new Set(names.map((name) => name.split('/')[0]!))].sort();
+    };
+    expect(imported(false)).toEqual(['lib0', 'y-protocols', 'yjs']);
+    expect(imported(true)).toEqual(['react']);
+  });
 
   test.each(PACKAGES)(
     '[PKG-2] publint and arethetypeswrong find nothing wrong with $name',
@@ -97,24 +152,42 @@ describe('the published packages', () => {
     PATIENCE,
   );
 
-  test('[PKG-4] a page gets little: the provider under 15 KB, a close code without the provider', async () => {
-    const provider = await bundle(
-      project,
-      "import { CowriteProvider } from '@cowrite/client';\nglobalThis.used = CowriteProvider;\n",
-    );
-    const size = gzipSync(provider).length;
-    console.log(`CowriteProvider, minified and gzipped, without yjs: ${size} bytes`);
-    expect(provider).toContain('WebSocket');
-    expect(size).toBeLessThan(15 * 1024);
+  test('[PKG-4] a page gets little: the provider, and the client, under 15 KB, a close code without the provider', async () => {
+    const using = (names: string) =>
+      bundle(
+        project,
+        `import { ${names} } from '@cowrite/client';\nglobalThis.used = { ${names} };\n`,
+      );
+    const measured = (what: string, scripts: readonly string[], others: readonly string[] = []) => {
+      const size = zipped(scripts) - zipped(others);
+      console.log(`${what}, minified and gzipped: ${size} bytes`);
+      return size;
+    };
+    for (const name of ['CowriteProvider', 'CowriteClient']) {
+      const { first, later } = await using(name);
+      expect(first.join('')).toContain('WebSocket');
+      expect(measured(`${name}, without yjs`, first)).toBeLessThan(15 * 1024);
+      expect(measured('  and when an offline copy is opened', later)).toBeGreaterThan(1_000);
+    }
+
+    const names = await exportsOf(project);
+    expect(names).toContain('clearOfflineCopies');
+    const all = await using(names.join(', '));
+    expect(measured('all of it, without yjs', everythingOf(all))).toBeLessThan(ALL_WITHOUT_YJS);
+    // Yjs has brought lib0 along.
+    const before = everythingOf(await bundle(project, YJS, []));
+    const after = everythingOf(await bundle(project, `${YJS}${ALL}`, []));
+    expect(measured('all of it, added to yjs', after, before)).toBeLessThan(ALL_ADDED);
 
     const closeCodes = await bundle(
       project,
       "import { CLOSE } from '@cowrite/client/protocol';\nglobalThis.used = CLOSE;\n",
     );
-    console.log(`CLOSE, minified: ${closeCodes.length} bytes`);
-    expect(closeCodes).toContain('globalThis.used');
-    expect(closeCodes.length).toBeLessThan(2 * 1024);
-    expect(closeCodes).not.toMatch(/WebSocket|Awareness/i);
+    const text = closeCodes.first.join('');
+    console.log(`CLOSE, minified: ${text.length} bytes`);
+    expect(text).toContain('globalThis.used');
+    expect(text.length).toBeLessThan(2 * 1024);
+    expect(text).not.toMatch(/WebSocket|Awareness/i);
   });
 
   test('[PKG-5] with React 18 the example compiles, and does in strict mode what it does with React 19', async () => {
@@ -134,6 +207,33 @@ describe('the published packages', () => {
   });
 
   test(
+    '[PKG-8] npm pack builds first what is not built',
+    async () => {
+      const clone = unbuilt(folder);
+      for (const each of PACKAGES) {
+        const args = ['pack', '--pack-destination', clone];
+        await run('npm', args, { cwd: join(clone, each.folder) });
+        const { stdout } = await run('tar', ['-tf', join(clone, basename(packedOf(each).tarball))]);
+        const wanted = each.files.map((file) => `package/${file}`);
+        expect(stdout.split('\n')).toEqual(expect.arrayContaining(wanted));
+      }
+    },
+    PATIENCE,
+  );
+
+  test.each(['README.md', 'client/README.md'])(
+    '[DOC-5] what %s says to write compiles with the packages as they are published',
+    async (page) => {
+      const place = mkdtempSync(join(project, 'snippets-'));
+      mkdirSync(join(place, 'node_modules'));
+      link(join(place, 'node_modules'), USED_BY_READMES);
+      const blocks = codeBlocks(page).filter(({ language }) => /^[jt]sx?$/.test(language));
+      expect(blocks.length).toBeGreaterThan(4);
+      await compile(place, blocks);
+    },
+  );
+
+  test(
     '[DOC-2] what the READMEs say to do makes, in under 20 lines, a page that two write in together',
     async () => {
       await followReadme(folder, new Map([[CLIENT, packedOf(CLIENT)]]), project);
@@ -141,6 +241,16 @@ describe('the published packages', () => {
     PATIENCE,
   );
 });
+
+/** What the READMEs say to install beside what the project has. Yjs is the project's own. */
+const USED_BY_READMES = [
+  '@codemirror',
+  '@tiptap',
+  '@types/node',
+  'codemirror',
+  'y-codemirror.next',
+  'y-websocket',
+];
 
 const REACT_18 = {
   react: '^18.3.1',
@@ -159,6 +269,31 @@ const STRICT = {
   strict: true,
   noEmit: true,
 };
+
+/** @returns a folder with what git has of this checkout, as far as it is built, and the packages that npm got */
+function unbuilt(folder: string): string {
+  const clone = mkdtempSync(join(folder, 'clone-'));
+  const isSource = (path: string) => !['dist', 'node_modules'].includes(basename(path));
+  for (const name of ['client', 'server', 'scripts', ...FILES_OF_THE_ROOT]) {
+    cpSync(join(ROOT, name), join(clone, name), { recursive: true, filter: isSource });
+  }
+  const modules = join(clone, 'node_modules');
+  mkdirSync(join(modules, '@cowrite'), { recursive: true });
+  // The builds' own notes are in .cache, and the packages of this checkout are those of the clone.
+  const isShared = (name: string) => name !== '@cowrite' && name !== '.cache';
+  link(modules, readdirSync(join(ROOT, 'node_modules')).filter(isShared));
+  for (const name of ['client', 'server']) {
+    symlinkSync(join(clone, name), join(modules, '@cowrite', name));
+  }
+  return clone;
+}
+
+const FILES_OF_THE_ROOT = [
+  'package.json',
+  'package-lock.json',
+  'tsconfig.json',
+  'tsconfig.base.json',
+];
 
 /** A program as the READMEs have it. */
 const USE = `
@@ -198,27 +333,76 @@ function isByDesign(problem: Problem): boolean {
   );
 }
 
-/** @returns the script that a page would load, without Yjs, which the editor brings */
-async function bundle(project: string, entry: string): Promise<string> {
+/** What a page loads: with its first script, and when it comes to it. */
+interface Bundle {
+  readonly first: readonly string[];
+  readonly later: readonly string[];
+}
+
+/** @param external what the page brings itself; Yjs, which the editor has, if left out */
+async function bundle(
+  project: string,
+  entry: string,
+  external: readonly string[] = ['yjs'],
+): Promise<Bundle> {
   const source = join(project, 'entry.js');
   writeFileSync(source, entry);
-  const outDir = join(project, 'bundle');
-  await build({
+  const built = (await build({
     root: project,
     configFile: false,
     logLevel: 'error',
+    plugins: [WITHOUT_STYLE_SHEETS],
     build: {
-      outDir,
-      emptyOutDir: true,
+      write: false,
       minify: true,
       target: 'es2022',
       modulePreload: false,
-      rolldownOptions: {
-        input: source,
-        external: ['yjs'],
-        output: { entryFileNames: 'page.js' },
-      },
+      rolldownOptions: { input: source, external: [...external] },
     },
+  })) as Rolldown.RolldownOutput;
+  const chunks = new Map(
+    built.output.flatMap((each) => (each.type === 'chunk' ? [[each.fileName, each]] : [])),
+  );
+  const first = new Set(built.output.filter((each) => each.type === 'chunk' && each.isEntry));
+  for (const chunk of first) {
+    for (const name of chunk.type === 'chunk' ? chunk.imports : []) {
+      const imported = chunks.get(name);
+      if (imported !== undefined) first.add(imported);
+    }
+  }
+  const code = (which: boolean) =>
+    [...chunks.values()].filter((chunk) => first.has(chunk) === which).map(({ code }) => code);
+  return { first: code(true), later: code(false) };
+}
+
+/**
+ * Around each import of a chunk Vite puts code of its own, half a KB that loads the chunk's style
+ * sheets first. A page has it once, whoever's chunks it loads, so it is not counted as the package's.
+ */
+const WITHOUT_STYLE_SHEETS: Plugin = {
+  name: 'without-style-sheets',
+  enforce: 'pre',
+  load: (id) =>
+    id.includes('vite/preload-helper') ? 'export const __vitePreload = (load) => load();' : null,
+};
+
+const YJS = "import * as Y from 'yjs';\nglobalThis.Y = Y;\n";
+const ALL = "import * as used from '@cowrite/client';\nglobalThis.used = used;\n";
+
+function everythingOf({ first, later }: Bundle): readonly string[] {
+  return [...first, ...later];
+}
+
+/** As a server would send them, each of its own. */
+function zipped(scripts: readonly string[]): number {
+  return scripts.reduce((bytes, script) => bytes + gzipSync(script).length, 0);
+}
+
+/** What `@cowrite/client` exports that is not only a type. */
+async function exportsOf(project: string): Promise<readonly string[]> {
+  const program = "console.log(Object.keys(await import('@cowrite/client')).join(' '))";
+  const { stdout } = await run(process.execPath, ['--input-type=module', '-e', program], {
+    cwd: project,
   });
-  return readFileSync(join(outDir, 'page.js'), 'utf8');
+  return stdout.trim().split(' ');
 }

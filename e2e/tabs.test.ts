@@ -3,6 +3,7 @@ import type { Page } from 'playwright';
 import { describe, expect, test } from 'vitest';
 import { converged, eventually, openBrowser, Server, Tab, Wire } from './fixtures.js';
 import { Typist } from './typist.js';
+import { WatchedWire } from './watched-wire.js';
 
 /** So many tabs of one browser in one document; the first of them has the socket. */
 async function tabsOf(at: { readonly url: string }, ...names: string[]): Promise<Tab[]> {
@@ -31,6 +32,11 @@ async function crash({ page }: Tab): Promise<void> {
   await expect(page.goto('chrome://crash')).rejects.toThrow();
   await crashed;
 }
+
+const ENDS: readonly (readonly [string, (tab: Tab) => Promise<void>])[] = [
+  ['is closed', (tab) => tab.page.close()],
+  ['crashes', crash],
+];
 
 describe('one socket', () => {
   test('[E2E-23] serves three tabs: they write, are saved, and see each other once', async () => {
@@ -112,36 +118,55 @@ describe('one socket', () => {
 });
 
 describe('the tab with the socket', () => {
-  test.each([
-    ['is closed', (tab: Tab) => tab.page.close()],
-    ['crashes', crash],
-  ])('[E2E-24] %s while all type: another takes over, and nothing is lost', async (_, end) => {
+  test.each(ENDS)(
+    '[E2E-24] %s while all type: another takes over, and nothing is lost',
+    async (_, end) => {
+      const server = await Server.start();
+      const wire = await Wire.before(server);
+      const [ada, bob, cy] = (await tabsOf(wire, 'Ada', 'Bob', 'Cy')) as [Tab, Tab, Tab];
+      const dora = await Tab.open(wire, { name: 'Dora' });
+      await writeAll([ada, bob, cy], '1');
+      await ada.write(' last');
+      await eventually(() => bob.words()).toContain('last');
+      await bob.moveTo('end');
+      const typist = new Typist(bob);
+      await typist.goOn(3);
+      await end(ada);
+      await eventually(() => wire.openWebSockets).toBe(2);
+      const seen = typist.words.length;
+      await eventually(async () => (await dora.words()).includes(`Bob${seen}`)).toBe(true);
+      await typist.stop();
+      await Promise.all([bob, cy].map(saved));
+      await converged(bob, cy, dora);
+      const words = await dora.words();
+      for (const word of [...typist.words, 'last', 'Cy1']) expect(words).toContain(word);
+      await eventually(async () => (await cy.people()).sort()).toEqual(['Bob', 'Cy', 'Dora']);
+      await eventually(async () => (await dora.people()).sort()).toEqual(['Bob', 'Cy', 'Dora']);
+    },
+  );
+
+  test.each(ENDS)('[E2E-24] %s: another has a socket within a second', async (ending, end) => {
     const server = await Server.start();
-    const wire = await Wire.before(server);
-    const [ada, bob, cy] = (await tabsOf(wire, 'Ada', 'Bob', 'Cy')) as [Tab, Tab, Tab];
-    const dora = await Tab.open(wire, { name: 'Dora' });
-    await writeAll([ada, bob, cy], '1');
-    await ada.write(' last');
-    await eventually(() => bob.words()).toContain('last');
-    await bob.moveTo('end');
-    const typist = new Typist(bob);
-    await typist.goOn(3);
-    const began = Date.now();
-    await end(ada);
-    await eventually(() => wire.openWebSockets).toBe(2);
-    const seen = typist.words.length;
-    await eventually(async () => (await dora.words()).includes(`Bob${seen}`)).toBe(true);
-    console.info(`another tab took over and was heard in ${Date.now() - began} ms`);
-    await typist.stop();
-    await Promise.all([bob, cy].map(saved));
-    await converged(bob, cy, dora);
-    const words = await dora.words();
-    for (const word of [...typist.words, 'last', 'Cy1']) expect(words).toContain(word);
-    await eventually(async () => (await cy.people()).sort()).toEqual(['Bob', 'Cy', 'Dora']);
-    await eventually(async () => (await dora.people()).sort()).toEqual(['Bob', 'Cy', 'Dora']);
+    const wire = await WatchedWire.before(server);
+    const tabs = await tabsOf(wire, 'Ada', 'Bob', 'Cy', 'Di');
+    await Promise.all(tabs.map(saved));
+    expect(wire.opened.length).toBe(1);
+    const took: number[] = [];
+    for (const tab of tabs.slice(0, -1)) {
+      const before = wire.opened.length;
+      const began = performance.now();
+      await end(tab);
+      await eventually(() => wire.opened.length).toBe(before + 1);
+      took.push(wire.opened[before]! - began);
+    }
+    const shown = took.map((milliseconds) => Math.round(milliseconds)).join(', ');
+    console.info(`the tab with the socket ${ending}: another had one after ${shown} ms`);
+    // One of three may have met a machine that had something else to do.
+    const [, middle] = took.sort((one, other) => one - other);
+    expect(middle).toBeLessThan(1_000);
   });
 
-  test('[E2E-24] is frozen by the browser: another takes over, and it comes back as one of them', async () => {
+  test('[E2E-24] is left and kept for "back": another takes over, and it comes back as one of them', async () => {
     const server = await Server.start();
     const wire = await Wire.before(server);
     const [ada, bob] = (await tabsOf(wire, 'Ada', 'Bob')) as [Tab, Tab];

@@ -14,12 +14,14 @@ import {
 import { readFile } from 'node:fs/promises';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { LmdbStorage, type NewEntry, type Storage } from '@cowrite/server';
+import { LmdbStorage, MemoryStorage, type NewEntry, type Storage } from '@cowrite/server';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import * as Y from 'yjs';
+import { findProgram } from '../../scripts/find-programs.mjs';
+import { ADMIN, governed, post, request } from './administrator.js';
 import { type Around, CLI, cowrite, type Ending } from './command-line.js';
 import { startRedis } from './redis-service.js';
-import { startProcess, temporaryFolder, typed } from './support.js';
+import { RawClient, startProcess, temporaryFolder, typed } from './support.js';
 
 const COMMANDS = [
   ...[
@@ -616,4 +618,172 @@ describe('[CMD] check', () => {
     const again = await cowrite(['export', 'snapshot'], around);
     expect(textOf(again.bytes)).toBe('SNAPSHOT-DAMAGED');
   }, 60_000);
+});
+
+describe('[CMD] top', () => {
+  const environment = { ADMIN_TOKEN: ADMIN };
+  const lookOnce = async (url: string): Promise<Ending> =>
+    await cowrite(['top', '--server', url, '--interval', '0.1', '--once'], { environment });
+
+  /** Whatever it shows, in frames. The last is whole when the next begins. */
+  async function* framesOf(output: AsyncIterable<unknown>): AsyncGenerator<string, undefined> {
+    let text = '';
+    for await (const part of output) {
+      const frames = `${text}${part}`.split(/^(?=Cowrite at )/m);
+      text = frames.pop()!;
+      yield* frames;
+    }
+  }
+
+  /** The view that goes on. */
+  function watch(url: string) {
+    const child = spawn(process.execPath, [CLI, 'top', '--server', url, '--interval', '0.1'], {
+      env: { PATH: process.env.PATH, ...environment },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    let errors = '';
+    child.stderr.on('data', (part) => {
+      errors += String(part);
+    });
+    const closed = once(child, 'close');
+    const frames = framesOf(child.stdout);
+    const next = async (says: RegExp): Promise<string> => {
+      for (;;) {
+        const { value } = await frames.next();
+        if (value === undefined) throw new Error(`it has ended: ${errors}`);
+        if (says.test(value)) return value;
+      }
+    };
+    const ending = async () => {
+      while ((await frames.next()).done !== true);
+      const [code] = await closed;
+      return [code, errors];
+    };
+    return { next, ending };
+  }
+
+  it('[CMD-12] says in one line that the store is away, takes nothing, or both', async () => {
+    const storage = new MemoryStorage();
+    const { heads, append } = storage;
+    const away = async () => Promise.reject(new Error('the store is away'));
+    const server = await governed({ storage });
+    const ada = await RawClient.connect(server, 'minutes');
+    await ada.join(new Y.Doc());
+    const view = watch(server.url);
+    const untilIt = async (shouts: string) => {
+      await view.next(new RegExp(`^Cowrite at \\S+\n\n${shouts && `${shouts}\n\n`}connections `));
+    };
+    await untilIt('');
+    storage.append = away;
+    ada.send({ type: 'update', update: typed('x') });
+    await untilIt('THE STORE DOES NOT TAKE WHAT IT IS GIVEN');
+    storage.heads = away;
+    await untilIt('THE STORE DOES NOT ANSWER: NOTHING IS SAVED OR OPENED');
+    storage.append = append;
+    await untilIt('THE STORE DOES NOT ANSWER: NO DOCUMENT CAN BE OPENED');
+    storage.heads = heads;
+    await untilIt('');
+  });
+
+  it('[CMD-12] lists the rooms with the most sockets, of the first 2,000 by name, and how many more there are', async () => {
+    const server = await governed({ limits: { idleMs: 600_000, maxApiRequests: 100 } });
+    const names = Array.from({ length: 2_003 }, (_, i) => `room ${String(i).padStart(4, '0')}`);
+    const update = typed('x');
+    for (let at = 0; at < names.length; at += 100) {
+      const made = names
+        .slice(at, at + 100)
+        .map((name) => request(server, `rooms/${encodeURIComponent(name)}`, post(update)));
+      expect((await Promise.all(made)).every(({ ok }) => ok)).toBe(true);
+    }
+    for (const [room, sockets] of [
+      ['room 0700', 1],
+      ['room 0011', 2],
+      ['room 1500', 3],
+      // Beyond those that are read.
+      ['room 2001', 4],
+    ] as const) {
+      for (let i = 0; i < sockets; i++) {
+        await (await RawClient.connect(server, room)).join(new Y.Doc());
+      }
+    }
+    const { out } = await lookOnce(server.url);
+    const [, list] = out.split('sessions  people  room\n');
+    expect(list?.trimEnd().split('\n')).toEqual([
+      '       3       0  room 1500',
+      '       2       0  room 0011',
+      '       1       0  room 0700',
+      ...names.slice(0, 7).map((name) => `       0       0  ${name}`),
+      'of the first 2000 rooms by name; 3 more are open',
+    ]);
+  }, 60_000);
+
+  it('[CMD-12] while the server does not answer it says since when, and goes on; with another token it ends', async () => {
+    const settings = { STORAGE_URL: `lmdb:${temporaryFolder()}`, ADMIN_TOKEN: ADMIN };
+    const server = await startProcess(settings);
+    const ada = await RawClient.connect(server, 'minutes');
+    await ada.join(new Y.Doc());
+    const view = watch(server.url);
+    await view.next(/^connections +1 /m);
+    const silent =
+      /^THE SERVER DOES NOT ANSWER SINCE ([\d:]{8}); the figures are of [\d:]{8}\n([^\n]+)\n\nconnections +1 .* minutes\n/ms;
+    server.child.kill('SIGSTOP');
+    const [, , why] = silent.exec(await view.next(silent))!;
+    expect(why).toContain('did not answer in 5 s');
+    server.child.kill('SIGCONT');
+    await view.next(/^Cowrite at \S+\n\nconnections +1 /);
+
+    await server.kill();
+    const begins = new Set<string>();
+    // More than a second of them.
+    for (let looks = 0; looks < 15; looks++) {
+      const [, since, why] = silent.exec(await view.next(silent))!;
+      expect(why).toContain(`no server answers at ${server.url}`);
+      begins.add(since!);
+    }
+    expect(begins.size).toBe(1);
+    const unanswered = await lookOnce(server.url);
+    expect([unanswered.code, unanswered.out]).toEqual([1, '']);
+    isOneLine(unanswered);
+
+    const { port } = new URL(server.url);
+    const again = await startProcess({ ...settings, PORT: port });
+    const frame = await view.next(/^Cowrite at \S+\n\nconnections +0 /);
+    // What the one before had counted is not taken from it.
+    expect(frame).not.toContain('-');
+    await again.kill();
+    await startProcess({ ...settings, PORT: port, ADMIN_TOKEN: ADMIN.toUpperCase() });
+    expect(await view.ending()).toEqual([
+      1,
+      expect.stringMatching(/^cowrite: .* answered with 401: /),
+    ]);
+  }, 60_000);
+});
+
+describe('[CMD] on a terminal', () => {
+  it('[CMD-16] long work shows how far it is', async ({ skip }) => {
+    // As for the log on a terminal, in operations.test.ts.
+    const script = process.platform === 'linux' ? findProgram('script') : undefined;
+    if (script === undefined) return skip('there is no script(1) of Linux on this machine');
+    const folder = await stored(async (store) => {
+      for (let i = 0; i < 100; i++) await write(store, `room ${i}`, ...typing('one'));
+    });
+    const shown = async (args: string): Promise<string> => {
+      const command = `'${process.execPath}' '${CLI}' ${args}`;
+      const child = spawn(script, ['--quiet', '--return', '--command', command, '/dev/null'], {
+        cwd: folder,
+        env: { PATH: process.env.PATH },
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      const closed = once(child, 'close');
+      onTestFinished(() => void child.kill('SIGKILL'));
+      let output = '';
+      for await (const text of child.stdout.setEncoding('utf8')) output += text;
+      expect((await closed)[0], output).toBe(0);
+      return output;
+    };
+    expect(await shown('backup b')).toMatch(/\b0\/100 rooms/);
+    // This takes long enough for a bar that has moved.
+    expect(await shown('check')).toMatch(/■.* (?!0)\d+\/100 rooms/);
+  });
 });

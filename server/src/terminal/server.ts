@@ -10,6 +10,9 @@ export const SERVER_OPTION = {
   },
 } as const;
 
+/** The administrator has another token, or there is none: asking again changes nothing. */
+export class TokenRefused extends Failure {}
+
 /** @returns what it answers, as it comes */
 export async function fromServer(
   server: string,
@@ -33,5 +36,7 @@ export async function fromServer(
   }
   if (response.ok) return response.body!;
   const said = (await response.text()).trim();
-  throw new Failure(`the server at ${server} answered with ${response.status}: ${said}`);
+  const isRefused = response.status === 401 || response.status === 403;
+  const Problem = isRefused ? TokenRefused : Failure;
+  throw new Problem(`the server at ${server} answered with ${response.status}: ${said}`);
 }

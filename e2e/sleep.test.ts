@@ -1,0 +1,165 @@
+/** Pages and browsers that stop running and go on later: a tab that is frozen, a laptop that sleeps. */
+import { fileURLToPath } from 'node:url';
+import { CowriteProvider } from '@cowrite/client';
+import { type CowriteServer, createServer } from '@cowrite/server';
+import { expect, onTestFinished, test } from 'vitest';
+import { WebSocket } from 'ws';
+import * as Y from 'yjs';
+import { BackgroundTabs } from './background-tabs.js';
+import { eventually, Tab } from './fixtures.js';
+import { Typist } from './typist.js';
+import { WatchedWire } from './watched-wire.js';
+
+const DEMO = fileURLToPath(new URL('../client/demo/dist', import.meta.url));
+
+/** Milliseconds; whoever is silent for two of them is taken for gone. */
+const HEARTBEAT = 2_000;
+
+const ROOM = 'minutes';
+
+const saved = (tab: Tab) => tab.status.getByText('Saved', { exact: true }).waitFor();
+
+const sorted = (tab: Tab) => async () => (await tab.people()).sort();
+
+/** The server, with so little patience that a test can wait for its end. */
+async function start(): Promise<CowriteServer> {
+  const server = await createServer({
+    port: 0,
+    storage: 'memory:',
+    staticDir: DEMO,
+    logger: 'silent',
+    limits: { heartbeatMs: HEARTBEAT },
+  });
+  onTestFinished(() => server.close());
+  return server;
+}
+
+/** Somebody at another machine, which goes on when the browser does not. */
+class Dora {
+  readonly #provider: CowriteProvider;
+
+  constructor(server: CowriteServer) {
+    const url = `${server.url.replace('http', 'ws')}/ws`;
+    this.#provider = new CowriteProvider({ url, room: ROOM, WebSocket });
+    this.#provider.awareness.setLocalStateField('user', { name: 'Dora', color: '#0b7285' });
+    onTestFinished(() => this.#provider.destroy());
+  }
+
+  get #paragraphs(): Y.XmlFragment {
+    return this.#provider.doc.getXmlFragment('default');
+  }
+
+  /** A paragraph of its own, on the server's disk. */
+  async write(text: string): Promise<void> {
+    const paragraph = new Y.XmlElement('paragraph');
+    paragraph.insert(0, [new Y.XmlText(text)]);
+    this.#paragraphs.push([paragraph]);
+    await this.#provider.whenSaved();
+  }
+
+  words(): string[] {
+    return this.#paragraphs
+      .toArray()
+      .flatMap((block) =>
+        block
+          .toString()
+          .replace(/<[^>]*>/g, ' ')
+          .split(/\s+/),
+      )
+      .filter((word) => word !== '');
+  }
+
+  /** Everybody in the room, by name. */
+  people(): string[] {
+    const states = [...this.#provider.awareness.getStates().values()];
+    return states.map((state) => state.user?.name).sort();
+  }
+}
+
+test('[E2E-24] the tab with the socket is frozen while another types: that one takes over, and it comes back as one of them', async () => {
+  const server = await start();
+  const wire = await WatchedWire.before(server);
+  const dora = new Dora(server);
+  const tabs = await BackgroundTabs.open();
+  const ada = await Tab.open(wire, { name: 'Ada', browser: tabs.browser });
+  await ada.write('start');
+  const bob = await Tab.open(wire, { name: 'Bob', browser: tabs.browser });
+  await eventually(() => bob.words()).toEqual(['start']);
+  expect(wire.opened.length).toBe(1);
+
+  // The network is gone first: of what is written now the server hears nothing by this socket.
+  wire.silence();
+  await ada.page.bringToFront();
+  await ada.write(' last');
+  await bob.page.bringToFront();
+  await bob.moveTo('end');
+  const typist = new Typist(bob);
+  await typist.goOn(1);
+  const goOn = await tabs.freeze(ada.page);
+  await eventually(() => wire.opened.length).toBe(2);
+  await typist.goOn(2);
+  const before = [...typist.words];
+  await eventually(() => dora.words()).toEqual(expect.arrayContaining(['last', ...before]));
+  await eventually(() => dora.people()).toEqual(['Bob', 'Dora']);
+  await dora.write('Dora1');
+  await typist.stop();
+  await saved(bob);
+
+  await goOn();
+  const all = ['start', 'last', ...typist.words, 'Dora1'];
+  await eventually(() => ada.words()).toEqual(all);
+  await ada.write(' back');
+  for (const words of [() => bob.words(), () => dora.words()]) {
+    await eventually(words).toEqual([...all, 'back']);
+  }
+  await Promise.all([ada, bob].map(saved));
+  for (const people of [() => dora.people(), sorted(ada), sorted(bob)]) {
+    await eventually(people).toEqual(['Ada', 'Bob', 'Dora']);
+  }
+  expect(wire.openWebSockets).toBe(1);
+});
+
+test.each([
+  [
+    'a tab alone is frozen',
+    async (tabs: BackgroundTabs, { page }: Tab) => {
+      await tabs.browser.newPage();
+      return await tabs.freeze(page);
+    },
+  ],
+  ['the machine of a tab sleeps', async (tabs: BackgroundTabs) => tabs.sleep()],
+])(
+  '[E2E-24] %s for longer than the server waits: it comes back to what others wrote, and its own is saved',
+  async (_, stop) => {
+    const server = await start();
+    const wire = await WatchedWire.before(server);
+    const dora = new Dora(server);
+    const tabs = await BackgroundTabs.open();
+    const ada = await Tab.open(wire, { name: 'Ada', browser: tabs.browser });
+    await ada.write('before');
+    await saved(ada);
+    await eventually(() => dora.people()).toEqual(['Ada', 'Dora']);
+
+    // The network is gone first, so that neither this edit nor a farewell arrives.
+    const tellOfEnd = wire.silence();
+    await ada.write(' unsaved');
+    await ada.status.getByText('Saving…').waitFor();
+    const goOn = await stop(tabs, ada);
+    await eventually(() => dora.people()).toEqual(['Dora']);
+    expect(dora.words()).toEqual(['before']);
+    await dora.write('meanwhile');
+
+    tellOfEnd();
+    await goOn();
+    await eventually(() => ada.words()).toEqual(['before', 'unsaved', 'meanwhile']);
+    await saved(ada);
+    await eventually(() => dora.words()).toEqual(['before', 'unsaved', 'meanwhile']);
+    for (const people of [() => dora.people(), sorted(ada)]) {
+      await eventually(people).toEqual(['Ada', 'Dora']);
+    }
+    await ada.write(' after');
+    await eventually(() => dora.words()).toEqual(['before', 'unsaved', 'meanwhile', 'after']);
+    await saved(ada);
+    expect(wire.openWebSockets).toBe(1);
+  },
+);
