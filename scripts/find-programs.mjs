@@ -28,6 +28,11 @@ export function findHaproxy() {
   return findProgram('haproxy', process.env.HAPROXY_PATH);
 }
 
+/** The path of `promtool`, which checks Prometheus's files: the one named in PROMTOOL_PATH, or the first that is found. */
+export function findPromtool() {
+  return findProgram('promtool', process.env.PROMTOOL_PATH);
+}
+
 /** The path of a program: the one that is named, or the first that is found. */
 export function findProgram(name, named) {
   // A user's PATH often leaves out the folders of servers.

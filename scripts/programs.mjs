@@ -1,9 +1,9 @@
 // Finds the programs that tests run as services, a Postgres, a Redis, an nginx and a HAProxy,
-// or installs them.
+// or installs them; and Prometheus's, without which some tests are left out.
 // Tests start their own, on free ports and in temporary folders; what a package would start by
 // itself stays off.
 import { existsSync } from 'node:fs';
-import { findHaproxy, findNginx, findPostgres, findRedis } from './find-programs.mjs';
+import { findHaproxy, findNginx, findPostgres, findPromtool, findRedis } from './find-programs.mjs';
 import { Failure, step } from './setup.mjs';
 
 const PROGRAMS = [
@@ -36,6 +36,15 @@ const PROGRAMS = [
     package: 'haproxy',
     named: 'the path of haproxy',
   },
+  {
+    title: 'Prometheus',
+    variable: 'PROMTOOL_PATH',
+    find: findPromtool,
+    package: 'prometheus',
+    named: 'the path of promtool',
+    // Tests without it are skipped, and say so.
+    isOptional: true,
+  },
 ];
 
 /** What they are called in the environment, and where they are. */
@@ -48,12 +57,18 @@ export async function programs() {
   if (missing.length > 0 && process.getuid?.() === 0 && existsSync('/etc/debian_version')) {
     const titles = missing.map(({ title }) => title).join(' and ');
     const packages = missing.map((program) => program.package);
-    await step(`Installing ${titles}…`, 'sh', ['-c', APT, 'sh', ...packages]);
+    try {
+      await step(`Installing ${titles}…`, 'sh', ['-c', APT, 'sh', ...packages]);
+    } catch (error) {
+      if (!missing.every(({ isOptional }) => isOptional)) throw error;
+      console.log(`${error.message}\nGoing on without ${titles}.`);
+    }
   }
   return Object.fromEntries(
-    PROGRAMS.map(({ title, variable, find, named }) => {
+    PROGRAMS.flatMap(({ title, variable, find, named, isOptional }) => {
       const path = find();
-      if (path) return [variable, path];
+      if (path) return [[variable, path]];
+      if (isOptional) return [];
       throw new Failure(`No ${title}: install one, or set ${variable} to ${named}.`);
     }),
   );
@@ -75,5 +90,5 @@ if [ ! -e "$clusters" ]; then
   echo 'create_main_cluster = false' > "$clusters"
 fi
 apt-get update
-apt-get install -y "$@"
+apt-get install -y --no-install-recommends "$@"
 `;

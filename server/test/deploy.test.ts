@@ -1,142 +1,121 @@
 /**
- * What is in `deploy/`, checked by what reads it, as far as that is on this machine: every figure
- * that an alert or the dashboard names exists, and every alert has its recipe.
+ * What is in `deploy/` to start Cowrite, checked by what reads it, as far as that is on this
+ * machine. What watches it is checked in `deploy-watching.test.ts`, what stands in front of it in
+ * `deploy-proxies.test.ts`.
  */
-import { execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import { createServer as createHttpServer } from 'node:http';
-import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net';
+import { execFile } from 'node:child_process';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { describe, expect, onTestFinished, type TestContext, test, vi } from 'vitest';
-import { parse, parseAllDocuments } from 'yaml';
-import { findHaproxy, findProgram } from '../../scripts/find-programs.mjs';
-import { createServer } from '../src/index.js';
+import { type CowriteServer, MemoryStorage } from '@cowrite/server';
+import { describe, expect, test } from 'vitest';
+import { DEFAULT_LIMITS } from '../src/limits.js';
 import { settings, settingsPage } from '../src/settings.js';
-import { freePort } from './free-port.js';
-import { startServer, temporaryFolder } from './support.js';
+import {
+  composedServers,
+  manifest,
+  needed,
+  type Probe,
+  ROOT,
+  read,
+  secondsOf,
+  seriesOfServer,
+} from './deploy-files.js';
+import { startServer } from './support.js';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const TOKEN = 'an administrator with a long token'.replaceAll(' ', '-');
+const defaultOf = (name: string) => settings().find((setting) => setting.name === name)?.default;
 
-const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
-
-/** Its path; where this machine does not have it, the test is skipped. */
-function needed(name: string, { skip }: TestContext): string {
-  return findProgram(name) ?? skip(`there is no ${name} on this machine`);
-}
-
-/** The names of all series that a server has, also those that nobody has counted yet. */
-async function seriesOfServer(): Promise<ReadonlySet<string>> {
-  const server = await createServer({
-    port: 0,
-    storage: 'memory:',
-    adminToken: TOKEN,
-    logger: 'silent',
-  });
-  try {
-    const answer = await fetch(`${server.url}/metrics`, {
-      headers: { Authorization: `Bearer ${TOKEN}` },
-    });
-    const types = [...(await answer.text()).matchAll(/^# TYPE (\S+) (\S+)$/gm)];
-    return new Set(
-      types.flatMap(([, name, type]) =>
-        type === 'histogram'
-          ? ['bucket', 'count', 'sum'].map((part) => `${name}_${part}`)
-          : [name as string],
-      ),
-    );
-  } finally {
-    await server.close();
-  }
-}
-
-/** What an expression of Prometheus reads, of ours and of Node's. */
-const seriesIn = (expression: string) =>
-  expression.match(/\b(cowrite|nodejs|process)_[a-z0-9_]+\b/g) ?? [];
-
-interface Alert {
-  readonly alert: string;
-  readonly expr: string;
-  readonly annotations: { readonly summary: string };
-}
-
-const alerts = (): Alert[] =>
-  (parse(read('deploy/prometheus/alerts.yml')) as { groups: { rules: Alert[] }[] }).groups.flatMap(
-    ({ rules }) => rules,
-  );
-
-interface Panel {
-  readonly title: string;
-  readonly targets?: readonly { readonly expr: string }[];
-}
-
-describe('[DEP-5] what watches it', () => {
-  test('alerts and the dashboard read only figures that exist', async () => {
-    const known = await seriesOfServer();
-    const { panels } = JSON.parse(read('deploy/grafana/cowrite.json')) as { panels: Panel[] };
-    const expressions = [
-      ...alerts().map(({ expr }) => expr),
-      ...panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr)),
-    ];
-    expect(expressions.length).toBeGreaterThan(40);
-    const unknown = expressions.flatMap(seriesIn).filter((name) => !known.has(name));
-    expect([...new Set(unknown)]).toEqual([]);
-  });
-
-  test('every alert has its recipe in the handbook, and every recipe its alert', () => {
-    const section = read('docs/operations/README.md').split('\n## When an alert rings\n')[1] ?? '';
-    const recipes = [...section.matchAll(/^### (\S+)$/gm)].map(([, name]) => name);
-    expect(recipes).toEqual(alerts().map(({ alert }) => alert));
-  });
-
-  test('Prometheus takes the alerts', async (context) => {
-    await promisify(execFile)(needed('promtool', context), ['check', 'config', 'prometheus.yml'], {
-      cwd: join(ROOT, 'deploy/prometheus'),
-    });
-  });
-});
+/** Seconds that a drain takes unless it is told otherwise. */
+const DRAIN = Number(defaultOf('DRAIN_SECONDS'));
+/** More than sockets and requests that are under way are given when it is over. */
+const END = 5;
 
 describe('[DEP-6] what starts it', () => {
-  interface Container {
-    readonly name: string;
-    readonly ports: readonly { readonly name: string; readonly containerPort: number }[];
-    readonly env: readonly { readonly name: string; readonly value: string }[];
-    readonly [probe: string]: unknown;
-  }
-
-  test('the manifests belong together, and leave time to drain', () => {
-    const documents = parseAllDocuments(read('deploy/kubernetes/cowrite.yaml'));
-    expect(documents.flatMap(({ errors }) => errors)).toEqual([]);
-    const objects = documents.map((document) => document.toJS());
-    const of = (kind: string) => objects.find((object) => object.kind === kind);
+  test('the manifests belong together', () => {
+    const { objects, of, labels } = manifest();
     expect(objects.map(({ kind }) => kind).sort()).toEqual([
       ...['Deployment', 'HorizontalPodAutoscaler', 'Ingress', 'PodDisruptionBudget', 'Service'],
     ]);
-    const { spec } = of('Deployment').spec.template;
-    const container = spec.containers[0] as Container;
-    const env = Object.fromEntries(container.env.map(({ name, value }) => [name, value]));
-    const preStop = Number(
-      (container.lifecycle as { preStop: { exec: { command: string[] } } }).preStop.exec.command[1],
-    );
-    expect(spec.terminationGracePeriodSeconds).toBeGreaterThan(
-      preStop + Number(env.DRAIN_SECONDS) + 10,
-    );
-    const ports = new Map(container.ports.map(({ name, containerPort }) => [name, containerPort]));
-    expect(ports.get('metrics')).toBe(Number(env.METRICS_PORT));
-    const { labels } = of('Deployment').spec.template.metadata;
+    expect(of('Deployment').spec.selector.matchLabels).toEqual(labels);
     expect(of('Service').spec.selector).toEqual(labels);
     expect(of('PodDisruptionBudget').spec.selector.matchLabels).toEqual(labels);
-    expect(of('HorizontalPodAutoscaler').spec.scaleTargetRef.name).toBe(
-      of('Deployment').metadata.name,
+    const [{ backend }] = of('Ingress').spec.rules[0].http.paths;
+    expect(backend.service.name).toBe(of('Service').metadata.name);
+    const ports: { name: string }[] = of('Service').spec.ports;
+    expect(ports.map(({ name }) => name)).toContain(backend.service.port.name);
+  });
+
+  test('Kubernetes leaves time to drain', () => {
+    const { pod, container, env } = manifest();
+    const preStop = Number(container.lifecycle.preStop.exec.command[1]);
+    expect(pod.terminationGracePeriodSeconds).toBeGreaterThanOrEqual(
+      preStop + Number(env.DRAIN_SECONDS ?? DRAIN) + END,
     );
   });
 
+  test('so do systemd and Docker', () => {
+    const stop = /^TimeoutStopSec=(.*)$/m.exec(read('deploy/cowrite.service'))?.[1] ?? '';
+    expect(secondsOf(stop)).toBeGreaterThanOrEqual(DRAIN + END);
+    for (const [name, { environment, stop_grace_period = '10s' }] of composedServers()) {
+      const drain = Number(environment.DRAIN_SECONDS ?? DRAIN);
+      expect(secondsOf(stop_grace_period), name).toBeGreaterThanOrEqual(drain + END);
+    }
+  });
+
+  test('the autoscaler alone says how many, by a figure that the server has', async () => {
+    const { of } = manifest();
+    const { scaleTargetRef, minReplicas, metrics } = of('HorizontalPodAutoscaler').spec;
+    expect(scaleTargetRef.name).toBe(of('Deployment').metadata.name);
+    // An apply would set them back, whatever the autoscaler has made of them.
+    expect(of('Deployment').spec).not.toHaveProperty('replicas');
+    expect(minReplicas).toBeGreaterThan(1);
+    const known = await seriesOfServer();
+    for (const { pods } of metrics) expect(known).toContain(pods.metric.name);
+  });
+
+  test('probes and the Service lead to ports that the server has, and to what it answers there', async () => {
+    const { of, container, env } = manifest();
+    const storage = new MemoryStorage();
+    storage.heads = () => Promise.reject(new Error('the store is away'));
+    const [well, away] = [
+      await startServer({ metrics: { port: 0 } }),
+      await startServer({ metrics: { port: 0 }, storage }),
+    ];
+
+    /** Where that port of the container is in this test. */
+    const at = (server: CowriteServer, port: string | number): string => {
+      const number = container.ports.find(({ name }) => name === port)?.containerPort ?? port;
+      if (number === Number(env.PORT ?? defaultOf('PORT'))) return server.url;
+      if (number === Number(env.METRICS_PORT)) return new URL(server.metricsUrl!).origin;
+      throw new Error(`nothing listens on the port ${port}`);
+    };
+    const statuses = async ({ httpGet: { path, port } }: Probe) =>
+      await Promise.all(
+        [well, away].map(async (server) => (await fetch(at(server, port) + path)).status),
+      );
+    expect(await statuses(container.readinessProbe)).toEqual([200, 503]);
+    // A start anew brings no store back.
+    expect(await statuses(container.livenessProbe)).toEqual([200, 200]);
+    expect(await statuses(container.startupProbe)).toEqual([200, 200]);
+
+    for (const { targetPort } of of('Service').spec.ports) {
+      expect((await fetch(`${at(well, targetPort)}/ws/room`)).status).toBe(426);
+    }
+    for (const { name } of container.ports) at(well, name);
+  });
+
+  test('the Ingress lets through what the server takes, and does not cut who is silent', () => {
+    const annotations: Record<string, string> = manifest().of('Ingress').metadata.annotations;
+    const of = (name: string) => annotations[`nginx.ingress.kubernetes.io/${name}`];
+    const [, megabytes] = /^(\d+)m$/.exec(of('proxy-body-size') ?? '') ?? [];
+    expect(Number(megabytes) * 2 ** 20).toBeGreaterThanOrEqual(DEFAULT_LIMITS.maxMessageBytes);
+    // By then the server itself has cut off a client that says nothing.
+    for (const name of ['proxy-read-timeout', 'proxy-send-timeout']) {
+      expect(Number(of(name)) * 1_000, name).toBeGreaterThan(2 * DEFAULT_LIMITS.heartbeatMs);
+    }
+  });
+
   test('the manifests are what Kubernetes has', async () => {
-    for (const document of parseAllDocuments(read('deploy/kubernetes/cowrite.yaml'))) {
-      const object = document.toJS() as { apiVersion: string; kind: string };
+    for (const object of manifest().objects as { apiVersion: string; kind: string }[]) {
       const path = `kubernetes-models/${object.apiVersion}/${object.kind}`;
       const models: Record<string, new (object: object) => { validate(): void }> = await import(
         /* @vite-ignore */ path
@@ -150,11 +129,12 @@ describe('[DEP-6] what starts it', () => {
   test('every setting that is named exists', () => {
     const known = new Set<string>(settings().map(({ name }) => name));
     const unit = read('deploy/cowrite.service').match(/\b[A-Z]+_[A-Z_]+(?==)/g) ?? [];
-    const manifest = [
-      ...read('deploy/kubernetes/cowrite.yaml').matchAll(/name: ([A-Z]+[A-Z_]*), value/g),
-    ].map(([, name]) => name as string);
-    const named = [...unit, ...manifest].filter((name) => name !== 'NODE_ENV');
-    expect(named.length).toBeGreaterThan(5);
+    const composed = composedServers().flatMap(([, { environment }]) => Object.keys(environment));
+    const named = [...unit, ...Object.keys(manifest().env), ...composed].filter(
+      // Postgres's own, and Node's.
+      (name) => name !== 'NODE_ENV' && name !== 'PGPASSWORD',
+    );
+    expect(named.length).toBeGreaterThan(15);
     expect(named.filter((name) => !known.has(name))).toEqual([]);
   });
 
@@ -184,132 +164,4 @@ describe('[DEP-8] the settings', () => {
         .sort(),
     );
   });
-});
-
-describe('[DEP-7] a proxy', () => {
-  /** Answers health checks as told, and everything else with its name. */
-  async function standIn(name: string): Promise<{ port: number; isReady: boolean }> {
-    const state = { port: 0, isReady: true };
-    const http = createHttpServer(({ url }, answer) => {
-      answer.statusCode = url === '/health/ready' && !state.isReady ? 503 : 200;
-      answer.end(name);
-    }).listen(0, '127.0.0.1');
-    await once(http, 'listening');
-    state.port = (http.address() as AddressInfo).port;
-    onTestFinished(() => {
-      http.close();
-      http.closeAllConnections();
-    });
-    return state;
-  }
-
-  interface Command {
-    readonly program: string;
-    readonly args: readonly string[];
-    readonly env: Readonly<Record<string, string>>;
-  }
-
-  type Run = (
-    context: TestContext,
-    at: string,
-    one: string,
-    two: string,
-  ) => Promise<Command> | Command;
-
-  /** In front of two servers. */
-  const PROXIES: readonly [name: string, run: Run][] = [
-    [
-      'HAProxy',
-      (context, at, one, two) => ({
-        program: findHaproxy() ?? needed('haproxy', context),
-        args: ['-f', join(ROOT, 'deploy/haproxy.cfg')],
-        env: { LISTEN: at, SERVER_1: one, SERVER_2: two },
-      }),
-    ],
-    [
-      'Caddy',
-      async (context, at, one, two) => ({
-        program: needed('caddy', context),
-        args: ['run', '--adapter', 'caddyfile', '--config', join(ROOT, 'deploy/Caddyfile')],
-        env: {
-          NAMES: `http://${at}`,
-          SERVERS: `${one} ${two}`,
-          CADDY_ADMIN: `127.0.0.1:${await freePort()}`,
-          HOME: temporaryFolder(),
-        },
-      }),
-    ],
-  ];
-
-  /** @returns where it listens, in front of these two */
-  async function startProxy(
-    run: Run,
-    context: TestContext,
-    [one, two]: readonly [number, number],
-  ): Promise<string> {
-    const port = await freePort();
-    const at = (of: number) => `127.0.0.1:${of}`;
-    const { program, args, env } = await run(context, at(port), at(one), at(two));
-    const child = spawn(program, args, { env, stdio: ['ignore', 'ignore', 'inherit'] });
-    const exited = once(child, 'exit');
-    onTestFinished(async () => {
-      child.kill('SIGKILL');
-      await exited;
-    });
-    return `http://127.0.0.1:${port}`;
-  }
-
-  const PATIENCE = { timeout: 15_000, interval: 50 };
-
-  /** Passes everything on to a server, and counts how often that is asked whether it is ready. */
-  async function counting(server: { port: number }): Promise<{ port: number; asked: number }> {
-    const state = { port: 0, asked: 0 };
-    const relay = createTcpServer((near) => {
-      const far = connect(server.port, '127.0.0.1');
-      near.on('data', (head) => {
-        if (head.toString('latin1').startsWith('GET /health/ready ')) state.asked++;
-      });
-      const drop = () => {
-        near.destroy();
-        far.destroy();
-      };
-      for (const socket of [near, far]) socket.on('error', drop).once('close', drop);
-      near.pipe(far).pipe(near);
-    }).listen(0, '127.0.0.1');
-    await once(relay, 'listening');
-    onTestFinished(() => void relay.close());
-    state.port = (relay.address() as AddressInfo).port;
-    return state;
-  }
-
-  test.for(PROXIES)('%s finds Cowrite ready', async ([, run], context) => {
-    const one = await counting(await startServer());
-    const two = await counting(await startServer());
-    const proxy = await startProxy(run, context, [one.port, two.port]);
-    // When they are asked again, it has had the first answer.
-    const looks = () => Math.min(one.asked, two.asked);
-    await vi.waitFor(() => expect(looks()).toBeGreaterThanOrEqual(2), PATIENCE);
-    expect((await fetch(`${proxy}/health/live`)).status).toBe(200);
-  });
-
-  test.for(PROXIES)(
-    '%s sends nobody new to an instance that is not ready',
-    async ([, run], context) => {
-      const [one, two] = [await standIn('one'), await standIn('two')];
-      const proxy = await startProxy(run, context, [one.port, two.port]);
-      const ask = async () => await fetch(`${proxy}/`).then((answer) => answer.text(), String);
-      const served = async () => new Set(await Promise.all(Array.from({ length: 6 }, ask)));
-      await vi.waitFor(
-        async () => expect(await served()).toEqual(new Set(['one', 'two'])),
-        PATIENCE,
-      );
-      one.isReady = false;
-      await vi.waitFor(async () => expect(await served()).toEqual(new Set(['two'])), PATIENCE);
-      one.isReady = true;
-      await vi.waitFor(
-        async () => expect(await served()).toEqual(new Set(['one', 'two'])),
-        PATIENCE,
-      );
-    },
-  );
 });
