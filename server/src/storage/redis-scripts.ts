@@ -2,7 +2,8 @@
  * What the Redis adapter keeps, and the scripts that read and change it.
  *
  *   room:<room>            hash: last seq; of the snapshot its seq, size, CRC-32,
- *                          state vector, deletes and time; life, and whether it is deleted
+ *                          state vector, deletes, and seq and time, which an instance of an
+ *                          earlier version leaves as they were; life, and whether it is deleted
  *   rooms                  sorted set of all names, all with score 0, so that it is one by bytes
  *   log:<room>             stream: <seq>-0 → update, author, CRC-32 over both
  *   snapshot:<seq>:<room>  the snapshot's bytes
@@ -129,7 +130,7 @@ redis.call('RENAME', staged, new)
 redis.call('PERSIST', new)
 redis.call('ZADD', names, 0, ARGV[1])
 redis.call('HSET', hash, 'seq', ARGV[3], 'size', ARGV[4], 'crc', ARGV[5],
-  'vector', ARGV[6], 'deletes', ARGV[7], 'at', ARGV[8])
+  'vector', ARGV[6], 'deletes', ARGV[7], 'at', ARGV[3] .. ':' .. ARGV[8])
 redis.call('HDEL', hash, 'lost')
 local seq = tonumber(ARGV[3])
 if tonumber(head[1] or 0) < seq then redis.call('HSET', hash, 'last', ARGV[3]) end
@@ -159,7 +160,7 @@ redis.call('UNLINK', hash, log, quarantine)
 redis.call('ZADD', names, 0, ARGV[2])
 redis.call('SET', before .. life .. behind, ARGV[4])
 redis.call('HSET', hash, 'last', life, 'seq', life, 'size', #ARGV[4], 'crc', ARGV[5],
-  'vector', ARGV[6], 'deletes', ARGV[7], 'life', life, 'at', ARGV[8])
+  'vector', ARGV[6], 'deletes', ARGV[7], 'life', life, 'at', life .. ':' .. ARGV[8])
 if remove then redis.call('HSET', hash, 'deleted', 1) end
 return 1
 `);

@@ -88,6 +88,21 @@ describe('[STO] redis', () => {
     expect(tail.map(({ seq }) => seq)).toEqual(numbers(1, 2 * batches));
   });
 
+  it('[STO-5] the time of a snapshot is not that of another, which an earlier version put in its place', async () => {
+    const server = await own();
+    const storage = await open({}, server.url);
+    await storage.append({ number: 1, appends: [{ room: 'a', entries: [entry(1), entry(2)] }] });
+    const bytes = Uint8Array.of(0, 0);
+    const snapshot = { seq: 1, update: bytes, stateVector: bytes, deletes: bytes };
+    await storage.compact('a', { base: 0, snapshot, quarantined: [] });
+    expect((await storage.snapshot('a'))?.writtenAt).toBeGreaterThan(0);
+    const earlier = connectTo(server);
+    onTestFinished(() => earlier.disconnect());
+    const [key] = await earlier.keys('*:room:a');
+    await earlier.hset(key!, 'seq', 2);
+    expect((await storage.snapshot('a'))?.writtenAt).toBe(undefined);
+  });
+
   it('[STO-31] a Redis that stops for longer than a call may take: the call rejects, and its retry is written once beside it', async () => {
     const server = await own();
     const storage = await open({ timeout: 300 }, server.url);

@@ -388,8 +388,14 @@ function decodeMeta(head: readonly Buffer[]): SnapshotMeta | undefined {
     stateVector: new Uint8Array(stateVector!),
     deletes: new Uint8Array(deletes!),
     life: Number(life!.toString()),
-    writtenAt: at!.length === 0 ? undefined : Number(at!.toString()),
+    writtenAt: timeIn(at!.toString(), seq.toString()),
   };
+}
+
+/** Undefined where it is that of an earlier snapshot. */
+function timeIn(at: string, seq: string): number | undefined {
+  const [of, time] = at.split(':');
+  return of === seq ? Number(time) : undefined;
 }
 
 function decodeQuarantined(room: string, seq: number, value: Buffer): Quarantined {
