@@ -153,16 +153,21 @@ describe('the published packages', () => {
   );
 
   test('[PKG-4] a page gets little: the provider, and the client, under 15 KB, a close code without the provider', async () => {
-    const using = (names: string) =>
+    const using = (names: string, plugins = [WITHOUT_STYLE_SHEETS]) =>
       bundle(
         project,
         `import { ${names} } from '@cowrite/client';\nglobalThis.used = { ${names} };\n`,
+        ['yjs'],
+        plugins,
       );
     const measured = (what: string, scripts: readonly string[], others: readonly string[] = []) => {
       const size = zipped(scripts) - zipped(others);
       console.log(`${what}, minified and gzipped: ${size} bytes`);
       return size;
     };
+    const built = await using('CowriteProvider', []);
+    const size = measured('CowriteProvider, without yjs, with what Vite adds', built.first);
+    expect(size).toBeLessThan(15 * 1024);
     for (const name of ['CowriteProvider', 'CowriteClient']) {
       const { first, later } = await using(name);
       expect(first.join('')).toContain('WebSocket');
@@ -344,6 +349,7 @@ async function bundle(
   project: string,
   entry: string,
   external: readonly string[] = ['yjs'],
+  plugins: readonly Plugin[] = [WITHOUT_STYLE_SHEETS],
 ): Promise<Bundle> {
   const source = join(project, 'entry.js');
   writeFileSync(source, entry);
@@ -351,7 +357,7 @@ async function bundle(
     root: project,
     configFile: false,
     logLevel: 'error',
-    plugins: [WITHOUT_STYLE_SHEETS],
+    plugins: [...plugins],
     build: {
       write: false,
       minify: true,
