@@ -22,13 +22,14 @@ const CODES: ReadonlyMap<string | null, number> = new Map([
 
 /**
  * @param address of the WebSocket
- * @returns the close code that says the same of an open socket, or null where nothing is known
+ * @returns the close code that says the same of an open socket, null where the answer is no
+ *   refusal, or undefined where there is none
  */
 export async function askAtDoor(
   fetch: Fetch,
   address: string,
   token: string,
-): Promise<CloseReason | null> {
+): Promise<CloseReason | null | undefined> {
   try {
     const response = await fetch(address.replace(/^ws/, 'http'), {
       headers: token === '' ? {} : { Authorization: `Bearer ${token}` },
@@ -42,6 +43,6 @@ export async function askAtDoor(
     return { code, reason: (await response.text()).trim().slice(0, MAX_REASON) };
   } catch {
     // Nobody is there, or this page may not ask: the next attempt will show.
-    return null;
+    return undefined;
   }
 }

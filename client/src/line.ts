@@ -295,8 +295,13 @@ export class Line {
     this.#askedAt = now;
     const shown = this.#shown;
     const refusal = await askAtDoor(this.#settings.fetch, shown.address, shown.token);
+    if (refusal === null) return;
     // Of an attempt since then, perhaps with another token, it says nothing.
-    if (refusal === null || this.#shown !== shown || this.#isCurable(refusal.code)) return;
+    if (refusal === undefined || this.#shown !== shown) {
+      this.#askedAt = Number.NEGATIVE_INFINITY;
+      return;
+    }
+    if (this.#isCurable(refusal.code)) return;
     this.dispatch({ type: 'denied', ...refusal });
   }
 

@@ -480,21 +480,40 @@ describe('[CLI-19] a socket that was refused before it opened', () => {
     expect(fetch).toHaveBeenCalledTimes(1);
   });
 
-  test('an answer that comes when another attempt is under way changes nothing', async () => {
+  test('is asked about again at once where nobody answered', async () => {
+    const fetch = vi.fn(answering(403, 'forbidden'));
+    fetch.mockRejectedValueOnce(new Error('nobody is there'));
+    const { clock, network, provider } = setUp({ fetch });
+    network.last.drop();
+    await settled();
+    clock.advance(1_000);
+    network.last.drop();
+    await settled();
+    expect(provider.status).toBe('refused');
+  });
+
+  test('an answer that comes when another attempt is under way changes nothing, and is asked for anew', async () => {
     let answer: (response: Response) => void = () => undefined;
-    const fetch = () => new Promise<Response>((resolve) => (answer = resolve));
+    const fetch = vi.fn(() => new Promise<Response>((resolve) => (answer = resolve)));
+    const forbidden = () =>
+      new Response('', { status: 403, headers: { 'Cowrite-Refusal': 'forbidden' } });
     const { clock, network, provider } = setUp({ fetch });
     network.last.drop();
     clock.advance(1_000);
     expect(provider.status).toBe('connecting');
     // Nor once that one has failed as well.
     network.last.drop();
-    answer(new Response('', { status: 403, headers: { 'Cowrite-Refusal': 'forbidden' } }));
+    answer(forbidden());
     await settled();
     expect(provider.status).toBe('retrying');
-    clock.advance(1_000);
-    sync(network.last);
-    expect(provider.status).toBe('online');
+    clock.advance(2_000);
+    expect(provider.status).toBe('connecting');
+    expect(fetch).toHaveBeenCalledTimes(1);
+    network.last.drop();
+    expect(fetch).toHaveBeenCalledTimes(2);
+    answer(forbidden());
+    await settled();
+    expect(provider.status).toBe('refused');
   });
 });
 

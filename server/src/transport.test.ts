@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect, type Socket } from 'node:net';
 import { encodeMessage, type Message } from '@cowrite/client/protocol';
 import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -22,10 +22,11 @@ const DEAF: ConnectionEvents = {
   onHeartbeat: () => undefined,
 };
 
-/** A client, and the server's end of its socket. */
-async function connected(): Promise<{
-  client: WebSocket;
-  connection: Connection;
+/** Somewhere to connect to, and the next connection that is made to it. */
+async function listening(): Promise<{
+  port: number;
+  opened: Promise<Connection>;
+  socket: Promise<Socket>;
   clock: ManualClock;
 }> {
   const clock = new ManualClock();
@@ -46,17 +47,53 @@ async function connected(): Promise<{
     http,
     async () => open,
   );
+  const socket = once(http, 'connection').then(([accepted]) => accepted as Socket);
   http.listen(0, '127.0.0.1');
   await once(http, 'listening');
   const { port } = http.address() as AddressInfo;
-  const client = new WebSocket(`ws://127.0.0.1:${port}/ws/room`);
   onTestFinished(async () => {
-    client.terminate();
     await transport.close(0);
     http.close();
   });
+  return { port, opened, socket, clock };
+}
+
+/** A client, and the server's end of its socket. */
+async function connected(): Promise<{
+  client: WebSocket;
+  connection: Connection;
+  clock: ManualClock;
+}> {
+  const { port, opened, clock } = await listening();
+  const client = new WebSocket(`ws://127.0.0.1:${port}/ws/room`);
+  onTestFinished(() => client.terminate());
   const [connection] = await Promise.all([opened, once(client, 'open')]);
   return { client, connection, clock };
+}
+
+/** As {@link connected}, with a peer that speaks TCP only and has sent the header of a message that is too large. */
+async function tooLarge(): Promise<{
+  peer: Socket;
+  connection: Connection;
+  socket: Socket;
+  clock: ManualClock;
+}> {
+  const { port, opened, socket: accepted, clock } = await listening();
+  const peer = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+  onTestFinished(() => {
+    peer.destroy();
+  });
+  peer.write(
+    'GET /ws/room HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
+      'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n',
+  );
+  const [connection, socket] = await Promise.all([opened, accepted, once(peer, 'data')]);
+  connection.events = DEAF;
+  const header = Buffer.from([0x82, 0xff, 0, 0, 0, 0, 0, 0x10, 0, 0, 1, 2, 3, 4]);
+  peer.write(header);
+  const [answer] = await once(peer, 'data');
+  expect(answer).toEqual(Buffer.from([0x88, 2, 1009 >> 8, 1009 & 0xff]));
+  return { peer, connection, socket, clock };
 }
 
 describe('[WIRE] frames on a socket', () => {
@@ -145,6 +182,45 @@ describe('[WIRE] frames on a socket', () => {
 });
 
 describe('[LIVE] dead peers', () => {
+  it('[THR-3] a peer that still sends its message when it is told that it is too large is not reset', async () => {
+    const { peer, connection } = await tooLarge();
+    const closed = new Promise<void>((resolve) => {
+      connection.events = { ...DEAF, onClose: resolve };
+    });
+    await once(peer, 'end');
+    for (let part = 0; part < 10; part++) {
+      await new Promise((resolve) => peer.write(Buffer.alloc(50_000), resolve));
+    }
+    peer.end();
+    const [hadError] = await once(peer, 'close');
+    expect(hadError).toBe(false);
+    await closed;
+  });
+
+  it('[THR-3] one that goes on and on is not read, and cut off after 5 s', async () => {
+    const { peer, connection, socket, clock } = await tooLarge();
+    let isClosed = false;
+    const closed = new Promise<void>((resolve) => {
+      connection.events = {
+        ...DEAF,
+        onClose: () => {
+          isClosed = true;
+          resolve();
+        },
+      };
+    });
+    peer.on('error', () => undefined);
+    const paused = once(socket, 'pause');
+    // Far more than is read of it and both kernels hold.
+    peer.write(Buffer.alloc(100 << 20));
+    await paused;
+    expect(socket.bytesRead).toBeLessThan(2 << 20);
+    clock.advance(4_999);
+    expect(isClosed).toBe(false);
+    clock.advance(1);
+    await closed;
+  });
+
   it('[LIVE-4] a server that stood still cuts nobody off for what it could not hear; who stays silent is cut off after all', async () => {
     const { client, connection, clock } = await connected();
     // So that nothing of it is heard.

@@ -80,6 +80,14 @@ const PONG_PATIENCE = 5_000;
 /** Bytes that may be on their way to the peer; those beyond are taken to lie unread in some kernel. */
 const IN_FLIGHT = 256 * 1024;
 
+/** Milliseconds within which a peer has to end its side of a closed socket, before it is cut off. */
+const PATIENCE = 5_000;
+/**
+ * Bytes that are read, and thrown away, of a peer that goes on sending after a broken frame, or as
+ * many as a message may have: so who sends up to twice that is heard to the end.
+ */
+const LINGER_BYTES = 1024 * 1024;
+
 /**
  * Knows whose it is, so that all sockets share their listeners: a closure for each
  * event of each socket is a fifth of what an idle connection weighs.
@@ -113,10 +121,8 @@ function onDrain(this: Socket): void {
   (this as ConnectedTcp).cowrite?.drained();
 }
 
-/** ws has sent its close frame after an error of its own, such as 1009; the close event says the rest. */
 function onError(this: WebSocket, error: NodeJS.ErrnoException): void {
   (this as ConnectedSocket).connection?.failed(error);
-  this.terminate();
 }
 
 export class Connection {
@@ -195,6 +201,23 @@ export class Connection {
     const isFrame = code?.startsWith('WS_ERR_') === true;
     const closeCode = isTooLarge ? CLOSE.messageTooBig : isFrame ? NO_FRAME : CUT_OFF;
     this.#end ??= { code: closeCode, reason: message };
+    if (isFrame) this.#linger();
+    else this.#webSocket.terminate();
+  }
+
+  /**
+   * ws has sent its close frame, and the end of the stream behind it, and hears no frames any more.
+   * The peer may be in the midst of sending: a socket that is destroyed with bytes unread resets the
+   * connection, which may throw away the close frame before the peer has read it.
+   */
+  #linger(): void {
+    this.#drop();
+    let left = Math.max(LINGER_BYTES, this.#options.maxMessageBytes);
+    this.#socket.on('data', ({ length }: Buffer) => {
+      left -= length;
+      if (left < 0) this.#socket.pause();
+    });
+    this.#cutOffAfter(PATIENCE);
   }
 
   heard(): void {
@@ -224,8 +247,7 @@ export class Connection {
     this.#end ??= { code, reason: reason.toString() };
     this.#options.measures.closed(this.#end.code, this.#clock.now() - this.#openedAt);
     this.#closing?.cancel();
-    this.#queue = [];
-    this.#queuedBytes = 0;
+    this.#drop();
     this.events?.onClose();
   }
 
@@ -360,16 +382,24 @@ export class Connection {
    * drops what still waits. A peer that does not answer within `patience`
    * milliseconds is cut off.
    */
-  close(code: number, reason: string, patience = 5_000): void {
+  close(code: number, reason: string, patience = PATIENCE): void {
     if (this.#closing !== undefined || !this.isOpen) return;
     // A message of which fragments are on their way cannot be followed by a close frame that means anything.
-    this.#queue = [];
-    this.#queuedBytes = 0;
+    this.#drop();
     this.#end = { code, reason };
-    this.#closing = this.#clock.after(patience, () => this.#webSocket.terminate());
+    this.#cutOffAfter(patience);
     // Also after a stop: the peer's half of the handshake has to be read.
     this.#webSocket.resume();
     this.#webSocket.close(code, reason);
+  }
+
+  #drop(): void {
+    this.#queue = [];
+    this.#queuedBytes = 0;
+  }
+
+  #cutOffAfter(patience: number): void {
+    this.#closing ??= this.#clock.after(patience, () => this.#webSocket.terminate());
   }
 
   /** Cuts it off, because of what the reason says. */
