@@ -36,7 +36,8 @@ export default defineConfig({
           include: ['e2e/**/*.test.ts'],
           // After the others, to which a browser leaves little of a machine.
           sequence: { groupOrder: 1 },
-          maxWorkers,
+          // They wait, for a browser or a second that must pass, more than they compute.
+          maxWorkers: maxWorkers + 1,
           expect,
           testTimeout: 60_000,
           hookTimeout: 60_000,

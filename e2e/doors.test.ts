@@ -165,8 +165,7 @@ describe('who may come in', () => {
     await ada.write(' offline');
     await eventually(() => Date.now()).toBeGreaterThan(endOf(text));
     await server.start();
-    // Else the next try may be half a minute away.
-    await ada.page.evaluate(() => dispatchEvent(new Event('online')));
+    await ada.hurry();
     const banner = ada.page.getByTestId('closed-banner');
     await banner.getByText('Your access has expired.').waitFor();
     await banner.getByText('What you wrote last is not saved').waitFor();

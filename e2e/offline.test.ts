@@ -132,6 +132,7 @@ describe('offline', () => {
     await again.page.keyboard.type('zero ');
     await server.start();
     for (const tab of [again, grace]) {
+      await tab.hurry();
       await eventually(() => tab.words()).toEqual(['zero', 'one', 'two']);
     }
     await saved(again);

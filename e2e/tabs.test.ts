@@ -78,6 +78,7 @@ describe('one socket', () => {
     await eventually(() => bob.people()).toEqual(['Bob', 'Ada']);
     await bob.status.getByText('Saving…').waitFor();
     await server.start();
+    await Promise.all([ada, bob].map((tab) => tab.hurry()));
     await Promise.all([ada, bob].map(saved));
     expect(await (await Tab.open(server, { name: 'Cy' })).words()).toEqual([
       ...['Ada1', 'Bob1', 'away'],
