@@ -212,15 +212,23 @@ describe('the published packages', () => {
   });
 
   test(
-    '[PKG-8] npm pack builds first what is not built',
+    '[PKG-8] npm pack builds first what is not built, and takes nothing along of which the source is gone',
     async () => {
       const clone = unbuilt(folder);
+      for (const each of PACKAGES) {
+        const dist = join(clone, each.folder, 'dist');
+        mkdirSync(join(dist, 'old'), { recursive: true });
+        for (const file of ['old/gone.js', 'gone.d.ts', 'gone.js.map']) {
+          writeFileSync(join(dist, file), '');
+        }
+      }
       for (const each of PACKAGES) {
         const args = ['pack', '--pack-destination', clone];
         await run('npm', args, { cwd: join(clone, each.folder) });
         const { stdout } = await run('tar', ['-tf', join(clone, basename(packedOf(each).tarball))]);
         const wanted = each.files.map((file) => `package/${file}`);
         expect(stdout.split('\n')).toEqual(expect.arrayContaining(wanted));
+        expect(stdout).not.toContain('gone');
       }
     },
     PATIENCE,

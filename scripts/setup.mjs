@@ -4,7 +4,15 @@
 // installed, and on a Node that is too old it must still get as far as saying so.
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -50,8 +58,25 @@ export function buildPackages() {
     name: 'packages',
     inputs: [...inputs, 'tsconfig.json', 'tsconfig.base.json', 'package-lock.json'],
     outputs: ['client/dist/.tsbuildinfo', 'server/dist/.tsbuildinfo'],
-    build: () => step('Building…', process.execPath, [tool('typescript/bin/tsc'), '-b']),
+    build: async () => {
+      await step('Building…', process.execPath, [tool('typescript/bin/tsc'), '-b']);
+      removeStale();
+    },
   });
+}
+
+/** `tsc -b` leaves what it made of a source that is gone, and `npm pack` would take it along. */
+function removeStale() {
+  for (const path of ['client/dist', 'server/dist'].flatMap(filesUnder)) {
+    const made = /^(.+?)\/dist\/(.+?)\.(d\.)?(c?[jt]s)(\.map)?$/.exec(path);
+    // Vite makes the administrator's page, and empties its folder itself.
+    if (made === null || path.startsWith('server/dist/admin/')) continue;
+    const [, name, module] = made;
+    const source = join(root, name, 'src', module);
+    if (['.ts', '.tsx', '.cts'].every((ending) => !existsSync(source + ending))) {
+      rmSync(join(root, path));
+    }
+  }
 }
 
 /** The demo bundles client/dist, so the packages come first. */
