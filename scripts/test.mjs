@@ -19,7 +19,10 @@ main(async () => {
 
   const { parseCLI, startVitest } = await import('vitest/node');
   const { filter, options } = parseCLI(['vitest', 'run', ...args]);
-  const vitest = await startVitest('test', filter, options);
+  // As Vitest's own command does: its `exclude` takes the place of the configuration's.
+  const { exclude, ...rest } = options;
+  const cliExclude = exclude === undefined ? undefined : [exclude].flat();
+  const vitest = await startVitest('test', filter, { ...rest, cliExclude });
 
   const { passed, failed } = count(vitest, options.testNamePattern !== undefined);
   console.log(`${passed} passed, ${failed} failed`);
