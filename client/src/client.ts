@@ -10,20 +10,11 @@
  * while a change of it is unsaved and may still reach the server.
  */
 import { type Clock, systemClock, type TimerHandle } from './clock.js';
-import type { CowriteProviderOptions, CowriteStatus } from './options.js';
+import type { CowriteProviderOptions } from './options.js';
 import { CowriteProvider } from './provider.js';
 
 /** The longest time that timers can wait. */
 const MAX_IDLE_TIME = 2 ** 31 - 1;
-
-/** `offline` is what the application chose, and may end. In the others nothing follows by itself. */
-const MAY_SEND: ReadonlySet<CowriteStatus> = new Set([
-  'offline',
-  'connecting',
-  'syncing',
-  'online',
-  'retrying',
-]);
 
 /** Options of {@link CowriteProviderOptions} that are the same for all rooms. */
 export interface CowriteClientOptions
@@ -172,5 +163,5 @@ export class CowriteClient {
 }
 
 function mustStay({ unsaved, status }: CowriteProvider): boolean {
-  return unsaved && MAY_SEND.has(status);
+  return unsaved && status !== 'refused' && status !== 'closed';
 }

@@ -15,15 +15,25 @@ export function hasContent(doc: Y.Doc): boolean {
  * and one of them that throws is no reason to drop the connection; so after an
  * exception the bytes are tried once more where nobody listens.
  *
+ * @param keepsDeleted whether what it deletes may have to be brought back
  * @throws when the update is malformed.
  */
-export function applyReceived(doc: Y.Doc, update: Uint8Array, origin: unknown): void {
+export function applyReceived(
+  doc: Y.Doc,
+  update: Uint8Array,
+  origin: unknown,
+  keepsDeleted = false,
+): void {
+  const { gc } = doc;
+  doc.gc = gc && !keepsDeleted;
   try {
     Y.applyUpdate(doc, update, origin);
   } catch (error) {
     revive(doc);
     Y.applyUpdate(new Y.Doc(), update);
     reportUncaught(error);
+  } finally {
+    doc.gc = gc;
   }
 }
 

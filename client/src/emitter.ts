@@ -20,12 +20,8 @@ export class Emitter<Events extends object> {
   /** Adding the same listener twice has no effect. */
   on<Name extends keyof Events>(name: Name, listener: (payload: Events[Name]) => void): void {
     if (this.#closed) return;
-    let listeners = this.#listeners.get(name);
-    if (listeners === undefined) {
-      listeners = new Set();
-      this.#listeners.set(name, listeners);
-    }
-    listeners.add(listener);
+    const listeners = this.#listeners.get(name) ?? new Set();
+    this.#listeners.set(name, listeners.add(listener));
   }
 
   /** As `on`, for one event. Only a listener added with `on` can be removed. */

@@ -22,8 +22,8 @@ describe('[CLI-8] the url', () => {
 
   test.each([
     ['/ws', 'absolute url'],
-    ['ws', 'not a url'],
-    ['', 'not a url'],
+    ['ws', 'not an absolute url'],
+    ['', 'not an absolute url'],
     ['host:1234/ws', 'none of the schemes'],
     ['ftp://host/ws', 'none of the schemes'],
     ['ws://host/ws?token=1', 'pass params'],

@@ -127,9 +127,46 @@ describe('[CLI-25] unsaved', () => {
     accept(network.last);
     reject(network.last);
     save(network.last);
-    // Of what another has typed nobody here can take back that it was typed.
+    expect(told).toEqual([{ reason: 'read-only', isTakenBack: true }]);
+    expect([textOf(other), other.unsaved]).toEqual(['', false]);
+  });
+
+  test('of what a tab has deleted is told to one that is opened: it may have to come back there', async () => {
+    const server = docOf('kept');
+    const { browser, kill, network, open } = setUpPages();
+    const one = open();
+    await browser.settle();
+    accept(network.last, server);
+    save(network.last);
+    network.last.drop();
+    one.doc.getText('t').delete(0, 4);
+    type(one, 'refused');
+    const other = open();
+    await browser.settle();
+    expect(textOf(other)).toBe('refused');
+    kill(one);
+    await browser.settle();
+    accept(network.last, server);
+    reject(network.last);
+    save(network.last);
+    expect([textOf(other), other.unsaved]).toEqual(['kept', false]);
+  });
+
+  test('of what a document held before is told as that, and stays', async () => {
+    const { browser, kill, network, open } = setUpPages();
+    const one = open({ doc: docOf('before') });
+    await browser.settle();
+    const other = open();
+    await browser.settle();
+    kill(one);
+    await browser.settle();
+    const told: unknown[] = [];
+    other.on('rejected', (why) => told.push(why));
+    accept(network.last);
+    reject(network.last);
+    save(network.last);
     expect(told).toEqual([{ reason: 'read-only', isTakenBack: false }]);
-    expect([textOf(other), other.unsaved]).toEqual(['u', true]);
+    expect([textOf(other), other.unsaved]).toEqual(['before', true]);
   });
 
   test('what was refused and taken back is not taken back again by the next holder', async () => {
@@ -168,7 +205,7 @@ describe('[CLI-25] unsaved', () => {
     accept(network.last);
     reject(network.last);
     save(network.last);
-    expect([textOf(other), other.unsaved]).toEqual(['stays ', true]);
+    expect([textOf(other), other.unsaved]).toEqual(['', false]);
   });
 });
 

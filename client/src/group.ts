@@ -11,6 +11,7 @@
  * nothing of what the holder has is unsaved.
  */
 import * as Y from 'yjs';
+import { type Change, UNKNOWN } from './change.js';
 import { applyReceived } from './document.js';
 import type { CowriteStatus, Refusal, Rejection } from './options.js';
 import type { Access, RejectReason } from './protocol/index.js';
@@ -54,6 +55,8 @@ type Message =
       readonly stateVector: Uint8Array;
       readonly people: Uint8Array;
       readonly state: State;
+      /** What of the document the holder does not know to be saved. */
+      readonly unsavedChange: Change;
     }
   | { readonly type: 'holding'; readonly client: number }
   | { readonly type: 'bye' }
@@ -73,6 +76,8 @@ export interface GroupListener {
   people(which: 'all' | 'own'): Uint8Array;
   /** Whether anything here may not be on disk. */
   isUnsaved(): boolean;
+  /** What that is. */
+  unsavedChange(): Change;
   joined(): void;
   /** This tab is to hold the socket. */
   held(): void;
@@ -82,8 +87,9 @@ export interface GroupListener {
    * The holder has something that is not on disk.
    *
    * @param isNews whether the document has just got something from it
+   * @param change what it is, as far as that is known
    */
-  doubted(isNews: boolean): void;
+  doubted(isNews: boolean, change: Change): void;
   /** All that is here is on disk. */
   settled(): void;
   /** An awareness update of another tab. */
@@ -333,6 +339,7 @@ export class Group {
       stateVector: Y.encodeStateVector(this.#doc),
       people: this.#listener.people('all'),
       state: this.#ownState(),
+      unsavedChange: this.#listener.unsavedChange(),
     });
   }
 
@@ -341,11 +348,13 @@ export class Group {
       if (id !== this.#tabs.id) this.#members.set(id, client);
     }
     const before = Y.encodeStateVector(this.#doc);
-    this.#apply(message.update, this.isHolder);
+    this.#apply(message.update, this.isHolder, message.state.unsaved);
     this.#listener.heardPeople(message.people);
     if (this.isHolder) return;
     this.#follow(from);
-    if (message.state.unsaved) this.#listener.doubted(hasMore(this.#doc, before));
+    if (message.state.unsaved) {
+      this.#listener.doubted(hasMore(this.#doc, before), message.unsavedChange);
+    }
     this.#isAsking = false;
     if (this.#welcomedBy === from) this.#catchUp(message.state);
     else this.#meet(from, message);
@@ -381,7 +390,7 @@ export class Group {
     // A late word of one that is the holder no more, or has left, is about nothing.
     if (from !== this.#holder) return;
     this.#state = state;
-    if (state.unsaved) this.#listener.doubted(false);
+    if (state.unsaved) this.#listener.doubted(false, UNKNOWN);
     this.#settle();
     if (this.#isBehind(state)) this.#hello();
     this.#listener.changed();
@@ -405,10 +414,10 @@ export class Group {
     return [...this.#seen].every(([id, number]) => number <= (heard.get(id) ?? 0));
   }
 
-  #apply(update: Uint8Array, isEdit: boolean): void {
+  #apply(update: Uint8Array, isEdit: boolean, keepsDeleted = false): void {
     this.#isApplyingEdit = isEdit;
     try {
-      applyReceived(this.#doc, update, this.#origin);
+      applyReceived(this.#doc, update, this.#origin, keepsDeleted);
     } finally {
       this.#isApplyingEdit = false;
     }

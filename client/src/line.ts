@@ -10,13 +10,15 @@
  */
 import * as Y from 'yjs';
 import { Alarm } from './alarm.js';
+import { below, type Change } from './change.js';
 import type { Clock } from './clock.js';
 import * as connection from './connection.js';
+import type { cut } from './cut.js';
 import { applyReceived, hasContent } from './document.js';
 import { askAtDoor } from './door.js';
 import { checkProtocols, roomAddress, tokenProtocols } from './endpoint.js';
 import type { CowriteStatus, Refusal, Rejection, Settings } from './options.js';
-import { Pending } from './pending.js';
+import { type DocumentMessage, Pending } from './pending.js';
 import {
   type Access,
   CLOSE,
@@ -34,6 +36,11 @@ import * as unsaved from './unsaved.js';
 
 /** Milliseconds from one question why there is no socket to the next, at least. */
 const ASK_INTERVAL = 10_000;
+
+/** Bytes of a message, about, where all that the server lacks is more than it takes in one. */
+const PIECE = 64 * 1024;
+
+type Report = Message & { readonly type: 'saved' | 'rejected' };
 
 export interface LineListener {
   /** One of the getters may say something else. */
@@ -72,6 +79,15 @@ export class Line {
   #access: Access = 'write';
   /** Whether this socket's server has said something of it. */
   #isAccessTold = false;
+  /** What the server had when it last said; null before it has on this socket. */
+  #stateVector: Uint8Array | null = null;
+  /** Whether all that the server had when this socket was opened is in the document. */
+  #isComplete = false;
+  /** What has to wait for that. */
+  #reports: Report[] = [];
+  /** Null until there is something to cut. */
+  #cut: typeof cut | null = null;
+  #pieceBytes = PIECE;
 
   /**
    * @param origin of the transactions in which the document gets what the server sends
@@ -167,6 +183,9 @@ export class Line {
       for (const effect of effects) this.#perform(effect);
       if (connection.isOpen(before) && !connection.isOpen(state)) {
         this.#token.stop();
+        this.#stateVector = null;
+        this.#isComplete = false;
+        this.#reports = [];
         this.#listener.lost();
       }
     });
@@ -180,7 +199,14 @@ export class Line {
 
   /** The document has changed, and the server is to have it; to be called from its `update` event. */
   edited(update: Uint8Array): void {
-    this.#carry(update, (message) => this.#pending.changed(message));
+    const message = { type: 'update', update, isDivisible: false } as const;
+    const wasSent = this.#send(message);
+    this.#track(wasSent ? unsaved.sentUpdate(this.#unsaved) : unsaved.changed(this.#unsaved));
+    this.#pending.changed(wasSent ? this.#unsaved.sent : null);
+    if (!wasSent) return;
+    const { reports, sent } = this.#unsaved;
+    if (reports) this.#pending.sent(sent, message);
+    else this.#pending.forget();
   }
 
   /** Without a socket here: another tab knows that all of the document is on disk. */
@@ -191,14 +217,14 @@ export class Line {
   }
 
   /**
-   * Without a socket here: another tab knows of something in the document that is not on disk.
+   * The document has got what is on no server's disk, from another tab or from this browser's copy.
    *
-   * @param isNews whether that may be more than what is unsaved by now
+   * @param change what it is, as far as anybody knows
    */
-  doubt(isNews: boolean): void {
-    if (this.unsaved && !isNews) return;
-    this.#pending.unknown();
+  brought(change: Change): void {
+    this.#pending.add(change);
     this.#track(unsaved.changed(this.#unsaved));
+    if (this.#stateVector !== null) this.#sendStep2(this.#stateVector);
   }
 
   /** Without a socket here: what another tab has told of before the server says anything. */
@@ -208,15 +234,13 @@ export class Line {
 
   /** Without a socket here: something was refused, and whoever has one has taken it back. */
   refused(reason: RejectReason): void {
-    this.#pending.forget();
-    if (!this.unsaved) return;
-    this.#pending.unknown();
-    this.#track(unsaved.reportedRejected(this.#unsaved, reason, true));
+    this.#pending.takenBackElsewhere();
+    if (this.unsaved) this.#track(unsaved.reportedRejected(this.#unsaved, reason, true));
   }
 
-  /** The document has got what the server may lack, and nobody can undo. */
-  brought(update: Uint8Array): void {
-    this.#carry(update, (message) => this.#pending.unknown(message));
+  /** What is not known to be saved, for another tab or for the copy of this browser. */
+  get unsavedChange(): Change {
+    return this.#pending.all;
   }
 
   /** Whether an update of the document with this origin takes back what the server refused. */
@@ -283,10 +307,24 @@ export class Line {
     return code === CLOSE.unauthenticated && this.#token.canRenew;
   }
 
-  /** Of a message that was larger than the server takes nothing is left: it is not sent again. */
+  /** Of a message that was larger than the server takes nothing is left, or it is sent in pieces. */
   #isMended(code: number): boolean {
-    const message = code === CLOSE.messageTooBig ? this.#pending.largest : null;
-    return message !== null && this.#takeBack(message, 'message-too-large');
+    const largest = code === CLOSE.messageTooBig ? this.#pending.largest : null;
+    if (largest === null) return false;
+    const { message, bytes, isDivisible } = largest;
+    if (!isDivisible) return this.#takeBack(message, 'message-too-large');
+    this.#pieceBytes = Math.min(PIECE, bytes / 2);
+    import('./cut.js').then(
+      (module) => {
+        this.#cut = module.cut;
+      },
+      (cause: unknown) => {
+        const error = new Error('the code for large messages could not be loaded', { cause });
+        this.#listener.failed(error);
+        this.dispatch({ type: 'denied', code, reason: error.message });
+      },
+    );
+    return true;
   }
 
   async #askWhy(): Promise<void> {
@@ -312,16 +350,6 @@ export class Line {
 
   #send(message: Message): boolean {
     return this.#socket.send(encodeMessage(message));
-  }
-
-  /** Sends it, if there is a socket; `remember` is called with the number of the message. */
-  #carry(update: Uint8Array, remember: (message: number | null) => void): void {
-    const wasSent = this.#send({ type: 'update', update });
-    this.#track(wasSent ? unsaved.sentUpdate(this.#unsaved) : unsaved.changed(this.#unsaved));
-    remember(wasSent ? this.#unsaved.sent : null);
-    if (!wasSent) return;
-    if (this.#unsaved.reports) this.#pending.sent(this.#unsaved.sent, update.length);
-    else this.#pending.forget();
   }
 
   #sendStep1(): void {
@@ -357,22 +385,20 @@ export class Line {
 
   #receive(message: Message): void {
     switch (message.type) {
-      case 'step1': {
-        const update = Y.encodeStateAsUpdate(this.#doc, message.stateVector);
-        if (this.#send({ type: 'step2', update })) {
-          this.#track(unsaved.sentStep2(this.#unsaved));
-          this.#pending.sentWhole(this.#unsaved.sent, update.length);
-        }
+      case 'step1':
+        this.#stateVector = message.stateVector;
+        this.#sendStep2(message.stateVector);
         break;
-      }
       case 'step2':
         // Who may only read is told so before.
         if (!this.#isAccessTold) this.#setAccess('write');
-        applyReceived(this.#doc, message.update, this.#origin);
+        this.#apply(message.update);
+        this.#isComplete = true;
         this.dispatch({ type: 'synced' });
+        for (const report of this.#reports.splice(0)) this.#reported(report);
         break;
       case 'update':
-        applyReceived(this.#doc, message.update, this.#origin);
+        this.#apply(message.update);
         break;
       case 'awareness':
         this.#listener.awareness(message.update);
@@ -384,11 +410,8 @@ export class Line {
         this.#listener.failed(new Error(`permission denied: ${message.reason}`));
         break;
       case 'saved':
-        this.#track(unsaved.reportedSaved(this.#unsaved, message.count));
-        if (this.#unsaved.reports) this.#pending.saved(message.count);
-        break;
       case 'rejected':
-        this.#rejected(message.count, message.reason);
+        this.#reported(message);
         break;
       case 'access':
         this.#setAccess(message.access);
@@ -401,14 +424,43 @@ export class Line {
     }
   }
 
-  /** A message in which there is nothing new of this client's is no news for the application. */
-  #rejected(count: number, reason: RejectReason): void {
-    if (!this.#unsaved.reports) return;
-    unsaved.checkRejected(this.#unsaved, count);
-    this.#listener.hold(() => this.#takeBack(count, reason));
+  /** Of what is refused the server may have some; that is known once all that it had is here. */
+  #reported(report: Report): void {
+    const { count } = report;
+    if (!this.#isComplete && (report.type === 'rejected' || this.#reports.length > 0)) {
+      this.#reports.push(report);
+    } else if (report.type === 'saved') {
+      this.#track(unsaved.reportedSaved(this.#unsaved, count));
+      if (this.#unsaved.reports) this.#pending.saved(count);
+    } else if (this.#unsaved.reports) {
+      unsaved.checkRejected(this.#unsaved, count);
+      this.#listener.hold(() => this.#takeBack(count, report.reason));
+    }
   }
 
-  /** @returns whether nothing of it is left */
+  #apply(update: Uint8Array): void {
+    applyReceived(this.#doc, update, this.#origin);
+    if (!this.#isComplete) this.#pending.heard(update);
+  }
+
+  /** All that the document holds and the server lacks. */
+  #sendStep2(stateVector: Uint8Array): void {
+    const update = Y.encodeStateAsUpdate(this.#doc, stateVector);
+    const known = below(stateVector);
+    const whole: DocumentMessage = { type: 'step2', update, known, isDivisible: true };
+    for (const each of this.#cut?.(this.#doc, whole, this.#pieceBytes) ?? [whole]) {
+      if (!this.#send(each)) return;
+      const next = each.type === 'step2' ? unsaved.sentStep2 : unsaved.sentUpdate;
+      this.#track(next(this.#unsaved));
+      this.#pending.sent(this.#unsaved.sent, each);
+    }
+  }
+
+  /**
+   * A message in which there is nothing new of this client's is no news for the application.
+   *
+   * @returns whether nothing of it is left
+   */
   #takeBack(message: number, reason: RejectReason): boolean {
     const { hadChanges, isWhole } = this.#pending.takeBack(message);
     if (!hadChanges) return isWhole;

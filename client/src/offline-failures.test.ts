@@ -145,7 +145,7 @@ describe('[CLI-27] an offline copy that does not come in 3 s', () => {
     expect([page.unsaved, (await copies()).room?.isUnsaved]).toEqual([false, false]);
   });
 
-  test('and is refused stays in the document, unsaved', async () => {
+  test('and is refused is taken back', async () => {
     await leave('late');
     const release = holdDatabase();
     const page = open();
@@ -158,7 +158,7 @@ describe('[CLI-27] an offline copy that does not come in 3 s', () => {
     await vi.waitFor(() => expect(textOf(page)).toBe('late'));
     reject(network.last);
     save(network.last);
-    expect(told).toEqual([{ reason: 'read-only', isTakenBack: false }]);
-    expect([textOf(page), page.unsaved]).toEqual(['late', true]);
+    expect(told).toEqual([{ reason: 'read-only', isTakenBack: true }]);
+    expect([textOf(page), page.unsaved]).toEqual(['', false]);
   });
 });

@@ -18,6 +18,7 @@
  * document no server has yet, and sets no bound.
  */
 import * as Y from 'yjs';
+import { type Change, merge, type Source, UNKNOWN } from './change.js';
 import { instant } from './clock.js';
 
 const DATABASE = 'cowrite';
@@ -75,6 +76,8 @@ interface Stored {
   readonly update: Uint8Array;
   /** Whether it may hold something that was on no server's disk when it was written. */
   readonly isUnsaved: boolean;
+  /** Where it comes from; of several together, which of them were made in this browser. */
+  readonly from?: Source | Change;
 }
 
 export interface OfflineListener {
@@ -85,8 +88,18 @@ export interface OfflineListener {
    *
    * @param isUnsaved whether some of it may be on no server's disk
    * @param wasReady whether there was a document to show, perhaps an empty one
+   * @param change what was made in this browser of what may be unsaved
    */
-  loaded(updates: readonly Uint8Array[], isUnsaved: boolean, wasReady: boolean): void;
+  loaded(
+    updates: readonly Uint8Array[],
+    isUnsaved: boolean,
+    wasReady: boolean,
+    change: Change,
+  ): void;
+  /** Where what a transaction changes comes from. */
+  sourceOf(origin: unknown, transaction: Y.Transaction): Source;
+  /** What was made in this browser of what the document holds and no server may have. */
+  unsavedChange(): Change;
   /** Whether there is a document to show. */
   isReady(): boolean;
   /**
@@ -119,7 +132,9 @@ export class OfflineCopy {
   /** The updates in it that this document holds: their numbers and bytes. */
   readonly #known = new Map<number, number>();
   /** Before there is a database. */
-  #early: Uint8Array[] = [];
+  #early: { readonly update: Uint8Array; readonly from: Source }[] = [];
+  /** What was made in this browser of what it holds, and may be unsaved. */
+  #change = merge([]);
   /** Transactions on their way that add something. */
   #adding = 0;
   /** Bytes that were added and are not in the copy's count yet. */
@@ -195,8 +210,11 @@ export class OfflineCopy {
       // What a document that was closed meanwhile does not hold, is not for it to say anything of.
       if (this.#isClosing) this.#known.clear();
       else this.#apply(updates);
-      if (hadContent) this.#add(Y.encodeStateAsUpdate(this.#doc, stateVectorOf(updates)));
-      for (const update of this.#early.splice(0)) this.#add(update);
+      if (hadContent) {
+        const rest = Y.encodeStateAsUpdate(this.#doc, stateVectorOf(updates));
+        this.#add(rest, this.#listener.unsavedChange());
+      }
+      for (const { update, from } of this.#early.splice(0)) this.#add(update, from);
       await this.#makeRoom(database);
       this.#tidy();
     } catch (cause) {
@@ -226,11 +244,14 @@ export class OfflineCopy {
     update: Uint8Array,
     origin: unknown,
     _doc: Y.Doc,
-    { local }: Y.Transaction,
+    transaction: Y.Transaction,
   ): void => {
     // Whoever hears of what is loaded may write as well, perhaps by another document.
-    const isOwn = this.#isApplying && !local && origin === this.#listener.origin;
-    if (!isOwn) this.#add(update);
+    const isOwn = this.#isApplying && !transaction.local && origin === this.#listener.origin;
+    if (isOwn) return;
+    const from = this.#listener.sourceOf(origin, transaction);
+    if (this.#database === null) this.#early.push({ update, from });
+    else this.#add(update, from);
   };
 
   #isOfThis({ what, at }: Removal): boolean {
@@ -240,23 +261,20 @@ export class OfflineCopy {
   #apply(updates: readonly Uint8Array[]): void {
     this.#isApplying = true;
     try {
-      this.#listener.loaded(updates, this.#saysUnsaved, this.#saysReady);
+      this.#listener.loaded(updates, this.#saysUnsaved, this.#saysReady, this.#change);
     } finally {
       this.#isApplying = false;
     }
   }
 
   /** Committed at once: what waited for an answer of the database would be lost with the page. */
-  #add(update: Uint8Array): void {
-    if (this.#isEnded) return;
-    if (this.#database === null) {
-      this.#early.push(update);
-      return;
-    }
+  #add(update: Uint8Array, from: Source | Change): void {
+    if (this.#isEnded || this.#database === null) return;
     this.#adding += 1;
     this.#isUntidy = true;
     this.#uncounted += update.length;
-    const row: Stored = { life: this.#life, update, isUnsaved: this.#listener.isUnsaved() };
+    const isUnsaved = this.#listener.isUnsaved();
+    const row: Stored = { life: this.#life, update, isUnsaved, from };
     const added = async (database: IDBDatabase) => {
       // This far it comes before the event is over.
       const transaction = database.transaction(UPDATES, 'readwrite');
@@ -300,6 +318,7 @@ export class OfflineCopy {
     }
     const savedUpTo = copy?.savedUpTo ?? 0;
     this.#saysUnsaved = hasUnsaved(rows, numbers, savedUpTo);
+    this.#change = ownIn(rows, numbers, savedUpTo);
     this.#saysReady = copy?.isReady === true;
     this.#lookedAt = bytes;
     copies.put(this.#entry(bytes, savedUpTo));
@@ -317,6 +336,7 @@ export class OfflineCopy {
       result(index.getAllKeys(copy.life)) as Promise<number[]>,
     ]);
     this.#saysUnsaved = hasUnsaved(rows, numbers, copy.savedUpTo);
+    this.#change = ownIn(rows, numbers, copy.savedUpTo);
     this.#saysReady = copy.isReady === true;
     return rows.map(({ update }) => update);
   }
@@ -395,6 +415,7 @@ export class OfflineCopy {
   ): Promise<number> {
     const known = [...this.#known];
     const anew = isMany ? Y.encodeStateAsUpdate(this.#doc) : null;
+    const change = this.#listener.unsavedChange();
     const transaction = database.transaction([COPIES, UPDATES], 'readwrite');
     const copies = transaction.objectStore(COPIES);
     const updates = transaction.objectStore(UPDATES);
@@ -417,7 +438,7 @@ export class OfflineCopy {
         updates.delete(number);
         this.#known.delete(number);
       }
-      const row: Stored = { life: this.#life, update: anew, isUnsaved };
+      const row: Stored = { life: this.#life, update: anew, isUnsaved, from: change };
       this.#known.set((await result(updates.add(row))) as number, anew.length);
     }
     copies.put(this.#entry(bytes, isAllKnown && !isUnsaved ? newest : copy.savedUpTo));
@@ -565,6 +586,29 @@ function hasUnsaved(
   savedUpTo: number,
 ): boolean {
   return rows.some(({ isUnsaved }, at) => isUnsaved && (numbers[at] as number) > savedUpTo);
+}
+
+function ownIn(rows: readonly Stored[], numbers: readonly number[], savedUpTo: number): Change {
+  const changes: Change[] = [];
+  for (const [at, { update, isUnsaved, from = UNKNOWN }] of rows.entries()) {
+    // What was refused is undone already, and must not be twice.
+    if (from === 'takenBack') changes.splice(0);
+    if (!isUnsaved || (numbers[at] as number) <= savedUpTo) continue;
+    if (from === 'here' || from === 'tab') changes.push(changeIn(update));
+    else if (typeof from !== 'string') changes.push(from);
+  }
+  return merge(changes);
+}
+
+function changeIn(update: Uint8Array): Change {
+  const { structs, ds } = Y.decodeUpdate(update);
+  const insertions = Y.createDeleteSet();
+  for (const { id, length } of structs.filter((struct) => !(struct instanceof Y.Skip))) {
+    const ranges = insertions.clients.get(id.client) ?? [];
+    insertions.clients.set(id.client, ranges);
+    ranges.push({ clock: id.clock, len: length });
+  }
+  return merge([{ insertions, deletions: ds }]);
 }
 
 function keyOf({ url, room, user }: CopyOf): string {

@@ -221,12 +221,12 @@ function groupOf({ url, room, user }: For, options: CowriteProviderOptions): Set
   if (options.tabs === false || browser === undefined || user === null) return null;
   // The number is that of what the tabs say to each other: versions that differ do not meet. Nor do
   // those that keep a copy and those that do not: what is in the copy has to be in the document.
-  const isKept = options.offline !== undefined && options.offline !== false;
+  const isKept = Boolean(options.offline);
   return { name: `cowrite 1 ${JSON.stringify([url, room, user, isKept])}`, browser };
 }
 
 function copyOf({ url, room, user }: For, { offline }: CowriteProviderOptions): Settings['copy'] {
-  if (offline === undefined || offline === false) return null;
+  if (!offline) return null;
   if (user === null) {
     throw new TypeError('offline copies need to know whose they are: pass the option user');
   }

@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import * as Y from 'yjs';
+import { below } from './change.js';
+import { applyReceived } from './document.js';
 import { Pending } from './pending.js';
 
 /** A document whose every change is carried by a message of its own, or by none. */
@@ -30,8 +32,11 @@ function setUp(doc = new Y.Doc(), hasContent = false) {
       sent = 0;
       pending.opened();
     },
-    sendWhole: () => {
-      pending.sentWhole(++sent, 0);
+    /** @param server what has been reached */
+    sendWhole: (server = new Y.Doc()) => {
+      const update = Y.encodeStateAsUpdate(doc, Y.encodeStateVector(server));
+      const known = below(Y.encodeStateVector(server));
+      pending.sent(++sent, { type: 'step2', update, known, isDivisible: true });
       return sent;
     },
   };
@@ -107,6 +112,65 @@ describe('[CLI-17] a refused change', () => {
     expect(text.toString()).toBe('before');
     pending.saved(whole);
     expect(pending.takeBack(whole).hadChanges).toBe(false);
+  });
+
+  test('stays where the server has it: it was not heard to be saved, and is', () => {
+    const { doc, text, pending, updates, close, open, sendWhole } = setUp();
+    const server = new Y.Doc();
+    text.insert(0, 'deleted ');
+    text.insert(8, 'written');
+    pending.saved(1);
+    text.delete(0, 8);
+    for (const update of updates) Y.applyUpdate(server, update);
+    close();
+    text.insert(0, 'refused ');
+    text.delete(text.length - 2, 2);
+    open();
+    pending.heard(Y.encodeStateAsUpdate(server, Y.encodeStateVector(doc)));
+    expect(pending.takeBack(sendWhole(server))).toEqual(TAKEN_BACK);
+    expect(text.toString()).toBe('written');
+  });
+
+  test('stays watched where the server has it, and may lose it', () => {
+    const { text, pending, updates, close, open, sendWhole } = setUp();
+    const server = new Y.Doc();
+    text.insert(0, 'lost');
+    Y.applyUpdate(server, updates[0] as Uint8Array);
+    close();
+    text.insert(4, ' refused');
+    open();
+    pending.takeBack(sendWhole(server));
+    expect(text.toString()).toBe('lost');
+    open();
+    expect(pending.takeBack(sendWhole())).toEqual(TAKEN_BACK);
+    expect(text.toString()).toBe('');
+  });
+
+  test('is no news where the server has all of it', () => {
+    const { text, pending, updates, close, open, sendWhole } = setUp();
+    const server = new Y.Doc();
+    text.insert(0, 'there');
+    Y.applyUpdate(server, updates[0] as Uint8Array);
+    close();
+    open();
+    expect(pending.takeBack(sendWhole(server))).toEqual({ hadChanges: false, isWhole: true });
+    expect(text.toString()).toBe('there');
+  });
+
+  test('that another page took back is not brought back twice', () => {
+    const { doc, text, pending, close, sendWhole, open } = setUp();
+    text.insert(0, 'kept');
+    pending.saved(1);
+    close();
+    text.delete(0, 4);
+    text.insert(0, 'refused');
+    pending.takenBackElsewhere();
+    const other = new Y.Doc();
+    other.getText('t').insert(0, 'kept');
+    Y.applyUpdate(doc, Y.encodeStateAsUpdate(other));
+    open();
+    pending.takeBack(sendWhole());
+    expect(text.toString()).toBe('kept');
   });
 
   test('costs the others nothing: what follows is accepted, and small', () => {
@@ -185,11 +249,61 @@ const shown = (doc: Y.Doc) => [
   doc.getXmlFragment('x').toString(),
 ];
 
+/** Some edits, one after the other, that are made in one transaction. */
+const changes = fc.array(fc.array(edit, { minLength: 1, maxLength: 3 }), { maxLength: 12 });
+
+function performAll(doc: Y.Doc, group: readonly Edit[]): void {
+  doc.transact(() => {
+    for (const one of group) perform(doc, one);
+  });
+}
+
+test('[CLI-17] whatever of it the server had already, the document shows what the server shows', () => {
+  fc.assert(
+    fc.property(changes, changes, changes, (before, known, refused) => {
+      const doc = new Y.Doc();
+      const server = new Y.Doc();
+      const { pending, updates, close, open, sendWhole } = setUp(doc);
+      for (const group of before) performAll(doc, group);
+      pending.saved(Number.MAX_SAFE_INTEGER);
+      for (const group of known) performAll(doc, group);
+      for (const update of updates) Y.applyUpdate(server, update);
+      close();
+      for (const group of refused) performAll(doc, group);
+      open();
+      pending.heard(Y.encodeStateAsUpdate(server));
+      pending.takeBack(sendWhole(server));
+      expect(shown(doc)).toEqual(shown(server));
+    }),
+    { numRuns: 500 },
+  );
+});
+
+test('[CLI-17] what another page has written is taken back in this one', () => {
+  fc.assert(
+    fc.property(changes, changes, (before, refused) => {
+      const other = setUp();
+      for (const group of before) performAll(other.doc, group);
+      other.pending.saved(Number.MAX_SAFE_INTEGER);
+      const was = shown(other.doc);
+      other.close();
+      for (const group of refused) performAll(other.doc, group);
+      const { doc, pending, open, sendWhole } = setUp();
+      applyReceived(doc, Y.encodeStateAsUpdate(other.doc), null, true);
+      pending.add(structuredClone(other.pending.all));
+      open();
+      pending.takeBack(sendWhole());
+      expect(shown(doc)).toEqual(was);
+    }),
+    { numRuns: 500 },
+  );
+});
+
 test('[CLI-17] whatever was refused, the document shows what it showed before', () => {
   fc.assert(
     fc.property(
       fc.array(edit, { maxLength: 12 }),
-      fc.array(fc.array(edit, { minLength: 1, maxLength: 3 }), { maxLength: 12 }),
+      changes,
       fc.boolean(),
       (before, refused, isLoose) => {
         const doc = new Y.Doc();
@@ -199,11 +313,7 @@ test('[CLI-17] whatever was refused, the document shows what it showed before', 
         pending.saved(Number.MAX_SAFE_INTEGER);
         const was = shown(doc);
         if (isLoose) close();
-        for (const group of refused) {
-          doc.transact(() => {
-            for (const one of group) perform(doc, one);
-          });
-        }
+        for (const group of refused) performAll(doc, group);
         if (isLoose) open();
         pending.takeBack(sendWhole());
         expect(shown(doc)).toEqual(was);

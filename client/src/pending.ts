@@ -3,22 +3,35 @@
  *
  * Everybody else goes on without a refused change, so it must not stay here either. Yjs cannot
  * forget a change; it is undone by one in the opposite direction, which is never sent by itself.
+ * What the server has is never undone: that would be gone from this page alone.
  *
  * Owns an entry for each change that is not known to be saved, with the number of the document
  * message that carries it. Invariant: what is sent, saved or refused here is what `unsaved.ts`
  * counts; entries are in the order in which the changes were made.
  */
 import * as Y from 'yjs';
+import { type Change, isEmpty, merge, NOTHING, type Ranges, UNKNOWN, without } from './change.js';
 import { shielded } from './uncaught.js';
 
-type StackItem = Y.UndoManager['undoStack'][number];
-
 interface Entry {
-  /** What undoes it; null for content that was there before anybody watched, which nothing can. */
-  item: StackItem | null;
+  readonly change: Change;
   /** The document message of this socket that carries it; null if none does. */
   message: number | null;
 }
+
+/** A message that is numbered: a change, all that the server lacks, or a piece of that. */
+export interface DocumentMessage {
+  readonly type: 'step2' | 'update';
+  readonly update: Uint8Array;
+  /** Of all that the server lacks, or that pieces have left of it: what it has when that comes. */
+  readonly known?: Ranges;
+  /** Of a piece: what it inserts. */
+  readonly insertions?: Ranges;
+  /** Whether smaller ones can be made of it. */
+  readonly isDivisible: boolean;
+}
+
+type Sent = Omit<DocumentMessage, 'type' | 'update'> & { readonly bytes: number };
 
 /** What became of a refused message. */
 export interface TakenBack {
@@ -35,25 +48,24 @@ class EveryOrigin extends Set<unknown> {
   }
 }
 
-/** Loose entries from which they are put together: somebody may write for a day without a server. */
+/** Entries from which they are put together: somebody may write for a day without a server. */
 const MANY = 1_000;
 
 export class Pending {
   readonly #undoing: Y.UndoManager;
   #entries: Entry[] = [];
   /** All that was ever refused. */
-  #refused: StackItem | null = null;
-  /** Messages of this socket that hold all that the server lacks. */
-  readonly #wholes = new Set<number>();
-  /** Bytes of those messages of this socket that are not saved. */
-  readonly #sizes = new Map<number, number>();
+  #refused: Change = { insertions: NOTHING, deletions: NOTHING };
+  readonly #sent = new Map<number, Sent>();
+  /** What the server of this socket has deleted, as far as it matters. */
+  #deleted = NOTHING;
 
   /**
    * @param hasContent whether the document already holds what no server has reported saved
    * @param isOurs whether a transaction is a change to be watched
    */
   constructor(doc: Y.Doc, hasContent: boolean, isOurs: (transaction: Y.Transaction) => boolean) {
-    if (hasContent) this.#entries.push({ item: null, message: null });
+    if (hasContent) this.add(UNKNOWN);
     this.#undoing = new Y.UndoManager(doc, {
       // Each change has an item of its own.
       captureTimeout: 0,
@@ -62,6 +74,11 @@ export class Pending {
       captureTransaction: (transaction) =>
         transaction.origin !== this.#undoing && isOurs(transaction),
     });
+  }
+
+  /** All that is not known to be saved, for a page that takes over, or one that comes later. */
+  get all(): Change {
+    return merge(this.#entries.map(({ change }) => change));
   }
 
   /** Whether an update of the document comes from {@link takeBack}. */
@@ -76,55 +93,53 @@ export class Pending {
    */
   changed(message: number | null): void {
     // Transactions without a change leave items, too, but no update.
-    const item = this.#undoing.undoStack.splice(0).at(-1);
-    if (item === undefined) return;
-    this.#entries.push({ item, message });
-    if (message === null && this.#entries.length % MANY === 0) this.#foldLoose();
+    const change = this.#undoing.undoStack.splice(0).at(-1);
+    if (change === undefined) return;
+    this.#entries.push({ change, message });
+    if (message !== null || this.#entries.length < MANY) return;
+    // There is no socket, and what was sent on the last one is void.
+    this.#entries = [{ change: this.all, message }];
   }
 
-  /**
-   * There is something in the document that is not on disk, and nobody knows what.
-   *
-   * @param message that carries it; null if none does
-   */
-  unknown(message: number | null = null): void {
-    this.#entries.push({ item: null, message });
+  /** There is something in the document that is not on disk, and that no message carries. */
+  add(change: Change): void {
+    this.#entries.push({ change, message: null });
   }
 
-  /** A message was sent that carries one change. */
-  sent(message: number, bytes: number): void {
-    this.#sizes.set(message, bytes);
+  /** A message was sent. */
+  sent(message: number, { type, update, ...sent }: DocumentMessage): void {
+    this.#sent.set(message, { ...sent, bytes: update.length });
+    if (type === 'step2') for (const entry of this.#entries) entry.message ??= message;
   }
 
   /**
    * The largest message that is not saved, which is larger than the server takes if any of them
-   * is; null if there is none, or it holds all that the server lacks, of which most may be fine.
+   * is; null if there is none.
    */
-  get largest(): number | null {
-    const [first] = [...this.#sizes].sort(([, one], [, other]) => other - one);
-    return first === undefined || this.#wholes.has(first[0]) ? null : first[0];
-  }
-
-  /** A message that holds all that the server lacks. */
-  sentWhole(message: number, bytes: number): void {
-    this.#wholes.add(message);
-    this.#sizes.set(message, bytes);
-    for (const entry of this.#entries) entry.message ??= message;
+  get largest(): { message: number; bytes: number; isDivisible: boolean } | null {
+    const [first] = [...this.#sent].sort(([, one], [, other]) => other.bytes - one.bytes);
+    return first === undefined ? null : { message: first[0], ...first[1] };
   }
 
   /** A new socket is open: what was under way on the last one is carried by no message. */
   opened(): void {
-    this.#wholes.clear();
-    this.#sizes.clear();
+    this.#sent.clear();
+    this.#deleted = NOTHING;
     for (const entry of this.#entries) entry.message = null;
+  }
+
+  /** The server has sent this, of what it had when the socket was opened. */
+  heard(update: Uint8Array): void {
+    // A document may be large, and most have nothing of this to compare it with.
+    if (!this.#entries.some(({ change }) => change.deletions.clients.size > 0)) return;
+    this.#deleted = Y.mergeDeleteSets([this.#deleted, Y.decodeUpdate(update).ds]);
   }
 
   /** The first `count` messages are on disk. */
   saved(count: number): void {
     const isSaved = ({ message }: Entry) => message !== null && message <= count;
     this.#entries = this.#entries.filter((entry) => !isSaved(entry));
-    for (const message of this.#wholes) if (message <= count) this.#wholes.delete(message);
-    for (const message of this.#sizes.keys()) if (message <= count) this.#sizes.delete(message);
+    for (const message of this.#sent.keys()) if (message <= count) this.#sent.delete(message);
   }
 
   /** Nothing of it can be refused any more: all is on disk, or this server reports nothing. */
@@ -132,20 +147,44 @@ export class Pending {
     this.#entries = [];
   }
 
+  /** Another page has taken something back: what it has brought back must not come twice. */
+  takenBackElsewhere(): void {
+    this.#entries = this.#entries.map(({ change, message }) => ({
+      change: { ...change, deletions: NOTHING },
+      message,
+    }));
+  }
+
   /**
    * The server has refused a message. One that holds all that it lacks stands for everything
    * before it that is not saved.
    */
   takeBack(refused: number): TakenBack {
-    const isWhole = this.#wholes.has(refused);
-    const isRefused = ({ message }: Entry) =>
-      message === refused || (isWhole && message !== null && message < refused);
-    const entries = this.#entries.filter(isRefused);
-    const items = entries.map(({ item }) => item).filter((item) => item !== null);
-    // What nothing can undo is still there, and may yet be accepted.
-    this.#entries = this.#entries.filter((entry) => !isRefused(entry) || entry.item === null);
-    if (items.length > 0) this.#undo(items);
-    return { hadChanges: entries.length > 0, isWhole: items.length === entries.length };
+    const { known, insertions } = this.#sent.get(refused) ?? {};
+    const piece = insertions && { insertions, deletions: NOTHING };
+    const taken: Change[] = [];
+    let isWhole = true;
+    this.#entries = this.#entries.map((entry) => {
+      const { change, message } = entry;
+      const isBefore = known !== undefined && message !== null && message < refused;
+      if (piece === undefined && message !== refused && !isBefore) return entry;
+      let lacking = change;
+      if (piece) lacking = without(change, without(change, piece));
+      // What nothing can undo is still there, and may yet be accepted.
+      else if (change.isUnknown) isWhole = false;
+      if (known) {
+        // Of what was sent by itself, the server has taken all that it could.
+        const deletions = isBefore ? Y.mergeDeleteSets([this.#deleted, known]) : this.#deleted;
+        lacking = without(change, { insertions: known, deletions });
+      }
+      taken.push(lacking);
+      return { change: without(change, lacking), message };
+    });
+    const all = merge(taken);
+    const hadChanges = !isEmpty(all) || !isWhole;
+    if (!isEmpty(all)) this.#undo(all);
+    if (piece) isWhole = isEmpty(without(piece, all));
+    return { hadChanges, isWhole };
   }
 
   destroy(): void {
@@ -158,31 +197,12 @@ export class Pending {
    * it knows that what was set after it is refused as well, which may be heard later. What was
    * undone already is passed over.
    */
-  #undo(items: readonly StackItem[]): void {
-    const all = this.#refused === null ? items : [this.#refused, ...items];
-    this.#refused = merged(all);
-    this.#undoing.undoStack = [this.#refused];
+  #undo(change: Change): void {
+    this.#refused = merge([this.#refused, change]);
+    this.#undoing.undoStack = [{ ...this.#refused, meta: new Map() }];
     shielded(() => this.#undoing.undo());
     this.#undoing.undoStack = [];
     // A listener that threw leaves it set, and nothing would be undone any more.
     this.#undoing.currStackItem = null;
   }
-
-  #foldLoose(): void {
-    const isLoose = ({ item, message }: Entry) => item !== null && message === null;
-    const loose = this.#entries.filter(isLoose);
-    if (loose.length < MANY) return;
-    const item = merged(loose.map((entry) => entry.item as StackItem));
-    const firstAt = this.#entries.findIndex(isLoose);
-    this.#entries[firstAt] = { item, message: null };
-    this.#entries = this.#entries.filter((entry, at) => at === firstAt || !isLoose(entry));
-  }
-}
-
-/** Changes the first of them, which the caller owns, into all of them. */
-function merged(items: readonly StackItem[]): StackItem {
-  const all = items[0] as StackItem;
-  all.insertions = Y.mergeDeleteSets(items.map(({ insertions }) => insertions));
-  all.deletions = Y.mergeDeleteSets(items.map(({ deletions }) => deletions));
-  return all;
 }

@@ -13,6 +13,7 @@
 import { Awareness } from 'y-protocols/awareness';
 import * as Y from 'yjs';
 import { Alarm } from './alarm.js';
+import type { Source } from './change.js';
 import { instant, type TimerHandle } from './clock.js';
 import { applyReceived, hasContent } from './document.js';
 import { Emitter } from './emitter.js';
@@ -32,9 +33,6 @@ import { Presence } from './presence.js';
 import type { Access, RejectReason } from './protocol/index.js';
 import { shielded } from './uncaught.js';
 import { UnloadGuard } from './unload-guard.js';
-
-/** Where a change of the document comes from. */
-type Source = 'here' | 'tab' | 'server' | 'takenBack';
 
 /** Milliseconds for which the network waits for the offline copy. */
 const COPY_PATIENCE = 3_000;
@@ -364,7 +362,10 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
         if (view !== null) this.#line.presume(view.access);
         this.#refresh();
       },
-      doubted: (isNews) => this.#line.doubt(isNews),
+      unsavedChange: () => this.#line.unsavedChange,
+      doubted: (isNews, change) => {
+        if (isNews || !this.unsaved) this.#line.brought(change);
+      },
       settled: () => this.#line.settle(),
       heardPeople: (update) => {
         this.#presence.receive(update, this);
@@ -405,18 +406,20 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     return new Keeper(this.doc, this.#settings.copy, this.#since, now, {
       origin: this,
       isReady: () => this.#isReady,
-      loaded: (updates, isUnsaved, wasReady) => {
+      loaded: (updates, isUnsaved, wasReady, change) => {
         this.#isReady ||= wasReady;
         this.hold(() => {
           this.#isBringing = isUnsaved;
           try {
-            for (const update of updates) applyReceived(this.doc, update, this);
+            for (const update of updates) applyReceived(this.doc, update, this, isUnsaved);
           } finally {
             this.#isBringing = false;
           }
-          if (isUnsaved) this.#line.brought(Y.mergeUpdates([...updates]));
+          if (isUnsaved) this.#line.brought(change);
         });
       },
+      sourceOf: (origin, transaction) => this.#sourceOf(origin, transaction),
+      unsavedChange: () => this.#line.unsavedChange,
       isUnsaved: () => this.unsaved,
       changed: () => this.#refresh(),
       failed: (error) => {

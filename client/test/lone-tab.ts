@@ -74,6 +74,7 @@ export class LoneTab implements TabsBrowser {
       stateVector: EMPTY,
       people: EMPTY,
       state: stateOf(more, {}),
+      unsavedChange: { insertions: { clients: new Map() }, deletions: { clients: new Map() } },
     });
   }
 
