@@ -459,11 +459,11 @@ export class Line {
   /**
    * A message in which there is nothing new of this client's is no news for the application.
    *
-   * @returns whether nothing of it is left
+   * @returns whether there was something, of which nothing is left
    */
   #takeBack(message: number, reason: RejectReason): boolean {
     const { hadChanges, isWhole } = this.#pending.takeBack(message);
-    if (!hadChanges) return isWhole;
+    if (!hadChanges) return false;
     this.#track(unsaved.reportedRejected(this.#unsaved, reason, isWhole));
     this.#listener.rejected({ reason, isTakenBack: isWhole });
     return isWhole;

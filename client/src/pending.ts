@@ -163,15 +163,12 @@ export class Pending {
     const { known, insertions } = this.#sent.get(refused) ?? {};
     const piece = insertions && { insertions, deletions: NOTHING };
     const taken: Change[] = [];
-    let isWhole = true;
     this.#entries = this.#entries.map((entry) => {
       const { change, message } = entry;
       const isBefore = known !== undefined && message !== null && message < refused;
       if (piece === undefined && message !== refused && !isBefore) return entry;
       let lacking = change;
       if (piece) lacking = without(change, without(change, piece));
-      // What nothing can undo is still there, and may yet be accepted.
-      else if (change.isUnknown) isWhole = false;
       if (known) {
         // Of what was sent by itself, the server has taken all that it could.
         const deletions = isBefore ? Y.mergeDeleteSets([this.#deleted, known]) : this.#deleted;
@@ -181,10 +178,10 @@ export class Pending {
       return { change: without(change, lacking), message };
     });
     const all = merge(taken);
-    const hadChanges = !isEmpty(all) || !isWhole;
     if (!isEmpty(all)) this.#undo(all);
-    if (piece) isWhole = isEmpty(without(piece, all));
-    return { hadChanges, isWhole };
+    // What nothing can undo is still there, and may yet be accepted.
+    const isWhole = !all.isUnknown || (piece !== undefined && isEmpty(without(piece, all)));
+    return { hadChanges: !isEmpty(all) || !isWhole, isWhole };
   }
 
   destroy(): void {

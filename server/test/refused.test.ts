@@ -1,0 +1,105 @@
+/** Clients of which the server refuses something: in the end each shows what all others show. */
+import { isDeepStrictEqual } from 'node:util';
+import { CowriteProvider } from '@cowrite/client';
+import type { Access } from '@cowrite/client/protocol';
+import { expect, it, onTestFinished } from 'vitest';
+import { WebSocket } from 'ws';
+import type * as Y from 'yjs';
+import { chosenSeed, Dice } from './seeded.js';
+import { served, socketUrl, startServer } from './support.js';
+
+const NAMES = ['ada', 'bob', 'eve'];
+const STEPS = 60;
+const RUNS = 12;
+const MAX_MESSAGE_BYTES = 4096;
+/** Milliseconds after which something that does not come is missing. */
+const PATIENCE = 5_000;
+
+const shown = (doc: Y.Doc) => [doc.getText('t').toString(), doc.getMap('m').toJSON()];
+
+/** Resolves when something about it is different. */
+async function news(provider: CowriteProvider): Promise<void> {
+  await new Promise<void>((resolve) => {
+    for (const name of ['status', 'unsaved', 'rejected'] as const)
+      provider.once(name, () => resolve());
+  });
+}
+
+async function settled(provider: CowriteProvider): Promise<void> {
+  while (provider.unsaved || provider.status !== 'online') await news(provider);
+}
+
+/** Resolves once the document shows this, or does not in time. */
+async function untilShown(doc: Y.Doc, wanted: unknown): Promise<void> {
+  const isShown = () => isDeepStrictEqual(shown(doc), wanted);
+  if (isShown()) return;
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, PATIENCE);
+    doc.on('update', () => {
+      if (!isShown()) return;
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
+async function simulate(dice: Dice): Promise<void> {
+  const accesses = new Map<string, Access>(NAMES.map((name) => [name, 'write']));
+  const server = await startServer({
+    limits: { maxMessageBytes: MAX_MESSAGE_BYTES },
+    hooks: {
+      authenticate: ({ token: id = '' }) => ({ access: accesses.get(id) ?? 'read', user: { id } }),
+    },
+  });
+  const below = (end: number) => Math.floor(dice.next() * end);
+  const providers = NAMES.map(
+    (token) =>
+      new CowriteProvider({
+        url: socketUrl(server),
+        room: 'room',
+        token,
+        WebSocket,
+        random: () => 0,
+      }),
+  );
+  onTestFinished(() => {
+    for (const provider of providers) provider.destroy();
+  });
+  const heard: unknown[] = [];
+  for (const provider of providers) provider.on('rejected', (rejection) => heard.push(rejection));
+  await Promise.all(providers.map(settled));
+  const acts: ((name: string, provider: CowriteProvider) => unknown)[] = [
+    (name, { doc }) =>
+      doc.getText('t').insert(below(doc.getText('t').length + 1), `${name[0]}${below(10)} `),
+    (name, { doc }) =>
+      doc.getText('t').insert(below(doc.getText('t').length + 1), `${name[0]}${below(10)} `),
+    (_, { doc }) =>
+      doc.getText('t').length > 3 && doc.getText('t').delete(below(doc.getText('t').length - 2), 2),
+    (name, { doc }) => doc.getMap('m').set(`k${below(3)}`, `${name}${below(10)}`),
+    (_, { doc }) => doc.getText('t').insert(0, 'L'.repeat(below(2 * MAX_MESSAGE_BYTES))),
+    (_, provider) => provider.disconnect(),
+    (_, provider) => provider.connect(),
+    (_, provider) => provider.status === 'online' && settled(provider),
+    (name) => {
+      accesses.set(name, below(2) === 0 ? 'read' : 'write');
+      server.recheck(name);
+    },
+  ];
+  for (let step = 0; step < STEPS; step++) {
+    const who = below(NAMES.length);
+    await acts[below(acts.length)]!(NAMES[who]!, providers[who]!);
+  }
+  for (const provider of providers) provider.connect();
+  await Promise.all(providers.map(settled));
+  const wanted = shown(await served(server, 'room', 'reader'));
+  for (const [at, { doc }] of providers.entries()) {
+    await untilShown(doc, wanted);
+    expect(shown(doc), `${NAMES[at]}, seed ${dice.seed}`).toEqual(wanted);
+  }
+}
+
+it('[CLI-17] whatever is refused, all show the same in the end', async () => {
+  const first = chosenSeed();
+  console.log(`CLI-17 SEED=${first}`);
+  for (let run = 0; run < RUNS; run++) await simulate(new Dice(first + run));
+});
