@@ -56,7 +56,8 @@ export function without(change: Change, other: Change): Change {
   };
 }
 
-function outside({ clients }: Ranges, other: Ranges): Ranges {
+/** The same of one of its two. */
+export function outside({ clients }: Ranges, other: Ranges): Ranges {
   const rest = Y.createDeleteSet();
   for (const [client, ranges] of clients) {
     const holes = other.clients.get(client) ?? [];

@@ -15,17 +15,17 @@ export function hasContent(doc: Y.Doc): boolean {
  * and one of them that throws is no reason to drop the connection; so after an
  * exception the bytes are tried once more where nobody listens.
  *
- * @param keepsDeleted whether what it deletes may have to be brought back
+ * @param mayForget whether something that is deleted by it will never have to be brought back
  * @throws when the update is malformed.
  */
 export function applyReceived(
   doc: Y.Doc,
   update: Uint8Array,
   origin: unknown,
-  keepsDeleted = false,
+  mayForget: (item: Y.Item) => boolean = () => true,
 ): void {
-  const { gc } = doc;
-  doc.gc = gc && !keepsDeleted;
+  const { gcFilter } = doc;
+  doc.gcFilter = (item) => gcFilter(item) && mayForget(item);
   try {
     Y.applyUpdate(doc, update, origin);
   } catch (error) {
@@ -33,9 +33,20 @@ export function applyReceived(
     Y.applyUpdate(new Y.Doc(), update);
     reportUncaught(error);
   } finally {
-    doc.gc = gc;
+    doc.gcFilter = gcFilter;
   }
 }
+
+/** What an update deletes by its own words, and not only because something is in its way here. */
+export function deletedBy(update: Uint8Array): (item: Y.Item) => boolean {
+  let ds: ReturnType<typeof Y.decodeUpdate>['ds'] | undefined;
+  return ({ id }) => {
+    ds ??= Y.decodeUpdate(update).ds;
+    return Y.isDeleted(ds, id);
+  };
+}
+
+export const nothing = (): boolean => false;
 
 /**
  * There are crafted items on which Yjs throws while it collects garbage, after

@@ -14,7 +14,7 @@ import { below, type Change } from './change.js';
 import type { Clock } from './clock.js';
 import * as connection from './connection.js';
 import type { cut } from './cut.js';
-import { applyReceived, hasContent } from './document.js';
+import { applyReceived, deletedBy, hasContent } from './document.js';
 import { askAtDoor } from './door.js';
 import { checkProtocols, roomAddress, tokenProtocols } from './endpoint.js';
 import type { CowriteStatus, Refusal, Rejection, Settings } from './options.js';
@@ -394,6 +394,7 @@ export class Line {
         if (!this.#isAccessTold) this.#setAccess('write');
         this.#apply(message.update);
         this.#isComplete = true;
+        this.#pending.complete();
         this.dispatch({ type: 'synced' });
         for (const report of this.#reports.splice(0)) this.#reported(report);
         break;
@@ -439,8 +440,10 @@ export class Line {
   }
 
   #apply(update: Uint8Array): void {
-    applyReceived(this.#doc, update, this.#origin);
-    if (!this.#isComplete) this.#pending.heard(update);
+    // What is refused later may have been in the way.
+    const mustKeep = this.unsaved || this.#pending.isForked;
+    applyReceived(this.#doc, update, this.#origin, mustKeep ? deletedBy(update) : undefined);
+    this.#pending.heard(update, this.#isComplete);
   }
 
   /** All that the document holds and the server lacks. */
@@ -462,8 +465,16 @@ export class Line {
    * @returns whether there was something, of which nothing is left
    */
   #takeBack(message: number, reason: RejectReason): boolean {
+    const wasForked = this.#pending.isForked;
     const { hadChanges, isWhole } = this.#pending.takeBack(message);
     if (!hadChanges) return false;
+    if (!wasForked && this.#pending.isForked) {
+      // From now on it has to be known what the server has deleted.
+      this.#isComplete = false;
+      this.#sendStep1();
+    } else if (this.#isComplete) {
+      this.#pending.complete();
+    }
     this.#track(unsaved.reportedRejected(this.#unsaved, reason, isWhole));
     this.#listener.rejected({ reason, isTakenBack: isWhole });
     return isWhole;

@@ -126,7 +126,7 @@ describe('[CLI-17] a refused change', () => {
     text.insert(0, 'refused ');
     text.delete(text.length - 2, 2);
     open();
-    pending.heard(Y.encodeStateAsUpdate(server, Y.encodeStateVector(doc)));
+    pending.heard(Y.encodeStateAsUpdate(server, Y.encodeStateVector(doc)), false);
     expect(pending.takeBack(sendWhole(server))).toEqual(TAKEN_BACK);
     expect(text.toString()).toBe('written');
   });
@@ -271,7 +271,7 @@ test('[CLI-17] whatever of it the server had already, the document shows what th
       close();
       for (const group of refused) performAll(doc, group);
       open();
-      pending.heard(Y.encodeStateAsUpdate(server));
+      pending.heard(Y.encodeStateAsUpdate(server), false);
       pending.takeBack(sendWhole(server));
       expect(shown(doc)).toEqual(shown(server));
     }),
@@ -289,7 +289,7 @@ test('[CLI-17] what another page has written is taken back in this one', () => {
       other.close();
       for (const group of refused) performAll(other.doc, group);
       const { doc, pending, open, sendWhole } = setUp();
-      applyReceived(doc, Y.encodeStateAsUpdate(other.doc), null, true);
+      applyReceived(doc, Y.encodeStateAsUpdate(other.doc), null, () => false);
       pending.add(structuredClone(other.pending.all));
       open();
       pending.takeBack(sendWhole());

@@ -11,7 +11,7 @@
  */
 import * as Y from 'yjs';
 import { type Change, isEmpty, merge, NOTHING, type Ranges, UNKNOWN, without } from './change.js';
-import { shielded } from './uncaught.js';
+import { Fork, type Structs } from './fork.js';
 
 interface Entry {
   readonly change: Change;
@@ -54,8 +54,9 @@ const MANY = 1_000;
 export class Pending {
   readonly #undoing: Y.UndoManager;
   #entries: Entry[] = [];
-  /** All that was ever refused. */
-  #refused: Change = { insertions: NOTHING, deletions: NOTHING };
+  readonly #fork: Fork;
+  /** The last message that was sent before anything was refused for the last time. */
+  #forkedAt = 0;
   readonly #sent = new Map<number, Sent>();
   /** What the server of this socket has deleted, as far as it matters. */
   #deleted = NOTHING;
@@ -74,6 +75,12 @@ export class Pending {
       captureTransaction: (transaction) =>
         transaction.origin !== this.#undoing && isOurs(transaction),
     });
+    this.#fork = new Fork(doc, this.#undoing);
+  }
+
+  /** Whether the document has traces of what was refused. */
+  get isForked(): boolean {
+    return !this.#fork.isEmpty;
   }
 
   /** All that is not known to be saved, for a page that takes over, or one that comes later. */
@@ -124,22 +131,40 @@ export class Pending {
   /** A new socket is open: what was under way on the last one is carried by no message. */
   opened(): void {
     this.#sent.clear();
+    this.#forkedAt = 0;
     this.#deleted = NOTHING;
     for (const entry of this.#entries) entry.message = null;
   }
 
-  /** The server has sent this, of what it had when the socket was opened. */
-  heard(update: Uint8Array): void {
+  /**
+   * The server has sent this.
+   *
+   * @param isComplete whether it has sent before all that it had, which {@link complete} says
+   */
+  heard(update: Uint8Array, isComplete: boolean): void {
     // A document may be large, and most have nothing of this to compare it with.
-    if (!this.#entries.some(({ change }) => change.deletions.clients.size > 0)) return;
-    this.#deleted = Y.mergeDeleteSets([this.#deleted, Y.decodeUpdate(update).ds]);
+    if (!this.isForked && (isComplete || this.all.deletions.clients.size === 0)) return;
+    const { structs, ds } = Y.decodeUpdate(update);
+    this.#deleted = Y.mergeDeleteSets([this.#deleted, ds]);
+    if (isComplete) this.#follow(structs);
+  }
+
+  /** All that the server has is here. */
+  complete(): void {
+    this.#follow(null);
   }
 
   /** The first `count` messages are on disk. */
   saved(count: number): void {
     const isSaved = ({ message }: Entry) => message !== null && message <= count;
+    const saved = this.#entries.filter(isSaved).map(({ change }) => change);
+    this.#deleted = Y.mergeDeleteSets([this.#deleted, merge(saved).deletions]);
     this.#entries = this.#entries.filter((entry) => !isSaved(entry));
-    for (const message of this.#sent.keys()) if (message <= count) this.#sent.delete(message);
+    for (const [message, { known }] of this.#sent) {
+      if (message > count) continue;
+      if (known && message > this.#forkedAt) this.#fork.clear();
+      this.#sent.delete(message);
+    }
   }
 
   /** Nothing of it can be refused any more: all is on disk, or this server reports nothing. */
@@ -178,28 +203,25 @@ export class Pending {
       return { change: without(change, lacking), message };
     });
     const all = merge(taken);
-    if (!isEmpty(all)) this.#undo(all);
+    if (!isEmpty(all)) {
+      this.#fork.takeBack(all);
+      this.#forkedAt = Math.max(...this.#sent.keys());
+    }
+    // It has nothing for the server to take any more.
+    this.#sent.delete(refused);
     // What nothing can undo is still there, and may yet be accepted.
     const isWhole = !all.isUnknown || (piece !== undefined && isEmpty(without(piece, all)));
     return { hadChanges: !isEmpty(all) || !isWhole, isWhole };
   }
 
+  #follow(structs: Structs | null): void {
+    const { all } = this;
+    if (!this.isForked || all.isUnknown) return;
+    this.#fork.follow(structs, Y.mergeDeleteSets([this.#deleted, all.deletions]));
+  }
+
   destroy(): void {
     this.#entries = [];
     this.#undoing.destroy();
-  }
-
-  /**
-   * Together with all that was refused before: Yjs brings a deleted value of a key back only if
-   * it knows that what was set after it is refused as well, which may be heard later. What was
-   * undone already is passed over.
-   */
-  #undo(change: Change): void {
-    this.#refused = merge([this.#refused, change]);
-    this.#undoing.undoStack = [{ ...this.#refused, meta: new Map() }];
-    shielded(() => this.#undoing.undo());
-    this.#undoing.undoStack = [];
-    // A listener that threw leaves it set, and nothing would be undone any more.
-    this.#undoing.currStackItem = null;
   }
 }

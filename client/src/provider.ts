@@ -15,7 +15,7 @@ import * as Y from 'yjs';
 import { Alarm } from './alarm.js';
 import type { Source } from './change.js';
 import { instant, type TimerHandle } from './clock.js';
-import { applyReceived, hasContent } from './document.js';
+import { applyReceived, hasContent, nothing } from './document.js';
 import { Emitter } from './emitter.js';
 import { Group, type View } from './group.js';
 import { Keeper } from './keeper.js';
@@ -411,7 +411,8 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
         this.hold(() => {
           this.#isBringing = isUnsaved;
           try {
-            for (const update of updates) applyReceived(this.doc, update, this, isUnsaved);
+            for (const update of updates)
+              applyReceived(this.doc, update, this, isUnsaved ? nothing : undefined);
           } finally {
             this.#isBringing = false;
           }

@@ -60,6 +60,12 @@ function take(server: Y.Doc, maxBytes: number): void {
   }
 }
 
+/** The server's answer when it is asked what it has. */
+function answer(server: Y.Doc): void {
+  expect(network.last.sent.at(-1)?.type).toBe('step1');
+  network.last.say({ type: 'step2', update: Y.encodeStateAsUpdate(server) });
+}
+
 const sizes = () =>
   documentsOf(network.last).map((message) => ('update' in message ? message.update.length : 0));
 
@@ -145,6 +151,7 @@ describe('[CLI-17] what is too large altogether', () => {
     for (let count = 1; count <= length; count++) {
       network.last.say({ type: 'rejected', count, reason: 'read-only' });
     }
+    answer(server);
     save(network.last);
     expect([textOf(page), page.doc.getMap('m').toJSON(), page.unsaved]).toEqual([
       ...['there', {}, false],
@@ -169,6 +176,7 @@ describe('[CLI-17] what is too large altogether', () => {
     }
     const [first] = documentsOf(network.last);
     if (first !== undefined && 'update' in first) Y.applyUpdate(server, first.update);
+    answer(server);
     save(network.last);
     expect([textOf(page), page.unsaved]).toEqual([server.getText('t').toString(), false]);
     expect(textOf(page)).toContain('first');

@@ -4,7 +4,7 @@ import { CowriteProvider } from '@cowrite/client';
 import type { Access } from '@cowrite/client/protocol';
 import { expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
-import type * as Y from 'yjs';
+import * as Y from 'yjs';
 import { chosenSeed, Dice } from './seeded.js';
 import { served, socketUrl, startServer } from './support.js';
 
@@ -15,7 +15,60 @@ const MAX_MESSAGE_BYTES = 4096;
 /** Milliseconds after which something that does not come is missing. */
 const PATIENCE = 5_000;
 
-const shown = (doc: Y.Doc) => [doc.getText('t').toString(), doc.getMap('m').toJSON()];
+/** What there is to see of a document. */
+const shown = (doc: Y.Doc) => [
+  doc.getText('t').toDelta(),
+  doc.getMap('m').toJSON(),
+  doc.getArray('l').toJSON(),
+  doc.getXmlFragment('x').toString(),
+];
+
+type Below = (end: number) => number;
+
+/** What an editor does, each at a random place. */
+const EDITS: ((doc: Y.Doc, below: Below, name: string) => void)[] = [
+  (doc, below, name) => {
+    const text = doc.getText('t');
+    text.insert(below(text.length + 1), `${name[0]}${below(10)} `);
+  },
+  (doc, below) => {
+    const text = doc.getText('t');
+    if (text.length > 3) text.delete(below(text.length - 2), 1 + below(3));
+  },
+  (doc, below) => {
+    const text = doc.getText('t');
+    if (text.length > 3) text.format(below(text.length - 2), 2, { b: below(2) === 0 || null });
+  },
+  (doc, below, name) => doc.getMap('m').set(`k${below(3)}`, `${name}${below(10)}`),
+  (doc, below) => doc.getMap('m').delete(`k${below(3)}`),
+  (doc, below, name) => {
+    const map = doc.getMap('m').get('nested');
+    if (map instanceof Y.Map && below(4) > 0) map.set(`k${below(3)}`, `${name}${below(10)}`);
+    else doc.getMap('m').set('nested', new Y.Map([['by', name]]));
+  },
+  (doc, below, name) => doc.getArray('l').insert(below(doc.getArray('l').length + 1), [name]),
+  (doc, below) => {
+    const list = doc.getArray('l');
+    if (list.length > 0) list.delete(below(list.length), 1);
+  },
+  (doc, below, name) => {
+    const root = doc.getXmlFragment('x');
+    root.insert(below(root.length + 1), [new Y.XmlText(`${name}${below(10)}`)]);
+  },
+  (doc, below) => {
+    const root = doc.getXmlFragment('x');
+    if (root.length > 0) root.delete(below(root.length), 1);
+  },
+  (doc, below, name) => {
+    const root = doc.getXmlFragment('x');
+    if (root.length === 0) return;
+    const text = root.get(below(root.length)) as Y.XmlText;
+    if (text.length > 4 && below(2) === 0) text.delete(below(text.length - 2), 2);
+    else text.insert(below(text.length + 1), name[0]!);
+  },
+  // More than the server takes, or nearly.
+  (doc, below) => doc.getText('t').insert(0, 'L'.repeat(below(2 * MAX_MESSAGE_BYTES))),
+];
 
 /** Resolves when something about it is different. */
 async function news(provider: CowriteProvider): Promise<void> {
@@ -69,14 +122,6 @@ async function simulate(dice: Dice): Promise<void> {
   for (const provider of providers) provider.on('rejected', (rejection) => heard.push(rejection));
   await Promise.all(providers.map(settled));
   const acts: ((name: string, provider: CowriteProvider) => unknown)[] = [
-    (name, { doc }) =>
-      doc.getText('t').insert(below(doc.getText('t').length + 1), `${name[0]}${below(10)} `),
-    (name, { doc }) =>
-      doc.getText('t').insert(below(doc.getText('t').length + 1), `${name[0]}${below(10)} `),
-    (_, { doc }) =>
-      doc.getText('t').length > 3 && doc.getText('t').delete(below(doc.getText('t').length - 2), 2),
-    (name, { doc }) => doc.getMap('m').set(`k${below(3)}`, `${name}${below(10)}`),
-    (_, { doc }) => doc.getText('t').insert(0, 'L'.repeat(below(2 * MAX_MESSAGE_BYTES))),
     (_, provider) => provider.disconnect(),
     (_, provider) => provider.connect(),
     (_, provider) => provider.status === 'online' && settled(provider),
@@ -87,7 +132,9 @@ async function simulate(dice: Dice): Promise<void> {
   ];
   for (let step = 0; step < STEPS; step++) {
     const who = below(NAMES.length);
-    await acts[below(acts.length)]!(NAMES[who]!, providers[who]!);
+    const [name, provider] = [NAMES[who]!, providers[who]!];
+    if (below(4) === 0) await acts[below(acts.length)]!(name, provider);
+    else EDITS[below(EDITS.length)]!(provider.doc, below, name);
   }
   for (const provider of providers) provider.connect();
   await Promise.all(providers.map(settled));
