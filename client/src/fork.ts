@@ -42,7 +42,7 @@ export class Fork {
   takeBack({ insertions, deletions }: Change): void {
     this.#traces = Y.mergeDeleteSets([this.#traces, insertions]);
     this.#originals = Y.mergeDeleteSets([this.#originals, deletions]);
-    this.#transact(() => undefined);
+    this.#copyAnew();
   }
 
   /**
@@ -60,22 +60,25 @@ export class Fork {
     const isSame = Y.equalDeleteSets(originals, this.#originals);
     if (structs !== null && isSame && !structs.some(isNear)) return;
     this.#originals = originals;
-    this.#transact((transaction) => {
-      Y.iterateDeletedStructs(transaction, originals, (struct) => {
-        if (struct instanceof Y.Item) struct.redone = null;
-      });
-    });
+    this.#copyAnew();
   }
 
   /** Removes all traces, and copies the originals. */
-  #transact(prepare: (transaction: Y.Transaction) => void): void {
+  #copyAnew(): void {
     const { store, clientID } = this.#doc;
     shielded(() =>
       this.#doc.transact((transaction) => {
-        prepare(transaction);
+        const deletions = Y.createDeleteSet();
+        Y.iterateDeletedStructs(transaction, this.#originals, (item) => {
+          if (!(item instanceof Y.Item) || this.#isReplaced(item)) return;
+          item.redone = null;
+          const { client, clock } = item.id;
+          const ranges = deletions.clients.get(client) ?? [];
+          deletions.clients.set(client, ranges);
+          ranges.push({ clock, len: item.length });
+        });
         const clock = Y.getState(store, clientID);
-        const item = { insertions: this.#traces, deletions: this.#originals, meta: new Map() };
-        this.#undoing.undoStack = [item];
+        this.#undoing.undoStack = [{ insertions: this.#traces, deletions, meta: new Map() }];
         this.#undoing.undo();
         this.#undoing.undoStack = [];
         const copies = Y.createDeleteSet();
@@ -87,5 +90,14 @@ export class Fork {
     );
     // A listener that threw leaves it set, and nothing would be undone any more.
     this.#undoing.currStackItem = null;
+  }
+
+  /** Whether others have set the same key after it, as Yjs orders what they did. */
+  #isReplaced({ parentSub, right }: Y.Item): boolean {
+    if (parentSub === null) return false;
+    for (let item = right; item !== null; item = item.right) {
+      if (!Y.isDeleted(this.#traces, item.id)) return true;
+    }
+    return false;
   }
 }

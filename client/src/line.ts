@@ -467,7 +467,6 @@ export class Line {
   #takeBack(message: number, reason: RejectReason): boolean {
     const wasForked = this.#pending.isForked;
     const { hadChanges, isWhole } = this.#pending.takeBack(message);
-    if (!hadChanges) return false;
     if (!wasForked && this.#pending.isForked) {
       // From now on it has to be known what the server has deleted.
       this.#isComplete = false;
@@ -475,6 +474,7 @@ export class Line {
     } else if (this.#isComplete) {
       this.#pending.complete();
     }
+    if (!hadChanges) return false;
     this.#track(unsaved.reportedRejected(this.#unsaved, reason, isWhole));
     this.#listener.rejected({ reason, isTakenBack: isWhole });
     return isWhole;

@@ -217,6 +217,8 @@ export class Pending {
   #follow(structs: Structs | null): void {
     const { all } = this;
     if (!this.isForked || all.isUnknown) return;
+    // The server may take all of it as it is, and others then see just that.
+    for (const [message, { known }] of this.#sent) if (known && message > this.#forkedAt) return;
     this.#fork.follow(structs, Y.mergeDeleteSets([this.#deleted, all.deletions]));
   }
 

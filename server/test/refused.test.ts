@@ -10,7 +10,7 @@ import { served, socketUrl, startServer } from './support.js';
 
 const NAMES = ['ada', 'bob', 'eve'];
 const STEPS = 60;
-const RUNS = 12;
+const RUNS = Number(process.env.RUNS ?? 12);
 const MAX_MESSAGE_BYTES = 4096;
 /** Milliseconds after which something that does not come is missing. */
 const PATIENCE = 5_000;
