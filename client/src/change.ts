@@ -21,8 +21,10 @@ export type Source = 'here' | 'tab' | 'server' | 'takenBack';
 
 export const NOTHING: Ranges = Y.createDeleteSet();
 
+export const NONE: Change = { insertions: NOTHING, deletions: NOTHING };
+
 /** Content that was there before anybody watched. */
-export const UNKNOWN: Change = { insertions: NOTHING, deletions: NOTHING, isUnknown: true };
+export const UNKNOWN: Change = { ...NONE, isUnknown: true };
 
 /** All of them as one. */
 export function merge(changes: readonly Change[]): Change {

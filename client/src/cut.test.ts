@@ -51,7 +51,7 @@ describe('[CLI-17] a step 2 that is too large', () => {
     const large = messages.filter(({ update }) => update.length >= 900);
     expect(large.map(({ isDivisible }) => isDivisible)).toEqual([false]);
     const { type, update, isDivisible } = messages.at(-1) as DocumentMessage;
-    expect([type, isDivisible]).toEqual(['step2', false]);
+    expect([type, isDivisible]).toEqual(['step2', undefined]);
     expect(update.length).toBeLessThan(12);
     const server = new Y.Doc();
     applyAll(server, messages);

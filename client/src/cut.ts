@@ -6,7 +6,7 @@
  */
 import * as encoding from 'lib0/encoding';
 import * as Y from 'yjs';
-import { below, type Ranges } from './change.js';
+import { below, NOTHING, type Ranges } from './change.js';
 import type { DocumentMessage } from './pending.js';
 
 type Struct = ReturnType<typeof Y.decodeUpdate>['structs'][number];
@@ -37,7 +37,7 @@ export function cut(doc: Y.Doc, step2: DocumentMessage, maxBytes: number): Docum
   flush();
   const stateVector = Y.encodeStateVector(doc);
   const update = Y.encodeStateAsUpdate(doc, stateVector);
-  return [...messages, { type: 'step2', update, known: below(stateVector), isDivisible: false }];
+  return [...messages, { type: 'step2', update, known: below(stateVector) }];
 }
 
 /** Each behind what it needs, as far as that is there at all. */
@@ -98,5 +98,6 @@ function pieceOf(structs: readonly Struct[]): DocumentMessage {
   }
   encoding.writeVarUint(restEncoder, 0);
   const update = encoder.toUint8Array();
-  return { type: 'update', update, insertions, isDivisible: structs.length > 1 };
+  const piece = { insertions, deletions: NOTHING };
+  return { type: 'update', update, piece, isDivisible: structs.length > 1 };
 }

@@ -37,17 +37,6 @@ export function applyReceived(
   }
 }
 
-/** What an update deletes by its own words, and not only because something is in its way here. */
-export function deletedBy(update: Uint8Array): (item: Y.Item) => boolean {
-  let ds: ReturnType<typeof Y.decodeUpdate>['ds'] | undefined;
-  return ({ id }) => {
-    ds ??= Y.decodeUpdate(update).ds;
-    return Y.isDeleted(ds, id);
-  };
-}
-
-export const nothing = (): boolean => false;
-
 /**
  * There are crafted items on which Yjs throws while it collects garbage, after
  * all is applied. It then takes the transaction for one that is still being

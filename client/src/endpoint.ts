@@ -26,11 +26,11 @@ export function resolveUrl(url: string): string {
   } catch (cause) {
     throw new TypeError(`"${url}" is not an absolute url such as ws://host/ws`, { cause });
   }
-  const { protocol, href, pathname } = resolved;
+  const { protocol, href, pathname, search, hash } = resolved;
   if (!/^(ws|http)s?:$/.test(protocol)) {
     throw new TypeError(`"${url}" is of none of the schemes ws, wss, http, https`);
   }
-  if (resolved.search !== '' || resolved.hash !== '') {
+  if (search + hash !== '') {
     throw new TypeError(`"${url}" may have neither a query (pass params) nor a fragment`);
   }
   const origin = href.slice(protocol.length, -pathname.length);
@@ -39,7 +39,7 @@ export function resolveUrl(url: string): string {
 
 /** @throws {TypeError} when no address can name this room. */
 export function checkRoom(room: string): void {
-  if (room === '.' || room === '..') {
+  if (/^\.\.?$/.test(room)) {
     throw new TypeError(`a room cannot be named "${room}": an address has another meaning for it`);
   }
   let encoded: string;
@@ -62,10 +62,8 @@ export function checkProtocols(protocols: readonly string[]): void {
   for (const protocol of protocols) {
     if (!TOKEN.test(protocol)) {
       // A token is told to nobody, also not to whoever reads the errors of a page.
-      if (protocol.startsWith(TOKEN_SUBPROTOCOL)) {
-        throw new TypeError('the token has a character that no subprotocol can have');
-      }
-      throw new TypeError(`"${protocol}" cannot be a subprotocol: it has a character not allowed`);
+      const what = protocol.startsWith(TOKEN_SUBPROTOCOL) ? 'the token' : `"${protocol}"`;
+      throw new TypeError(`${what} has a character that no subprotocol can have`);
     }
   }
   if (new Set(protocols).size < protocols.length) {

@@ -1,103 +1,67 @@
 /**
- * What the document has of refused changes, and how it stays as the others see it all the same.
+ * How a document in which something was refused stays as the others see it.
  *
- * A change that was taken back has left traces which no other document has: it is there, though
- * deleted, and what it had deleted has come back as a copy. What others do next to these, or to
- * the originals, does not show by itself: whoever deletes a text deletes the original, and a
- * value of a key may come to stand behind a refused one. So with each change of others that is
- * near, all copies are made anew, each where its original is.
+ * What was taken back has left traces that no other document has: it is there, though deleted,
+ * and what it had deleted has come back as a copy. What others do next to these, or to the
+ * originals, does not show by itself: whoever deletes a text deletes the original, and a value of
+ * a key may come to stand behind a refused one. So when they do, all copies are made anew, each
+ * where its original is.
+ *
+ * Most pages never need it, and load it when they do.
  */
 import * as Y from 'yjs';
-import { type Change, NOTHING, outside, type Ranges } from './change.js';
-import { shielded } from './uncaught.js';
+import { type Change, outside, type Ranges } from './change.js';
 
-export type Structs = ReturnType<typeof Y.decodeUpdate>['structs'];
+export type Decoded = ReturnType<typeof Y.decodeUpdate>;
 
-export class Fork {
-  readonly #doc: Y.Doc;
-  readonly #undoing: Y.UndoManager;
-  /** What was inserted and refused, and all copies. */
-  #traces = NOTHING;
-  /** What was deleted here, and not at the server. */
-  #originals = NOTHING;
+export interface Following {
+  /** What is deleted here, and not at the server. */
+  readonly originals: Ranges;
+  /** What of it is to be seen. */
+  readonly visible: Ranges;
+}
 
-  /** @param undoing by which changes are taken back; it keeps what they delete */
-  constructor(doc: Y.Doc, undoing: Y.UndoManager) {
-    this.#doc = doc;
-    this.#undoing = undoing;
+/**
+ * Prepares for copies that are made anew.
+ *
+ * @param traces what was refused, and the copies; and what was deleted here and not at the server
+ * @param structs what others have inserted; null if that is not known
+ * @param known what the server has deleted, or is to delete and has not refused
+ * @returns null where the copies may stay
+ */
+export function follow(
+  doc: Y.Doc,
+  traces: Change,
+  structs: Decoded['structs'] | null,
+  known: Ranges,
+): Following | null {
+  const deleted = Y.createDeleteSetFromStructStore(doc.store);
+  const originals = outside(outside(deleted, known), traces.insertions);
+  const isOriginal = (id: Y.ID | null) => id !== null && Y.isDeleted(originals, id);
+  const isNear = (struct: Decoded['structs'][number]) =>
+    struct instanceof Y.Item && (isOriginal(struct.origin) || isOriginal(struct.rightOrigin));
+  const isSame = Y.equalDeleteSets(originals, traces.deletions);
+  if (structs !== null && isSame && !structs.some(isNear)) return null;
+  const visible = Y.createDeleteSet();
+  doc.transact((transaction) => {
+    Y.iterateDeletedStructs(transaction, originals, (item) => {
+      if (!(item instanceof Y.Item) || isReplaced(item, traces.insertions)) return;
+      // By this Yjs knows that there is a copy.
+      item.redone = null;
+      const { client, clock } = item.id;
+      const ranges = visible.clients.get(client) ?? [];
+      visible.clients.set(client, ranges);
+      ranges.push({ clock, len: item.length });
+    });
+  });
+  return { originals, visible };
+}
+
+/** Whether others have set the same key after it, as Yjs orders what they did. */
+function isReplaced({ parentSub, right }: Y.Item, traces: Ranges): boolean {
+  if (parentSub === null) return false;
+  for (let item = right; item !== null; item = item.right) {
+    if (!Y.isDeleted(traces, item.id)) return true;
   }
-
-  /** Whether there is anything that others do not have. */
-  get isEmpty(): boolean {
-    return this.#traces === NOTHING && this.#originals === NOTHING;
-  }
-
-  /** The server has got all of it. */
-  clear(): void {
-    this.#traces = NOTHING;
-    this.#originals = NOTHING;
-  }
-
-  /** Undoes what was refused. */
-  takeBack({ insertions, deletions }: Change): void {
-    this.#traces = Y.mergeDeleteSets([this.#traces, insertions]);
-    this.#originals = Y.mergeDeleteSets([this.#originals, deletions]);
-    this.#copyAnew();
-  }
-
-  /**
-   * Others have changed the document.
-   *
-   * @param structs what they have inserted; null if nobody knows
-   * @param known what the server has deleted, and what it is to delete and has not refused
-   */
-  follow(structs: Structs | null, known: Ranges): void {
-    const deleted = Y.createDeleteSetFromStructStore(this.#doc.store);
-    const originals = outside(outside(deleted, known), this.#traces);
-    const isOriginal = (id: Y.ID | null) => id !== null && Y.isDeleted(originals, id);
-    const isNear = (struct: Structs[number]) =>
-      struct instanceof Y.Item && (isOriginal(struct.origin) || isOriginal(struct.rightOrigin));
-    const isSame = Y.equalDeleteSets(originals, this.#originals);
-    if (structs !== null && isSame && !structs.some(isNear)) return;
-    this.#originals = originals;
-    this.#copyAnew();
-  }
-
-  /** Removes all traces, and copies the originals. */
-  #copyAnew(): void {
-    const { store, clientID } = this.#doc;
-    shielded(() =>
-      this.#doc.transact((transaction) => {
-        const deletions = Y.createDeleteSet();
-        Y.iterateDeletedStructs(transaction, this.#originals, (item) => {
-          if (!(item instanceof Y.Item) || this.#isReplaced(item)) return;
-          item.redone = null;
-          const { client, clock } = item.id;
-          const ranges = deletions.clients.get(client) ?? [];
-          deletions.clients.set(client, ranges);
-          ranges.push({ clock, len: item.length });
-        });
-        const clock = Y.getState(store, clientID);
-        this.#undoing.undoStack = [{ insertions: this.#traces, deletions, meta: new Map() }];
-        this.#undoing.undo();
-        this.#undoing.undoStack = [];
-        const copies = Y.createDeleteSet();
-        // Before anybody who listens can write something that is no copy.
-        const len = Y.getState(store, clientID) - clock;
-        if (len > 0) copies.clients.set(clientID, [{ clock, len }]);
-        this.#traces = Y.mergeDeleteSets([this.#traces, copies]);
-      }, this.#undoing),
-    );
-    // A listener that threw leaves it set, and nothing would be undone any more.
-    this.#undoing.currStackItem = null;
-  }
-
-  /** Whether others have set the same key after it, as Yjs orders what they did. */
-  #isReplaced({ parentSub, right }: Y.Item): boolean {
-    if (parentSub === null) return false;
-    for (let item = right; item !== null; item = item.right) {
-      if (!Y.isDeleted(this.#traces, item.id)) return true;
-    }
-    return false;
-  }
+  return false;
 }

@@ -12,7 +12,7 @@
  */
 import * as Y from 'yjs';
 import { type Change, UNKNOWN } from './change.js';
-import { applyReceived, nothing } from './document.js';
+import { applyReceived } from './document.js';
 import type { CowriteStatus, Refusal, Rejection } from './options.js';
 import type { Access, RejectReason } from './protocol/index.js';
 import { Tabs, type TabsBrowser } from './tabs.js';
@@ -417,7 +417,7 @@ export class Group {
   #apply(update: Uint8Array, isEdit: boolean, keepsDeleted = false): void {
     this.#isApplyingEdit = isEdit;
     try {
-      applyReceived(this.#doc, update, this.#origin, keepsDeleted ? nothing : undefined);
+      applyReceived(this.#doc, update, this.#origin, keepsDeleted ? () => false : undefined);
     } finally {
       this.#isApplyingEdit = false;
     }

@@ -91,11 +91,17 @@ export class Keeper {
   }
 
   async #make(): Promise<OfflineCopy> {
-    const { OfflineCopy } = await import('./offline.js');
-    return new OfflineCopy(this.#doc, this.#settings as CopySettings, this.#since, this.#now, {
-      ...this.#listener,
-      failed: (error) => this.#fail(error),
-    });
+    const offline = await import('./offline.js');
+    return new offline.OfflineCopy(
+      this.#doc,
+      this.#settings as CopySettings,
+      this.#since,
+      this.#now,
+      {
+        ...this.#listener,
+        failed: (error) => this.#fail(error),
+      },
+    );
   }
 
   #fail(error: Error): void {

@@ -13,8 +13,7 @@ import { Alarm } from './alarm.js';
 import { below, type Change } from './change.js';
 import type { Clock } from './clock.js';
 import * as connection from './connection.js';
-import type { cut } from './cut.js';
-import { applyReceived, deletedBy, hasContent } from './document.js';
+import { applyReceived, hasContent } from './document.js';
 import { askAtDoor } from './door.js';
 import { checkProtocols, roomAddress, tokenProtocols } from './endpoint.js';
 import type { CowriteStatus, Refusal, Rejection, Settings } from './options.js';
@@ -30,6 +29,7 @@ import {
   type RejectReason,
   refusalReason,
 } from './protocol/index.js';
+import type * as refusals from './refusals.js';
 import { Socket } from './socket.js';
 import { Token } from './token.js';
 import * as unsaved from './unsaved.js';
@@ -85,8 +85,8 @@ export class Line {
   #isComplete = false;
   /** What has to wait for that. */
   #reports: Report[] = [];
-  /** Null until there is something to cut. */
-  #cut: typeof cut | null = null;
+  /** Null until something is refused. */
+  #refusals: typeof refusals | null = null;
   #pieceBytes = PIECE;
 
   /**
@@ -199,7 +199,7 @@ export class Line {
 
   /** The document has changed, and the server is to have it; to be called from its `update` event. */
   edited(update: Uint8Array): void {
-    const message = { type: 'update', update, isDivisible: false } as const;
+    const message = { type: 'update', update } as const;
     const wasSent = this.#send(message);
     this.#track(wasSent ? unsaved.sentUpdate(this.#unsaved) : unsaved.changed(this.#unsaved));
     this.#pending.changed(wasSent ? this.#unsaved.sent : null);
@@ -309,22 +309,27 @@ export class Line {
 
   /** Of a message that was larger than the server takes nothing is left, or it is sent in pieces. */
   #isMended(code: number): boolean {
-    const largest = code === CLOSE.messageTooBig ? this.#pending.largest : null;
-    if (largest === null) return false;
-    const { message, bytes, isDivisible } = largest;
+    const { largest } = this.#pending;
+    if (code !== CLOSE.messageTooBig || largest === undefined) return false;
+    const [message, { bytes, isDivisible }] = largest;
     if (!isDivisible) return this.#takeBack(message, 'message-too-large');
     this.#pieceBytes = Math.min(PIECE, bytes / 2);
-    import('./cut.js').then(
-      (module) => {
-        this.#cut = module.cut;
-      },
-      (cause: unknown) => {
-        const error = new Error('the code for large messages could not be loaded', { cause });
-        this.#listener.failed(error);
-        this.dispatch({ type: 'denied', code, reason: error.message });
-      },
-    );
+    void this.#prepare().then((isReady) => {
+      if (!isReady) this.dispatch({ type: 'denied', code, reason: 'too large' });
+    });
     return true;
+  }
+
+  /** @returns whether the code for refusals is there */
+  async #prepare(): Promise<boolean> {
+    try {
+      this.#refusals ??= await import('./refusals.js');
+      this.#pending.follow = this.#refusals.follow;
+      return true;
+    } catch (cause) {
+      this.#listener.failed(new Error('the code for refusals could not be loaded', { cause }));
+      return false;
+    }
   }
 
   async #askWhy(): Promise<void> {
@@ -440,10 +445,15 @@ export class Line {
   }
 
   #apply(update: Uint8Array): void {
-    // What is refused later may have been in the way.
-    const mustKeep = this.unsaved || this.#pending.isForked;
-    applyReceived(this.#doc, update, this.#origin, mustKeep ? deletedBy(update) : undefined);
-    this.#pending.heard(update, this.#isComplete);
+    if (!this.unsaved && !this.#pending.isForked) {
+      applyReceived(this.#doc, update, this.#origin);
+      return;
+    }
+    const decoded = Y.decodeUpdate(update);
+    // What goes without a word of it gave way to what may be refused, and then comes back.
+    const mayForget = ({ id }: Y.Item) => Y.isDeleted(decoded.ds, id);
+    applyReceived(this.#doc, update, this.#origin, mayForget);
+    this.#pending.heard(decoded, this.#isComplete);
   }
 
   /** All that the document holds and the server lacks. */
@@ -451,7 +461,7 @@ export class Line {
     const update = Y.encodeStateAsUpdate(this.#doc, stateVector);
     const known = below(stateVector);
     const whole: DocumentMessage = { type: 'step2', update, known, isDivisible: true };
-    for (const each of this.#cut?.(this.#doc, whole, this.#pieceBytes) ?? [whole]) {
+    for (const each of this.#refusals?.cut(this.#doc, whole, this.#pieceBytes) ?? [whole]) {
       if (!this.#send(each)) return;
       const next = each.type === 'step2' ? unsaved.sentStep2 : unsaved.sentUpdate;
       this.#track(next(this.#unsaved));
@@ -471,6 +481,7 @@ export class Line {
       // From now on it has to be known what the server has deleted.
       this.#isComplete = false;
       this.#sendStep1();
+      void this.#prepare().then(() => this.#isComplete && this.#pending.complete());
     } else if (this.#isComplete) {
       this.#pending.complete();
     }

@@ -97,7 +97,7 @@ export interface OfflineListener {
     change: Change,
   ): void;
   /** Where what a transaction changes comes from. */
-  sourceOf(origin: unknown, transaction: Y.Transaction): Source;
+  sourceOf(transaction: Y.Transaction): Source;
   /** What was made in this browser of what the document holds and no server may have. */
   unsavedChange(): Change;
   /** Whether there is a document to show. */
@@ -249,7 +249,7 @@ export class OfflineCopy {
     // Whoever hears of what is loaded may write as well, perhaps by another document.
     const isOwn = this.#isApplying && !transaction.local && origin === this.#listener.origin;
     if (isOwn) return;
-    const from = this.#listener.sourceOf(origin, transaction);
+    const from = this.#listener.sourceOf(transaction);
     if (this.#database === null) this.#early.push({ update, from });
     else this.#add(update, from);
   };

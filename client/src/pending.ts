@@ -10,8 +10,18 @@
  * counts; entries are in the order in which the changes were made.
  */
 import * as Y from 'yjs';
-import { type Change, isEmpty, merge, NOTHING, type Ranges, UNKNOWN, without } from './change.js';
-import { Fork, type Structs } from './fork.js';
+import {
+  type Change,
+  isEmpty,
+  merge,
+  NONE,
+  NOTHING,
+  type Ranges,
+  UNKNOWN,
+  without,
+} from './change.js';
+import type { Decoded, follow } from './fork.js';
+import { shielded } from './uncaught.js';
 
 interface Entry {
   readonly change: Change;
@@ -26,9 +36,9 @@ export interface DocumentMessage {
   /** Of all that the server lacks, or that pieces have left of it: what it has when that comes. */
   readonly known?: Ranges;
   /** Of a piece: what it inserts. */
-  readonly insertions?: Ranges;
+  readonly piece?: Change;
   /** Whether smaller ones can be made of it. */
-  readonly isDivisible: boolean;
+  readonly isDivisible?: boolean;
 }
 
 type Sent = Omit<DocumentMessage, 'type' | 'update'> & { readonly bytes: number };
@@ -41,20 +51,17 @@ export interface TakenBack {
   readonly isWhole: boolean;
 }
 
-/** An undo manager asks its set whether a transaction's origin is tracked; here all are. */
-class EveryOrigin extends Set<unknown> {
-  override has(): boolean {
-    return true;
-  }
-}
-
 /** Entries from which they are put together: somebody may write for a day without a server. */
 const MANY = 1_000;
 
 export class Pending {
+  /** Null until the code for it is there. */
+  follow: typeof follow | null = null;
+  readonly #doc: Y.Doc;
   readonly #undoing: Y.UndoManager;
   #entries: Entry[] = [];
-  readonly #fork: Fork;
+  /** What was refused, and the copies of what it had deleted; and that. */
+  #traces: Change = NONE;
   /** The last message that was sent before anything was refused for the last time. */
   #forkedAt = 0;
   readonly #sent = new Map<number, Sent>();
@@ -67,20 +74,21 @@ export class Pending {
    */
   constructor(doc: Y.Doc, hasContent: boolean, isOurs: (transaction: Y.Transaction) => boolean) {
     if (hasContent) this.add(UNKNOWN);
+    this.#doc = doc;
     this.#undoing = new Y.UndoManager(doc, {
       // Each change has an item of its own.
       captureTimeout: 0,
-      trackedOrigins: new EveryOrigin(),
+      // It asks whether a transaction's origin is in here; all are.
+      trackedOrigins: Object.assign(new Set(), { has: () => true }),
       // Taking back keeps nothing: what is deleted by it may be forgotten at once.
       captureTransaction: (transaction) =>
         transaction.origin !== this.#undoing && isOurs(transaction),
     });
-    this.#fork = new Fork(doc, this.#undoing);
   }
 
   /** Whether the document has traces of what was refused. */
   get isForked(): boolean {
-    return !this.#fork.isEmpty;
+    return this.#traces !== NONE;
   }
 
   /** All that is not known to be saved, for a page that takes over, or one that comes later. */
@@ -121,11 +129,10 @@ export class Pending {
 
   /**
    * The largest message that is not saved, which is larger than the server takes if any of them
-   * is; null if there is none.
+   * is; undefined if there is none.
    */
-  get largest(): { message: number; bytes: number; isDivisible: boolean } | null {
-    const [first] = [...this.#sent].sort(([, one], [, other]) => other.bytes - one.bytes);
-    return first === undefined ? null : { message: first[0], ...first[1] };
+  get largest(): readonly [message: number, sent: Sent] | undefined {
+    return [...this.#sent].sort(([, one], [, other]) => other.bytes - one.bytes)[0];
   }
 
   /** A new socket is open: what was under way on the last one is carried by no message. */
@@ -137,14 +144,11 @@ export class Pending {
   }
 
   /**
-   * The server has sent this.
+   * The server has sent this, while something was not saved or the document was forked.
    *
    * @param isComplete whether it has sent before all that it had, which {@link complete} says
    */
-  heard(update: Uint8Array, isComplete: boolean): void {
-    // A document may be large, and most have nothing of this to compare it with.
-    if (!this.isForked && (isComplete || this.all.deletions.clients.size === 0)) return;
-    const { structs, ds } = Y.decodeUpdate(update);
+  heard({ structs, ds }: Decoded, isComplete: boolean): void {
     this.#deleted = Y.mergeDeleteSets([this.#deleted, ds]);
     if (isComplete) this.#follow(structs);
   }
@@ -162,7 +166,7 @@ export class Pending {
     this.#entries = this.#entries.filter((entry) => !isSaved(entry));
     for (const [message, { known }] of this.#sent) {
       if (message > count) continue;
-      if (known && message > this.#forkedAt) this.#fork.clear();
+      if (known && message > this.#forkedAt) this.#traces = NONE;
       this.#sent.delete(message);
     }
   }
@@ -185,13 +189,12 @@ export class Pending {
    * before it that is not saved.
    */
   takeBack(refused: number): TakenBack {
-    const { known, insertions } = this.#sent.get(refused) ?? {};
-    const piece = insertions && { insertions, deletions: NOTHING };
+    const { known, piece } = this.#sent.get(refused) ?? {};
     const taken: Change[] = [];
     this.#entries = this.#entries.map((entry) => {
       const { change, message } = entry;
       const isBefore = known !== undefined && message !== null && message < refused;
-      if (piece === undefined && message !== refused && !isBefore) return entry;
+      if (!piece && message !== refused && !isBefore) return entry;
       let lacking = change;
       if (piece) lacking = without(change, without(change, piece));
       if (known) {
@@ -204,22 +207,49 @@ export class Pending {
     });
     const all = merge(taken);
     if (!isEmpty(all)) {
-      this.#fork.takeBack(all);
+      this.#undo(merge([this.#traces, all]));
       this.#forkedAt = Math.max(...this.#sent.keys());
     }
     // It has nothing for the server to take any more.
     this.#sent.delete(refused);
     // What nothing can undo is still there, and may yet be accepted.
-    const isWhole = !all.isUnknown || (piece !== undefined && isEmpty(without(piece, all)));
+    const isWhole = !all.isUnknown || (!!piece && isEmpty(without(piece, all)));
     return { hadChanges: !isEmpty(all) || !isWhole, isWhole };
   }
 
-  #follow(structs: Structs | null): void {
+  #follow(structs: Decoded['structs'] | null): void {
     const { all } = this;
     if (!this.isForked || all.isUnknown) return;
     // The server may take all of it as it is, and others then see just that.
     for (const [message, { known }] of this.#sent) if (known && message > this.#forkedAt) return;
-    this.#fork.follow(structs, Y.mergeDeleteSets([this.#deleted, all.deletions]));
+    const known = Y.mergeDeleteSets([this.#deleted, all.deletions]);
+    const next = this.follow?.(this.#doc, this.#traces, structs, known);
+    if (!next) return;
+    const { insertions } = this.#traces;
+    this.#undo({ insertions, deletions: next.originals }, next.visible);
+  }
+
+  /**
+   * Removes all traces, and brings back what they had deleted. All at once: Yjs brings a deleted
+   * value of a key back only if it knows that what was set after it is refused as well.
+   */
+  #undo(traces: Change, visible = traces.deletions): void {
+    const { store, clientID } = this.#doc;
+    const copies = Y.createDeleteSet();
+    const item = { insertions: traces.insertions, deletions: visible, meta: new Map() };
+    const undo = () => {
+      const clock = Y.getState(store, clientID);
+      this.#undoing.undoStack = [item];
+      this.#undoing.undo();
+      // Before anybody who listens can write something that is no copy.
+      const len = Y.getState(store, clientID) - clock;
+      if (len > 0) copies.clients.set(clientID, [{ clock, len }]);
+    };
+    shielded(() => this.#doc.transact(undo, this.#undoing));
+    this.#traces = merge([traces, { insertions: copies, deletions: NOTHING }]);
+    this.#undoing.undoStack = [];
+    // A listener that threw leaves it set, and nothing would be undone any more.
+    this.#undoing.currStackItem = null;
   }
 
   destroy(): void {

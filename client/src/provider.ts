@@ -14,8 +14,8 @@ import { Awareness } from 'y-protocols/awareness';
 import * as Y from 'yjs';
 import { Alarm } from './alarm.js';
 import type { Source } from './change.js';
-import { instant, type TimerHandle } from './clock.js';
-import { applyReceived, hasContent, nothing } from './document.js';
+import { instant } from './clock.js';
+import { applyReceived, hasContent } from './document.js';
 import { Emitter } from './emitter.js';
 import { Group, type View } from './group.js';
 import { Keeper } from './keeper.js';
@@ -32,7 +32,7 @@ import { listenToPage } from './page.js';
 import { Presence } from './presence.js';
 import type { Access, RejectReason } from './protocol/index.js';
 import { shielded } from './uncaught.js';
-import { UnloadGuard } from './unload-guard.js';
+import { unloadGuard } from './unload-guard.js';
 
 /** Milliseconds for which the network waits for the offline copy. */
 const COPY_PATIENCE = 3_000;
@@ -60,7 +60,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
   /** The offline copy is being loaded, and then it connects. */
   #isBeginning = false;
   /** Rings when the network has waited for the copy long enough. */
-  #patience: TimerHandle | null = null;
+  readonly #patience: Alarm;
   #isReady = false;
   /** Null where this tab is alone. */
   #group: Group | null = null;
@@ -69,7 +69,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
   /** The page was put to sleep while it was one of the tabs. */
   #isAsleep = false;
   /** Null where the application does not want it. */
-  readonly #guard: UnloadGuard | null;
+  readonly #guard: ((isOn: boolean) => void) | null;
   readonly #stopListening: () => void;
   /** As the application was last told. */
   #view: View;
@@ -86,11 +86,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     this.#ownsAwareness = options.awareness === undefined;
     const { awarenessInterval, clock } = this.#settings;
     this.#presence = new Presence(this.awareness, awarenessInterval, clock);
-    const isOurs = (transaction: Y.Transaction) => {
-      const source = this.#sourceOf(transaction.origin, transaction);
-      return source === 'here' || source === 'tab';
-    };
-    this.#line = new Line(this.doc, this, this.#settings, isOurs, {
+    this.#line = new Line(this.doc, this, this.#settings, (each) => isOurs(this.#sourceOf(each)), {
       changed: () => this.#refresh(),
       opened: () => this.#showOwn(),
       leaving: () => this.#presence.farewell(),
@@ -111,10 +107,11 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     this.#isLoaded = !this.#copy.isWanted && this.#settings.group === null;
     this.#isReady = this.#isLoaded && hasContent(this.doc);
     this.#reminder = new Alarm(clock, () => this.#remind());
+    this.#patience = new Alarm(clock, () => this.#goOn());
     if (this.#settings.group !== null) this.#group = this.#makeGroup(this.#settings.group);
     this.#view = this.#look();
-    this.#guard = options.warnBeforeUnload === false ? null : new UnloadGuard();
-    this.#guard?.set(this.#view.unsaved);
+    this.#guard = options.warnBeforeUnload === false ? null : unloadGuard();
+    this.#guard?.(this.#view.unsaved);
     this.doc.on('update', this.#onDocUpdate);
     this.doc.on('destroy', this.#onDocDestroy);
     this.#stopListening = listenToPage({
@@ -240,7 +237,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     this.doc.off('update', this.#onDocUpdate);
     this.doc.off('destroy', this.#onDocDestroy);
     this.#stopListening();
-    this.#guard?.set(false);
+    this.#guard?.(false);
     this.#presence.destroy();
     if (this.#ownsAwareness) shielded(() => this.awareness.destroy());
     this.closeEmitter();
@@ -324,7 +321,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
       this.emit('sync', this.synced);
     }
     if (refusal !== null && before.refusal === null) this.emit('refused', refusal);
-    this.#guard?.set(unsaved && !after.isKept);
+    this.#guard?.(unsaved && !after.isKept);
     if (unsaved !== before.unsaved) this.#unsavedChanged(unsaved);
     this.#copy.check();
     // Whoever has a copy of what was deleted drops it, so that it does not come back by it.
@@ -412,14 +409,14 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
           this.#isBringing = isUnsaved;
           try {
             for (const update of updates)
-              applyReceived(this.doc, update, this, isUnsaved ? nothing : undefined);
+              applyReceived(this.doc, update, this, isUnsaved ? () => false : undefined);
           } finally {
             this.#isBringing = false;
           }
           if (isUnsaved) this.#line.brought(change);
         });
       },
-      sourceOf: (origin, transaction) => this.#sourceOf(origin, transaction),
+      sourceOf: (transaction) => this.#sourceOf(transaction),
       unsavedChange: () => this.#line.unsavedChange,
       isUnsaved: () => this.unsaved,
       changed: () => this.#refresh(),
@@ -449,29 +446,24 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     }
     this.#isBeginning = true;
     this.#refresh();
-    const { clock } = this.#settings;
-    const goOn = () => {
-      this.#stopWaiting();
-      this.hold(() => {
-        this.#loaded();
-        if (!this.#isBeginning) return;
-        this.#isBeginning = false;
-        this.#line.connect();
-      });
-    };
     // The copy may come too late, or never: its database can be blocked by another page.
-    this.#patience = clock.setTimeout(goOn, COPY_PATIENCE);
-    void this.#copy.open().then(goOn);
+    this.#patience.set(this.#settings.clock.now() + COPY_PATIENCE);
+    void this.#copy.open().then(() => this.#goOn());
+  }
+
+  #goOn(): void {
+    this.#patience.set(null);
+    this.hold(() => {
+      this.#loaded();
+      if (!this.#isBeginning) return;
+      this.#isBeginning = false;
+      this.#line.connect();
+    });
   }
 
   /** Without a connection, and without another tab, it is this one that keeps the document. */
   #keep(): void {
     if (this.#copy.isWanted) void this.#copy.open().then(() => this.#loaded());
-  }
-
-  #stopWaiting(): void {
-    if (this.#patience !== null) this.#settings.clock.clearTimeout(this.#patience);
-    this.#patience = null;
   }
 
   #loaded(): void {
@@ -491,7 +483,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
   #leave(): void {
     this.hold(() => {
       this.#isBeginning = false;
-      this.#stopWaiting();
+      this.#patience.set(null);
       // With a socket, its end is what says farewell.
       if (!this.#line.isOpen) this.#presence.farewell();
       this.#line.dispatch({ type: 'disconnect' });
@@ -556,7 +548,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
   }
 
   /** A local transaction counts as local even if the application gives this provider as its origin. */
-  #sourceOf(origin: unknown, { local }: Y.Transaction): Source {
+  #sourceOf({ origin, local }: Y.Transaction): Source {
     if (this.#line.isTakingBack(origin)) return 'takenBack';
     if (origin !== this || local) return 'here';
     return this.#group?.isApplyingEdit === true ? 'tab' : 'server';
@@ -564,17 +556,22 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
 
   readonly #onDocUpdate = (
     update: Uint8Array,
-    origin: unknown,
+    _origin: unknown,
     _doc: Y.Doc,
     transaction: Y.Transaction,
   ): void => {
-    const source = this.#sourceOf(origin, transaction);
+    const source = this.#sourceOf(transaction);
     if (source === 'here' || this.#isBringing) this.#group?.edited(update);
     else if (source !== 'tab') this.#group?.received(update);
-    if (source === 'here' || source === 'tab') this.#line.edited(update);
+    if (isOurs(source)) this.#line.edited(update);
   };
 
   readonly #onDocDestroy = (): void => this.destroy();
+}
+
+/** Whether the server is to get it from here. */
+function isOurs(source: Source): boolean {
+  return source === 'here' || source === 'tab';
 }
 
 function isOpen({ status }: View): boolean {

@@ -2,7 +2,7 @@
 import { afterEach, expect, test, vi } from 'vitest';
 import { accept, closePages, setUpPages, textOf, type } from '../test/pages.js';
 
-vi.mock('./cut.js', () => {
+vi.mock('./refusals.js', () => {
   throw new Error('not to be had');
 });
 
@@ -18,6 +18,6 @@ test('[CLI-17] what cannot be cut stays in the document, and is not sent for eve
   network.last.drop(1009, 'too large');
   await vi.waitFor(() => expect(page.status).toBe('refused'));
   expect(page.refusal).toMatchObject({ reason: 'too-large', code: 1009 });
-  expect(errors).toEqual(['the code for large messages could not be loaded']);
+  expect(errors).toEqual(['the code for refusals could not be loaded']);
   expect([textOf(page), page.unsaved]).toEqual(['too much', true]);
 });

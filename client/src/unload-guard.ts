@@ -8,15 +8,14 @@
 /** Window; a worker or Node has no such event, or never fires it. */
 type Scope = Partial<Pick<EventTarget, 'addEventListener' | 'removeEventListener'>>;
 
-export class UnloadGuard {
-  readonly #scope = globalThis as Scope;
-  /** Of this guard alone: another one may be on when this one goes off. */
-  readonly #ask = (event: Event): void => event.preventDefault();
-
-  /** @param isOn whether something would be lost */
-  set(isOn: boolean): void {
+/** @returns to be told whether something would be lost */
+export function unloadGuard(): (isOn: boolean) => void {
+  const scope = globalThis as Scope;
+  // Of this guard alone: another one may be on when this one goes off.
+  const ask = (event: Event): void => event.preventDefault();
+  return (isOn) => {
     // The same listener is added once, however often.
-    if (isOn) this.#scope.addEventListener?.('beforeunload', this.#ask);
-    else this.#scope.removeEventListener?.('beforeunload', this.#ask);
-  }
+    const change = isOn ? 'addEventListener' : 'removeEventListener';
+    scope[change]?.('beforeunload', ask);
+  };
 }
