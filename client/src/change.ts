@@ -14,6 +14,8 @@ export interface Change {
   readonly deletions: Ranges;
   /** Whether there is more of which nobody knows who made it, and which nothing can undo. */
   readonly isUnknown?: boolean | undefined;
+  /** What is left of changes that were refused: what was inserted, copies too, and what was deleted. */
+  readonly traces?: Change;
 }
 
 /** Where a change of the document comes from: this page, another tab, the server, or its refusal. */

@@ -220,9 +220,11 @@ export class Line {
    * The document has got what is on no server's disk, from another tab or from this browser's copy.
    *
    * @param change what it is, as far as anybody knows
+   * @param isUnsaved whether it is anything but traces
    */
-  brought(change: Change): void {
+  brought(change: Change, isUnsaved = true): void {
     this.#pending.add(change);
+    if (!isUnsaved) return;
     this.#track(unsaved.changed(this.#unsaved));
     if (this.#stateVector !== null) this.#sendStep2(this.#stateVector);
   }

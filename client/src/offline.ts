@@ -18,7 +18,7 @@
  * document no server has yet, and sets no bound.
  */
 import * as Y from 'yjs';
-import { type Change, merge, type Source, UNKNOWN } from './change.js';
+import { type Change, isEmpty, merge, NONE, type Source, UNKNOWN } from './change.js';
 import { instant } from './clock.js';
 
 const DATABASE = 'cowrite';
@@ -68,6 +68,8 @@ interface Copy extends CopyOf {
   readonly usedAt: number;
   /** Whether there was a document to show; an earlier version did not say. */
   readonly isReady?: boolean;
+  /** Whether there are traces of what was refused. */
+  readonly isForked?: boolean;
 }
 
 /** Numbered by the database, from 1. */
@@ -76,7 +78,7 @@ interface Stored {
   readonly update: Uint8Array;
   /** Whether it may hold something that was on no server's disk when it was written. */
   readonly isUnsaved: boolean;
-  /** Where it comes from; of several together, which of them were made in this browser. */
+  /** Where it comes from, or all that was made in this browser and unsaved when it was written. */
   readonly from?: Source | Change;
 }
 
@@ -89,12 +91,14 @@ export interface OfflineListener {
    * @param isUnsaved whether some of it may be on no server's disk
    * @param wasReady whether there was a document to show, perhaps an empty one
    * @param change what was made in this browser of what may be unsaved
+   * @param mayForget whether a deleted item will never be brought back
    */
   loaded(
     updates: readonly Uint8Array[],
     isUnsaved: boolean,
     wasReady: boolean,
     change: Change,
+    mayForget: ((item: Y.Item) => boolean) | undefined,
   ): void;
   /** Where what a transaction changes comes from. */
   sourceOf(transaction: Y.Transaction): Source;
@@ -132,7 +136,7 @@ export class OfflineCopy {
   /** The updates in it that this document holds: their numbers and bytes. */
   readonly #known = new Map<number, number>();
   /** Before there is a database. */
-  #early: { readonly update: Uint8Array; readonly from: Source }[] = [];
+  #early: { readonly update: Uint8Array; readonly from: Source | Change }[] = [];
   /** What was made in this browser of what it holds, and may be unsaved. */
   #change = merge([]);
   /** Transactions on their way that add something. */
@@ -145,6 +149,8 @@ export class OfflineCopy {
   #saysUnsaved = false;
   /** It says that there was a document to show. */
   #saysReady = false;
+  /** It says that there are traces of what was refused. */
+  #saysForked = false;
   #removals: BroadcastChannel | null = null;
   #opening: Promise<void> | null = null;
   #isApplying = false;
@@ -249,7 +255,9 @@ export class OfflineCopy {
     // Whoever hears of what is loaded may write as well, perhaps by another document.
     const isOwn = this.#isApplying && !transaction.local && origin === this.#listener.origin;
     if (isOwn) return;
-    const from = this.#listener.sourceOf(transaction);
+    const source = this.#listener.sourceOf(transaction);
+    // What is taken back was unsaved until then.
+    const from = source === 'takenBack' ? this.#listener.unsavedChange() : source;
     if (this.#database === null) this.#early.push({ update, from });
     else this.#add(update, from);
   };
@@ -258,10 +266,18 @@ export class OfflineCopy {
     return at > this.#since && ['', this.#of.user, this.#key].includes(what);
   }
 
+  get #isForked(): boolean {
+    const { traces } = this.#listener.unsavedChange();
+    return traces !== undefined && !isEmpty(traces);
+  }
+
   #apply(updates: readonly Uint8Array[]): void {
     this.#isApplying = true;
     try {
-      this.#listener.loaded(updates, this.#saysUnsaved, this.#saysReady, this.#change);
+      const mustKeep = this.#saysUnsaved || this.#saysForked;
+      const mayForget = mustKeep ? () => false : undefined;
+      const [isUnsaved, wasReady] = [this.#saysUnsaved, this.#saysReady];
+      this.#listener.loaded(updates, isUnsaved, wasReady, this.#change, mayForget);
     } finally {
       this.#isApplying = false;
     }
@@ -318,7 +334,8 @@ export class OfflineCopy {
     }
     const savedUpTo = copy?.savedUpTo ?? 0;
     this.#saysUnsaved = hasUnsaved(rows, numbers, savedUpTo);
-    this.#change = ownIn(rows, numbers, savedUpTo);
+    this.#saysForked = copy?.isForked === true;
+    this.#change = ownIn(rows, numbers, savedUpTo, this.#saysForked);
     this.#saysReady = copy?.isReady === true;
     this.#lookedAt = bytes;
     copies.put(this.#entry(bytes, savedUpTo));
@@ -336,15 +353,27 @@ export class OfflineCopy {
       result(index.getAllKeys(copy.life)) as Promise<number[]>,
     ]);
     this.#saysUnsaved = hasUnsaved(rows, numbers, copy.savedUpTo);
-    this.#change = ownIn(rows, numbers, copy.savedUpTo);
+    this.#saysForked = copy.isForked === true;
+    this.#change = ownIn(rows, numbers, copy.savedUpTo, this.#saysForked);
     this.#saysReady = copy.isReady === true;
     return rows.map(({ update }) => update);
   }
 
   #entry(bytes: number, savedUpTo: number): Copy {
     const { url, room, user } = this.#of;
-    const [usedAt, isReady] = [this.#now(), this.#saysReady];
-    return { url, room, user, key: this.#key, life: this.#life, bytes, savedUpTo, usedAt, isReady };
+    const [usedAt, isReady, isForked] = [this.#now(), this.#saysReady, this.#saysForked];
+    return {
+      url,
+      room,
+      user,
+      key: this.#key,
+      life: this.#life,
+      bytes,
+      savedUpTo,
+      usedAt,
+      isReady,
+      isForked,
+    };
   }
 
   /** One transaction at a time: what is to be done meanwhile is done in the next. */
@@ -353,6 +382,7 @@ export class OfflineCopy {
     const isDue =
       this.#isUntidy ||
       this.#saysUnsaved !== this.#listener.isUnsaved() ||
+      this.#saysForked !== this.#isForked ||
       (!this.#saysReady && this.#listener.isReady());
     if (this.#adding > 0) return;
     if (!isDue) {
@@ -383,6 +413,7 @@ export class OfflineCopy {
     // Before the first wait: what is added meanwhile is not saved by this.
     this.#saysUnsaved = isUnsaved;
     this.#saysReady ||= this.#listener.isReady();
+    this.#saysForked = this.#isForked;
     const bytes =
       isMany || isSavedNow
         ? await this.#goThrough(database, counted, isMany, isUnsaved)
@@ -588,16 +619,22 @@ function hasUnsaved(
   return rows.some(({ isUnsaved }, at) => isUnsaved && (numbers[at] as number) > savedUpTo);
 }
 
-function ownIn(rows: readonly Stored[], numbers: readonly number[], savedUpTo: number): Change {
-  const changes: Change[] = [];
+function ownIn(
+  rows: readonly Stored[],
+  numbers: readonly number[],
+  savedUpTo: number,
+  isForked: boolean,
+): Change {
+  let changes: Change[] = [];
+  let traces = NONE;
   for (const [at, { update, isUnsaved, from = UNKNOWN }] of rows.entries()) {
-    // What was refused is undone already, and must not be twice.
-    if (from === 'takenBack') changes.splice(0);
+    // It is said of all that comes before as well.
+    if (typeof from === 'object') [changes, traces] = [[], from.traces ?? NONE];
     if (!isUnsaved || (numbers[at] as number) <= savedUpTo) continue;
     if (from === 'here' || from === 'tab') changes.push(changeIn(update));
-    else if (typeof from !== 'string') changes.push(from);
+    else if (typeof from === 'object') changes.push(from);
   }
-  return merge(changes);
+  return isForked ? { ...merge(changes), traces } : merge(changes);
 }
 
 function changeIn(update: Uint8Array): Change {

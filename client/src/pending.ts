@@ -88,12 +88,12 @@ export class Pending {
 
   /** Whether the document has traces of what was refused. */
   get isForked(): boolean {
-    return this.#traces !== NONE;
+    return !isEmpty(this.#traces);
   }
 
   /** All that is not known to be saved, for a page that takes over, or one that comes later. */
   get all(): Change {
-    return merge(this.#entries.map(({ change }) => change));
+    return { ...merge(this.#entries.map(({ change }) => change)), traces: this.#traces };
   }
 
   /** Whether an update of the document comes from {@link takeBack}. */
@@ -117,7 +117,8 @@ export class Pending {
   }
 
   /** There is something in the document that is not on disk, and that no message carries. */
-  add(change: Change): void {
+  add({ traces = NONE, ...change }: Change): void {
+    this.#traces = merge([this.#traces, traces]);
     this.#entries.push({ change, message: null });
   }
 
@@ -244,9 +245,9 @@ export class Pending {
       // Before anybody who listens can write something that is no copy.
       const len = Y.getState(store, clientID) - clock;
       if (len > 0) copies.clients.set(clientID, [{ clock, len }]);
+      this.#traces = merge([traces, { insertions: copies, deletions: NOTHING }]);
     };
     shielded(() => this.#doc.transact(undo, this.#undoing));
-    this.#traces = merge([traces, { insertions: copies, deletions: NOTHING }]);
     this.#undoing.undoStack = [];
     // A listener that threw leaves it set, and nothing would be undone any more.
     this.#undoing.currStackItem = null;

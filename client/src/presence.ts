@@ -14,7 +14,8 @@ import {
   removeAwarenessStates,
 } from 'y-protocols/awareness';
 import * as Y from 'yjs';
-import type { Clock, TimerHandle } from './clock.js';
+import { Alarm } from './alarm.js';
+import type { Clock } from './clock.js';
 import { isHidden } from './page.js';
 import { reportUncaught, shielded } from './uncaught.js';
 
@@ -34,13 +35,15 @@ export class Presence {
   /** Sends an awareness update; null while nobody could get it. */
   #send: ((update: Uint8Array) => void) | null = null;
   #sentAt = Number.NEGATIVE_INFINITY;
-  #timer: TimerHandle | null = null;
+  /** Rings when what has changed since then may be sent. */
+  readonly #alarm: Alarm;
 
   /** @param interval milliseconds. */
   constructor(awareness: Awareness, interval: number, clock: Clock) {
     this.#awareness = awareness;
     this.#interval = interval;
     this.#clock = clock;
+    this.#alarm = new Alarm(clock, () => this.#sendOwn());
     awareness.on('update', this.#onUpdate);
   }
 
@@ -102,7 +105,7 @@ export class Presence {
     const { clientID, meta } = this.#awareness;
     const known = meta.get(clientID);
     if (this.#send === null || known === undefined) return;
-    this.#clearTimer();
+    this.#alarm.set(null);
     meta.set(clientID, { clock: known.clock + 1, lastUpdated: known.lastUpdated });
     this.#send(encodeAwarenessUpdate(this.#awareness, [clientID], new Map()));
   }
@@ -110,7 +113,7 @@ export class Presence {
   /** There is no way to the others any more. */
   closed(): void {
     this.#send = null;
-    this.#clearTimer();
+    this.#alarm.set(null);
   }
 
   /**
@@ -150,10 +153,10 @@ export class Presence {
     const { clientID, meta } = this.#awareness;
     const isOwn = [added, updated, removed].some((ids) => ids.includes(clientID));
     if (!isOwn) this.#renew(meta.get(clientID)?.lastUpdated);
-    if (!isOwn || this.#send === null || this.#timer !== null) return;
-    const wait = this.#sentAt + this.#interval - this.#clock.now();
-    if (wait <= 0) this.#sendOwn();
-    else this.#timer = this.#clock.setTimeout(() => this.#sendOwn(), wait);
+    if (!isOwn || this.#send === null) return;
+    const next = this.#sentAt + this.#interval;
+    if (next <= this.#clock.now()) this.#sendOwn();
+    else this.#alarm.set(next);
   };
 
   /**
@@ -169,13 +172,8 @@ export class Presence {
   }
 
   #sendOwn(): void {
-    this.#clearTimer();
+    this.#alarm.set(null);
     this.#sentAt = this.#clock.now();
     this.#send?.(encodeAwarenessUpdate(this.#awareness, [this.#awareness.clientID]));
-  }
-
-  #clearTimer(): void {
-    if (this.#timer !== null) this.#clock.clearTimeout(this.#timer);
-    this.#timer = null;
   }
 }

@@ -340,9 +340,10 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
   }
 
   #unsavedChanged(unsaved: boolean): void {
-    if (!unsaved) this.#lastSavedAt = this.#settings.clock.date();
+    const at = this.#settings.clock.date();
+    if (!unsaved) this.#lastSavedAt = at;
     this.emit('unsaved', unsaved);
-    if (this.#lastSavedAt !== null && !unsaved) this.emit('saved', { at: this.#lastSavedAt });
+    if (!unsaved) this.emit('saved', { at });
   }
 
   #makeGroup({ name, browser }: NonNullable<Settings['group']>): Group {
@@ -403,17 +404,16 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     return new Keeper(this.doc, this.#settings.copy, this.#since, now, {
       origin: this,
       isReady: () => this.#isReady,
-      loaded: (updates, isUnsaved, wasReady, change) => {
+      loaded: (updates, isUnsaved, wasReady, change, mayForget) => {
         this.#isReady ||= wasReady;
         this.hold(() => {
           this.#isBringing = isUnsaved;
           try {
-            for (const update of updates)
-              applyReceived(this.doc, update, this, isUnsaved ? () => false : undefined);
+            for (const update of updates) applyReceived(this.doc, update, this, mayForget);
           } finally {
             this.#isBringing = false;
           }
-          if (isUnsaved) this.#line.brought(change);
+          this.#line.brought(change, isUnsaved);
         });
       },
       sourceOf: (transaction) => this.#sourceOf(transaction),

@@ -8,7 +8,8 @@
  * Invariant: one question at a time waits for its answer, and an answer that comes
  * after {@link Token.stop} renews nothing.
  */
-import type { Clock, TimerHandle } from './clock.js';
+import { Alarm } from './alarm.js';
+import type { Clock } from './clock.js';
 
 /** A token, or what gets one: called before each attempt to connect, and before the last one ends. */
 export type TokenSource = string | (() => string | Promise<string>);
@@ -31,7 +32,7 @@ export class Token {
   readonly #clock: Clock;
   readonly #listener: TokenListener;
   #shown = '';
-  #timer: TimerHandle | null = null;
+  readonly #alarm: Alarm;
   /** Grows with each question to the application. */
   #asked = 0;
   /** Grows with each start and stop, so that an answer knows whether it is still waited for. */
@@ -41,6 +42,7 @@ export class Token {
     this.#source = source;
     this.#clock = clock;
     this.#listener = listener;
+    this.#alarm = new Alarm(clock, () => void this.#renew(this.#turn));
   }
 
   /** Whether another may be had when the server refuses this one. */
@@ -69,26 +71,18 @@ export class Token {
   /** The server took it: from now on it is renewed before it ends. */
   start(): void {
     this.stop();
-    if (this.canRenew) this.#schedule(renewalWait(this.#shown, this.#clock.date().getTime()));
+    if (this.canRenew) this.#schedule();
   }
 
   /** The connection is gone. */
   stop(): void {
     this.#turn++;
-    if (this.#timer !== null) this.#clock.clearTimeout(this.#timer);
-    this.#timer = null;
+    this.#alarm.set(null);
   }
 
-  #schedule(wait: number | null): void {
-    if (wait === null) return;
-    const turn = this.#turn;
-    this.#timer = this.#clock.setTimeout(
-      () => {
-        this.#timer = null;
-        void this.#renew(turn);
-      },
-      Math.min(wait, MAX_WAIT),
-    );
+  #schedule(): void {
+    const wait = renewalWait(this.#shown, this.#clock.date().getTime());
+    if (wait !== null) this.#alarm.set(this.#clock.now() + Math.min(wait, MAX_WAIT));
   }
 
   async #renew(turn: number): Promise<void> {
@@ -101,7 +95,7 @@ export class Token {
       if (turn !== this.#turn) return;
       this.#listener.failed(new Error('there is no new token', { cause }));
     }
-    this.#schedule(renewalWait(this.#shown, this.#clock.date().getTime()));
+    this.#schedule();
   }
 }
 

@@ -128,21 +128,14 @@ function readMessage(decoder: decoding.Decoder): Message {
       return { type: 'saved', count: decoding.readVarUint(decoder) };
     case MESSAGE_REJECTED: {
       const count = decoding.readVarUint(decoder);
-      const reason = decoding.readVarString(decoder) as ToldReason;
-      if (!REJECT_REASONS.includes(reason)) {
-        throw new MalformedMessage(`unknown reason of a rejection: ${reason}`);
-      }
-      return { type: 'rejected', count, reason };
+      return { type: 'rejected', count, reason: readOneOf(REJECT_REASONS, decoder) };
     }
     case MESSAGE_DRAIN:
       return { type: 'drain', delay: decoding.readVarUint(decoder) };
     case MESSAGE_TOKEN:
       return { type: 'token', token: readText(decoder) };
-    case MESSAGE_ACCESS: {
-      const access = readText(decoder) as Access;
-      if (!ACCESSES.includes(access)) throw new MalformedMessage('unknown access');
-      return { type: 'access', access };
-    }
+    case MESSAGE_ACCESS:
+      return { type: 'access', access: readOneOf(ACCESSES, decoder) };
     default:
       throw new MalformedMessage(`unknown message type ${type}`);
   }
@@ -179,6 +172,12 @@ function readText(decoder: decoding.Decoder): string {
   } catch (cause) {
     throw new MalformedMessage('a text that is not UTF-8', { cause });
   }
+}
+
+function readOneOf<Text extends string>(known: readonly Text[], decoder: decoding.Decoder): Text {
+  const text = readText(decoder) as Text;
+  if (!known.includes(text)) throw new MalformedMessage(`unknown: ${text}`);
+  return text;
 }
 
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
