@@ -479,13 +479,13 @@ export class Line {
   #takeBack(message: number, reason: RejectReason): boolean {
     const wasForked = this.#pending.isForked;
     const { hadChanges, isWhole } = this.#pending.takeBack(message);
-    if (!wasForked && this.#pending.isForked) {
+    if (this.#pending.isForked) {
       // From now on it has to be known what the server has deleted.
-      this.#isComplete = false;
-      this.#sendStep1();
+      if (!wasForked) {
+        this.#isComplete = false;
+        this.#sendStep1();
+      }
       void this.#prepare().then(() => this.#isComplete && this.#pending.complete());
-    } else if (this.#isComplete) {
-      this.#pending.complete();
     }
     if (!hadChanges) return false;
     this.#track(unsaved.reportedRejected(this.#unsaved, reason, isWhole));

@@ -177,3 +177,99 @@ describe('[CLI-17] a refusal that is heard before the document is', () => {
     ]);
   });
 });
+
+describe('[CLI-17] what has come back', () => {
+  /** Somebody else on the same document. */
+  function other(server: Y.Doc): Y.Doc {
+    const doc = new Y.Doc();
+    Y.applyUpdate(doc, Y.encodeStateAsUpdate(server));
+    // The one that Yjs puts last.
+    doc.clientID = 1;
+    doc.on('update', (update: Uint8Array) => {
+      Y.applyUpdate(server, update);
+      network.last.say({ type: 'update', update });
+    });
+    return doc;
+  }
+
+  /** The server refuses what was sent last, and says what it has, as it is asked. */
+  async function refuse(server: Y.Doc): Promise<void> {
+    reject(network.last);
+    save(network.last);
+    network.last.say({ type: 'step2', update: Y.encodeStateAsUpdate(server) });
+    await written();
+  }
+
+  test.each([
+    ['at once', false],
+    ['after a reload', true],
+  ])('follows what others do to it, %s', async (_, isReloaded) => {
+    const server = docOf('one two three');
+    server.getMap('m').set('key', 'old');
+    const bob = other(server);
+    let { page } = await visit();
+    accept(network.last, server);
+    save(network.last);
+    page.doc.getText('t').delete(0, 13);
+    page.doc.getMap('m').set('key', 'refused');
+    network.last.say({ type: 'rejected', count: 2, reason: 'read-only' });
+    await refuse(server);
+    const shown = ({ doc }: Page) => [doc.getText('t').toString(), doc.getMap('m').get('key')];
+    expect([shown(page), page.unsaved]).toEqual([['one two three', 'old'], false]);
+    if (isReloaded) {
+      await leave(page);
+      ({ page } = await visit());
+      expect([shown(page), page.unsaved]).toEqual([['one two three', 'old'], false]);
+      accept(network.last, server);
+      await refuse(server);
+    }
+    bob.getText('t').delete(4, 4);
+    expect(shown(page)).toEqual(['one three', 'old']);
+    bob.getText('t').insert(4, 'and ');
+    expect(shown(page)).toEqual(['one and three', 'old']);
+    bob.getMap('m').set('key', 'new');
+    expect(shown(page)).toEqual(['one and three', 'new']);
+    bob.getMap('m').delete('key');
+    expect(shown(page)).toEqual(['one and three', undefined]);
+  });
+
+  test('is left alone by others who write elsewhere, and costs nothing then', async () => {
+    const server = docOf('one two three');
+    const bob = other(server);
+    const { page } = await visit();
+    accept(network.last, server);
+    save(network.last);
+    page.doc.getText('t').delete(0, 3);
+    await refuse(server);
+    const updates: unknown[] = [];
+    page.doc.on('update', (_update, origin) => updates.push(origin));
+    bob.getText('t').insert(13, ' four');
+    expect(textOf(page)).toBe('one two three four');
+    expect(updates).toEqual([page]);
+  });
+
+  test('is as the others see it once the server has taken it', async () => {
+    const server = docOf('one two');
+    const bob = other(server);
+    const { page } = await visit();
+    accept(network.last, server);
+    save(network.last);
+    page.doc.getText('t').delete(0, 3);
+    await refuse(server);
+    network.last.say({ type: 'access', access: 'write' });
+    network.last.say({ type: 'step1', stateVector: Y.encodeStateVector(server) });
+    const sent = documentsOf(network.last).at(-1);
+    expect(sent?.type).toBe('step2');
+    if (sent !== undefined && 'update' in sent) {
+      Y.applyUpdate(server, sent.update);
+      Y.applyUpdate(bob, sent.update);
+    }
+    save(network.last);
+    expect([textOf(page), bob.getText('t').toString()]).toEqual(['one two', 'one two']);
+    bob.getText('t').delete(0, 4);
+    expect(textOf(page)).toBe('two');
+    await leave(page);
+    const { page: next } = await visit();
+    expect(textOf(next)).toBe('two');
+  });
+});
