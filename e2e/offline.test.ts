@@ -138,6 +138,76 @@ describe('offline', () => {
     await saved(again);
   });
 
+  test('[E2E-21] what was written without a server and is refused after a reload disappears; what it had deleted is back', async () => {
+    const server = await Server.start(DEMO, {
+      STORAGE_URL: `lmdb:${temporaryFolder()}`,
+      MAX_DOCUMENT_BYTES: '20000',
+    });
+    const pages = await pagesBefore(server);
+    const browser = await openBrowser();
+    const ada = await Tab.open(pages, { name: 'Ada', browser });
+    await ada.write('one two three');
+    await saved(ada);
+    await kept(ada);
+    await server.kill();
+    for (const _ of 'three') await ada.page.keyboard.press('Backspace');
+    await ada.page.keyboard.insertText('x'.repeat(30_000));
+    await ada.page.reload();
+    await ada.editor.waitFor();
+    expect(await ada.words()).toEqual(['one', 'two', 'x'.repeat(30_000)]);
+    await server.start();
+    await ada.hurry();
+    await ada.page.getByTestId('refused-banner').getByText('largest size').waitFor();
+    await eventually(() => ada.words()).toEqual(['one', 'two', 'three']);
+    await saved(ada);
+
+    // What came back follows the others as if it had never been away, also after another reload.
+    const grace = await Tab.open(server, { name: 'Grace' });
+    expect(await grace.words()).toEqual(['one', 'two', 'three']);
+    await ada.page.reload();
+    await ada.editor.waitFor();
+    await saved(ada);
+    await grace.moveTo('end');
+    for (const _ of ' three') await grace.page.keyboard.press('Backspace');
+    await grace.write(' four');
+    await eventually(() => ada.words()).toEqual(['one', 'two', 'four']);
+    await ada.write(' five');
+    for (const tab of [ada, grace]) {
+      await eventually(() => tab.words()).toEqual(['one', 'two', 'four', 'five']);
+      await saved(tab);
+    }
+  });
+
+  test('[E2E-21] what was written without a server and is too much for one message is sent in pieces', async () => {
+    const server = await Server.start(DEMO, {
+      STORAGE_URL: `lmdb:${temporaryFolder()}`,
+      MAX_MESSAGE_BYTES: '20000',
+    });
+    const pages = await pagesBefore(server);
+    const browser = await openBrowser();
+    const ada = await Tab.open(pages, { name: 'Ada', browser });
+    await ada.write('before');
+    await saved(ada);
+    await server.kill();
+    const words = ['a', 'b', 'c', 'd'].map((letter) => letter.repeat(12_000));
+    for (const word of words) {
+      await ada.page.keyboard.press('Enter');
+      await ada.page.keyboard.insertText(word);
+    }
+    await ada.page.keyboard.press('Enter');
+    await ada.page.keyboard.insertText('x'.repeat(30_000));
+    await ada.page.reload();
+    await ada.editor.waitFor();
+    await server.start();
+    await ada.hurry();
+    await ada.page.getByTestId('refused-banner').getByText('more than the server takes').waitFor();
+    await saved(ada);
+    const grace = await Tab.open(server, { name: 'Grace' });
+    for (const tab of [ada, grace]) {
+      await eventually(() => tab.words()).toEqual(['before', ...words]);
+    }
+  });
+
   test('[E2E-26] a document that was deleted does not come back from a browser that kept it', async () => {
     const token = 'an-administrator-with-a-long-token';
     const server = await Server.start(DEMO, {

@@ -233,6 +233,21 @@ describe('[CLI-17] what has come back', () => {
     expect(shown(page)).toEqual(['one and three', undefined]);
   });
 
+  test('costs nothing after a reload: what was refused is not sent again', async () => {
+    const server = docOf('one two');
+    const first = await visit();
+    accept(network.last, server);
+    save(network.last);
+    type(first.page, 'x'.repeat(10_000));
+    await refuse(server);
+    await leave(first.page);
+    const { page } = await visit();
+    accept(network.last, server);
+    const sent = documentsOf(network.last).at(-1);
+    expect(sent !== undefined && 'update' in sent && sent.update.length).toBeLessThan(100);
+    expect(textOf(page)).toBe('one two');
+  });
+
   test('is left alone by others who write elsewhere, and costs nothing then', async () => {
     const server = docOf('one two three');
     const bob = other(server);

@@ -18,7 +18,7 @@
  * document no server has yet, and sets no bound.
  */
 import * as Y from 'yjs';
-import { type Change, isEmpty, merge, NONE, type Source, UNKNOWN } from './change.js';
+import { type Change, isEmpty, merge, NONE, outside, type Source, UNKNOWN } from './change.js';
 import { instant } from './clock.js';
 
 const DATABASE = 'cowrite';
@@ -275,7 +275,7 @@ export class OfflineCopy {
     this.#isApplying = true;
     try {
       const mustKeep = this.#saysUnsaved || this.#saysForked;
-      const mayForget = mustKeep ? () => false : undefined;
+      const mayForget = mustKeep ? isTrace(this.#change) : undefined;
       const [isUnsaved, wasReady] = [this.#saysUnsaved, this.#saysReady];
       this.#listener.loaded(updates, isUnsaved, wasReady, this.#change, mayForget);
     } finally {
@@ -646,6 +646,15 @@ function changeIn(update: Uint8Array): Change {
     ranges.push({ clock: id.clock, len: length });
   }
   return merge([{ insertions, deletions: ds }]);
+}
+
+/** Whether an item was refused, or is a copy: of these nothing comes back once it is deleted. */
+function isTrace({ traces = NONE }: Change): (item: Y.Item) => boolean {
+  return ({ id, length }) => {
+    const item = Y.createDeleteSet();
+    item.clients.set(id.client, [{ clock: id.clock, len: length }]);
+    return outside(item, traces.insertions).clients.size === 0;
+  };
 }
 
 function keyOf({ url, room, user }: CopyOf): string {
