@@ -68,8 +68,8 @@ interface Copy extends CopyOf {
   readonly usedAt: number;
   /** Whether there was a document to show; an earlier version did not say. */
   readonly isReady?: boolean;
-  /** Whether there are traces of what was refused. */
-  readonly isForked?: boolean;
+  /** The number of an update: the server has the traces that it and those before it tell of. */
+  readonly takenUpTo?: number;
 }
 
 /** Numbered by the database, from 1. */
@@ -149,8 +149,9 @@ export class OfflineCopy {
   #saysUnsaved = false;
   /** It says that there was a document to show. */
   #saysReady = false;
-  /** It says that there are traces of what was refused. */
+  /** It says that there are traces of what was refused, which the server does not have. */
   #saysForked = false;
+  #takenUpTo = 0;
   #removals: BroadcastChannel | null = null;
   #opening: Promise<void> | null = null;
   #isApplying = false;
@@ -266,11 +267,6 @@ export class OfflineCopy {
     return at > this.#since && ['', this.#of.user, this.#key].includes(what);
   }
 
-  get #isForked(): boolean {
-    const { traces } = this.#listener.unsavedChange();
-    return traces !== undefined && !isEmpty(traces);
-  }
-
   #apply(updates: readonly Uint8Array[]): void {
     this.#isApplying = true;
     try {
@@ -334,8 +330,9 @@ export class OfflineCopy {
     }
     const savedUpTo = copy?.savedUpTo ?? 0;
     this.#saysUnsaved = hasUnsaved(rows, numbers, savedUpTo);
-    this.#saysForked = copy?.isForked === true;
-    this.#change = ownIn(rows, numbers, savedUpTo, this.#saysForked);
+    this.#takenUpTo = copy?.takenUpTo ?? 0;
+    this.#change = ownIn(rows, numbers, savedUpTo, this.#takenUpTo);
+    this.#saysForked = hasTraces(this.#change);
     this.#saysReady = copy?.isReady === true;
     this.#lookedAt = bytes;
     copies.put(this.#entry(bytes, savedUpTo));
@@ -353,15 +350,15 @@ export class OfflineCopy {
       result(index.getAllKeys(copy.life)) as Promise<number[]>,
     ]);
     this.#saysUnsaved = hasUnsaved(rows, numbers, copy.savedUpTo);
-    this.#saysForked = copy.isForked === true;
-    this.#change = ownIn(rows, numbers, copy.savedUpTo, this.#saysForked);
+    this.#change = ownIn(rows, numbers, copy.savedUpTo, copy.takenUpTo ?? 0);
+    this.#saysForked = hasTraces(this.#change);
     this.#saysReady = copy.isReady === true;
     return rows.map(({ update }) => update);
   }
 
   #entry(bytes: number, savedUpTo: number): Copy {
     const { url, room, user } = this.#of;
-    const [usedAt, isReady, isForked] = [this.#now(), this.#saysReady, this.#saysForked];
+    const [usedAt, isReady, takenUpTo] = [this.#now(), this.#saysReady, this.#takenUpTo];
     return {
       url,
       room,
@@ -372,7 +369,7 @@ export class OfflineCopy {
       savedUpTo,
       usedAt,
       isReady,
-      isForked,
+      takenUpTo,
     };
   }
 
@@ -382,7 +379,7 @@ export class OfflineCopy {
     const isDue =
       this.#isUntidy ||
       this.#saysUnsaved !== this.#listener.isUnsaved() ||
-      this.#saysForked !== this.#isForked ||
+      this.#saysForked !== hasTraces(this.#listener.unsavedChange()) ||
       (!this.#saysReady && this.#listener.isReady());
     if (this.#adding > 0) return;
     if (!isDue) {
@@ -413,7 +410,9 @@ export class OfflineCopy {
     // Before the first wait: what is added meanwhile is not saved by this.
     this.#saysUnsaved = isUnsaved;
     this.#saysReady ||= this.#listener.isReady();
-    this.#saysForked = this.#isForked;
+    const isForked = hasTraces(this.#listener.unsavedChange());
+    if (this.#saysForked && !isForked) this.#takenUpTo = Math.max(0, ...this.#known.keys());
+    this.#saysForked = isForked;
     const bytes =
       isMany || isSavedNow
         ? await this.#goThrough(database, counted, isMany, isUnsaved)
@@ -623,18 +622,21 @@ function ownIn(
   rows: readonly Stored[],
   numbers: readonly number[],
   savedUpTo: number,
-  isForked: boolean,
+  takenUpTo: number,
 ): Change {
   let changes: Change[] = [];
   let traces = NONE;
   for (const [at, { update, isUnsaved, from = UNKNOWN }] of rows.entries()) {
     // It is said of all that comes before as well.
-    if (typeof from === 'object') [changes, traces] = [[], from.traces ?? NONE];
+    if (typeof from === 'object') {
+      changes = [];
+      traces = (numbers[at] as number) <= takenUpTo ? NONE : (from.traces ?? NONE);
+    }
     if (!isUnsaved || (numbers[at] as number) <= savedUpTo) continue;
     if (from === 'here' || from === 'tab') changes.push(changeIn(update));
     else if (typeof from === 'object') changes.push(from);
   }
-  return isForked ? { ...merge(changes), traces } : merge(changes);
+  return { ...merge(changes), traces };
 }
 
 function changeIn(update: Uint8Array): Change {
@@ -646,6 +648,10 @@ function changeIn(update: Uint8Array): Change {
     ranges.push({ clock: id.clock, len: length });
   }
   return merge([{ insertions, deletions: ds }]);
+}
+
+function hasTraces({ traces = NONE }: Change): boolean {
+  return !isEmpty(traces);
 }
 
 /** Whether an item was refused, or is a copy: of these nothing comes back once it is deleted. */

@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { CowriteProvider } from '@cowrite/client';
 import type { Access } from '@cowrite/client/protocol';
+import { IDBFactory } from 'fake-indexeddb';
 import { expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 import * as Y from 'yjs';
@@ -96,7 +97,9 @@ async function untilShown(doc: Y.Doc, wanted: unknown): Promise<void> {
   });
 }
 
-async function simulate(dice: Dice): Promise<void> {
+/** @param isKept whether browsers keep copies, and pages are loaded anew */
+async function simulate(dice: Dice, isKept: boolean): Promise<void> {
+  Object.assign(globalThis, { indexedDB: new IDBFactory() });
   const accesses = new Map<string, Access>(NAMES.map((name) => [name, 'write']));
   const server = await startServer({
     limits: { maxMessageBytes: MAX_MESSAGE_BYTES },
@@ -105,36 +108,43 @@ async function simulate(dice: Dice): Promise<void> {
     },
   });
   const below = (end: number) => Math.floor(dice.next() * end);
-  const providers = NAMES.map(
-    (token) =>
-      new CowriteProvider({
-        url: socketUrl(server),
-        room: 'room',
-        token,
-        WebSocket,
-        random: () => 0,
-      }),
-  );
+  const open = (name: string) =>
+    new CowriteProvider({
+      url: socketUrl(server),
+      room: 'room',
+      token: name,
+      user: name,
+      offline: isKept,
+      WebSocket,
+      random: () => 0,
+    });
+  const providers = NAMES.map(open);
   onTestFinished(() => {
     for (const provider of providers) provider.destroy();
   });
-  const heard: unknown[] = [];
-  for (const provider of providers) provider.on('rejected', (rejection) => heard.push(rejection));
   await Promise.all(providers.map(settled));
-  const acts: ((name: string, provider: CowriteProvider) => unknown)[] = [
-    (_, provider) => provider.disconnect(),
-    (_, provider) => provider.connect(),
-    (_, provider) => provider.status === 'online' && settled(provider),
-    (name) => {
-      accesses.set(name, below(2) === 0 ? 'read' : 'write');
-      server.recheck(name);
+  const acts: ((who: number) => unknown)[] = [
+    (who) => providers[who]!.disconnect(),
+    (who) => providers[who]!.connect(),
+    (who) => providers[who]!.status === 'online' && settled(providers[who]!),
+    (who) => {
+      accesses.set(NAMES[who]!, below(2) === 0 ? 'read' : 'write');
+      server.recheck(NAMES[who]!);
     },
   ];
+  if (isKept) {
+    acts.push(async (who) => {
+      const isAway = providers[who]!.status === 'offline';
+      providers[who]!.destroy();
+      providers[who] = open(NAMES[who]!);
+      if (isAway) providers[who]!.disconnect();
+      await providers[who]!.whenLoaded();
+    });
+  }
   for (let step = 0; step < STEPS; step++) {
     const who = below(NAMES.length);
-    const [name, provider] = [NAMES[who]!, providers[who]!];
-    if (below(4) === 0) await acts[below(acts.length)]!(name, provider);
-    else EDITS[below(EDITS.length)]!(provider.doc, below, name);
+    if (below(4) === 0) await acts[below(acts.length)]!(who);
+    else EDITS[below(EDITS.length)]!(providers[who]!.doc, below, NAMES[who]!);
   }
   for (const provider of providers) provider.connect();
   await Promise.all(providers.map(settled));
@@ -145,8 +155,11 @@ async function simulate(dice: Dice): Promise<void> {
   }
 }
 
-it('[CLI-17] whatever is refused, all show the same in the end', async () => {
+it.each([
+  ['all show the same in the end', false],
+  ['so it is with copies in browsers, and pages that are loaded anew', true],
+])('[CLI-17] whatever is refused, %s', async (_, isKept) => {
   const first = chosenSeed();
   console.log(`CLI-17 SEED=${first}`);
-  for (let run = 0; run < RUNS; run++) await simulate(new Dice(first + run));
+  for (let run = 0; run < RUNS; run++) await simulate(new Dice(first + run), isKept);
 });
