@@ -42,6 +42,13 @@ export function isEmpty({ insertions, deletions }: Change): boolean {
   return insertions.clients.size + deletions.clients.size === 0;
 }
 
+/** To be called in the order of a client's clocks, or to be merged afterwards. */
+export function addRange({ clients }: Ranges, { client, clock }: Y.ID, len: number): void {
+  const ranges = clients.get(client) ?? [];
+  clients.set(client, ranges);
+  ranges.push({ clock, len });
+}
+
 /** The clocks that a state vector says are known. */
 export function below(stateVector: Uint8Array): Ranges {
   const ranges = Y.createDeleteSet();

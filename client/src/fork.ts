@@ -10,51 +10,49 @@
  * Most pages never need it, and load it when they do.
  */
 import * as Y from 'yjs';
-import { type Change, outside, type Ranges } from './change.js';
+import { addRange, type Change, outside, type Ranges } from './change.js';
 
 export type Decoded = ReturnType<typeof Y.decodeUpdate>;
 
 export interface Following {
-  /** What is deleted here, and not at the server. */
-  readonly originals: Ranges;
-  /** What of it is to be seen. */
+  /** With what is deleted here now, and not at the server. */
+  readonly traces: Change;
+  /** What of that is to be seen. */
   readonly visible: Ranges;
 }
 
 /**
  * Prepares for copies that are made anew.
  *
- * @param traces what was refused, and the copies; and what was deleted here and not at the server
+ * @param traces what was refused, with the copies; and what it had deleted
+ * @param heard of others: what was inserted and had to give way to it; and what was deleted
  * @param structs what others have inserted; null if that is not known
- * @param known what the server has deleted, or is to delete and has not refused
  * @returns null where the copies may stay
  */
 export function follow(
   doc: Y.Doc,
   traces: Change,
+  heard: Change,
   structs: Decoded['structs'] | null,
-  known: Ranges,
 ): Following | null {
-  const deleted = Y.createDeleteSetFromStructStore(doc.store);
-  const originals = outside(outside(deleted, known), traces.insertions);
-  const isOriginal = (id: Y.ID | null) => id !== null && Y.isDeleted(originals, id);
+  const { insertions } = traces;
+  const all = Y.mergeDeleteSets([traces.deletions, heard.insertions]);
+  const deletions = outside(all, heard.deletions);
+  const isOriginal = (id: Y.ID | null) => id !== null && Y.isDeleted(deletions, id);
   const isNear = (struct: Decoded['structs'][number]) =>
     struct instanceof Y.Item && (isOriginal(struct.origin) || isOriginal(struct.rightOrigin));
-  const isSame = Y.equalDeleteSets(originals, traces.deletions);
+  const isSame = Y.equalDeleteSets(traces.deletions, deletions);
   if (structs !== null && isSame && !structs.some(isNear)) return null;
   const visible = Y.createDeleteSet();
   doc.transact((transaction) => {
-    Y.iterateDeletedStructs(transaction, originals, (item) => {
-      if (!(item instanceof Y.Item) || isReplaced(item, traces.insertions)) return;
+    Y.iterateDeletedStructs(transaction, deletions, (item) => {
+      if (!(item instanceof Y.Item) || isReplaced(item, insertions)) return;
       // By this Yjs knows that there is a copy.
       item.redone = null;
-      const { client, clock } = item.id;
-      const ranges = visible.clients.get(client) ?? [];
-      visible.clients.set(client, ranges);
-      ranges.push({ clock, len: item.length });
+      addRange(visible, item.id, item.length);
     });
   });
-  return { originals, visible };
+  return { traces: { insertions, deletions }, visible };
 }
 
 /** Whether others have set the same key after it, as Yjs orders what they did. */

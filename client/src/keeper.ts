@@ -66,7 +66,7 @@ export class Keeper {
       if (!this.#isWanted) return;
       this.#copy = copy;
     } catch (cause) {
-      this.#fail(new Error('the code for offline copies could not be loaded', { cause }));
+      this.#fail(new Error('a part of this package could not be loaded', { cause }));
       return;
     }
     await this.#copy.open();

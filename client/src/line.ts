@@ -10,7 +10,7 @@
  */
 import * as Y from 'yjs';
 import { Alarm } from './alarm.js';
-import { below, type Change } from './change.js';
+import { addRange, below, type Change } from './change.js';
 import type { Clock } from './clock.js';
 import * as connection from './connection.js';
 import { applyReceived, hasContent } from './document.js';
@@ -329,7 +329,7 @@ export class Line {
       this.#pending.follow = this.#refusals.follow;
       return true;
     } catch (cause) {
-      this.#listener.failed(new Error('the code for refusals could not be loaded', { cause }));
+      this.#listener.failed(new Error('a part of this package could not be loaded', { cause }));
       return false;
     }
   }
@@ -452,10 +452,15 @@ export class Line {
       return;
     }
     const decoded = Y.decodeUpdate(update);
-    // What goes without a word of it gave way to what may be refused, and then comes back.
-    const mayForget = ({ id }: Y.Item) => Y.isDeleted(decoded.ds, id);
+    const displaced = Y.createDeleteSet();
+    // What goes without a word of it gives way to what may be refused, and then comes back.
+    const mayForget = ({ id, length }: Y.Item) => {
+      const isTold = Y.isDeleted(decoded.ds, id);
+      if (!isTold) addRange(displaced, id, length);
+      return isTold;
+    };
     applyReceived(this.#doc, update, this.#origin, mayForget);
-    this.#pending.heard(decoded, this.#isComplete);
+    this.#pending.heard(decoded, displaced, this.#isComplete);
   }
 
   /** All that the document holds and the server lacks. */
@@ -478,7 +483,7 @@ export class Line {
    */
   #takeBack(message: number, reason: RejectReason): boolean {
     const wasForked = this.#pending.isForked;
-    const { hadChanges, isWhole } = this.#pending.takeBack(message);
+    const isTakenBack = this.#pending.takeBack(message);
     if (this.#pending.isForked) {
       // From now on it has to be known what the server has deleted.
       if (!wasForked) {
@@ -487,10 +492,10 @@ export class Line {
       }
       void this.#prepare().then(() => this.#isComplete && this.#pending.complete());
     }
-    if (!hadChanges) return false;
-    this.#track(unsaved.reportedRejected(this.#unsaved, reason, isWhole));
-    this.#listener.rejected({ reason, isTakenBack: isWhole });
-    return isWhole;
+    if (isTakenBack === null) return false;
+    this.#track(unsaved.reportedRejected(this.#unsaved, reason, isTakenBack));
+    this.#listener.rejected({ reason, isTakenBack });
+    return isTakenBack;
   }
 
   #setAccess(access: Access): void {

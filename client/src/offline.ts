@@ -18,7 +18,16 @@
  * document no server has yet, and sets no bound.
  */
 import * as Y from 'yjs';
-import { type Change, isEmpty, merge, NONE, outside, type Source, UNKNOWN } from './change.js';
+import {
+  addRange,
+  type Change,
+  isEmpty,
+  merge,
+  NONE,
+  outside,
+  type Source,
+  UNKNOWN,
+} from './change.js';
 import { instant } from './clock.js';
 
 const DATABASE = 'cowrite';
@@ -642,10 +651,8 @@ function ownIn(
 function changeIn(update: Uint8Array): Change {
   const { structs, ds } = Y.decodeUpdate(update);
   const insertions = Y.createDeleteSet();
-  for (const { id, length } of structs.filter((struct) => !(struct instanceof Y.Skip))) {
-    const ranges = insertions.clients.get(id.client) ?? [];
-    insertions.clients.set(id.client, ranges);
-    ranges.push({ clock: id.clock, len: length });
+  for (const struct of structs) {
+    if (!(struct instanceof Y.Skip)) addRange(insertions, struct.id, struct.length);
   }
   return merge([{ insertions, deletions: ds }]);
 }
@@ -658,7 +665,7 @@ function hasTraces({ traces = NONE }: Change): boolean {
 function isTrace({ traces = NONE }: Change): (item: Y.Item) => boolean {
   return ({ id, length }) => {
     const item = Y.createDeleteSet();
-    item.clients.set(id.client, [{ clock: id.clock, len: length }]);
+    addRange(item, id, length);
     return outside(item, traces.insertions).clients.size === 0;
   };
 }

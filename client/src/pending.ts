@@ -11,6 +11,7 @@
  */
 import * as Y from 'yjs';
 import {
+  addRange,
   type Change,
   isEmpty,
   merge,
@@ -43,14 +44,6 @@ export interface DocumentMessage {
 
 type Sent = Omit<DocumentMessage, 'type' | 'update'> & { readonly bytes: number };
 
-/** What became of a refused message. */
-export interface TakenBack {
-  /** Whether the message held any change that was made here. */
-  readonly hadChanges: boolean;
-  /** Whether nothing of it is left in the document. */
-  readonly isWhole: boolean;
-}
-
 /** Entries from which they are put together: somebody may write for a day without a server. */
 const MANY = 1_000;
 
@@ -62,11 +55,14 @@ export class Pending {
   #entries: Entry[] = [];
   /** What was refused, and the copies of what it had deleted; and that. */
   #traces: Change = NONE;
-  /** The last message that was sent before anything was refused for the last time. */
-  #forkedAt = 0;
+  /** The message that brings the traces to the server, as they are; 0 if none does. */
+  #offer = 0;
   readonly #sent = new Map<number, Sent>();
-  /** What the server of this socket has deleted, as far as it matters. */
-  #deleted = NOTHING;
+  /**
+   * As far as it matters: what the server of this socket has deleted; and what others have
+   * inserted, and does not show because of something that may be refused.
+   */
+  #heard = NONE;
 
   /**
    * @param hasContent whether the document already holds what no server has reported saved
@@ -117,15 +113,17 @@ export class Pending {
   }
 
   /** There is something in the document that is not on disk, and that no message carries. */
-  add({ traces = NONE, ...change }: Change): void {
-    this.#traces = merge([this.#traces, traces]);
+  add(change: Change): void {
+    this.#traces = merge([this.#traces, change.traces ?? NONE]);
     this.#entries.push({ change, message: null });
   }
 
   /** A message was sent. */
   sent(message: number, { type, update, ...sent }: DocumentMessage): void {
     this.#sent.set(message, { ...sent, bytes: update.length });
-    if (type === 'step2') for (const entry of this.#entries) entry.message ??= message;
+    if (type !== 'step2') return;
+    this.#offer = message;
+    for (const entry of this.#entries) entry.message ??= message;
   }
 
   /**
@@ -139,18 +137,19 @@ export class Pending {
   /** A new socket is open: what was under way on the last one is carried by no message. */
   opened(): void {
     this.#sent.clear();
-    this.#forkedAt = 0;
-    this.#deleted = NOTHING;
+    this.#offer = 0;
+    this.#heard = { ...this.#heard, deletions: NOTHING };
     for (const entry of this.#entries) entry.message = null;
   }
 
   /**
    * The server has sent this, while something was not saved or the document was forked.
    *
+   * @param displaced what had to give way to what is here, though nobody has deleted it
    * @param isComplete whether it has sent before all that it had, which {@link complete} says
    */
-  heard({ structs, ds }: Decoded, isComplete: boolean): void {
-    this.#deleted = Y.mergeDeleteSets([this.#deleted, ds]);
+  heard({ structs, ds }: Decoded, displaced: Ranges, isComplete: boolean): void {
+    this.#heard = merge([this.#heard, { insertions: displaced, deletions: ds }]);
     if (isComplete) this.#follow(structs);
   }
 
@@ -162,14 +161,13 @@ export class Pending {
   /** The first `count` messages are on disk. */
   saved(count: number): void {
     const isSaved = ({ message }: Entry) => message !== null && message <= count;
-    const saved = this.#entries.filter(isSaved).map(({ change }) => change);
-    this.#deleted = Y.mergeDeleteSets([this.#deleted, merge(saved).deletions]);
     this.#entries = this.#entries.filter((entry) => !isSaved(entry));
-    for (const [message, { known }] of this.#sent) {
-      if (message > count) continue;
-      if (known && message > this.#forkedAt) this.#traces = NONE;
-      this.#sent.delete(message);
+    for (const message of this.#sent.keys()) if (message <= count) this.#sent.delete(message);
+    if (this.#offer > 0 && this.#offer <= count) {
+      this.#traces = NONE;
+      this.#offer = 0;
     }
+    if (this.#entries.length === 0 && !this.isForked) this.#heard = NONE;
   }
 
   /** Nothing of it can be refused any more: all is on disk, or this server reports nothing. */
@@ -188,9 +186,12 @@ export class Pending {
   /**
    * The server has refused a message. One that holds all that it lacks stands for everything
    * before it that is not saved.
+   *
+   * @returns whether nothing of it is left; null if it held no change that was made here
    */
-  takeBack(refused: number): TakenBack {
+  takeBack(refused: number): boolean | null {
     const { known, piece } = this.#sent.get(refused) ?? {};
+    const { deletions: heard } = this.#heard;
     const taken: Change[] = [];
     this.#entries = this.#entries.map((entry) => {
       const { change, message } = entry;
@@ -200,34 +201,26 @@ export class Pending {
       if (piece) lacking = without(change, without(change, piece));
       if (known) {
         // Of what was sent by itself, the server has taken all that it could.
-        const deletions = isBefore ? Y.mergeDeleteSets([this.#deleted, known]) : this.#deleted;
+        const deletions = isBefore ? Y.mergeDeleteSets([heard, known]) : heard;
         lacking = without(change, { insertions: known, deletions });
       }
       taken.push(lacking);
       return { change: without(change, lacking), message };
     });
     const all = merge(taken);
-    if (!isEmpty(all)) {
-      this.#undo(merge([this.#traces, all]));
-      this.#forkedAt = Math.max(...this.#sent.keys());
-    }
-    // It has nothing for the server to take any more.
+    if (!isEmpty(all)) this.#undo(merge([this.#traces, all]));
+    if (refused === this.#offer || !isEmpty(all)) this.#offer = 0;
     this.#sent.delete(refused);
     // What nothing can undo is still there, and may yet be accepted.
-    const isWhole = !all.isUnknown || (!!piece && isEmpty(without(piece, all)));
-    return { hadChanges: !isEmpty(all) || !isWhole, isWhole };
+    const isLeft = all.isUnknown && !(piece && isEmpty(without(piece, all)));
+    return isLeft || !isEmpty(all) ? !isLeft : null;
   }
 
   #follow(structs: Decoded['structs'] | null): void {
-    const { all } = this;
-    if (!this.isForked || all.isUnknown) return;
     // The server may take all of it as it is, and others then see just that.
-    for (const [message, { known }] of this.#sent) if (known && message > this.#forkedAt) return;
-    const known = Y.mergeDeleteSets([this.#deleted, all.deletions]);
-    const next = this.follow?.(this.#doc, this.#traces, structs, known);
-    if (!next) return;
-    const { insertions } = this.#traces;
-    this.#undo({ insertions, deletions: next.originals }, next.visible);
+    if (!this.isForked || this.#offer > 0) return;
+    const next = this.follow?.(this.#doc, this.#traces, this.#heard, structs);
+    if (next) this.#undo(next.traces, next.visible);
   }
 
   /**
@@ -244,7 +237,7 @@ export class Pending {
       this.#undoing.undo();
       // Before anybody who listens can write something that is no copy.
       const len = Y.getState(store, clientID) - clock;
-      if (len > 0) copies.clients.set(clientID, [{ clock, len }]);
+      if (len > 0) addRange(copies, Y.createID(clientID, clock), len);
       this.#traces = merge([traces, { insertions: copies, deletions: NOTHING }]);
     };
     shielded(() => this.#doc.transact(undo, this.#undoing));

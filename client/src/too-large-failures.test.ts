@@ -18,6 +18,6 @@ test('[CLI-17] what cannot be cut stays in the document, and is not sent for eve
   network.last.drop(1009, 'too large');
   await vi.waitFor(() => expect(page.status).toBe('refused'));
   expect(page.refusal).toMatchObject({ reason: 'too-large', code: 1009 });
-  expect(errors).toEqual(['the code for refusals could not be loaded']);
+  expect(errors).toEqual(['a part of this package could not be loaded']);
   expect([textOf(page), page.unsaved]).toEqual(['too much', true]);
 });
