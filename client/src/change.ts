@@ -43,7 +43,11 @@ export function isEmpty({ insertions, deletions }: Change): boolean {
 }
 
 /** To be called in the order of a client's clocks, or to be merged afterwards. */
-export function addRange({ clients }: Ranges, { client, clock }: Y.ID, len: number): void {
+export function addRange(
+  { clients }: Ranges,
+  { client, clock }: Pick<Y.ID, keyof Y.ID>,
+  len: number,
+): void {
   const ranges = clients.get(client) ?? [];
   clients.set(client, ranges);
   ranges.push({ clock, len });

@@ -40,7 +40,7 @@ export function resolveUrl(url: string): string {
 /** @throws {TypeError} when no address can name this room. */
 export function checkRoom(room: string): void {
   if (/^\.\.?$/.test(room)) {
-    throw new TypeError(`a room cannot be named "${room}": an address has another meaning for it`);
+    throw new TypeError(`a room cannot be named "${room}": in an address that is a step`);
   }
   let encoded: string;
   try {

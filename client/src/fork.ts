@@ -38,11 +38,20 @@ export function follow(
   const { insertions } = traces;
   const all = Y.mergeDeleteSets([traces.deletions, heard.insertions]);
   const deletions = outside(all, heard.deletions);
-  const isOriginal = (id: Y.ID | null) => id !== null && Y.isDeleted(deletions, id);
-  const isNear = (struct: Decoded['structs'][number]) =>
-    struct instanceof Y.Item && (isOriginal(struct.origin) || isOriginal(struct.rightOrigin));
+  // Between a copy and its original nothing is seen but what has come there just now.
+  const isBetween = ({ id }: Decoded['structs'][number]) => {
+    // It may wait for something that is not here.
+    if (id.clock >= Y.getState(doc.store, id.client)) return false;
+    const item = Y.getItem(doc.store, id);
+    let next = item instanceof Y.Item ? item.right : null;
+    while (next !== null && (next.deleted || Y.isDeleted(insertions, next.id))) {
+      if (Y.isDeleted(deletions, next.id)) return true;
+      next = next.right;
+    }
+    return false;
+  };
   const isSame = Y.equalDeleteSets(traces.deletions, deletions);
-  if (structs !== null && isSame && !structs.some(isNear)) return null;
+  if (structs !== null && isSame && !structs.some(isBetween)) return null;
   const visible = Y.createDeleteSet();
   doc.transact((transaction) => {
     Y.iterateDeletedStructs(transaction, deletions, (item) => {

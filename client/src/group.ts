@@ -70,13 +70,11 @@ type Message =
   | { readonly type: 'rejected'; readonly rejection: Rejection };
 
 export interface GroupListener {
-  /** How things are here, for the others; asked while this tab is the holder. */
+  /** How things are here; as to the server, asked while this tab is the holder. */
   view(): View;
   /** Everybody that this tab knows of, or only itself, as an awareness update. */
   people(which: 'all' | 'own'): Uint8Array;
-  /** Whether anything here may not be on disk. */
-  isUnsaved(): boolean;
-  /** What that is. */
+  /** What here may not be on disk. */
   unsavedChange(): Change;
   joined(): void;
   /** This tab is to hold the socket. */
@@ -374,7 +372,7 @@ export class Group {
     const own = this.#seen.get(this.#tabs.id) ?? 0;
     // Whatever else this tab had heard of others follows as an edit of its own.
     this.#seen = new Map(state.heard).set(this.#tabs.id, own);
-    if (hasMore(this.#doc, stateVector) || this.#listener.isUnsaved()) {
+    if (hasMore(this.#doc, stateVector) || this.#listener.view().unsaved) {
       this.edited(Y.encodeStateAsUpdate(this.#doc, stateVector));
     }
   }

@@ -220,10 +220,11 @@ export class Line {
    * The document has got what is on no server's disk, from another tab or from this browser's copy.
    *
    * @param change what it is, as far as anybody knows
-   * @param isUnsaved whether it is anything but traces
+   * @param isUnsaved whether there is anything but traces
+   * @param traces what is left of refused changes
    */
-  brought(change: Change, isUnsaved = true): void {
-    this.#pending.add(change);
+  brought(change: Change, isUnsaved = true, traces?: Change): void {
+    this.#pending.add(change, traces);
     if (!isUnsaved) return;
     this.#track(unsaved.changed(this.#unsaved));
     if (this.#stateVector !== null) this.#sendStep2(this.#stateVector);
@@ -447,7 +448,8 @@ export class Line {
   }
 
   #apply(update: Uint8Array): void {
-    if (!this.unsaved && !this.#pending.isForked) {
+    const mayBeRefused = this.unsaved && this.#unsaved.reports;
+    if (!mayBeRefused && !this.#pending.isForked) {
       applyReceived(this.#doc, update, this.#origin);
       return;
     }

@@ -233,6 +233,29 @@ describe('[CLI-17] what has come back', () => {
     expect(shown(page)).toEqual(['one and three', undefined]);
   });
 
+  test('stands where the original stands, also where others wrote in its place without knowing of it', async () => {
+    const server = docOf('');
+    const eve = new Y.Doc();
+    eve.clientID = 1;
+    eve.getText('t').insert(0, 'eve ');
+    const bob = new Y.Doc();
+    bob.clientID = 2;
+    bob.getText('t').insert(0, 'bob ');
+    Y.applyUpdate(server, Y.encodeStateAsUpdate(bob));
+    const { page } = await visit();
+    accept(network.last, server);
+    save(network.last);
+    type(page, 'refused');
+    page.doc.getText('t').delete(0, 11);
+    network.last.say({ type: 'rejected', count: 2, reason: 'read-only' });
+    await refuse(server);
+    expect(textOf(page)).toBe('bob ');
+    const update = Y.encodeStateAsUpdate(eve);
+    network.last.say({ type: 'update', update });
+    Y.applyUpdate(server, update);
+    expect(textOf(page)).toBe(server.getText('t').toString());
+  });
+
   test('costs nothing after a reload: what was refused is not sent again', async () => {
     const server = docOf('one two');
     const first = await visit();

@@ -180,7 +180,7 @@ export function settingsOf(options: CowriteProviderOptions): Settings {
   if (typeof options.url !== 'string') throw new TypeError('url is not a string');
   if (typeof room !== 'string') throw new TypeError('room is not a string');
   if (typeof WebSocket !== 'function') {
-    throw new TypeError('there is no global WebSocket here: pass one as the option WebSocket');
+    throw new TypeError('there is no WebSocket here: pass one as an option');
   }
   if (!(awarenessInterval >= 0 && awarenessInterval <= 10_000)) {
     throw new RangeError('awarenessInterval is not between 0 and 10,000 milliseconds');

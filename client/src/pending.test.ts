@@ -129,6 +129,18 @@ describe('[CLI-17] a refused change', () => {
     expect(text.toString()).toBe('written');
   });
 
+  test('stays where it was sent by itself, and taken before the message that is refused', () => {
+    const { text, pending, updates, sendWhole } = setUp();
+    const server = new Y.Doc();
+    text.insert(0, 'deleted kept');
+    pending.saved(1);
+    Y.applyUpdate(server, updates[0] as Uint8Array);
+    text.delete(0, 8);
+    text.insert(4, ' refused');
+    pending.takeBack(sendWhole(server));
+    expect(text.toString()).toBe('kept');
+  });
+
   test('stays watched where the server has it, and may lose it', () => {
     const { text, pending, updates, close, open, sendWhole } = setUp();
     const server = new Y.Doc();

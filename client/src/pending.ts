@@ -47,6 +47,9 @@ type Sent = Omit<DocumentMessage, 'type' | 'update'> & { readonly bytes: number 
 /** Entries from which they are put together: somebody may write for a day without a server. */
 const MANY = 1_000;
 
+/** The number of no message. */
+const NEVER = Number.POSITIVE_INFINITY;
+
 export class Pending {
   /** Null until the code for it is there. */
   follow: typeof follow | null = null;
@@ -55,8 +58,8 @@ export class Pending {
   #entries: Entry[] = [];
   /** What was refused, and the copies of what it had deleted; and that. */
   #traces: Change = NONE;
-  /** The message that brings the traces to the server, as they are; 0 if none does. */
-  #offer = 0;
+  /** The message that brings the traces to the server, as they are; {@link NEVER} if none does. */
+  #offer = NEVER;
   readonly #sent = new Map<number, Sent>();
   /**
    * As far as it matters: what the server of this socket has deleted; and what others have
@@ -113,8 +116,8 @@ export class Pending {
   }
 
   /** There is something in the document that is not on disk, and that no message carries. */
-  add(change: Change): void {
-    this.#traces = merge([this.#traces, change.traces ?? NONE]);
+  add(change: Change, traces = NONE): void {
+    this.#traces = merge([this.#traces, traces]);
     this.#entries.push({ change, message: null });
   }
 
@@ -137,7 +140,7 @@ export class Pending {
   /** A new socket is open: what was under way on the last one is carried by no message. */
   opened(): void {
     this.#sent.clear();
-    this.#offer = 0;
+    this.#offer = NEVER;
     this.#heard = { ...this.#heard, deletions: NOTHING };
     for (const entry of this.#entries) entry.message = null;
   }
@@ -149,6 +152,7 @@ export class Pending {
    * @param isComplete whether it has sent before all that it had, which {@link complete} says
    */
   heard({ structs, ds }: Decoded, displaced: Ranges, isComplete: boolean): void {
+    if (isComplete && !this.isForked && displaced.clients.size === 0) return;
     this.#heard = merge([this.#heard, { insertions: displaced, deletions: ds }]);
     if (isComplete) this.#follow(structs);
   }
@@ -160,12 +164,11 @@ export class Pending {
 
   /** The first `count` messages are on disk. */
   saved(count: number): void {
-    const isSaved = ({ message }: Entry) => message !== null && message <= count;
-    this.#entries = this.#entries.filter((entry) => !isSaved(entry));
+    this.#entries = this.#entries.filter(({ message }) => message === null || message > count);
     for (const message of this.#sent.keys()) if (message <= count) this.#sent.delete(message);
-    if (this.#offer > 0 && this.#offer <= count) {
+    if (this.#offer <= count) {
       this.#traces = NONE;
-      this.#offer = 0;
+      this.#offer = NEVER;
     }
     if (this.#entries.length === 0 && !this.isForked) this.#heard = NONE;
   }
@@ -209,7 +212,7 @@ export class Pending {
     });
     const all = merge(taken);
     if (!isEmpty(all)) this.#undo(merge([this.#traces, all]));
-    if (refused === this.#offer || !isEmpty(all)) this.#offer = 0;
+    if (refused === this.#offer || !isEmpty(all)) this.#offer = NEVER;
     this.#sent.delete(refused);
     // What nothing can undo is still there, and may yet be accepted.
     const isLeft = all.isUnknown && !(piece && isEmpty(without(piece, all)));
@@ -218,7 +221,7 @@ export class Pending {
 
   #follow(structs: Decoded['structs'] | null): void {
     // The server may take all of it as it is, and others then see just that.
-    if (!this.isForked || this.#offer > 0) return;
+    if (!this.isForked || this.#offer < NEVER) return;
     const next = this.follow?.(this.#doc, this.#traces, this.#heard, structs);
     if (next) this.#undo(next.traces, next.visible);
   }
@@ -237,7 +240,7 @@ export class Pending {
       this.#undoing.undo();
       // Before anybody who listens can write something that is no copy.
       const len = Y.getState(store, clientID) - clock;
-      if (len > 0) addRange(copies, Y.createID(clientID, clock), len);
+      if (len > 0) addRange(copies, { client: clientID, clock }, len);
       this.#traces = merge([traces, { insertions: copies, deletions: NOTHING }]);
     };
     shielded(() => this.#doc.transact(undo, this.#undoing));

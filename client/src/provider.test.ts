@@ -74,14 +74,14 @@ describe('[CLI-8] options', () => {
     [{ protocols: ['cowrite.v1'] }, 'twice'],
     [{ awarenessInterval: -1 }, 'awarenessInterval'],
     [{ awarenessInterval: Number.NaN }, 'awarenessInterval'],
-    [{ WebSocket: 'ws' }, 'pass one as the option WebSocket'],
+    [{ WebSocket: 'ws' }, 'pass one as an option'],
   ])('%j is refused at once', (options, message) => {
     expect(make(options)).toThrow(message);
   });
 
   test('a missing WebSocket is told at once', () => {
     vi.stubGlobal('WebSocket', undefined);
-    expect(make({ WebSocket: undefined })).toThrow('pass one as the option WebSocket');
+    expect(make({ WebSocket: undefined })).toThrow('pass one as an option');
   });
 
   test('params and protocols may be functions, called before each attempt', () => {

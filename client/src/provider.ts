@@ -352,7 +352,6 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
       view: () => this.#look(),
       people: (which) =>
         this.#presence.of(which === 'own' ? [clientID] : this.awareness.getStates().keys()),
-      isUnsaved: () => this.unsaved,
       joined: () => this.#showOwn(),
       held: () => this.#begin(),
       changed: () => {
@@ -392,7 +391,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
       },
       unavailable: (cause) => {
         this.#group = null;
-        const error = new Error('this tab cannot find the others, and goes on alone', { cause });
+        const error = new Error('this tab goes on without the others', { cause });
         this.emit('connection-error', { error });
         this.#begin();
       },
@@ -413,7 +412,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
           } finally {
             this.#isBringing = false;
           }
-          this.#line.brought(change, isUnsaved);
+          this.#line.brought(change, isUnsaved, change.traces);
         });
       },
       sourceOf: (transaction) => this.#sourceOf(transaction),

@@ -182,6 +182,16 @@ describe('[CLI-17] what is too large altogether', () => {
     expect(textOf(page)).toContain('first');
   });
 
+  test('is taken back also where there was something in the document before the provider', async () => {
+    const { page, told } = visit(docOf('before'));
+    writeOffline(page, BLOCK.repeat(4));
+    accept(network.last);
+    await dropAndReturn(page);
+    network.last.drop(1009, 'too large');
+    expect(told).toEqual([{ reason: 'message-too-large', isTakenBack: true }]);
+    expect([page.status, textOf(page)]).toEqual(['retrying', 'before']);
+  });
+
   test('and was in the document before the provider stays, and is not sent for ever', async () => {
     const { page, told } = visit(docOf('z'.repeat(100 * 1024)));
     accept(network.last);
