@@ -12,6 +12,7 @@ import {
 import {
   accept,
   closePages,
+  documentsOf,
   type Parts,
   reject,
   save,
@@ -143,6 +144,22 @@ describe('[CLI-27] an offline copy that does not come in 3 s', () => {
     expect(textAt(network.last)).toBe(textOf(page));
     save(network.last);
     expect([page.unsaved, (await copies()).room?.isUnsaved]).toEqual([false, false]);
+  });
+
+  test('waits for what the server has, where the connection was lost meanwhile', async () => {
+    await leave('late');
+    const release = holdDatabase();
+    const page = open();
+    clock.advance(3_000);
+    accept(network.last);
+    network.last.drop();
+    page.connect();
+    network.last.accept();
+    release();
+    await vi.waitFor(() => expect(textOf(page)).toBe('late'));
+    expect(documentsOf(network.last)).toEqual([]);
+    network.last.say({ type: 'step1', stateVector: Uint8Array.of(0) });
+    expect(textAt(network.last)).toBe('late');
   });
 
   test('and is refused is taken back', async () => {

@@ -176,6 +176,19 @@ describe('[CLI-17] a refusal that is heard before the document is', () => {
       TAKEN_BACK,
     ]);
   });
+
+  test('is forgotten with its socket', async () => {
+    const { page, told } = await visit();
+    network.last.accept();
+    network.last.say({ type: 'step1', stateVector: Y.encodeStateVector(new Y.Doc()) });
+    type(page, 'kept');
+    reject(network.last);
+    network.last.drop();
+    page.connect();
+    accept(network.last);
+    save(network.last);
+    expect([textOf(page), page.unsaved, told]).toEqual(['kept', false, []]);
+  });
 });
 
 describe('[CLI-17] what has come back', () => {

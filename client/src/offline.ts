@@ -77,8 +77,6 @@ interface Copy extends CopyOf {
   readonly usedAt: number;
   /** Whether there was a document to show; an earlier version did not say. */
   readonly isReady?: boolean;
-  /** The number of an update: the server has the traces that it and those before it tell of. */
-  readonly takenUpTo?: number;
 }
 
 /** Numbered by the database, from 1. */
@@ -158,9 +156,6 @@ export class OfflineCopy {
   #saysUnsaved = false;
   /** It says that there was a document to show. */
   #saysReady = false;
-  /** It says that there are traces of what was refused, which the server does not have. */
-  #saysForked = false;
-  #takenUpTo = 0;
   #removals: BroadcastChannel | null = null;
   #opening: Promise<void> | null = null;
   #isApplying = false;
@@ -279,7 +274,7 @@ export class OfflineCopy {
   #apply(updates: readonly Uint8Array[]): void {
     this.#isApplying = true;
     try {
-      const mustKeep = this.#saysUnsaved || this.#saysForked;
+      const mustKeep = this.#saysUnsaved || !isEmpty(this.#change.traces ?? NONE);
       const mayForget = mustKeep ? isTrace(this.#change) : undefined;
       const [isUnsaved, wasReady] = [this.#saysUnsaved, this.#saysReady];
       this.#listener.loaded(updates, isUnsaved, wasReady, this.#change, mayForget);
@@ -339,9 +334,7 @@ export class OfflineCopy {
     }
     const savedUpTo = copy?.savedUpTo ?? 0;
     this.#saysUnsaved = hasUnsaved(rows, numbers, savedUpTo);
-    this.#takenUpTo = copy?.takenUpTo ?? 0;
-    this.#change = ownIn(rows, numbers, savedUpTo, this.#takenUpTo);
-    this.#saysForked = hasTraces(this.#change);
+    this.#change = ownIn(rows, numbers, savedUpTo);
     this.#saysReady = copy?.isReady === true;
     this.#lookedAt = bytes;
     copies.put(this.#entry(bytes, savedUpTo));
@@ -359,15 +352,14 @@ export class OfflineCopy {
       result(index.getAllKeys(copy.life)) as Promise<number[]>,
     ]);
     this.#saysUnsaved = hasUnsaved(rows, numbers, copy.savedUpTo);
-    this.#change = ownIn(rows, numbers, copy.savedUpTo, copy.takenUpTo ?? 0);
-    this.#saysForked = hasTraces(this.#change);
+    this.#change = ownIn(rows, numbers, copy.savedUpTo);
     this.#saysReady = copy.isReady === true;
     return rows.map(({ update }) => update);
   }
 
   #entry(bytes: number, savedUpTo: number): Copy {
     const { url, room, user } = this.#of;
-    const [usedAt, isReady, takenUpTo] = [this.#now(), this.#saysReady, this.#takenUpTo];
+    const [usedAt, isReady] = [this.#now(), this.#saysReady];
     return {
       url,
       room,
@@ -378,7 +370,6 @@ export class OfflineCopy {
       savedUpTo,
       usedAt,
       isReady,
-      takenUpTo,
     };
   }
 
@@ -388,7 +379,6 @@ export class OfflineCopy {
     const isDue =
       this.#isUntidy ||
       this.#saysUnsaved !== this.#listener.isUnsaved() ||
-      this.#saysForked !== hasTraces(this.#listener.unsavedChange()) ||
       (!this.#saysReady && this.#listener.isReady());
     if (this.#adding > 0) return;
     if (!isDue) {
@@ -419,9 +409,6 @@ export class OfflineCopy {
     // Before the first wait: what is added meanwhile is not saved by this.
     this.#saysUnsaved = isUnsaved;
     this.#saysReady ||= this.#listener.isReady();
-    const isForked = hasTraces(this.#listener.unsavedChange());
-    if (this.#saysForked && !isForked) this.#takenUpTo = Math.max(0, ...this.#known.keys());
-    this.#saysForked = isForked;
     const bytes =
       isMany || isSavedNow
         ? await this.#goThrough(database, counted, isMany, isUnsaved)
@@ -627,20 +614,13 @@ function hasUnsaved(
   return rows.some(({ isUnsaved }, at) => isUnsaved && (numbers[at] as number) > savedUpTo);
 }
 
-function ownIn(
-  rows: readonly Stored[],
-  numbers: readonly number[],
-  savedUpTo: number,
-  takenUpTo: number,
-): Change {
+function ownIn(rows: readonly Stored[], numbers: readonly number[], savedUpTo: number): Change {
   let changes: Change[] = [];
+  // The server may have taken these. It says so when it is asked.
   let traces = NONE;
   for (const [at, { update, isUnsaved, from = UNKNOWN }] of rows.entries()) {
     // It is said of all that comes before as well.
-    if (typeof from === 'object') {
-      changes = [];
-      traces = (numbers[at] as number) <= takenUpTo ? NONE : (from.traces ?? NONE);
-    }
+    if (typeof from === 'object') [changes, traces] = [[], from.traces ?? NONE];
     if (!isUnsaved || (numbers[at] as number) <= savedUpTo) continue;
     if (from === 'here' || from === 'tab') changes.push(changeIn(update));
     else if (typeof from === 'object') changes.push(from);
@@ -655,10 +635,6 @@ function changeIn(update: Uint8Array): Change {
     if (!(struct instanceof Y.Skip)) addRange(insertions, struct.id, struct.length);
   }
   return merge([{ insertions, deletions: ds }]);
-}
-
-function hasTraces({ traces = NONE }: Change): boolean {
-  return !isEmpty(traces);
 }
 
 /** Whether an item was refused, or is a copy: of these nothing comes back once it is deleted. */

@@ -183,6 +183,36 @@ describe('[CLI-17] a refused change', () => {
     expect(text.toString()).toBe('kept');
   });
 
+  test('leaves traces, until the server has taken a message with all of them in it', () => {
+    const { text, pending, sendWhole } = setUp();
+    text.insert(0, 'first');
+    pending.takeBack(1);
+    expect(pending.isForked).toBe(true);
+    const early = sendWhole();
+    text.insert(0, 'second');
+    pending.takeBack(early + 1);
+    pending.saved(early + 1);
+    expect(pending.isForked).toBe(true);
+    pending.saved(sendWhole());
+    expect(pending.isForked).toBe(false);
+  });
+
+  test('comes back where another server does not know that it was deleted', () => {
+    const { text, pending, updates, open, close, sendWhole } = setUp();
+    const server = new Y.Doc();
+    text.insert(0, 'kept');
+    pending.saved(1);
+    Y.applyUpdate(server, updates[0] as Uint8Array);
+    close();
+    text.delete(0, 4);
+    open();
+    const deleted = Y.decodeUpdate(updates[1] as Uint8Array);
+    pending.heard(deleted, Y.createDeleteSet(), false);
+    open();
+    pending.takeBack(sendWhole(server));
+    expect(text.toString()).toBe('kept');
+  });
+
   test('costs the others nothing: what follows is accepted, and small', () => {
     const { doc, text, pending, updates } = setUp();
     const server = new Y.Doc();

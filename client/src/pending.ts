@@ -213,7 +213,6 @@ export class Pending {
     const all = merge(taken);
     if (!isEmpty(all)) this.#undo(merge([this.#traces, all]));
     if (refused === this.#offer || !isEmpty(all)) this.#offer = NEVER;
-    this.#sent.delete(refused);
     // What nothing can undo is still there, and may yet be accepted.
     const isLeft = all.isUnknown && !(piece && isEmpty(without(piece, all)));
     return isLeft || !isEmpty(all) ? !isLeft : null;
