@@ -44,11 +44,8 @@ export function follow(
     if (id.clock >= Y.getState(doc.store, id.client)) return false;
     const item = Y.getItem(doc.store, id);
     let next = item instanceof Y.Item ? item.right : null;
-    while (next !== null && (next.deleted || Y.isDeleted(insertions, next.id))) {
-      if (Y.isDeleted(deletions, next.id)) return true;
-      next = next.right;
-    }
-    return false;
+    while (next?.deleted === true && !Y.isDeleted(deletions, next.id)) next = next.right;
+    return next?.deleted === true;
   };
   const isSame = Y.equalDeleteSets(traces.deletions, deletions);
   if (structs !== null && isSame && !structs.some(isBetween)) return null;

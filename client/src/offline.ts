@@ -360,17 +360,7 @@ export class OfflineCopy {
   #entry(bytes: number, savedUpTo: number): Copy {
     const { url, room, user } = this.#of;
     const [usedAt, isReady] = [this.#now(), this.#saysReady];
-    return {
-      url,
-      room,
-      user,
-      key: this.#key,
-      life: this.#life,
-      bytes,
-      savedUpTo,
-      usedAt,
-      isReady,
-    };
+    return { url, room, user, key: this.#key, life: this.#life, bytes, savedUpTo, usedAt, isReady };
   }
 
   /** One transaction at a time: what is to be done meanwhile is done in the next. */
