@@ -91,6 +91,21 @@ describe('[CLI-17] a step 2 that is too large', () => {
     );
   });
 
+  test('leaves a gap where something is missing: what is behind it keeps its place', () => {
+    const author = new Y.Doc();
+    const updates: Uint8Array[] = [];
+    author.on('update', (update) => updates.push(update));
+    for (const word of ['one ', 'two ', 'three ']) author.getArray('l').push([word]);
+    const doc = new Y.Doc();
+    for (const at of [0, 2]) Y.applyUpdate(doc, updates[at] as Uint8Array);
+    doc.getText('t').insert(0, 'x'.repeat(100));
+    const server = new Y.Doc();
+    for (const { update } of messagesFor(server, doc, 60)) Y.applyUpdate(server, update);
+    expect(server.getArray('l').toJSON()).toEqual(['one ']);
+    Y.applyUpdate(server, updates[1] as Uint8Array);
+    expect(server.getArray('l').toJSON()).toEqual(['one ', 'two ', 'three ']);
+  });
+
   test('in which something is missing that nobody has comes as it is', () => {
     const author = new Y.Doc();
     const updates: Uint8Array[] = [];

@@ -22,17 +22,24 @@ export function cut(doc: Y.Doc, step2: DocumentMessage, maxBytes: number): Docum
   const messages: DocumentMessage[] = [];
   let structs: Struct[] = [];
   let size = 0;
+  /** Where each client's structs end in the piece. */
+  const ends = new Map<number, number>();
   const flush = () => {
     if (size > 0) messages.push(pieceOf(structs));
     [structs, size] = [[], 0];
+    ends.clear();
   };
   for (const struct of inOrder(Y.decodeUpdate(step2.update).structs, step2.known)) {
     const encoder = new Y.UpdateEncoderV1();
     struct.write(encoder, 0);
     const { length } = encoder.toUint8Array();
-    if (size + length > maxBytes) flush();
+    const { client, clock } = struct.id;
+    // A client's structs in a piece follow each other: only the first says its clock.
+    const isBehindGap = (ends.get(client) ?? clock) !== clock;
+    if (size + length > maxBytes || isBehindGap) flush();
     structs.push(struct);
     size += length;
+    ends.set(client, clock + struct.length);
   }
   flush();
   const stateVector = Y.encodeStateVector(doc);
