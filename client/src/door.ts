@@ -30,19 +30,33 @@ export async function askAtDoor(
   address: string,
   token: string,
 ): Promise<CloseReason | null | undefined> {
-  try {
-    const response = await fetch(address.replace(/^ws/, 'http'), {
+  const ask = async (credentials: RequestCredentials) =>
+    await fetch(address.replace(/^ws/, 'http'), {
       headers: token === '' ? {} : { Authorization: `Bearer ${token}` },
-      // As a WebSocket does: where cookies say who somebody is, without them it would be nobody.
-      credentials: 'include',
+      credentials,
       cache: 'no-store',
       signal: AbortSignal.timeout(PATIENCE),
     });
-    const code = CODES.get(response.headers.get('Cowrite-Refusal'));
-    if (code === undefined) return null;
-    return { code, reason: (await response.text()).trim().slice(0, MAX_REASON) };
+  try {
+    // As a WebSocket does: where cookies say who somebody is, without them it would be nobody.
+    return await readAnswer(await ask('include'));
   } catch {
-    // Nobody is there, or this page may not ask: the next attempt will show.
-    return undefined;
+    // Nobody is there, or pages like this one have to ask without: that the server says, because
+    // of anybody else's the answer without cookies would be about nobody.
+    try {
+      const response = await ask('omit');
+      return response.headers.get('Cowrite-Credentials') === 'ignored'
+        ? await readAnswer(response)
+        : undefined;
+    } catch {
+      // The next attempt will show.
+      return undefined;
+    }
   }
+}
+
+async function readAnswer(response: Response): Promise<CloseReason | null> {
+  const code = CODES.get(response.headers.get('Cowrite-Refusal'));
+  if (code === undefined) return null;
+  return { code, reason: (await response.text()).trim().slice(0, MAX_REASON) };
 }

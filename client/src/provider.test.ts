@@ -469,7 +469,8 @@ describe('[CLI-19] a socket that was refused before it opened', () => {
 
   test('is asked about again at once where nobody answered', async () => {
     const fetch = vi.fn(answering(403, 'forbidden'));
-    fetch.mockRejectedValueOnce(new Error('nobody is there'));
+    // With cookies and without.
+    for (let i = 0; i < 2; i++) fetch.mockRejectedValueOnce(new Error('nobody is there'));
     const { clock, network, provider } = setUp({ fetch });
     network.last.drop();
     await settled();
@@ -478,6 +479,28 @@ describe('[CLI-19] a socket that was refused before it opened', () => {
     await settled();
     expect(provider.status).toBe('refused');
   });
+
+  test.each([
+    ['ignored', 'refused'],
+    [undefined, 'retrying'],
+  ])(
+    '[AUTH-18] where it may not ask with cookies it asks without, and believes a server whose header says: %s',
+    async (said, status) => {
+      const fetch = vi.fn(async (_: unknown, options?: RequestInit) => {
+        if (options?.credentials === 'include') throw new TypeError('Failed to fetch');
+        const headers: HeadersInit = { 'Cowrite-Refusal': 'token' };
+        return new Response('', {
+          status: 401,
+          headers: said === undefined ? headers : { ...headers, 'Cowrite-Credentials': said },
+        });
+      });
+      const { network, provider } = setUp({ fetch });
+      network.last.drop();
+      await settled();
+      expect(fetch).toHaveBeenCalledTimes(2);
+      expect(provider.status).toBe(status);
+    },
+  );
 
   test('an answer that comes when another attempt is under way changes nothing, and is asked for anew', async () => {
     let answer: (response: Response) => void = () => undefined;

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { TrustedProxies } from './address.js';
 import type { AuthSettings } from './auth/authenticator.js';
-import { isLoopback } from './auth/origin.js';
+import { isLoopback, isOrigin } from './auth/origin.js';
 import { MIN_SECRET } from './auth/tokens.js';
 import type { Rate } from './bucket.js';
 import type { Limits } from './limits.js';
@@ -29,7 +29,7 @@ const httpUrl = z
 const origins = z
   .string()
   .transform((list) => list.split(',').map((origin) => origin.trim()))
-  .refine((list) => list.every(isOrigin), ORIGINS);
+  .refine((list) => list.every((entry) => entry === '*' || isOrigin(entry)), ORIGINS);
 
 const PROXIES = 'addresses, nets such as 10.0.0.0/8, or loopback, with commas between them';
 const proxies = z
@@ -87,10 +87,6 @@ function areProxies(entries: readonly string[]): boolean {
   } catch {
     return false;
   }
-}
-
-function isOrigin(text: string): boolean {
-  return text === '*' || (URL.canParse(text) && new URL(text).origin === text);
 }
 
 const schema = z.object({

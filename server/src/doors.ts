@@ -11,7 +11,7 @@ import { clientAddress, type TrustedProxies } from './address.js';
 import type { Authenticator } from './auth/authenticator.js';
 import { readToken } from './auth/credentials.js';
 import { AuthRefused, type Identity, type RefusalKind } from './auth/identity.js';
-import { isLocalHost, mayConnect } from './auth/origin.js';
+import { dropAmbientCredentials, isLocalHost, trustIn } from './auth/origin.js';
 import type { Clock } from './clock.js';
 import type { Crowd, CrowdLimit } from './crowd.js';
 import type { Order } from './instances.js';
@@ -146,7 +146,8 @@ export class Doors {
       onLimit('attempts-per-address');
       throw new UpgradeRefused(429, 'too many attempts from your address', 'attempts-per-address');
     }
-    if (!mayConnect(origin, host, allowedOrigins)) {
+    const trust = trustIn(origin, host, allowedOrigins);
+    if (trust === 'none') {
       throw new UpgradeRefused(
         403,
         'pages of this origin may not connect (ALLOWED_ORIGINS)',
@@ -160,6 +161,7 @@ export class Doors {
         'host',
       );
     }
+    if (trust === 'any') dropAmbientCredentials(request);
     return await this.#identify(room, request);
   }
 

@@ -2,13 +2,14 @@
 import type { IncomingMessage } from 'node:http';
 import type { HttpBindings } from '@hono/node-server';
 import { serveStatic } from '@hono/node-server/serve-static';
-import { Hono } from 'hono';
+import { Hono, type MiddlewareHandler } from 'hono';
 import { cors } from 'hono/cors';
 import { requestId } from 'hono/request-id';
 import { secureHeaders } from 'hono/secure-headers';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import type { Administrator } from './administrator.js';
 import { namesOf, type RequestNames } from './api/errors.js';
+import type { OriginTrust } from './auth/origin.js';
 import type { Readiness } from './health.js';
 
 export interface HttpOptions {
@@ -24,8 +25,8 @@ export interface HttpOptions {
   readonly onError: (error: unknown, request: RequestNames) => void;
   /** Folder of a built web app; paths without a file in it get its index.html. */
   readonly staticDir: string | undefined;
-  /** Whether a page of this origin may connect to this host. */
-  mayConnect(origin: string, host: string | undefined): boolean;
+  /** What a page of this origin may do at this host. */
+  trustIn(origin: string, host: string | undefined): OriginTrust;
   /** What an upgrade of this request would be answered. */
   door(request: IncomingMessage): Promise<DoorAnswer>;
 }
@@ -41,10 +42,12 @@ export interface DoorAnswer {
  * that has a page of its own for 403.
  */
 const REFUSAL_HEADER = 'Cowrite-Refusal';
+/** Says to a page that only `*` allows that its visitor's cookies do not count here. */
+const CREDENTIALS_HEADER = 'Cowrite-Credentials';
 const REFUSALS: Partial<Record<number, string>> = { 401: 'token', 403: 'forbidden' };
 
 export function httpApp(options: HttpOptions): Hono<{ Bindings: HttpBindings }> {
-  const { isReady, readiness, administrator, metrics, api, onError, staticDir, mayConnect, door } =
+  const { isReady, readiness, administrator, metrics, api, onError, staticDir, trustIn, door } =
     options;
   const app = new Hono<{ Bindings: HttpBindings }>();
   // A proxy's, or a new one: the same in the proxy's log, in the answer and in this log.
@@ -63,17 +66,23 @@ export function httpApp(options: HttpOptions): Hono<{ Bindings: HttpBindings }> 
     return c.json(answer, answer.ready ? 200 : 503);
   });
   app.get('/health', (c) => (isReady() ? c.text('ok\n') : c.text('not ready\n', 503)));
-  app.use(
-    '/ws/*',
-    cors({
-      origin: (origin, c) => (mayConnect(origin, c.req.header('Host')) ? origin : null),
-      // A page that may connect does so with its cookies, too.
-      credentials: true,
-      allowMethods: ['GET'],
-      allowHeaders: ['Authorization'],
-      exposeHeaders: [REFUSAL_HEADER],
-    }),
-  );
+  const shared = {
+    allowMethods: ['GET'],
+    allowHeaders: ['Authorization'],
+    exposeHeaders: [REFUSAL_HEADER, CREDENTIALS_HEADER],
+  };
+  const corsFor: Readonly<Record<OriginTrust, MiddlewareHandler | undefined>> = {
+    // As in an upgrade, where cookies are sent whether or not the page asks for it.
+    named: cors({ ...shared, origin: (origin) => origin, credentials: true }),
+    any: cors({ ...shared, origin: '*' }),
+    none: undefined,
+  };
+  app.use('/ws/*', async (c, next) => {
+    const origin = c.req.header('Origin');
+    const trust = origin === undefined ? 'none' : trustIn(origin, c.req.header('Host'));
+    if (trust === 'any') c.header(CREDENTIALS_HEADER, 'ignored');
+    return await (corsFor[trust]?.(c, next) ?? next());
+  });
   app.get('/ws/*', async (c) => {
     const { status, message } = await door(c.env.incoming);
     const refusal = REFUSALS[status];

@@ -10,7 +10,7 @@ import { Administrator } from './administrator.js';
 import { Api } from './api/api.js';
 import type { RequestNames } from './api/errors.js';
 import { authenticatorOf, authenticatorOfHook } from './auth/authenticator.js';
-import { isLoopback, mayConnect } from './auth/origin.js';
+import { isLoopback, trustIn } from './auth/origin.js';
 import { MIN_SECRET } from './auth/tokens.js';
 import { systemClock } from './clock.js';
 import { Workers } from './compact/workers.js';
@@ -234,7 +234,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
       api: api.app,
       administrator,
       metrics,
-      mayConnect: (origin, host) => mayConnect(origin, host, allowedOrigins),
+      trustIn: (origin, host) => trustIn(origin, host, allowedOrigins),
       door: (request) => transport.wouldAnswer(request, (upgrade) => doors.ask(upgrade)),
     }).fetch,
     // Probes that speak HTTP/1.0 name no host.

@@ -19,7 +19,8 @@ const ABOUT: Readonly<Record<SettingName, string>> = {
   AUTH_AUDIENCE: 'what aud of a token has to be',
   AUTH_CLOCK_TOLERANCE: 'seconds by which clocks may differ',
   AUTH_URL: 'your application is asked there who may come in, instead of tokens',
-  ALLOWED_ORIGINS: 'pages that may connect besides those of this host',
+  ALLOWED_ORIGINS:
+    'pages that may connect besides those of this host; with *, all others without their cookies',
   TRUSTED_PROXIES: 'proxies whose X-Forwarded-For is believed',
   ADMIN_TOKEN: 'opens /admin, /api and /metrics to whoever brings it',
   MAX_MESSAGE_BYTES: 'of one message; a larger one closes the socket with 1009',

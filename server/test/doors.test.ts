@@ -66,7 +66,7 @@ describe('[AUTH] every way in', () => {
       api: api.app,
       administrator: new Administrator(SECRET),
       metrics: { contentType: 'text/plain', text: async () => '' },
-      mayConnect: () => false,
+      trustIn: () => 'none',
       door: async () => ({ status: 403, message: '' }),
     });
     const routes = new Set(app.routes.map(({ method, path }) => `${method} ${path}`));

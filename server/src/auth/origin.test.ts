@@ -1,29 +1,60 @@
 import { describe, expect, it } from 'vitest';
-import { isLocalHost, isLoopback, mayConnect } from './origin.js';
+import { isLocalHost, isLoopback, isOrigin, trustIn } from './origin.js';
 
 describe('[AUTH] origins', () => {
   it.each([
-    ['what is no browser', undefined, 'docs.example', [], true],
-    ['a page of this host', 'https://docs.example', 'docs.example', [], true],
-    ['a page of this host and port', 'http://127.0.0.1:8080', '127.0.0.1:8080', [], true],
-    ['a page of another port', 'http://127.0.0.1:5173', '127.0.0.1:8080', [], false],
-    ['a page of another host', 'https://evil.example', 'docs.example', [], false],
-    ['a page whose host only begins so', 'https://docs.example.evil', 'docs.example', [], false],
-    ['a page of a subdomain', 'https://a.docs.example', 'docs.example', [], false],
-    ['one that is listed', 'https://app.example', 'docs.example', ['https://app.example'], true],
+    ['what is no browser', undefined, 'docs.example', [], 'named'],
+    ['a page of this host', 'https://docs.example', 'docs.example', [], 'named'],
+    ['a page of this host, in capitals', 'https://docs.example', 'Docs.Example', [], 'named'],
+    ['a page of this host and port', 'http://127.0.0.1:8080', '127.0.0.1:8080', [], 'named'],
+    ['a page of another port', 'http://127.0.0.1:5173', '127.0.0.1:8080', [], 'none'],
+    ['a page of another host', 'https://evil.example', 'docs.example', [], 'none'],
+    ['a page whose host only begins so', 'https://docs.example.evil', 'docs.example', [], 'none'],
+    ['a page of a subdomain', 'https://a.docs.example', 'docs.example', [], 'none'],
+    ['one that is listed', 'https://app.example', 'docs.example', ['https://app.example'], 'named'],
     [
       'one that is listed with TLS',
       'http://app.example',
       'docs.example',
       ['https://app.example'],
-      false,
+      'none',
     ],
-    ['any, where all are listed', 'https://evil.example', 'docs.example', ['*'], true],
-    ['a page that hides its origin', 'null', 'docs.example', [], false],
-    ['a header that is no origin', 'docs.example', 'docs.example', [], false],
-    ['a request without a host', 'https://docs.example', undefined, [], false],
-  ] as const)('[AUTH-11] %s', (_, origin, host, allowed, isAllowed) => {
-    expect(mayConnect(origin, host, allowed)).toBe(isAllowed);
+    ['a page that hides its origin', 'null', 'docs.example', [], 'none'],
+    ['a header that is no origin', 'docs.example', 'docs.example', [], 'none'],
+    ['a request without a host', 'https://docs.example', undefined, [], 'none'],
+  ] as const)('[AUTH-11] %s', (_, origin, host, allowed, trust) => {
+    expect(trustIn(origin, host, allowed)).toBe(trust);
+    // Where all are listed, whoever had no name has still none.
+    expect(trustIn(origin, host, [...allowed, '*'])).toBe(trust === 'none' ? 'any' : trust);
+  });
+
+  it('[AUTH-19] origins of apps and extensions can be named, but not what any page can say', () => {
+    const right = [
+      'https://app.example',
+      'http://[::1]:8080',
+      'capacitor://localhost',
+      'ionic://localhost',
+      'tauri://localhost',
+      'app://obsidian.md',
+      'chrome-extension://abcdefghijklmnopabcdefghijklmnop',
+    ];
+    expect(right.filter((text) => !isOrigin(text))).toEqual([]);
+    const wrong = [
+      'null',
+      'file://',
+      'file://localhost',
+      'https://app.example/',
+      'HTTPS://App.Example',
+      'https://app.example:443',
+      'https://*.example',
+      'https://app.example/path',
+      'app.example',
+      'app://',
+      'app://*',
+      'javascript:alert(1)',
+      '',
+    ];
+    expect(wrong.filter((text) => isOrigin(text))).toEqual([]);
   });
 
   it('[AUTH-12] this machine goes by its own names only', () => {

@@ -1,9 +1,25 @@
 /**
- * Which pages may open a socket. Browsers let any page connect to any server and say
- * only where the page is from; what is no browser says nothing, and is not concerned.
+ * Which pages may open a socket, and with what. Browsers let any page connect to any server,
+ * with that server's cookies, and say only where the page is from; what is no browser says
+ * nothing, and is not concerned.
  */
+import type { IncomingMessage } from 'node:http';
 
 const ANY = '*';
+/** Schemes of pages that a server sends; those of apps and extensions belong to no host. */
+const WEB = /^https?:$/;
+/** `capacitor://localhost`, `app://obsidian.md`: `URL` knows no origin of such a scheme. */
+const APP_ORIGIN = /^(?!https?:|file:|null)[a-z][a-z0-9+.-]*:\/\/[a-z0-9.-]+(:\d+)?$/;
+
+/**
+ * What a page may do here:
+ *
+ * - `named`: it connects, with what the browser adds by itself, such as cookies
+ * - `any`: only `*` allows it. It connects with what it was given, and with nothing else of its
+ *   visitor: any page may ask any browser to connect, and that must not lend it somebody's cookies
+ * - `none`: it does not connect
+ */
+export type OriginTrust = 'named' | 'any' | 'none';
 
 /**
  * @param origin of the page, as the browser says
@@ -11,14 +27,44 @@ const ANY = '*';
  *   not, so schemes are not compared
  * @param allowed besides pages of this host: origins such as `https://app.example`, or `*`
  */
-export function mayConnect(
+export function trustIn(
   origin: string | undefined,
   host: string | undefined,
   allowed: readonly string[],
-): boolean {
-  if (origin === undefined || allowed.includes(ANY) || allowed.includes(origin)) return true;
-  // "null" is what sandboxed pages and files say: of those, anybody can make one.
-  return URL.canParse(origin) && host !== undefined && new URL(origin).host === host.toLowerCase();
+): OriginTrust {
+  if (origin === undefined || allowed.includes(origin) || isOfHost(origin, host)) return 'named';
+  return allowed.includes(ANY) ? 'any' : 'none';
+}
+
+/** "null" is what sandboxed pages and files say: of those, anybody can make one. */
+function isOfHost(origin: string, host: string | undefined): boolean {
+  if (host === undefined || !URL.canParse(origin)) return false;
+  const page = new URL(origin);
+  // The port that goes without saying depends on the page's scheme, not on the proxy's.
+  const address = `${page.protocol}//${host}`;
+  return WEB.test(page.protocol) && URL.canParse(address) && new URL(address).host === page.host;
+}
+
+/** Whether a page can say this of itself; as a browser writes it, because that is compared. */
+export function isOrigin(text: string): boolean {
+  if (APP_ORIGIN.test(text)) return true;
+  return URL.canParse(text) && new URL(text).origin === text && !text.includes(ANY);
+}
+
+/** Takes away what a browser adds to a request by itself, whatever page has asked for it. */
+export function dropAmbientCredentials({
+  headers,
+  headersDistinct,
+  rawHeaders,
+}: IncomingMessage): void {
+  const isBearer = /^Bearer /i.test(headers.authorization ?? '');
+  for (const name of isBearer ? ['cookie'] : ['cookie', 'authorization']) {
+    delete headers[name];
+    delete headersDistinct[name];
+    for (let i = rawHeaders.length - 2; i >= 0; i -= 2) {
+      if (rawHeaders[i]!.toLowerCase() === name) rawHeaders.splice(i, 2);
+    }
+  }
 }
 
 /**

@@ -78,5 +78,9 @@ async function serve(config: Config): Promise<undefined> {
     logger.info('nobody is asked who they are, so only this machine can connect');
   } else if (config.auth === 'none') {
     logger.warn('AUTH=none: whoever can reach this server can read and change every document');
+  } else if ('url' in config.auth && config.allowedOrigins.includes('*')) {
+    logger.warn(
+      'ALLOWED_ORIGINS=*: cookies of pages that are not named there are not passed to AUTH_URL, so these pages need tokens',
+    );
   }
 }
