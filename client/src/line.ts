@@ -113,6 +113,7 @@ export class Line {
       failed: (error) => listener.failed(error),
       closed: (code, reason) => {
         const wasOpen = connection.isOpen(this.#state);
+        if (wasOpen && code === CLOSE.unauthenticated) this.#token.ended();
         this.#listener.hold(() => {
           const isCurable = this.#isCurable(code) || this.#isMended(code);
           this.dispatch({ type: 'lost', code, reason, isCurable });

@@ -5,6 +5,10 @@
  * connected some time before the last one ends. A token that is no JSON Web Token, or
  * has no `exp`, is not renewed while connected: nobody knows when it ends.
  *
+ * A page's date may be wrong by minutes, and may be corrected at any moment. So a token's end is
+ * fixed on the steady clock when the token comes; the date only tells how old the token was by
+ * then, and is not believed where it contradicts the token.
+ *
  * Invariant: one question at a time waits for its answer, and an answer that comes
  * after {@link Token.stop} renews nothing.
  */
@@ -24,6 +28,10 @@ export interface TokenListener {
 const AHEAD = 60_000;
 /** Milliseconds from one question to the next, at least. */
 const PATIENCE = 1_000;
+/** Milliseconds from one question to the next for a token that has ended, and is still good enough. */
+const OVERDUE = 10_000;
+/** Milliseconds by which a token may seem older than it is: `iat` counts whole seconds. */
+const ROUNDING = 2_000;
 /** Milliseconds: a longer `setTimeout` rings at once. */
 const MAX_WAIT = 2 ** 31 - 1;
 
@@ -32,6 +40,13 @@ export class Token {
   readonly #clock: Clock;
   readonly #listener: TokenListener;
   #shown = '';
+  /** When the one that is shown came, and when it ends, by the steady clock; null if nobody knows. */
+  #cameAt = 0;
+  #endsAt: number | null = null;
+  /** When the application was asked last. */
+  #askedAt = Number.NEGATIVE_INFINITY;
+  /** For how long the server took one that does not say when it was made, if it was not to its end. */
+  #life = Number.POSITIVE_INFINITY;
   readonly #alarm: Alarm;
   /** Grows with each question to the application. */
   #asked = 0;
@@ -61,17 +76,34 @@ export class Token {
 
   async #ask(): Promise<string> {
     const question = ++this.#asked;
+    const before = this.#askedAt;
+    this.#askedAt = this.#clock.now();
     const token = await (this.#source as () => string | Promise<string>)();
     if (typeof token !== 'string') throw new TypeError('token() did not return a string');
     // One that was asked for earlier may come later.
-    if (question === this.#asked) this.#shown = token;
+    if (question === this.#asked && token !== this.#shown) this.#came(token, before);
     return token;
+  }
+
+  /** @param before when the application was asked before, and had another token */
+  #came(token: string, before: number): void {
+    const now = this.#clock.now();
+    const left = timeLeft(token, this.#clock.date().getTime(), now - before, this.#life);
+    this.#shown = token;
+    this.#cameAt = now;
+    this.#endsAt = left === null ? null : now + left;
   }
 
   /** The server took it: from now on it is renewed before it ends. */
   start(): void {
     this.stop();
     if (this.canRenew) this.#schedule();
+  }
+
+  /** The server has ended the connection because of the token. */
+  ended(): void {
+    const now = this.#clock.now();
+    if (this.#endsAt !== null && now < this.#endsAt) this.#life = now - this.#cameAt;
   }
 
   /** The connection is gone. */
@@ -81,8 +113,9 @@ export class Token {
   }
 
   #schedule(): void {
-    const wait = renewalWait(this.#shown, this.#clock.date().getTime());
-    if (wait !== null) this.#alarm.set(this.#clock.now() + Math.min(wait, MAX_WAIT));
+    if (this.#endsAt === null) return;
+    const now = this.#clock.now();
+    this.#alarm.set(now + Math.min(renewalWait(this.#endsAt - now), MAX_WAIT));
   }
 
   async #renew(turn: number): Promise<void> {
@@ -100,20 +133,41 @@ export class Token {
 }
 
 /**
- * @param now milliseconds since 1970
- * @returns milliseconds until it is to be renewed; null when it has ended, or nobody knows when it will
+ * @param left milliseconds until the token ends
+ * @returns milliseconds until it is to be renewed
  */
-export function renewalWait(token: string, now: number): number | null {
-  const end = endOf(token);
-  if (end === null || end <= now) return null;
-  const left = end - now;
+export function renewalWait(left: number): number {
+  if (left <= 0) return OVERDUE;
   return left > 2 * AHEAD ? left - AHEAD : Math.min(left, Math.max(PATIENCE, left / 2));
 }
 
-/** When a JSON Web Token ends (RFC 7519, `exp`), in milliseconds since 1970; null when it does not say. */
-export function endOf(token: string): number | null {
-  const exp = claimsOf(token)?.exp;
-  return typeof exp === 'number' ? exp * 1000 : null;
+/**
+ * How long a JSON Web Token that has just come is good for (RFC 7519, `exp`, `iat`, `nbf`).
+ *
+ * @param date the page's, in milliseconds since 1970; may be wrong
+ * @param maxAge milliseconds since there was another in its place
+ * @param maxLife milliseconds for which one is good that does not say when it was made
+ * @returns milliseconds; null when it does not say
+ */
+export function timeLeft(
+  token: string,
+  date: number,
+  maxAge: number,
+  maxLife: number,
+): number | null {
+  const { exp, iat, nbf } = claimsOf(token) ?? {};
+  if (!isTime(exp)) return null;
+  const end = exp * 1000;
+  const start = [iat, nbf].find((time): time is number => isTime(time) && time < exp);
+  if (start === undefined) return Math.min(end > date ? end - date : 2 * AHEAD, maxLife);
+  const life = end - start * 1000;
+  // An application may keep tokens. Where the date says that it is older than it can be, the date is wrong.
+  const age = Math.max(0, date - start * 1000);
+  return age > life || age > maxAge + ROUNDING ? life : life - age;
+}
+
+function isTime(claim: unknown): claim is number {
+  return Number.isFinite(claim);
 }
 
 /** Whose a JSON Web Token is (RFC 7519, `sub`); null when it does not say. */
@@ -122,7 +176,7 @@ export function subjectOf(token: string): string | null {
   return typeof sub === 'string' ? sub : null;
 }
 
-function claimsOf(token: string): { exp?: unknown; sub?: unknown } | null {
+function claimsOf(token: string): { [name in 'exp' | 'iat' | 'nbf' | 'sub']?: unknown } | null {
   const [, payload] = token.split('.');
   if (payload === undefined) return null;
   try {

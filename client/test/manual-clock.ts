@@ -1,4 +1,4 @@
-/** A clock that a test moves by hand; it starts at 0, on the first of January 2024. */
+/** A clock that a test moves by hand; it starts at 0, on the first of January 2024. Its date may be wrong. */
 import type { Clock } from '../src/clock.js';
 
 interface Timer {
@@ -7,6 +7,8 @@ interface Timer {
 }
 
 export class ManualClock implements Clock {
+  /** Milliseconds by which the date is ahead. */
+  error = 0;
   #now = 0;
   readonly #timers = new Set<Timer>();
 
@@ -15,7 +17,7 @@ export class ManualClock implements Clock {
   }
 
   date(): Date {
-    return new Date(Date.UTC(2024, 0, 1) + this.#now);
+    return new Date(Date.UTC(2024, 0, 1) + this.#now + this.error);
   }
 
   setTimeout(callback: () => void, delay: number): Timer {
