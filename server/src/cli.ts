@@ -1,9 +1,11 @@
 /** The command: finds the one that is asked for, `serve` where none is, and says in one line what went wrong. */
 import { type Config, ConfigError, readConfig } from './config.js';
+import { shownText } from './service-url.js';
 import { StorageInUse } from './storage/lock.js';
 import { StorageUnavailable } from './storage/open.js';
 import { type Command, EXIT, Failure, UsageError } from './terminal/command.js';
 import { endingOf, useStdout, watchOutput } from './terminal/output.js';
+import { failWhereUnfinished } from './terminal/unfinished.js';
 
 /** What it is without a command. */
 const SERVE = 'serve';
@@ -43,7 +45,7 @@ async function main([name = SERVE, ...rest]: readonly string[]): Promise<number 
     return EXIT.ok;
   }
   if (!Object.hasOwn(COMMANDS, name)) {
-    throw new UsageError(`there is no command ${name}; cowrite --help lists them`);
+    throw new UsageError(`there is no command ${shownText(name)}; cowrite --help lists them`);
   }
   const command = await COMMANDS[name]!();
   useStdout(command.output);
@@ -88,7 +90,9 @@ function explain(error: unknown): { line: string; code: number } {
 }
 
 watchOutput();
-main(process.argv.slice(2)).then(
+const ending = main(process.argv.slice(2));
+failWhereUnfinished(ending);
+ending.then(
   (code) => {
     // What was written to a pipe is still on its way.
     if (code !== undefined) process.exitCode = endingOf(code);

@@ -6,12 +6,8 @@ import { isLoopback, isOrigin } from './auth/origin.js';
 import { MIN_SECRET } from './auth/tokens.js';
 import type { Rate } from './bucket.js';
 import type { Limits } from './limits.js';
-import {
-  isSharedStorageUrl,
-  isStorageUrl,
-  STORAGE_URL_FORMS,
-  withoutPassword,
-} from './storage/open.js';
+import { REDIS_FORM, readRedisUrl, shownUrl } from './service-url.js';
+import { isSharedStorageUrl, STORAGE_URL_FORMS, storageUrlProblem } from './storage/open.js';
 
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 const PORT = 'a whole number from 0 to 65535';
@@ -21,6 +17,7 @@ const ADMIN = `at least ${MIN_SECRET} characters, none of them a space`;
 const MAX_DRAIN = 3_600;
 const DRAIN = `seconds from 0 to ${MAX_DRAIN}`;
 const SECRET = `at least ${MIN_SECRET} bytes`;
+const REDIS_FORMS = 'redis://<host>:<port> or rediss://<host>:<port>';
 const ORIGINS = 'origins such as https://app.example, with commas between them, or *';
 
 const httpUrl = z
@@ -92,10 +89,17 @@ function areProxies(entries: readonly string[]): boolean {
 const schema = z.object({
   PORT: z.coerce.number(PORT).int(PORT).min(0, PORT).max(65_535, PORT).default(8080),
   HOST: z.string().default('127.0.0.1'),
-  STORAGE_URL: z.string().refine(isStorageUrl, STORAGE_URL_FORMS).optional(),
+  STORAGE_URL: z
+    .string()
+    .refine((url) => storageUrlProblem(url) === undefined, {
+      error: ({ input }) => storageUrlProblem(String(input)) ?? STORAGE_URL_FORMS,
+    })
+    .optional(),
   REDIS_URL: z
     .string()
-    .refine((url) => /^rediss?:\/\/./.test(url), 'redis://<host>:<port> or rediss://<host>:<port>')
+    .refine((url) => readRedisUrl(url) !== undefined, {
+      error: ({ input }) => (/^rediss?:\/\/./.test(String(input)) ? REDIS_FORM : REDIS_FORMS),
+    })
     .optional(),
   AUTH: z.enum(['none'], 'none, or left out').optional(),
   AUTH_SECRET: z
@@ -175,8 +179,15 @@ export interface Config {
   readonly staticDir: string | undefined;
 }
 
-/** Whose values are told to nobody. */
-const SECRETS: ReadonlySet<string> = new Set(['AUTH_SECRET', 'ADMIN_TOKEN']);
+/** Whose values are told to nobody: a wrong address may hold a password anywhere. */
+const SECRETS: ReadonlySet<string> = new Set([
+  'AUTH_SECRET',
+  'ADMIN_TOKEN',
+  'STORAGE_URL',
+  'REDIS_URL',
+  'AUTH_URL',
+  'AUTH_JWKS_URL',
+]);
 
 /** A setting has a value that it cannot have. The message is one line that names it. */
 export class ConfigError extends Error {
@@ -199,8 +210,7 @@ export function readConfig(
   if (!result.success) {
     const issue = result.error.issues[0]!;
     const name = String(issue.path[0]);
-    const value = SECRETS.has(name) ? 'what it is' : withoutPassword(JSON.stringify(set[name]));
-    throw new ConfigError(`${name} must be ${issue.message}, not ${value}`);
+    throw new ConfigError(`${name} must be ${issue.message}, not ${shownValue(name, set[name]!)}`);
   }
   const { data } = result;
   if (data.REDIS_URL !== undefined && data.STORAGE_URL !== undefined) {
@@ -231,6 +241,11 @@ export function readConfig(
     metrics: metricsOf(data),
     staticDir: data.STATIC_DIR,
   });
+}
+
+/** An address may stand in any setting, by mistake. */
+function shownValue(name: string, value: string): string {
+  return SECRETS.has(name) || /@/.test(value) ? 'what it is' : JSON.stringify(value);
 }
 
 function limitsOf(data: z.infer<typeof schema>): Partial<Limits> {
@@ -284,7 +299,7 @@ function authOf(data: z.infer<typeof schema>): AuthSettings | undefined {
 function notShared(storageUrl: string): string | undefined {
   if (isSharedStorageUrl(storageUrl)) return undefined;
   return (
-    `REDIS_URL is for instances that share their documents, and STORAGE_URL=${storageUrl} is for one alone: ` +
+    `REDIS_URL is for instances that share their documents, and STORAGE_URL=${shownUrl(storageUrl)} is for one alone: ` +
     'set STORAGE_URL to postgres://<host>/<database> or redis://<host>:<port>, or leave one of the two out'
   );
 }

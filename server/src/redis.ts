@@ -12,6 +12,7 @@
 import { createHash } from 'node:crypto';
 import { Command, Redis } from 'ioredis';
 import { systemClock } from './clock.js';
+import { REDIS_FORM, readRedisUrl, shownUrl } from './service-url.js';
 
 export interface RedisOptions {
   /** Begins every key and channel: letters, digits, `-` and `_`, then a colon. */
@@ -50,7 +51,8 @@ export function checkPrefix(prefix = DEFAULT_PREFIX): string {
  */
 export function connectRedis(url: string, purpose: string, options: RedisOptions): Redis {
   const { timeout = DEFAULT_TIMEOUT_MS, onWarning = () => undefined } = options;
-  const { host } = parseUrl(url);
+  // Told without the address: it may hold a password.
+  if (readRedisUrl(url) === undefined) throw new TypeError(`Redis's address is ${REDIS_FORM}`);
   const redis = new Redis(url, {
     connectionName: `cowrite-${purpose}`,
     connectTimeout: timeout,
@@ -75,7 +77,7 @@ export function connectRedis(url: string, purpose: string, options: RedisOptions
   const away = (reason: string) => {
     if (awaySince !== undefined) return;
     awaySince = systemClock.now();
-    onWarning(`Redis at ${host} (${purpose}) is away: ${reason}; trying until it is back`);
+    onWarning(`Redis at ${shownUrl(url)} (${purpose}) is away: ${reason}; trying until it is back`);
   };
   redis.on('error', (error: Error) => away(reasonOf(error)));
   redis.on('close', () => {
@@ -85,7 +87,7 @@ export function connectRedis(url: string, purpose: string, options: RedisOptions
     if (awaySince === undefined) return;
     const seconds = Math.ceil((systemClock.now() - awaySince) / 1000);
     awaySince = undefined;
-    onWarning(`Redis at ${host} (${purpose}) is back after ${seconds} s`);
+    onWarning(`Redis at ${shownUrl(url)} (${purpose}) is back after ${seconds} s`);
   });
   return redis;
 }
@@ -165,19 +167,4 @@ export function asBuffer(bytes: Uint8Array): Buffer {
 /** Connection errors to several addresses at once have a code and no message. */
 export function reasonOf(error: Error): string {
   return error.message || (error as NodeJS.ErrnoException).code || error.name;
-}
-
-function parseUrl(url: string): URL {
-  let parsed: URL | undefined;
-  try {
-    parsed = new URL(url);
-  } catch {
-    // Told below, without the address: it may hold a password.
-  }
-  const isRedis = parsed?.protocol === 'redis:' || parsed?.protocol === 'rediss:';
-  if (parsed === undefined || !isRedis || parsed.host === '') {
-    throw new TypeError("Redis's address is redis://<host>:<port> or rediss://<host>:<port>");
-  }
-  if (parsed.search !== '') throw new TypeError("Redis's address takes nothing behind a ?");
-  return parsed;
 }

@@ -62,6 +62,7 @@ const FLOORS = [
     'within',
     'turns',
     'address',
+    'service-url',
     'bucket',
   ],
   ['update/'],

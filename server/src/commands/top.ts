@@ -2,6 +2,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { systemClock } from '../clock.js';
 import type { Config } from '../config.js';
+import { shownUrl } from '../service-url.js';
 import { MAX_LISTED } from '../storage/storage.js';
 import { command, EXIT, Failure, UsageError, wrong } from '../terminal/command.js';
 import { fromServer, SERVER_OPTION, TokenRefused } from '../terminal/server.js';
@@ -56,7 +57,7 @@ the server does not answer.
       }
       const warnings = silent === undefined ? [] : [...silenceOf(silent, last), ''];
       if (figures.length + warnings.length > 0) {
-        const frame = `${[`Cowrite at ${server}`, '', ...warnings, ...figures].join('\n')}\n`;
+        const frame = `${[`Cowrite at ${shownUrl(server)}`, '', ...warnings, ...figures].join('\n')}\n`;
         // Home and clear, so that a shorter frame leaves nothing of the last.
         process.stdout.write(once || !process.stdout.isTTY ? frame : `\x1b[H\x1b[2J${frame}`);
         if (once) return EXIT.ok;
@@ -114,7 +115,9 @@ async function look(server: string, config: Config): Promise<Look> {
     const answer = (async () => await textOf(await fromServer(server, path, config)))();
     const text = await within(PATIENCE_MS, systemClock, answer);
     if (text !== undefined) return text;
-    throw new Failure(`the server at ${server} did not answer in ${PATIENCE_MS / 1_000} s`);
+    throw new Failure(
+      `the server at ${shownUrl(server)} did not answer in ${PATIENCE_MS / 1_000} s`,
+    );
   };
   const samples = samplesIn(await ask('/metrics'));
   const [time, at] = [new Date(), performance.now()];

@@ -1,6 +1,13 @@
 /** A storage adapter from its address. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import {
+  POSTGRES_FORM,
+  REDIS_FORM,
+  readPostgresUrl,
+  readRedisUrl,
+  shownUrl,
+} from '../service-url.js';
 import { LmdbStorage, type Salvage } from './lmdb.js';
 import { StorageInUse } from './lock.js';
 import { MemoryStorage } from './memory.js';
@@ -16,8 +23,10 @@ export interface StorageEvents {
 
 interface Kind {
   readonly isShared: boolean;
-  /** What the address looks like; the part behind the colon is checked by the adapter. */
+  /** What the address begins with. */
   readonly form: RegExp;
+  /** What the whole of it has to be, where it is not. */
+  problem?(url: string): string | undefined;
   open(url: string, events: StorageEvents): Promise<Storage>;
 }
 
@@ -30,6 +39,7 @@ const KINDS: readonly Kind[] = [
   {
     isShared: true,
     form: /^postgres(ql)?:\/\/./,
+    problem: (url) => (readPostgresUrl(url) === undefined ? POSTGRES_FORM : undefined),
     // Only who uses a database has its driver in memory.
     async open(url, { onWarning }) {
       const { PostgresStorage } = await import('./postgres.js');
@@ -39,6 +49,7 @@ const KINDS: readonly Kind[] = [
   {
     isShared: true,
     form: /^rediss?:\/\/./,
+    problem: (url) => (readRedisUrl(url) === undefined ? REDIS_FORM : undefined),
     async open(url, { onWarning }) {
       const { RedisStorage } = await import('./redis.js');
       return await RedisStorage.open(url, { onWarning });
@@ -50,9 +61,10 @@ const KINDS: readonly Kind[] = [
 export const STORAGE_URL_FORMS =
   'lmdb:<folder>, postgres://<host>/<database>, redis://<host>:<port> or memory:';
 
-/** Whether {@link openStorage} knows this kind of address. */
-export function isStorageUrl(url: string): boolean {
-  return kindOf(url) !== undefined;
+/** @returns what an address has to be, where this one is none that {@link openStorage} takes */
+export function storageUrlProblem(url: string): string | undefined {
+  const kind = kindOf(url);
+  return kind === undefined ? STORAGE_URL_FORMS : kind.problem?.(url);
 }
 
 /** Whether several instances may use what is at this address. */
@@ -73,19 +85,20 @@ export class StorageUnavailable extends Error {
 
 /**
  * @param url one of {@link STORAGE_URL_FORMS}
- * @throws {StorageUnavailable} when it cannot be opened, {@link StorageInUse}, or what the adapter throws
+ * @throws {TypeError} for no such address, {@link StorageUnavailable} when it cannot be opened,
+ *   {@link StorageInUse}, or what the adapter throws
  */
 export async function openStorage(url: string, events: StorageEvents): Promise<Storage> {
-  const kind = kindOf(url);
-  if (kind === undefined) throw new TypeError(`storage is ${STORAGE_URL_FORMS}`);
+  const problem = storageUrlProblem(url);
+  if (problem !== undefined) throw new TypeError(`storage must be ${problem}`);
+  const kind = kindOf(url)!;
   try {
     return await kind.open(url, events);
   } catch (cause) {
     if (!(cause instanceof Error) || cause instanceof StorageInUse) throw cause;
     // What a folder's files are wrong in is for the stack to say, if it is not that they cannot be opened.
     if (!kind.isShared && !isOfSystem(cause)) throw cause;
-    const store = withoutPassword(url);
-    throw new StorageUnavailable(`the store at ${store} cannot be used: ${cause.message}`, {
+    throw new StorageUnavailable(`the store at ${shownUrl(url)} cannot be used: ${cause.message}`, {
       cause,
     });
   }
@@ -94,10 +107,6 @@ export async function openStorage(url: string, events: StorageEvents): Promise<S
 /** A call to the system has failed: no rights, no such folder, no space. LMDB gives its number as the code. */
 function isOfSystem(error: NodeJS.ErrnoException): boolean {
   return error.syscall !== undefined || typeof error.code === 'number';
-}
-
-export function withoutPassword(url: string): string {
-  return url.replace(/\/\/[^@]*@/, '//***@');
 }
 
 function kindOf(url: string): Kind | undefined {

@@ -152,16 +152,16 @@ export class Connections {
   async use<T>(call: (run: Run) => Promise<T>): Promise<T> {
     await this.#enter();
     let connection = this.#idle.pop();
-    while (connection?.isBroken) connection = this.#idle.pop();
-    connection ??= new Connection(this.#options);
     try {
+      while (connection?.isBroken) connection = this.#idle.pop();
+      connection ??= new Connection(this.#options);
       return await call(connection.run);
     } catch (cause) {
       // Whatever state it is in, a new one is in none: it may hold a transaction that was begun.
-      connection.destroy(cause as Error);
+      connection?.destroy(cause as Error);
       throw cause;
     } finally {
-      if (!connection.isBroken) this.#idle.push(connection);
+      if (connection?.isBroken === false) this.#idle.push(connection);
       this.#leave();
     }
   }

@@ -1,6 +1,7 @@
 /** What a command of `cowrite` is: its arguments, its options, what it says about itself, and how it ends. */
 import { parseArgs } from 'node:util';
 import type { Config } from '../config.js';
+import { shownText } from '../service-url.js';
 import type { Purpose } from './output.js';
 
 export const EXIT = { ok: 0, failure: 1, usage: 2, damage: 3 } as const;
@@ -82,7 +83,7 @@ export function command<const O extends Options>(definition: Definition<O>): Com
         throw wrong(name, `${required[positionals.length]} is missing`);
       }
       if (positionals.length > definition.arguments.length) {
-        throw wrong(name, `${positionals.at(-1)} is one argument too many`);
+        throw wrong(name, `${shownText(positionals.at(-1)!)} is one argument too many`);
       }
       return await run({
         values: values as Values<O>,

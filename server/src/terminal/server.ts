@@ -1,5 +1,6 @@
 /** A running server, asked by its administrator. */
 import type { Config } from '../config.js';
+import { shownUrl } from '../service-url.js';
 import { Failure, UsageError } from './command.js';
 
 export const SERVER_OPTION = {
@@ -22,8 +23,10 @@ export async function fromServer(
   if (adminToken === undefined) {
     throw new UsageError('set ADMIN_TOKEN, the same as the server has');
   }
-  if (!/^https?:\/\/./.test(server) || !URL.canParse(server)) {
-    throw new UsageError(`--server is an address such as http://127.0.0.1:8080, not ${server}`);
+  if (!isServerUrl(server)) {
+    throw new UsageError(
+      '--server is an address such as http://127.0.0.1:8080, without a user or password',
+    );
   }
   let response: Response;
   try {
@@ -32,11 +35,17 @@ export async function fromServer(
     });
   } catch (error) {
     const { message } = ((error as Error).cause ?? error) as Error;
-    throw new Failure(`no server answers at ${server}: ${message}`);
+    throw new Failure(`no server answers at ${shownUrl(server)}: ${message}`);
   }
   if (response.ok) return response.body!;
   const said = (await response.text()).trim();
   const isRefused = response.status === 401 || response.status === 403;
   const Problem = isRefused ? TokenRefused : Failure;
-  throw new Problem(`the server at ${server} answered with ${response.status}: ${said}`);
+  throw new Problem(`the server at ${shownUrl(server)} answered with ${response.status}: ${said}`);
+}
+
+function isServerUrl(text: string): boolean {
+  if (!/^https?:\/\/./.test(text) || !URL.canParse(text)) return false;
+  const { username, password } = new URL(text);
+  return username === '' && password === '';
 }

@@ -1,6 +1,12 @@
 /** The store that a command works on, opened and closed around it. */
 import type { Config } from '../config.js';
-import { isStorageUrl, isStoreThere, openStorage, STORAGE_URL_FORMS } from '../storage/open.js';
+import { shownUrl } from '../service-url.js';
+import {
+  isStoreThere,
+  openStorage,
+  STORAGE_URL_FORMS,
+  storageUrlProblem,
+} from '../storage/open.js';
 import type { Storage } from '../storage/storage.js';
 import { Failure, UsageError } from './command.js';
 
@@ -15,8 +21,9 @@ export const STORAGE_OPTION = {
 /** @throws {UsageError} when it is no address of a store, or of one that ends with this process */
 export function storageUrl(given: string | undefined, config: Config): string {
   const url = given ?? config.storageUrl;
-  if (isStorageUrl(url) && !url.startsWith('memory:')) return url;
-  throw new UsageError(`a store is ${STORAGE_URL_FORMS.replace(' or memory:', '')}`);
+  const problem = url.startsWith('memory:') ? STORAGE_URL_FORMS : storageUrlProblem(url);
+  if (problem === undefined) return url;
+  throw new UsageError(`a store is ${problem.replace(' or memory:', '')}`);
 }
 
 export async function withStore<T>(url: string, use: (store: Storage) => Promise<T>): Promise<T> {
@@ -37,7 +44,7 @@ export async function withExistingStore<T>(
   url: string,
   use: (store: Storage) => Promise<T>,
 ): Promise<T> {
-  if (!isStoreThere(url)) throw new Failure(`there is no store at ${url}`);
+  if (!isStoreThere(url)) throw new Failure(`there is no store at ${shownUrl(url)}`);
   return await withStore(url, use);
 }
 
