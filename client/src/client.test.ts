@@ -192,7 +192,9 @@ describe('[CLI-21] nothing is lost', () => {
     sync(network.last);
     edit(provider);
     release();
-    clock.advance(2 * IDLE_TIME);
+    clock.advance(IDLE_TIME);
+    network.last.say({ type: 'awareness', update: EMPTY });
+    clock.advance(IDLE_TIME);
     expect(isGone(provider)).toBe(false);
     save(network.last);
     clock.advance(IDLE_TIME - 1);

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { BACKOFF_CAP } from './backoff.js';
 import {
+  ACKNOWLEDGEMENT_TIMEOUT,
   CONNECT_TIMEOUT,
   type ConnectionEvent,
   type ConnectionState,
@@ -23,7 +24,13 @@ type Kind = ConnectionState['kind'];
 const NOW = 1000;
 const DEADLINE = 5000;
 
-const QUIETLY = { deadline: DEADLINE, isDoubted: false, movesAt: Number.POSITIVE_INFINITY };
+const QUIETLY = {
+  deadline: DEADLINE,
+  isDoubted: false,
+  movesAt: Number.POSITIVE_INFINITY,
+  isAwaiting: false,
+  probesAt: Number.POSITIVE_INFINITY,
+};
 
 const STATES: { readonly [K in Kind]: Extract<ConnectionState, { kind: K }> } = {
   offline: { kind: 'offline' },
@@ -43,6 +50,8 @@ const EVENTS = {
   destroy: { type: 'destroy' },
   opened: { type: 'opened' },
   frame: { type: 'frame' },
+  progress: { type: 'progress' },
+  awaits: { type: 'awaits', isAwaiting: true },
   synced: { type: 'synced' },
   lost: { type: 'lost', code: 1006, reason: '' },
   lostForGood: { type: 'lost', code: 4404, reason: 'gone' },
@@ -68,6 +77,8 @@ const MATRIX: Record<Kind, Record<EventName, string>> = {
     destroy: 'destroyed',
     opened: '.',
     frame: '.',
+    progress: '.',
+    awaits: '.',
     synced: '.',
     lost: '.',
     lostForGood: '.',
@@ -88,6 +99,8 @@ const MATRIX: Record<Kind, Record<EventName, string>> = {
     destroy: 'destroyed close',
     opened: 'syncing handshake',
     frame: '.',
+    progress: '.',
+    awaits: '.',
     synced: '.',
     lost: 'retrying',
     lostForGood: 'refused',
@@ -108,6 +121,8 @@ const MATRIX: Record<Kind, Record<EventName, string>> = {
     destroy: 'destroyed farewell close',
     opened: '.',
     frame: 'syncing',
+    progress: 'syncing',
+    awaits: 'syncing',
     synced: 'online',
     lost: 'retrying',
     lostForGood: 'refused',
@@ -128,6 +143,8 @@ const MATRIX: Record<Kind, Record<EventName, string>> = {
     destroy: 'destroyed farewell close',
     opened: '.',
     frame: 'online',
+    progress: 'online',
+    awaits: 'online',
     synced: '.',
     lost: 'retrying',
     lostForGood: 'refused',
@@ -148,6 +165,8 @@ const MATRIX: Record<Kind, Record<EventName, string>> = {
     destroy: 'destroyed',
     opened: '.',
     frame: '.',
+    progress: '.',
+    awaits: '.',
     synced: '.',
     lost: '.',
     lostForGood: '.',
@@ -168,6 +187,8 @@ const MATRIX: Record<Kind, Record<EventName, string>> = {
     destroy: 'destroyed',
     opened: '.',
     frame: '.',
+    progress: '.',
+    awaits: '.',
     synced: '.',
     lost: '.',
     lostForGood: '.',
@@ -188,6 +209,8 @@ const MATRIX: Record<Kind, Record<EventName, string>> = {
     destroy: 'destroyed',
     opened: '.',
     frame: '.',
+    progress: '.',
+    awaits: '.',
     synced: '.',
     lost: '.',
     lostForGood: '.',
@@ -208,6 +231,8 @@ const MATRIX: Record<Kind, Record<EventName, string>> = {
     destroy: '.',
     opened: '.',
     frame: '.',
+    progress: '.',
+    awaits: '.',
     synced: '.',
     lost: '.',
     lostForGood: '.',
@@ -346,6 +371,53 @@ describe('[CLI-16] a page that was throttled, frozen or left alone', () => {
     expect(effects).toEqual([]);
     const later = transition(heard, EVENTS.visible, { now: NOW + QUIET, random: 0 });
     expect(later.effects).toEqual([{ type: 'probe' }]);
+  });
+});
+
+describe('[CLI-41] while something is to be reported saved', () => {
+  const waiting = run(run(STATES.online, EVENTS.frame), EVENTS.awaits);
+  const asked = NOW + ACKNOWLEDGEMENT_TIMEOUT;
+  const answer = (at: number) => transition(waiting, EVENTS.due, { now: at, random: 0 });
+
+  test('asks after 10 s without a frame, and gives up 10 s later', () => {
+    expect([ACKNOWLEDGEMENT_TIMEOUT, PROBE_TIMEOUT]).toEqual([10_000, 10_000]);
+    expect(deadlineOf(waiting)).toBe(asked);
+    expect(answer(asked - 1)).toEqual({ state: waiting, effects: [] });
+    const { state, effects } = answer(asked);
+    expect(effects).toEqual([{ type: 'probe' }]);
+    expect(deadlineOf(state)).toBe(asked + PROBE_TIMEOUT);
+    expect(run(state, EVENTS.due, asked + PROBE_TIMEOUT).kind).toBe('retrying');
+  });
+
+  test('asks again 10 s after each answer, and never gives up while there are answers', () => {
+    let state = waiting;
+    for (let now = asked; now < asked + 600_000; now = deadlineOf(state) ?? 0) {
+      const step = transition(state, EVENTS.due, { now, random: 0 });
+      expect(step.effects).toEqual([{ type: 'probe' }]);
+      state = run(step.state, EVENTS.frame, now + 9_000);
+      expect(deadlineOf(state)).toBe(now + 9_000 + ACKNOWLEDGEMENT_TIMEOUT);
+    }
+  });
+
+  test('asks no more once it is saved', () => {
+    const saved = run(waiting, { type: 'awaits', isAwaiting: false }, NOW + 1);
+    expect(deadlineOf(saved)).toBe(NOW + SILENCE_TIMEOUT);
+    expect(run(saved, { type: 'awaits', isAwaiting: false }, NOW + 2)).toBe(saved);
+  });
+
+  test('waits on while what is to be sent becomes less', () => {
+    const probed = answer(asked).state;
+    const moving = run(probed, EVENTS.progress, asked + 9_999);
+    expect(deadlineOf(moving)).toBe(asked + 9_999 + ACKNOWLEDGEMENT_TIMEOUT);
+  });
+
+  test('a page that was asleep meanwhile asks first, and gives up after that', () => {
+    const { state, effects } = answer(NOW + SILENCE_TIMEOUT + LATE);
+    expect(effects).toEqual([{ type: 'probe' }]);
+    expect(state.kind).toBe('online');
+    const later = NOW + SILENCE_TIMEOUT + LATE + PROBE_TIMEOUT;
+    expect(deadlineOf(state)).toBe(later);
+    expect(run(state, EVENTS.due, later).kind).toBe('retrying');
   });
 });
 

@@ -34,11 +34,17 @@ import { CLOSE, isFinal } from './protocol/index.js';
 /** Milliseconds that an attempt to connect may take. */
 export const CONNECT_TIMEOUT = 10_000;
 
-/** Milliseconds without a frame after which a socket is taken for dead; a server sends one every 20 s. */
+/** Milliseconds without a frame after which a socket is taken for dead; a server sends one every 15 s. */
 export const SILENCE_TIMEOUT = 45_000;
 
 /** Milliseconds within which a probe must be answered. */
 export const PROBE_TIMEOUT = 10_000;
+
+/**
+ * Milliseconds without a frame after which a client that waits for a `saved` asks whether the line
+ * lives: work is at stake. Not whether it is saved: a store may take its time.
+ */
+export const ACKNOWLEDGEMENT_TIMEOUT = 10_000;
 
 /**
  * Milliseconds by which `due` may come late: later, and the page slept or was throttled. What the
@@ -74,6 +80,10 @@ interface Open {
   readonly isDoubted: boolean;
   /** When to leave a server that drains; Infinity if it does not. */
   readonly movesAt: number;
+  /** Whether the server is to report something saved. */
+  readonly isAwaiting: boolean;
+  /** When to ask for a sign of life because of that; Infinity if it was asked for, or nothing is awaited. */
+  readonly probesAt: number;
 }
 
 /** `attempt` counts the waits since the last sync; `deadline` is in the clock's milliseconds. */
@@ -94,6 +104,10 @@ export type ConnectionEvent =
   | { readonly type: 'opened' }
   /** Any frame, and before it is understood. */
   | { readonly type: 'frame' }
+  /** The socket has taken more of what waits to be sent: somebody at the other end takes it. */
+  | { readonly type: 'progress' }
+  /** From now on the server is to report something saved, or nothing any more. */
+  | { readonly type: 'awaits'; readonly isAwaiting: boolean }
   /** The server's first step 2 has been applied. */
   | { readonly type: 'synced' }
   /** The server wants this client to be gone in so many milliseconds. */
@@ -187,19 +201,38 @@ function opened(now: number): Open {
     deadline: now + SILENCE_TIMEOUT,
     isDoubted: false,
     movesAt: Number.POSITIVE_INFINITY,
+    isAwaiting: false,
+    probesAt: Number.POSITIVE_INFINITY,
   };
 }
 
 type OpenState = State<'syncing' | 'online'>;
 
 function heard(state: OpenState, _: unknown, { now }: Chance): Step {
-  return stay({ ...state, deadline: now + SILENCE_TIMEOUT, isDoubted: false });
+  return stay({
+    ...state,
+    deadline: now + SILENCE_TIMEOUT,
+    isDoubted: false,
+    probesAt: probesAt(state.isAwaiting, now),
+  });
+}
+
+function probesAt(isAwaiting: boolean, now: number): number {
+  return isAwaiting ? now + ACKNOWLEDGEMENT_TIMEOUT : Number.POSITIVE_INFINITY;
+}
+
+function awaits(state: OpenState, { isAwaiting }: Event<'awaits'>, { now }: Chance): Step {
+  if (isAwaiting === state.isAwaiting) return stay(state);
+  return stay({ ...state, isAwaiting, probesAt: probesAt(isAwaiting, now) });
 }
 
 /** The network changed under an open socket, which may be dead without knowing. */
 function probe(state: OpenState, _: unknown, { now }: Chance): Step {
   const deadline = Math.min(state.deadline, now + PROBE_TIMEOUT);
-  return { state: { ...state, deadline }, effects: [{ type: 'probe' }] };
+  return {
+    state: { ...state, deadline, probesAt: Number.POSITIVE_INFINITY },
+    effects: [{ type: 'probe' }],
+  };
 }
 
 function probeIfQuiet(state: OpenState, event: unknown, chance: Chance): Step {
@@ -211,10 +244,15 @@ function openIsDue(state: OpenState, _: unknown, chance: Chance): Step {
   const { now } = chance;
   const attempt = state.kind === 'syncing' ? state.attempt : 0;
   if (now >= state.movesAt) return moveOn(attempt, chance);
-  if (now < state.deadline) return stay(state);
+  if (now < state.deadline) return now < state.probesAt ? stay(state) : probe(state, _, chance);
   if (now - state.deadline < LATE || state.isDoubted) return giveUp(attempt, 'silent', chance);
   return {
-    state: { ...state, deadline: now + PROBE_TIMEOUT, isDoubted: true },
+    state: {
+      ...state,
+      deadline: now + PROBE_TIMEOUT,
+      isDoubted: true,
+      probesAt: Number.POSITIVE_INFINITY,
+    },
     effects: [{ type: 'probe' }],
   };
 }
@@ -237,6 +275,8 @@ const TABLE: Table = {
     destroy: () => stay({ kind: 'destroyed' }),
     opened: stay,
     frame: stay,
+    progress: stay,
+    awaits: stay,
     synced: stay,
     drain: stay,
     lost: stay,
@@ -258,6 +298,8 @@ const TABLE: Table = {
       effects: [{ type: 'handshake' }],
     }),
     frame: stay,
+    progress: stay,
+    awaits: stay,
     synced: stay,
     drain: stay,
     lost: ({ attempt }, event, chance) => afterLoss(attempt, event, chance),
@@ -277,6 +319,8 @@ const TABLE: Table = {
     destroy: () => ({ state: { kind: 'destroyed' }, effects: [{ type: 'farewell' }, leave] }),
     opened: stay,
     frame: heard,
+    progress: heard,
+    awaits,
     synced: ({ kind: _, attempt: __, ...open }) => stay({ kind: 'online', ...open }),
     drain: drained,
     lost: ({ attempt }, event, chance) => afterLoss(attempt, event, chance),
@@ -295,6 +339,8 @@ const TABLE: Table = {
     destroy: () => ({ state: { kind: 'destroyed' }, effects: [{ type: 'farewell' }, leave] }),
     opened: stay,
     frame: heard,
+    progress: heard,
+    awaits,
     synced: stay,
     drain: drained,
     lost: (_state, event, chance) => afterLoss(0, event, chance),
@@ -313,6 +359,8 @@ const TABLE: Table = {
     destroy: () => stay({ kind: 'destroyed' }),
     opened: stay,
     frame: stay,
+    progress: stay,
+    awaits: stay,
     synced: stay,
     drain: stay,
     lost: stay,
@@ -332,6 +380,8 @@ const TABLE: Table = {
     destroy: () => stay({ kind: 'destroyed' }),
     opened: stay,
     frame: stay,
+    progress: stay,
+    awaits: stay,
     synced: stay,
     drain: stay,
     lost: stay,
@@ -350,6 +400,8 @@ const TABLE: Table = {
     destroy: () => stay({ kind: 'destroyed' }),
     opened: stay,
     frame: stay,
+    progress: stay,
+    awaits: stay,
     synced: stay,
     drain: stay,
     lost: stay,
@@ -368,6 +420,8 @@ const TABLE: Table = {
     destroy: stay,
     opened: stay,
     frame: stay,
+    progress: stay,
+    awaits: stay,
     synced: stay,
     drain: stay,
     lost: stay,
@@ -396,7 +450,7 @@ export function transition(state: ConnectionState, event: ConnectionEvent, chanc
 
 /** When the state wants the event `due`, in the clock's milliseconds; null if never. */
 export function deadlineOf(state: ConnectionState): number | null {
-  if ('movesAt' in state) return Math.min(state.deadline, state.movesAt);
+  if ('movesAt' in state) return Math.min(state.deadline, state.movesAt, state.probesAt);
   return 'deadline' in state ? state.deadline : null;
 }
 

@@ -37,8 +37,14 @@ import * as unsaved from './unsaved.js';
 /** Milliseconds from one question why there is no socket to the next, at least. */
 const ASK_INTERVAL = 10_000;
 
-/** Bytes of a message, about, where all that the server lacks is more than it takes in one. */
+/**
+ * Bytes of a message, about, where what the server lacks is {@link LARGE}, or more than it takes in
+ * one. On a slow line each is acknowledged within seconds, and what others wait for passes between.
+ */
 const PIECE = 64 * 1024;
+
+/** Bytes from which on a message is sent in pieces. */
+const LARGE = 1_000_000;
 
 type Report = Message & { readonly type: 'saved' | 'rejected' };
 
@@ -88,6 +94,12 @@ export class Line {
   /** Null until something is refused. */
   #refusals: typeof refusals | null = null;
   #pieceBytes = PIECE;
+  /** The code for pieces is being loaded: what the server lacks follows when it is there. */
+  #isHolding = false;
+  /** It could not be loaded. */
+  #isWhole = false;
+  /** Whether a step 1 of this socket's server was answered. */
+  #hasAnswered = false;
 
   /**
    * @param origin of the transactions in which the document gets what the server sends
@@ -125,7 +137,7 @@ export class Line {
       renewed: (token) => this.#send({ type: 'token', token }),
       failed: (error) => listener.failed(error),
     });
-    this.#alarm = new Alarm(this.#clock, () => this.dispatch({ type: 'due' }));
+    this.#alarm = new Alarm(this.#clock, () => this.#due());
   }
 
   get status(): CowriteStatus {
@@ -186,10 +198,16 @@ export class Line {
         this.#token.stop();
         this.#stateVector = null;
         this.#isComplete = false;
+        this.#hasAnswered = false;
         this.#reports = [];
         this.#listener.lost();
       }
     });
+  }
+
+  #due(): void {
+    if (this.#socket.isDraining()) this.dispatch({ type: 'progress' });
+    this.dispatch({ type: 'due' });
   }
 
   /** For good: later calls do nothing. */
@@ -198,12 +216,23 @@ export class Line {
     this.#pending.destroy();
   }
 
-  /** The document has changed, and the server is to have it; to be called from its `update` event. */
-  edited(update: Uint8Array): void {
+  /**
+   * The document has changed, and the server is to have it; to be called from its `update` event.
+   *
+   * @param before the clocks that the document had
+   */
+  edited(update: Uint8Array, before: ReadonlyMap<number, number>): void {
+    const isLarge = update.length > LARGE && this.#stateVector !== null;
+    // What the server has is known exactly where nothing is under way.
+    if (isLarge && this.#isComplete && !this.unsaved) {
+      this.#stateVector = Y.encodeStateVector(new Map(before));
+    }
     const message = { type: 'update', update } as const;
-    const wasSent = this.#send(message);
+    // Behind what is held back nothing may pass: the server would lack what it is about.
+    const wasSent = !isLarge && !this.#isHolding && this.#send(message);
     this.#track(wasSent ? unsaved.sentUpdate(this.#unsaved) : unsaved.changed(this.#unsaved));
     this.#pending.changed(wasSent ? this.#unsaved.sent : null);
+    if (isLarge && this.#stateVector !== null) this.#sendStep2(this.#stateVector);
     if (!wasSent) return;
     const { reports, sent } = this.#unsaved;
     if (reports) this.#pending.sent(sent, message);
@@ -266,7 +295,9 @@ export class Line {
         this.#listener.opened();
         break;
       case 'probe':
-        this.#sendStep1();
+        // What is asked of any server is a step 1, whose answer may be large.
+        if (this.#unsaved.reports) this.#send({ type: 'probe' });
+        else this.#sendStep1();
         break;
       case 'farewell':
         this.#listener.leaving();
@@ -366,7 +397,10 @@ export class Line {
   }
 
   #track(next: unsaved.Unsaved): void {
+    const wasAwaited = unsaved.isAwaited(this.#unsaved);
     this.#unsaved = next;
+    const isAwaiting = unsaved.isAwaited(next);
+    if (isAwaiting !== wasAwaited) this.dispatch({ type: 'awaits', isAwaiting });
     this.#listener.changed();
   }
 
@@ -396,6 +430,9 @@ export class Line {
     switch (message.type) {
       case 'step1':
         this.#stateVector = message.stateVector;
+        // A server asks again until it has all. The last answer is not even on its way yet.
+        if (this.#hasAnswered && this.#socket.waiting > LARGE) break;
+        this.#hasAnswered = true;
         this.#sendStep2(message.stateVector);
         break;
       case 'step2':
@@ -430,7 +467,8 @@ export class Line {
         this.dispatch({ type: 'drain', delay: message.delay });
         break;
       case 'token':
-        throw new MalformedMessage('a server does not send token');
+      case 'probe':
+        throw new MalformedMessage(`a server does not send ${message.type}`);
     }
   }
 
@@ -469,6 +507,10 @@ export class Line {
   /** All that the document holds and the server lacks. */
   #sendStep2(stateVector: Uint8Array): void {
     const update = Y.encodeStateAsUpdate(this.#doc, stateVector);
+    if (update.length > LARGE && this.#refusals === null && !this.#isWhole) {
+      this.#holdForPieces();
+      return;
+    }
     const known = below(stateVector);
     const whole: DocumentMessage = { type: 'step2', update, known, isDivisible: true };
     for (const each of this.#refusals?.cut(this.#doc, whole, this.#pieceBytes) ?? [whole]) {
@@ -477,6 +519,18 @@ export class Line {
       this.#track(next(this.#unsaved));
       this.#pending.sent(this.#unsaved.sent, each);
     }
+  }
+
+  /** Until the code for pieces is there, or known not to be. */
+  #holdForPieces(): void {
+    if (this.#isHolding) return;
+    this.#isHolding = true;
+    void this.#prepare().then((isReady) => {
+      this.#isHolding = false;
+      this.#isWhole = !isReady;
+      // Perhaps of another socket's server by now.
+      if (this.#stateVector !== null) this.#sendStep2(this.#stateVector);
+    });
   }
 
   /**

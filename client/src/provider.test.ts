@@ -706,7 +706,7 @@ describe('[CLI-12] in a browser', () => {
     const { clock, network, provider } = setUp();
     sync(network.last);
     page.dispatchEvent(new Event('offline'));
-    expect(network.last.sent.at(-1)?.type).toBe('step1');
+    expect(network.last.sent.at(-1)?.type).toBe('probe');
     clock.advance(PROBE_TIMEOUT - 1);
     network.last.say({ type: 'step2', update: NOTHING });
     clock.advance(PROBE_TIMEOUT);

@@ -562,7 +562,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     const source = this.#sourceOf(transaction);
     if (source === 'here' || this.#isBringing) this.#group?.edited(update);
     else if (source !== 'tab') this.#group?.received(update);
-    if (isOurs(source)) this.#line.edited(update);
+    if (isOurs(source)) this.#line.edited(update, transaction.beforeState);
   };
 
   readonly #onDocDestroy = (): void => this.destroy();

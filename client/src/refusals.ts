@@ -1,3 +1,3 @@
-/** What a page needs only once a server has refused something, and loads then. */
+/** What a page needs only once a server has refused something, or there is much to send, and loads then. */
 export { cut } from './cut.js';
 export { follow } from './fork.js';

@@ -11,6 +11,8 @@
 export interface SocketLike {
   binaryType: string;
   readonly protocol: string;
+  /** Bytes that were given to it and that the network has not taken. */
+  readonly bufferedAmount?: number;
   send(data: Uint8Array<ArrayBuffer>): void;
   close(code?: number, reason?: string): void;
   addEventListener(type: 'open', listener: () => void): void;
@@ -40,6 +42,9 @@ export class Socket {
   readonly #WebSocket: SocketConstructor;
   #live: SocketLike | null = null;
   #isOpen = false;
+  /** Bytes given to the live socket, and what the network had taken of them at the last look. */
+  #given = 0;
+  #taken = 0;
 
   constructor(WebSocket: SocketConstructor, listener: SocketListener) {
     this.#WebSocket = WebSocket;
@@ -92,12 +97,32 @@ export class Socket {
   send(frame: Uint8Array): boolean {
     if (this.#live === null || !this.#isOpen) return false;
     this.#live.send(frame as Uint8Array<ArrayBuffer>);
+    this.#given += frame.length;
     return true;
+  }
+
+  /** Bytes that were given to it and that the network has not taken. */
+  get waiting(): number {
+    return this.#live?.bufferedAmount ?? 0;
+  }
+
+  /**
+   * Whether the network has taken more of what waits to be sent since the last call. Nothing waits of
+   * what is small: a dead line takes that, too, and says nothing by it.
+   */
+  isDraining(): boolean {
+    const { waiting } = this;
+    const taken = this.#given - waiting;
+    const isMore = taken > this.#taken;
+    this.#taken = taken;
+    return isMore && waiting > 0;
   }
 
   #forget(): void {
     this.#live = null;
     this.#isOpen = false;
+    this.#given = 0;
+    this.#taken = 0;
   }
 }
 

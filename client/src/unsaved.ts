@@ -46,6 +46,11 @@ export function isUnsaved(state: Unsaved): boolean {
   return state.loose || state.carrying > state.saved;
 }
 
+/** Whether a report of this socket's server is to come. */
+export function isAwaited({ reports, carrying, saved }: Unsaved): boolean {
+  return reports && carrying > saved;
+}
+
 /**
  * A new socket is open. Whatever was under way on the one before is loose: no
  * report on it will ever come.

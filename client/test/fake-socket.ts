@@ -11,6 +11,8 @@ export class FakeSocket implements SocketLike {
   binaryType = 'blob';
   protocol = '';
   readyState = 0;
+  /** What the test says; nothing waits by itself. */
+  bufferedAmount = 0;
   readonly url: string;
   readonly protocols: readonly string[];
   readonly sent: Message[] = [];
@@ -32,6 +34,8 @@ export class FakeSocket implements SocketLike {
 
   send(data: Uint8Array): void {
     if (this.readyState === 0) throw new Error('still connecting');
+    // Behind what waits, all waits.
+    if (this.bufferedAmount > 0) this.bufferedAmount += data.length;
     this.sent.push(decodeMessage(data));
   }
 

@@ -9,6 +9,7 @@ const HIGH_WATER = 1_000;
 
 class Reader implements Receiver {
   buffered = 0;
+  isArriving = false;
   frames = 0;
   closedWith: number | undefined;
   readonly dialect = chooseDialect(new Set()).dialect;
@@ -94,5 +95,31 @@ describe('[MET] what fan-out counts', () => {
     type(2, -500);
     expect(count(measures.lag.counts)).toBe(2);
     expect(measures.lag.sum - before).toBeGreaterThanOrEqual(500);
+  });
+});
+
+describe('[FAN] who is behind', () => {
+  it('[FAN-6] and sends meanwhile has as long as the largest message takes, for what it has read it can say only behind that', () => {
+    const { clock, fanout, type } = setUp();
+    const [sending, idle, endless] = [new Reader(), new Reader(), new Reader()];
+    for (const reader of [sending, idle, endless]) {
+      fanout.add(reader);
+      reader.buffered = HIGH_WATER + 1;
+    }
+    sending.isArriving = true;
+    endless.isArriving = true;
+    type();
+    const check = (): (number | undefined)[] => {
+      for (const reader of [sending, idle, endless]) fanout.checkPatience(reader);
+      return [sending, idle, endless].map(({ closedWith }) => closedWith);
+    };
+    clock.advance(60_000);
+    expect(check()).toEqual([undefined, 1013, undefined]);
+    clock.advance(400_000);
+    // All of it has arrived, and still it does not say that it reads.
+    sending.isArriving = false;
+    expect(check()).toEqual([1013, 1013, undefined]);
+    clock.advance(200_000);
+    expect(check()).toEqual([1013, 1013, 1013]);
   });
 });

@@ -19,6 +19,8 @@ import type { Tail } from './update/tail.js';
 export interface Outlet {
   /** Bytes that were sent and that wait for the peer, here or in the kernel. */
   readonly buffered: number;
+  /** Whether bytes of the peer arrive: that it has read what was sent, it can only say behind these. */
+  readonly isArriving?: boolean;
   send(frame: Frame): void;
   close(code: number, reason: string): void;
 }
@@ -59,6 +61,8 @@ interface Behind {
 
 /** Bytes a millisecond: a phone on a bad line loads a large document at this rate and is not cut off. */
 const SLOWEST = 64;
+/** Milliseconds more for a peer that is sending: what the largest message takes at that rate. */
+const SENDING_MS = 2 ** 25 / SLOWEST;
 
 /** What is due at the end of this turn of the loop is not called off. */
 const THIS_TURN: Timer = { cancel: () => undefined };
@@ -262,7 +266,9 @@ export class Fanout<R extends Receiver> {
   /** Closes the receiver when it has been behind for too long. */
   checkPatience(receiver: R): void {
     const behind = this.#receivers.get(receiver);
-    if (behind !== undefined && this.#options.clock.now() > behind.deadline) {
+    if (behind === undefined) return;
+    const late = this.#options.clock.now() - behind.deadline;
+    if (late > (receiver.connection.isArriving === true ? SENDING_MS : 0)) {
       this.#options.measures.evicted++;
       receiver.connection.close(CLOSE.tryAgainLater, 'too far behind');
     }

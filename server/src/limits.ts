@@ -28,7 +28,7 @@ export interface Limits extends CrowdLimits, SessionRates {
   readonly maxWatchers: number;
   /** Milliseconds for a request to arrive, and for a decision about it. Default 10 000. */
   readonly handshakeMs: number;
-  /** Milliseconds from one look at every socket to the next; a peer silent for two of them is cut off. Default 15 000. */
+  /** Milliseconds; a peer of which not a byte arrives for two of these is cut off. Default 15 000. */
   readonly heartbeatMs: number;
   /** Milliseconds after which the people of an instance that died are gone. Default 15 000. */
   readonly presenceTtlMs: number;

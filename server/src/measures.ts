@@ -62,6 +62,7 @@ const KINDS = Object.keys({
   drain: true,
   token: true,
   access: true,
+  probe: true,
 } satisfies Record<Kind, true>) as Kind[];
 
 /** Why an upgrade is not carried out. */

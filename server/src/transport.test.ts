@@ -3,7 +3,7 @@ import { createServer } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { encodeMessage, type Message } from '@cowrite/client/protocol';
 import { pino } from 'pino';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { ManualClock } from './clock.js';
 import { encodeFrame } from './frame.js';
@@ -71,13 +71,16 @@ async function connected(): Promise<{
   return { client, connection, clock };
 }
 
-/** As {@link connected}, with a peer that speaks TCP only and has sent the header of a message that is too large. */
-async function tooLarge(): Promise<{
+interface Raw {
   peer: Socket;
   connection: Connection;
+  /** The server's end of it. */
   socket: Socket;
   clock: ManualClock;
-}> {
+}
+
+/** As {@link connected}, with a peer that speaks TCP only and answers no ping. */
+async function rawlyConnected(): Promise<Raw> {
   const { port, opened, socket: accepted, clock } = await listening();
   const peer = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
   onTestFinished(() => {
@@ -89,11 +92,18 @@ async function tooLarge(): Promise<{
   );
   const [connection, socket] = await Promise.all([opened, accepted, once(peer, 'data')]);
   connection.events = DEAF;
+  return { peer, connection, socket, clock };
+}
+
+/** As {@link rawlyConnected}, with a peer that has sent the header of a message that is too large. */
+async function tooLarge(): Promise<Raw> {
+  const raw = await rawlyConnected();
+  const { peer } = raw;
   const header = Buffer.from([0x82, 0xff, 0, 0, 0, 0, 0, 0x10, 0, 0, 1, 2, 3, 4]);
   peer.write(header);
   const [answer] = await once(peer, 'data');
   expect(answer).toEqual(Buffer.from([0x88, 2, 1009 >> 8, 1009 & 0xff]));
-  return { peer, connection, socket, clock };
+  return raw;
 }
 
 describe('[WIRE] frames on a socket', () => {
@@ -231,6 +241,39 @@ describe('[LIVE] dead peers', () => {
     clock.advance(29_000);
     expect(connection.isOpen).toBe(true);
     clock.advance(31_000);
+    expect(connection.isOpen).toBe(false);
+  });
+
+  it('[LIVE-5] bytes that arrive are life, though they make up a message only minutes later', async () => {
+    const { peer, connection, socket, clock } = await rawlyConnected();
+    const messages: number[] = [];
+    connection.events = { ...DEAF, onMessage: ({ length }) => messages.push(length) };
+    const send = async (bytes: Buffer): Promise<void> => {
+      const before = socket.bytesRead;
+      peer.write(bytes);
+      await vi.waitFor(() => expect(socket.bytesRead).toBe(before + bytes.length), 30_000);
+    };
+    await send(Buffer.from([0x82, 0xfe, 600 >> 8, 600 & 0xff, 0, 0, 0, 0]));
+    for (let sent = 0; sent < 600; sent += 50) {
+      clock.advance(14_000);
+      expect([connection.isOpen, connection.isArriving]).toEqual([true, true]);
+      await send(Buffer.alloc(50));
+    }
+    expect(messages).toEqual([600]);
+    clock.advance(29_000);
+    expect([connection.isOpen, connection.isArriving]).toEqual([true, false]);
+    clock.advance(6_000);
+    expect(connection.isOpen).toBe(false);
+  });
+
+  it('[LIVE-5] one whose bytes stop in the midst of a message is cut off', async () => {
+    const { peer, connection, socket, clock } = await rawlyConnected();
+    const before = socket.bytesRead;
+    peer.write(Buffer.from([0x82, 0xfe, 600 >> 8, 600 & 0xff, 0, 0, 0, 0, 1, 2, 3]));
+    await vi.waitFor(() => expect(socket.bytesRead).toBe(before + 11), 30_000);
+    clock.advance(29_000);
+    expect(connection.isOpen).toBe(true);
+    clock.advance(11_000);
     expect(connection.isOpen).toBe(false);
   });
 });

@@ -4,7 +4,8 @@
  * Invariants: what a connection holds for its peer is the frames it was given
  * and nothing else, and it tells how much that is; so it does of what lies in the
  * kernel unread, where a peer that stopped reading would cost megabytes unseen; a
- * socket that neither sends nor answers a ping is closed within two heartbeats.
+ * socket from which no byte arrives is closed within two heartbeats and a look, and
+ * one from which bytes arrive is not, however slowly they make up a message.
  */
 import type { IncomingMessage, Server } from 'node:http';
 import type { Socket } from 'node:net';
@@ -22,7 +23,7 @@ export interface TransportOptions {
   readonly clock: Clock;
   /** Bytes of one message from a client, at most; beyond it the socket is closed with 1009. */
   readonly maxMessageBytes: number;
-  /** Milliseconds between two looks at every socket. */
+  /** A peer that is silent for twice as many milliseconds is cut off. */
   readonly heartbeat: number;
   readonly onTooLarge: () => void;
   readonly measures: SocketMeasures;
@@ -63,7 +64,7 @@ export interface ConnectionEvents {
   /** Nothing waits any more, as {@link Connection.buffered} counts it. */
   onDrain(): void;
   onClose(): void;
-  /** Called at every heartbeat. */
+  /** Called {@link LOOKS} times in a heartbeat. */
   onHeartbeat(): void;
 }
 
@@ -142,6 +143,9 @@ export class Connection {
   #lastHeard: number;
   #lastSent: number;
   readonly #openedAt: number;
+  /** Bytes that had arrived at the last look, and at which look there were more for the last time. */
+  #arrived = 0;
+  #arrivedAt = 0;
   #receivedMessages = 0;
   #receivedBytes = 0;
   #sentMessages = 0;
@@ -222,6 +226,24 @@ export class Connection {
 
   heard(): void {
     this.#lastHeard = Math.floor(this.#clock.now());
+  }
+
+  /**
+   * Looks at what has arrived since the last look, `interval` milliseconds ago. A large message on a
+   * slow line takes minutes until it is whole, and the pongs of its sender lie behind it.
+   */
+  look(interval: number): void {
+    const { bytesRead } = this.#socket;
+    if (bytesRead === this.#arrived) return;
+    this.#arrived = bytesRead;
+    this.#arrivedAt = Math.floor(this.#clock.now());
+    // Heard of later than at the last look, it may have sent these bytes before it fell silent.
+    if (this.silence > interval) this.heard();
+  }
+
+  /** Whether bytes have arrived of late: its pongs may lie behind more of them. */
+  get isArriving(): boolean {
+    return this.#clock.now() - this.#arrivedAt < this.#options.heartbeat;
   }
 
   answered(payload: Buffer): void {
@@ -409,14 +431,21 @@ export class Connection {
   }
 }
 
-/** A heartbeat looks at one of so many parts of the connections at a time. */
-const PARTS = 50;
+/**
+ * In a heartbeat every connection is looked at so many times: one that was sent nothing is then
+ * sent a sign of life in time for its client, which may wait for one.
+ */
+const LOOKS = 3;
+/** A look goes through so many parts of the connections, one at a time. */
+const PARTS = 20;
 
 export class Transport {
   readonly #options: TransportOptions;
   readonly #webSockets: SocketServer<typeof ConnectedSocket>;
   readonly #connections = new Set<Connection>();
-  readonly #heartbeat: Timer;
+  /** Milliseconds between two looks at a connection. */
+  readonly #interval: number;
+  readonly #beats: Timer;
   /** Goes round all connections, those that come meanwhile too. */
   #round: Iterator<Connection, undefined> = this.#connections.values();
   /** How many are to be looked at, times {@link PARTS}. */
@@ -487,7 +516,8 @@ export class Transport {
           socket.destroy();
         });
     });
-    this.#heartbeat = options.clock.every(options.heartbeat / PARTS, () => this.#beat());
+    this.#interval = options.heartbeat / LOOKS;
+    this.#beats = options.clock.every(this.#interval / PARTS, () => this.#beat());
   }
 
   get connections(): ReadonlySet<Connection> {
@@ -541,10 +571,12 @@ export class Transport {
     for (; this.#due >= PARTS; this.#due -= PARTS) {
       const connection = this.#next();
       if (connection === undefined) continue;
-      if (connection.silence > 2 * heartbeat && now >= this.#mercyUntil) {
+      connection.look(this.#interval);
+      const { silence } = connection;
+      if (silence > 2 * heartbeat && now >= this.#mercyUntil) {
         connection.terminate('nothing was heard of it');
       } else {
-        if (connection.silence > heartbeat / 2) connection.ping();
+        if (silence >= heartbeat - this.#interval / 2) connection.ping();
         connection.events?.onHeartbeat();
       }
     }
@@ -571,7 +603,7 @@ export class Transport {
   /** Closes every socket and waits until they are gone, at most `patience` milliseconds. */
   async close(patience: number): Promise<void> {
     this.stopReading();
-    this.#heartbeat.cancel();
+    this.#beats.cancel();
     for (const socket of this.#upgrading) socket.destroy();
     const gone = [...this.#connections].map((connection) => {
       const { events } = connection;

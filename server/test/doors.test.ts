@@ -31,6 +31,7 @@ const MESSAGES: Readonly<Record<string, 'served' | 'refused' | 'shown' | 'identi
     '102': 'never',
     '103': 'identifies',
     '104': 'never',
+    '106': 'served',
   };
 
 /** One message for each kind, as a client would send it. */
@@ -46,6 +47,7 @@ const SAMPLES: Readonly<Record<string, Message>> = {
   '102': { type: 'drain', delay: 1 },
   '103': { type: 'token', token: 'not a token' },
   '104': { type: 'access', access: 'write' },
+  '106': { type: 'probe' },
 };
 
 describe('[AUTH] every way in', () => {

@@ -36,6 +36,8 @@ export const MESSAGE_DRAIN = 102;
 export const MESSAGE_TOKEN = 103;
 /** A frame's first number: `access` of {@link Message}. */
 export const MESSAGE_ACCESS = 104;
+/** A frame's first number: `probe` of {@link Message}. */
+export const MESSAGE_PROBE = 106;
 
 /** Behind {@link MESSAGE_SYNC}: what the sender has, as a state vector. */
 export const SYNC_STEP_1 = 0;
@@ -72,6 +74,9 @@ export type Access = (typeof ACCESSES)[number];
  * `access` is sent before the first step 2 to those who may only read, and whenever it
  * changes. `token` is sent by a client, to go on with a newer token than it came with.
  *
+ * `probe` is sent by a client that waits for a `saved`, to find out whether the line lives: a
+ * server answers with an awareness message, at the least with one that has nothing in it.
+ *
  * `drain` is sent by a server that is about to end: the client is to connect anew, which leads
  * it to another one, in `delay` milliseconds. Each is told another delay.
  */
@@ -86,7 +91,8 @@ export type Message =
   | { readonly type: 'rejected'; readonly count: number; readonly reason: ToldReason }
   | { readonly type: 'drain'; readonly delay: number }
   | { readonly type: 'token'; readonly token: string }
-  | { readonly type: 'access'; readonly access: Access };
+  | { readonly type: 'access'; readonly access: Access }
+  | { readonly type: 'probe' };
 
 /** The frame is not one whole message of a known type. */
 export class MalformedMessage extends Error {
@@ -136,6 +142,8 @@ function readMessage(decoder: decoding.Decoder): Message {
       return { type: 'token', token: readText(decoder) };
     case MESSAGE_ACCESS:
       return { type: 'access', access: readOneOf(ACCESSES, decoder) };
+    case MESSAGE_PROBE:
+      return { type: 'probe' };
     default:
       throw new MalformedMessage(`unknown message type ${type}`);
   }
@@ -226,6 +234,9 @@ export function encodeMessage(message: Message): Uint8Array {
     case 'access':
       encoding.writeVarUint(encoder, MESSAGE_ACCESS);
       encoding.writeVarString(encoder, message.access);
+      break;
+    case 'probe':
+      encoding.writeVarUint(encoder, MESSAGE_PROBE);
       break;
   }
   return encoding.toUint8Array(encoder);
