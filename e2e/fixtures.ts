@@ -18,8 +18,8 @@ import { afterAll, expect, onTestFinished } from 'vitest';
 const CLI = fileURLToPath(new URL('../server/dist/cli.js', import.meta.url));
 const DEMO = fileURLToPath(new URL('../client/demo/dist', import.meta.url));
 
-/** Milliseconds for a click, a locator or a text; a slow machine needs a part of it. */
-const PATIENCE = 15_000;
+/** Milliseconds until a click, a locator or a text is given up: not how long one may take. */
+const PATIENCE = 120_000;
 
 const PLAYWRIGHTS = [
   'AvoidUnnecessaryBeforeUnloadCheckSync',

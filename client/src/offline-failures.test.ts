@@ -9,6 +9,7 @@ import {
   watchDatabase,
   written,
 } from '../test/copies.js';
+import { eventually } from '../test/eventually.js';
 import {
   accept,
   closePages,
@@ -139,7 +140,7 @@ describe('[CLI-27] an offline copy that does not come in 3 s', () => {
     save(network.last);
     expect(page.unsaved).toBe(false);
     release();
-    await vi.waitFor(() => expect(textOf(page)).toContain('late'));
+    await eventually(() => expect(textOf(page)).toContain('late'));
     expect(page.unsaved).toBe(true);
     expect(textAt(network.last)).toBe(textOf(page));
     save(network.last);
@@ -156,7 +157,7 @@ describe('[CLI-27] an offline copy that does not come in 3 s', () => {
     page.connect();
     network.last.accept();
     release();
-    await vi.waitFor(() => expect(textOf(page)).toBe('late'));
+    await eventually(() => expect(textOf(page)).toBe('late'));
     expect(documentsOf(network.last)).toEqual([]);
     network.last.say({ type: 'step1', stateVector: Uint8Array.of(0) });
     expect(textAt(network.last)).toBe('late');
@@ -172,7 +173,7 @@ describe('[CLI-27] an offline copy that does not come in 3 s', () => {
     const told: unknown[] = [];
     page.on('rejected', (why) => told.push(why));
     release();
-    await vi.waitFor(() => expect(textOf(page)).toBe('late'));
+    await eventually(() => expect(textOf(page)).toBe('late'));
     reject(network.last);
     save(network.last);
     expect(told).toEqual([{ reason: 'read-only', isTakenBack: true }]);

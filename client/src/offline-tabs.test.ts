@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { contents, copies, holdDatabase } from '../test/copies.js';
+import { eventually } from '../test/eventually.js';
 import {
   accept,
   closePages,
@@ -139,7 +140,7 @@ describe('[CLI-27] an offline copy of tabs', () => {
     await browser.settle();
     expect([one.unsaved, other.unsaved]).toEqual([false, false]);
     release();
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       await browser.step(0);
       expect(textOf(other)).toBe('late');
     });

@@ -36,7 +36,7 @@ test('[DOC-1] the API reference is made without a warning and names every export
       .map(({ name, children = [] }) => [name, namesOf(children)]),
   );
   expect(named).toEqual(exportsOfThePackage());
-}, 60_000);
+});
 
 /** What can be imported from each of the package's entries, as the compiler sees it. */
 function exportsOfThePackage(): Record<string, readonly string[]> {

@@ -198,7 +198,7 @@ describe('[CMD] backup and restore', () => {
     expect((await restore()).out).toMatch(`${QUIET + TYPISTS} rooms written`);
     expect((await restore()).out).toMatch(`0 rooms written, ${QUIET + TYPISTS} were there already`);
     await isRestored(restored, backed);
-  }, 120_000);
+  });
 
   it('[CMD-7] postgres: backed up hot beside its server, and restored into a Redis, and from there into an lmdb', async () => {
     const postgres = await startPostgres();
@@ -217,7 +217,7 @@ describe('[CMD] backup and restore', () => {
     const restored = `lmdb:${join(folder, 'data')}`;
     expect((await cowrite(['restore', file, '--storage', restored])).code).toBe(0);
     await isRestored(restored, backed);
-  }, 120_000);
+  });
 
   it('[CMD-8] a backup that fails leaves the one before as it was, and nothing else', async () => {
     const folder = temporaryFolder();
@@ -325,7 +325,7 @@ describe('[CMD] migrate', () => {
     }
     const again = await cowrite(['migrate', stores[0]!, stores[1]!]);
     expect(again.out).toMatch(new RegExp(`^0 rooms written, ${QUIET + 1} were there already`));
-  }, 120_000);
+  });
 
   it('[CMD-9] goes on after SIGKILL, and leaves what is something else', async () => {
     const folder = temporaryFolder();
@@ -354,7 +354,7 @@ describe('[CMD] migrate', () => {
     expect(conflict.code).toBe(1);
     expect(conflict.errors).toContain('"quiet 5"');
     expect((await cowrite(['migrate', from, to, '--replace'])).code).toBe(0);
-  }, 60_000);
+  });
 });
 
 describe("[CMD] the stores' own backups", () => {
@@ -375,7 +375,7 @@ describe("[CMD] the stores' own backups", () => {
     });
     rmSync(data, { recursive: true });
     await isRestored(`lmdb:${copy}`, backed);
-  }, 120_000);
+  });
 
   it.skipIf(!isThere('pg_dump'))(
     '[CMD-13] postgres: pg_dump beside a running server, and pg_restore, as the papers say',
@@ -443,7 +443,7 @@ describe('[CMD] top', () => {
     expect(frames).toBeGreaterThanOrEqual(3);
     const wrong = await cowrite(args, { environment: { ADMIN_TOKEN: ADMIN_TOKEN.toUpperCase() } });
     expect([wrong.code, wrong.errors]).toEqual([1, expect.stringContaining('401')]);
-  }, 60_000);
+  });
 });
 
 /** Not everywhere that there are servers are there their tools. */

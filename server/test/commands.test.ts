@@ -172,7 +172,7 @@ describe('[CMD] the command line', () => {
       ['restore', 'text', '--storage', 'lmdb:./made'],
     ]);
     expect(readdirSync(folder)).toEqual(['text']);
-  }, 60_000);
+  });
 
   it('[CMD-1] a store that a server has open is told as such', async () => {
     const folder = temporaryFolder();
@@ -374,7 +374,7 @@ describe('[CMD] the command line', () => {
         expect.stringMatching(/^4 rooms/m),
       ]);
     }
-  }, 60_000);
+  });
 
   it.skipIf(!existsSync('/dev/full'))(
     '[CMD-15] a full disk behind stdout is one line and 1, and a repair is not stopped by it',
@@ -514,7 +514,7 @@ describe('[CMD] a damaged store', () => {
       // An empty update stands where one could not be read, and nothing is damaged there.
       expect((await cowrite(['check', '--storage', storage], { folder })).code).toBe(0);
     }
-  }, 60_000);
+  });
 });
 
 describe('[CMD] check', () => {
@@ -617,7 +617,7 @@ describe('[CMD] check', () => {
     expect((await check(folder)).code).toBe(0);
     const again = await cowrite(['export', 'snapshot'], around);
     expect(textOf(again.bytes)).toBe('SNAPSHOT-DAMAGED');
-  }, 60_000);
+  });
 });
 
 describe('[CMD] top', () => {
@@ -716,7 +716,7 @@ describe('[CMD] top', () => {
       ...names.slice(0, 7).map((name) => `       0       0  ${name}`),
       'of the first 2000 rooms by name; 3 more are open',
     ]);
-  }, 60_000);
+  });
 
   it('[CMD-12] while the server does not answer it says since when, and goes on; with another token it ends', async () => {
     const settings = { STORAGE_URL: `lmdb:${temporaryFolder()}`, ADMIN_TOKEN: ADMIN };
@@ -757,7 +757,7 @@ describe('[CMD] top', () => {
       1,
       expect.stringMatching(/^cowrite: .* answered with 401: /),
     ]);
-  }, 60_000);
+  });
 });
 
 describe('[CMD] on a terminal', () => {

@@ -77,7 +77,7 @@ const ASKING: readonly [name: string, start: Start][] = [
 ];
 const ALL = [...ASKING, ['nginx', startNginxHere]] as const;
 
-const PATIENCE = { timeout: 15_000, interval: 50 };
+const PATIENCE = { timeout: 120_000, interval: 50 };
 
 /** It says nowhere that it listens. */
 async function answers(proxy: string): Promise<void> {

@@ -544,7 +544,7 @@ describe('[DEP-11] Prometheus finds the servers', () => {
       const result: { metric: { instance: string }; value: [number, string] }[] = data.result;
       return new Map(result.map(({ metric, value }) => [metric.instance, value[1]]));
     };
-    const patience = { timeout: 15_000, interval: 100 };
+    const patience = { timeout: 120_000, interval: 100 };
     await vi.waitFor(
       async () =>
         expect(await ask('up{job="cowrite"}')).toEqual(new Map(targets.map((at) => [at, '1']))),

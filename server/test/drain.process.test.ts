@@ -23,13 +23,12 @@ describe('[DRN] the command is told to end', () => {
       writer.send({ type: 'step1', stateVector: Uint8Array.of(0) });
       await writer.next('step2', writer.received.length);
     }
-    const start = performance.now();
     const exited = once(server.child, 'exit');
     server.child.kill('SIGTERM');
+    // While the store stands still: one that waits for it never ends.
     const [code] = await exited;
     redis.resume();
     expect(code).toBe(1);
-    expect(performance.now() - start).toBeLessThan(5_000);
     const lines = server
       .errors()
       .trim()
@@ -67,14 +66,13 @@ describe('[DRN] the command is told to end', () => {
     const ada = await RawClient.connect(server, 'room');
     await ada.join(new Y.Doc());
     ada.send({ type: 'update', update: typed('x') });
-    const start = performance.now();
     const exited = once(server.child, 'exit');
     server.child.kill('SIGTERM');
+    // One that waits for its deadline does not end before this test is given up.
     expect((await exited)[0]).toBe(0);
     expect(ada.closed?.code).toBe(1012);
     const next = await startProcess(environment);
     const reader = await RawClient.connect(next, 'room');
     await reader.join(new Y.Doc());
-    expect(performance.now() - start).toBeLessThan(10_000);
   });
 });

@@ -261,7 +261,7 @@ describe.each(['Postgres', 'Redis'])(
     );
 
     it(`[FLT-8] [FLT-9] [FLT-10] [FLT-11] [FLT-12] ${rounds} rounds of faults: nothing saved is lost, all are equal, everybody is seen`, {
-      timeout: 60_000 + rounds * 20_000,
+      timeout: 300_000 + rounds * 60_000,
     }, async () => {
       const dice = Dice.announced('[FLT-8]');
       const redis = await startRedis();

@@ -53,7 +53,7 @@ async function fill(server: ServerProcess): Promise<number> {
       answer = status;
     });
     const isFull = vi.waitUntil(async () => answer !== undefined || !(await isReady(server)), {
-      timeout: 20_000,
+      timeout: 120_000,
       interval: 20,
     });
     await isFull;
@@ -75,7 +75,7 @@ describe('[STO-61] a full disk', () => {
     const [status] = await call(server, 'rooms/pages/document?form=json');
     expect(status).toBe(200);
     await limit('unlimited');
-    await vi.waitUntil(() => isReady(server), { timeout: 20_000, interval: 20 });
+    await vi.waitUntil(() => isReady(server), { timeout: 120_000, interval: 20 });
     expect(await call(server, 'rooms/pages/updates', post(page(saved + 1)))).toMatchObject([
       200,
       {},
@@ -97,7 +97,7 @@ describe('[STO-61] a full disk', () => {
     await ada.untilSaved(1);
     await limit('1000');
     ada.send({ type: 'update', update: typed('never saved') });
-    await vi.waitUntil(async () => !(await isReady(server)), { timeout: 20_000, interval: 20 });
+    await vi.waitUntil(async () => !(await isReady(server)), { timeout: 120_000, interval: 20 });
     ada.socket.close();
     await ada.untilClosed();
     const exited = once(server.child, 'exit');

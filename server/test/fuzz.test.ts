@@ -14,7 +14,7 @@ const SEEDS_THAT_FAILED: readonly number[] = [];
 describe('[FLT-15] raw frames', () => {
   for (const seed of new Set([chosenSeed(), ...SEEDS_THAT_FAILED])) {
     it(`[FLT-15] the server lives through ${FRAMES} of seed ${seed}, its memory returns, and no other room is touched`, {
-      timeout: 180_000 + FRAMES * 5,
+      timeout: 300_000 + FRAMES * 20,
     }, async () => {
       const { figures, witness } = await fuzz({ seed, frames: FRAMES });
       // What is held is in the run; here, that it was put to the test.

@@ -54,9 +54,7 @@ const FULL_WIDTH = '1000000000:1000000000';
 const HIGH_WATER = 64 * 1024;
 
 describe('[TRC] traces of real people', () => {
-  it('[TRC-1] a paper of 259,778 keystrokes, typed at full speed, survives SIGKILL', {
-    timeout: 120_000,
-  }, async (ctx) => {
+  it('[TRC-1] a paper of 259,778 keystrokes, typed at full speed, survives SIGKILL', async (ctx) => {
     const trace = readTrace(ctx, 'automerge-paper');
     const watch = new Stopwatch('[TRC-1]');
     const environment = {
@@ -95,9 +93,7 @@ describe('[TRC] traces of real people', () => {
     watch.print();
   });
 
-  it('[TRC-2] two people in one text, each seeing what they had seen, over both dialects', {
-    timeout: 120_000,
-  }, async (ctx) => {
+  it('[TRC-2] two people in one text, each seeing what they had seen, over both dialects', async (ctx) => {
     const trace = readTrace(ctx, 'friendsforever');
     const watch = new Stopwatch('[TRC-2]');
     const { parts, end } = asWritten(trace);

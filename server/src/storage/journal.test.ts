@@ -408,9 +408,7 @@ describe('[STO] the journal of lmdb', () => {
     await storage.close();
   });
 
-  it('[STO-49] a process that is killed, also while it moves what the journal holds, loses nothing that was reported', {
-    timeout: 60_000,
-  }, async () => {
+  it('[STO-49] a process that is killed, also while it moves what the journal holds, loses nothing that was reported', async () => {
     const dice = Dice.announced('[STO-49]');
     const path = folder();
     const script = new URL('../../test/journal-writer.mjs', import.meta.url).pathname;
