@@ -1,9 +1,10 @@
-// Where the tests are, and how long one may take.
+// Where the tests are, how many run at a time, and how long one may take.
 import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-// Vitest keeps one core for itself, which on a machine with two leaves one.
-const maxWorkers = Math.max(2, availableParallelism() - 1);
+/** Many tests wait, for a browser, a process or a second that must pass, more than they compute. */
+const maxWorkers = 2 * Math.max(2, availableParallelism());
 
 /**
  * How long a test waits for what never comes. It is no measure of speed: a machine that has other
@@ -13,40 +14,26 @@ const PATIENCE = 300_000;
 
 /** Less than a test has, so that what was waited for is named. */
 const expect = { poll: { timeout: PATIENCE / 2 } };
-const patient = { expect, testTimeout: PATIENCE, hookTimeout: PATIENCE };
+const common = { maxWorkers, expect, testTimeout: PATIENCE, hookTimeout: PATIENCE };
+
+/** Files of browser tests take the longest; one that comes last would be waited for alone. */
+class BrowsersFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const isLong = ({ project }: TestSpecification) => project.name === 'e2e';
+    const sorted = await super.sort(files);
+    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
+  }
+}
 
 export default defineConfig({
   test: {
     globalSetup: './scripts/vitest-setup.mjs',
     pool: 'forks',
+    sequence: { sequencer: BrowsersFirst },
     projects: [
-      {
-        test: {
-          name: 'client',
-          include: ['client/{src,test}/**/*.test.ts'],
-          maxWorkers,
-          ...patient,
-        },
-      },
-      {
-        test: {
-          name: 'server',
-          include: ['server/{src,test}/**/*.test.ts'],
-          maxWorkers,
-          ...patient,
-        },
-      },
-      {
-        test: {
-          name: 'e2e',
-          include: ['e2e/**/*.test.ts'],
-          // After the others, to which a browser leaves little of a machine.
-          sequence: { groupOrder: 1 },
-          // They wait, for a browser or a second that must pass, more than they compute.
-          maxWorkers: maxWorkers + 1,
-          ...patient,
-        },
-      },
+      { test: { ...common, name: 'client', include: ['client/{src,test}/**/*.test.ts'] } },
+      { test: { ...common, name: 'server', include: ['server/{src,test}/**/*.test.ts'] } },
+      { test: { ...common, name: 'e2e', include: ['e2e/**/*.test.ts'] } },
     ],
   },
 });

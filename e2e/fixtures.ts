@@ -12,10 +12,12 @@ import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Limits } from '@cowrite/server';
 import { type Browser, type BrowserContext, chromium, type Locator, type Page } from 'playwright';
 import { afterAll, expect, onTestFinished } from 'vitest';
 
 const CLI = fileURLToPath(new URL('../server/dist/cli.js', import.meta.url));
+const INSTANCE = fileURLToPath(new URL('../server/test/instance.mjs', import.meta.url));
 const DEMO = fileURLToPath(new URL('../client/demo/dist', import.meta.url));
 
 /** Milliseconds until a click, a locator or a text is given up: not how long one may take. */
@@ -79,11 +81,16 @@ export const eventually = <T>(read: () => T | Promise<T>) =>
 /** The real command on a folder and a port that stay the same when it is started again. */
 export class Server {
   readonly #environment: Readonly<Record<string, string>>;
+  readonly #script: readonly string[];
   #port = 0;
   #child: ChildProcess | undefined;
 
-  private constructor(environment: Readonly<Record<string, string>>) {
+  private constructor(
+    environment: Readonly<Record<string, string>>,
+    script: readonly string[] = [CLI],
+  ) {
     this.#environment = environment;
+    this.#script = script;
   }
 
   /** @param environment settings, beside those of the demo on a folder of its own */
@@ -91,7 +98,20 @@ export class Server {
     staticDir = DEMO,
     environment: Readonly<Record<string, string>> = { STORAGE_URL: `lmdb:${temporaryFolder()}` },
   ): Promise<Server> {
-    const server = new Server({ STATIC_DIR: staticDir, ...environment });
+    return await Server.#started(new Server({ STATIC_DIR: staticDir, ...environment }));
+  }
+
+  /** One of several, with limits that the command has no settings for. It cannot be started again. */
+  static async startInstance(
+    redis: string,
+    storage: string,
+    limits: Partial<Limits>,
+  ): Promise<Server> {
+    const options = JSON.stringify({ redis, storage, limits, staticDir: DEMO });
+    return await Server.#started(new Server({}, [INSTANCE, options]));
+  }
+
+  static async #started(server: Server): Promise<Server> {
     onTestFinished(() => server.kill());
     await server.start();
     return server;
@@ -106,7 +126,7 @@ export class Server {
   }
 
   async start(): Promise<void> {
-    const child = spawn(process.execPath, [CLI], {
+    const child = spawn(process.execPath, this.#script, {
       env: {
         PATH: process.env.PATH,
         LOG_LEVEL: 'warn',

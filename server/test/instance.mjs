@@ -9,7 +9,7 @@ import {
 } from '@cowrite/server';
 import { pino } from 'pino';
 
-const { redis, storage, timeout, limits } = JSON.parse(process.argv[2]);
+const { redis, storage, timeout, limits, staticDir } = JSON.parse(process.argv[2]);
 const server = await createServer({
   port: 0,
   storage: storage.startsWith('postgres')
@@ -20,6 +20,7 @@ const server = await createServer({
     presence: await RedisPresence.open(redis, { timeout }),
   },
   limits,
+  staticDir,
   // What faults are made of is logged as errors and warnings.
   logger: pino({ level: process.env.LOG_LEVEL }, pino.destination(2)),
 });

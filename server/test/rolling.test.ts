@@ -7,6 +7,7 @@
  *
  * The whole: `DEPLOY_CLIENTS=300 npx vitest run server/test/rolling.test.ts`
  */
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { CowriteProvider } from '@cowrite/client';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -65,6 +66,7 @@ describe('[DRN] a rolling deploy', () => {
     }, EDITS_EVERY_MS);
     let edits = 0;
     onTestFinished(() => clearInterval(typing));
+    const probe = new MachineProbe();
 
     const took: number[] = [];
     for (const [i, instance] of instances.entries()) {
@@ -78,6 +80,7 @@ describe('[DRN] a rolling deploy', () => {
       instances[i] = await startProcess({ ...environment, PORT: port });
     }
     clearInterval(typing);
+    const slowest = await probe.end();
     await Promise.all(people.map(({ isSaved }) => isSaved()));
 
     const written = people.map(({ doc }) => doc);
@@ -103,14 +106,40 @@ describe('[DRN] a rolling deploy', () => {
       `[DRN-10] ${CLIENTS} clients, ${edits} edits, ${ledgers.reduce((sum, { units }) => sum + units, 0)} units promised; ` +
         `${away.length} moves, away ${quantile(times, 0.5)} ms (median), ${quantile(times, 0.99)} (99 %), ` +
         `${quantile(times, 1)} (longest); ${busiest} in the busiest second; ` +
-        `drains took ${took.map((ms) => (ms / 1_000).toFixed(1)).join(', ')} s`,
+        `drains took ${took.map((ms) => (ms / 1_000).toFixed(1)).join(', ')} s; ` +
+        `an empty process took up to ${Math.round(slowest)} ms to start and end`,
     );
     expect(away.length).toBeGreaterThanOrEqual(CLIENTS);
-    expect(Math.max(...times)).toBeLessThanOrEqual(LONGEST_AWAY_MS);
-    expect(busiest).toBeLessThanOrEqual(CLIENTS / 10);
-    expect(Math.max(...took)).toBeLessThanOrEqual(DRAIN_SECONDS * 1_000);
+    // What the machine adds, where it has so much else to do that an empty process takes a second.
+    const slack = Math.max(0, slowest - 1_000);
+    expect(Math.max(...times)).toBeLessThanOrEqual(LONGEST_AWAY_MS + 4 * slack);
+    expect(busiest).toBeLessThanOrEqual((CLIENTS / 10) * (1 + slack / 1_000));
+    expect(Math.max(...took)).toBeLessThanOrEqual(DRAIN_SECONDS * 1_000 + slack);
   });
 });
+
+/** How fast the machine is: starts a process that does nothing, again and again. */
+class MachineProbe {
+  #slowest = 0;
+  #isOver = false;
+  readonly #starts = this.#start();
+
+  /** @returns milliseconds of the slowest start */
+  async end(): Promise<number> {
+    this.#isOver = true;
+    await this.#starts;
+    return this.#slowest;
+  }
+
+  async #start(): Promise<void> {
+    while (!this.#isOver) {
+      const start = performance.now();
+      await once(spawn(process.execPath, ['-e', '0']), 'exit');
+      this.#slowest = Math.max(this.#slowest, performance.now() - start);
+      await new Promise((resolve) => setTimeout(resolve, 250));
+    }
+  }
+}
 
 interface Absence {
   readonly from: number;
