@@ -136,6 +136,7 @@ export class Compactor {
             base: contents.snapshot,
             upTo: contents.head,
             unusable: this.#unusable,
+            isWanted: () => !this.#isClosed,
           }),
       );
       this.#from = 0;

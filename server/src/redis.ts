@@ -4,14 +4,19 @@
  * Invariants: no call hangs. While the connection is away calls reject at once;
  * when it breaks, or Redis stops answering, those in flight reject as well, and
  * whether they were carried out is not known. Nothing is sent twice by itself.
- * The connection is made again in the background, for ever.
+ * The connection is made again in the background, for ever. A connection is ready only
+ * to a primary, the same one for all connections to an address (redis-group.ts).
  *
  * Every key and channel begins with a prefix of the deployment's own. Redis
  * Cluster and Sentinel are not supported.
  */
 import { createHash } from 'node:crypto';
-import { Command, Redis } from 'ioredis';
+import { connect as connectTcp } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { AbstractConnector, Command, Redis, type RedisOptions as Settings } from 'ioredis';
 import { systemClock } from './clock.js';
+import { DEFAULT_LOOK_MS, type GroupMember, RedisGroup } from './redis-group.js';
+import { type RedisInfo, ReplicaRedis, UnusableRedis } from './redis-signs.js';
 import { REDIS_FORM, readRedisUrl, shownUrl } from './service-url.js';
 
 export interface RedisOptions {
@@ -19,6 +24,8 @@ export interface RedisOptions {
   readonly prefix?: string;
   /** Milliseconds that an answer or a connection may take. */
   readonly timeout?: number;
+  /** Milliseconds from one question whether the server is still a primary to the next. */
+  readonly lookMs?: number;
   /** Hears, in one line each, when Redis goes away, when it is back, and what is wrong with its settings. */
   readonly onWarning?: (line: string) => void;
 }
@@ -48,12 +55,30 @@ export function checkPrefix(prefix = DEFAULT_PREFIX): string {
  *
  * @param url `redis://` or `rediss://`, `user:password@` where it needs one, host, port, `/<database>`
  * @param purpose what it is for: its name in Redis's list of clients and in warnings
+ * @param onConnected called before each new connection is used
  */
-export function connectRedis(url: string, purpose: string, options: RedisOptions): Redis {
-  const { timeout = DEFAULT_TIMEOUT_MS, onWarning = () => undefined } = options;
+export function connectRedis(
+  url: string,
+  purpose: string,
+  options: RedisOptions,
+  onConnected?: (info: RedisInfo) => void,
+): Redis {
+  const { timeout = DEFAULT_TIMEOUT_MS, lookMs = DEFAULT_LOOK_MS } = options;
+  const { onWarning = () => undefined } = options;
+  const [server] = readRedisUrl(url)?.hosts ?? [];
   // Told without the address: it may hold a password.
-  if (readRedisUrl(url) === undefined) throw new TypeError(`Redis's address is ${REDIS_FORM}`);
-  const redis = new Redis(url, {
+  if (server === undefined) throw new TypeError(`Redis's address is ${REDIS_FORM}`);
+  const member = RedisGroup.join(`${url.split(':')[0]} ${server.host} ${server.port}`, {
+    lookMs,
+    redis: () => redis,
+    onUnusable: (reason) => void redis.emit('error', reason),
+  });
+  const redis: Redis = new Redis(url, {
+    Connector: connectorOf((info) => {
+      const isUsable = member.connected(info);
+      if (isUsable) onConnected?.(info);
+      return isUsable;
+    }),
     connectionName: `cowrite-${purpose}`,
     connectTimeout: timeout,
     commandTimeout: timeout,
@@ -68,9 +93,13 @@ export function connectRedis(url: string, purpose: string, options: RedisOptions
     maxRetriesPerRequest: 0,
     maxLoadingRetryTime: 500,
     retryStrategy: (times) => retryDelay(times, Math.random()),
-    // It was demoted: the address may lead to its successor by now.
-    reconnectOnError: (error) => error.message.startsWith('READONLY'),
+    // Called with each error that Redis answers. What is to be made again is the group's to say.
+    reconnectOnError: (error) => {
+      member.answered(error);
+      return false;
+    },
   });
+  members.set(redis, member);
 
   // One line an outage, however many attempts it takes.
   let awaySince: number | undefined;
@@ -81,6 +110,7 @@ export function connectRedis(url: string, purpose: string, options: RedisOptions
   };
   redis.on('error', (error: Error) => away(reasonOf(error)));
   redis.on('close', () => {
+    member.disconnected();
     if (!isClosing.has(redis)) away('the connection was closed');
   });
   redis.on('ready', () => {
@@ -93,6 +123,37 @@ export function connectRedis(url: string, purpose: string, options: RedisOptions
 }
 
 const isClosing = new WeakSet<Redis>();
+const members = new WeakMap<Redis, GroupMember>();
+
+/** Connects as ioredis does by itself, and says what it is connected to before the connection is used. */
+function connectorOf(check: (info: RedisInfo) => boolean) {
+  return class extends AbstractConnector {
+    readonly #settings: Settings;
+
+    constructor(settings: unknown) {
+      super((settings as Settings).disconnectTimeout ?? 0);
+      this.#settings = settings as Settings;
+    }
+
+    override check(info: RedisInfo): boolean {
+      return check(info);
+    }
+
+    override async connect() {
+      this.connecting = true;
+      // So that a disconnect in the same turn counts.
+      await new Promise<void>((resolve) => process.nextTick(resolve));
+      if (!this.connecting) throw new Error('the connection was closed');
+      const { host = 'localhost', port = 6379, family, tls } = this.#settings;
+      const place = { host, port, ...(family !== undefined && { family }) };
+      this.stream = tls ? connectTls({ ...place, ...tls }) : connectTcp(place);
+      this.stream.once('error', (error) => {
+        this.firstError = error;
+      });
+      return this.stream;
+    }
+  };
+}
 
 /** Resolves once it is known whether the first attempt succeeded: undefined, or why it did not. */
 export async function firstAttempt(
@@ -114,9 +175,21 @@ export async function firstAttempt(
   });
 }
 
+/**
+ * Like {@link firstAttempt}, for what can begin while Redis is away.
+ *
+ * @throws {UnusableRedis} when what is there can never be used
+ */
+export async function begin(redis: Redis, timeout?: number): Promise<void> {
+  const failure = await firstAttempt(redis, timeout);
+  // A replica is a primary in a moment, or the address leads to another.
+  if (failure instanceof UnusableRedis && !(failure instanceof ReplicaRedis)) throw failure;
+}
+
 /** Resolves once the connection is gone. What is in flight on it rejects. */
 export async function endConnection(redis: Redis): Promise<void> {
   isClosing.add(redis);
+  members.get(redis)?.leave();
   const isOpen = ['connecting', 'connect', 'ready'].includes(redis.status);
   const ended = isOpen
     ? new Promise<void>((resolve) => redis.once('end', () => resolve()))

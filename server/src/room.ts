@@ -462,6 +462,11 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
     this.#end(CLOSE.restarting, 'the store has lost entries');
   }
 
+  /** Another server answers for the store: what is here is not known to be what it has. */
+  reload(): void {
+    if (!this.#isClosed) this.#end(CLOSE.restarting, 'the store has failed over');
+  }
+
   /** What is on its way to the store is not written, and of none of it anybody is told that it is saved. */
   deleted(): void {
     if (!this.#isClosed) this.#end(CLOSE.deleted, DELETED);

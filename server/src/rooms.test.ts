@@ -7,7 +7,7 @@ import { DEFAULT_LIMITS } from './limits.js';
 import { RoomDeleted } from './load.js';
 import { Log } from './log.js';
 import { Measures } from './measures.js';
-import { Rooms } from './rooms.js';
+import { LoadFailed, Rooms } from './rooms.js';
 import { Snapshots } from './snapshots.js';
 import { MemoryStorage } from './storage/memory.js';
 
@@ -66,6 +66,21 @@ describe('[DEL] names and rooms', () => {
     expect(next.life).toBe(2);
     // The end of the old load has not taken the name from it.
     expect(await rooms.open('room')).toBe(next);
+  });
+
+  it('[STO-73] what is read while the store fails over is not opened, and the next load is another', async () => {
+    const { storage, rooms } = setUp();
+    const waiting = rooms.open('room');
+    const outcome = expect(waiting).rejects.toThrow(LoadFailed);
+    await storage.read.opened;
+    rooms.reload();
+    const next = await rooms.open('room');
+    storage.held.open();
+    await outcome;
+    expect(await rooms.open('room')).toBe(next);
+    rooms.reload();
+    expect(rooms.size).toBe(0);
+    expect(await rooms.open('room')).not.toBe(next);
   });
 
   it('[DEL-1] a room that was deleted is not opened, and nothing stays of the attempt', async () => {

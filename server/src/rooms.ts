@@ -28,6 +28,8 @@ class Entry implements RoomOwner {
   room: Room | undefined;
   /** What is being read may be of before that. */
   isDeleted = false;
+  /** What is being read may be of a server that answers for the store no more. */
+  isStale = false;
   /** Something of its log was set aside. */
   isQuarantined = false;
   #idle: Timer | undefined;
@@ -136,6 +138,7 @@ export class Rooms {
     try {
       const room = await Promise.race([opening, timeout]);
       if (entry.isDeleted) throw new RoomDeleted();
+      if (entry.isStale) throw new Error('the store failed over meanwhile');
       entry.loaded(room);
       return room;
     } catch (error) {
@@ -160,6 +163,15 @@ export class Rooms {
     entry.isDeleted = true;
     entry.room?.deleted();
     this.forget(name, entry);
+  }
+
+  /** Another server answers for the store: all rooms end, and whoever comes next has them loaded from it. */
+  reload(): void {
+    for (const [name, entry] of [...this.#entries]) {
+      entry.isStale = true;
+      entry.room?.reload();
+      this.forget(name, entry);
+    }
   }
 
   /** @returns undefined once no room is unloaded any more */

@@ -164,6 +164,15 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     loadTimeout: limits.loadMs,
   });
 
+  storage.onFailover?.(() => {
+    logger.warn(
+      { rooms: rooms.size },
+      'the store has failed over: all rooms are loaded again, and clients bring what it may have lost',
+    );
+    snapshots.clear();
+    rooms.reload();
+  });
+
   const metrics = new Metrics(measures, {
     connections: () => transport.connections.size,
     rooms: () => rooms.states,
@@ -425,11 +434,18 @@ async function meetingOf(
   const events = { onWarning: (line: string) => logger.warn(line) };
   const { RedisRelay } = await import('./relay/redis.js');
   const { RedisPresence } = await import('./presence/redis.js');
-  const [relay, presence] = await Promise.all([
+  const [relay, presence] = await Promise.allSettled([
     RedisRelay.open(redis, events),
     RedisPresence.open(redis, events),
   ]);
-  return { relay, presence };
+  if (relay.status === 'fulfilled' && presence.status === 'fulfilled') {
+    return { relay: relay.value, presence: presence.value };
+  }
+  for (const opened of [relay, presence]) {
+    if (opened.status === 'fulfilled') await opened.value.close();
+  }
+  await storage.close();
+  throw (relay.status === 'rejected' ? relay : (presence as PromiseRejectedResult)).reason;
 }
 
 /** One that is there and undefined is not set. */

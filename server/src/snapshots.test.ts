@@ -43,7 +43,7 @@ function setUp() {
         bytesOf(await snapshots.difference(name, meta, vector, codec)),
     };
   };
-  return { room, workers };
+  return { room, workers, snapshots, storage };
 }
 
 function bytesOf(frame: Frame | undefined): Buffer {
@@ -84,6 +84,17 @@ describe('[JOIN] snapshots', () => {
     expect(answers).toEqual([expected(1), expected(3), expected(1), expected(3)]);
     expect(await difference(has(3))).toEqual(expected(3));
     expect(workers.diffs).toBe(2);
+  });
+
+  it('[STO-73] what was read before a failover is read again', async () => {
+    const { room, snapshots, storage } = setUp();
+    const one = await room('a', 1, 'one');
+    expect(await one.whole()).toEqual(step2(one.update));
+    storage.forget('a');
+    const other = await room('a', 1, 'other');
+    expect(await one.whole()).toEqual(step2(one.update));
+    snapshots.clear();
+    expect(await one.whole()).toEqual(step2(other.update));
   });
 
   it('[JOIN-8] rooms and seqs that read the same in a row are not taken for each other', async () => {

@@ -80,6 +80,11 @@ export class Snapshots {
     this.#cache.delete(keyOf(room, meta));
   }
 
+  /** What was read before is not what the store has now. */
+  clear(): void {
+    this.#cache.clear();
+  }
+
   async #snapshot(room: string, meta: SnapshotMeta): Promise<Cached | undefined> {
     return await this.#cache.fetch(keyOf(room, meta), {
       context: () => this.#options.storage.readSnapshot(room, meta.seq),

@@ -50,6 +50,8 @@ const FLOORS = [
   ['frame', 'storage/', 'relay/', 'presence/', 'auth/', 'compact/worker'],
   [
     'redis',
+    'redis-group',
+    'redis-signs',
     'compact/job',
     'compact/merge',
     'compact/set-aside',

@@ -12,6 +12,8 @@ import type { Dice } from './seeded.js';
 
 export interface RedisProxy {
   readonly url: string;
+  /** Where new connections are led from now on; the open ones stay where they are. */
+  lead(port: number): void;
   /** Connections break, and new ones are refused at once. */
   cut(): void;
   /** Connections stay open, and nothing that Redis says on those of now gets through any more. */
@@ -26,6 +28,7 @@ export interface RedisProxy {
 
 export async function proxyTo(port: number): Promise<RedisProxy> {
   const pairs = new Set<[Socket, Socket]>();
+  let target = port;
   let isCut = false;
   let swallowed = new Set<Socket>();
   let treat: ((message: Buffer) => Buffer[]) | undefined;
@@ -36,7 +39,7 @@ export async function proxyTo(port: number): Promise<RedisProxy> {
       client.destroy();
       return;
     }
-    const redis = connect(port, '127.0.0.1');
+    const redis = connect(target, '127.0.0.1');
     const pair: [Socket, Socket] = [client, redis];
     pairs.add(pair);
     const end = () => {
@@ -73,6 +76,9 @@ export async function proxyTo(port: number): Promise<RedisProxy> {
   });
   return {
     url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    lead(port) {
+      target = port;
+    },
     cut() {
       isCut = true;
       drop();

@@ -2,7 +2,7 @@ import { expect, it, onTestFinished } from 'vitest';
 import { typed } from '../../test/support.js';
 import { Snapshots } from '../snapshots.js';
 import { MemoryStorage } from '../storage/memory.js';
-import { compactRoom } from './compaction.js';
+import { compactRoom, SnapshotReplaced } from './compaction.js';
 import { Workers } from './workers.js';
 
 it('[CMP-10] a compaction of entries that the store has not got all of is not carried out', async () => {
@@ -22,6 +22,19 @@ it('[CMP-10] a compaction of entries that the store has not got all of is not ca
   const unusable = [{ seq: 3, reason: 'it is missing', author: '', update: new Uint8Array(0) }];
   const { snapshot } = await compactRoom({ ...input, upTo: 3, unusable });
   expect(snapshot.seq).toBe(3);
+});
+
+it('[STO-73] a compaction of what another server had is not carried out', async () => {
+  const storage = new MemoryStorage();
+  const workers = new Workers({ threads: 1, budget: 10_000, heap: 256 });
+  onTestFinished(() => workers.close());
+  const snapshots = new Snapshots({ storage, workers, maxBytes: 1e6 });
+  const entries = [{ update: typed('a'), author: 'ada' }];
+  await storage.append({ number: 1, appends: [{ room: 'room', entries }] });
+  const input = { storage, workers, snapshots, room: 'room', base: undefined, upTo: 1 };
+  const compaction = compactRoom({ ...input, unusable: [], isWanted: () => false });
+  await expect(compaction).rejects.toThrow(SnapshotReplaced);
+  expect((await storage.load('room')).snapshot).toBeUndefined();
 });
 
 it('[CMP-14] of rooms that are due at once none reads its log before a thread is free for it', async () => {

@@ -13,6 +13,8 @@ export interface CompactionInput {
   readonly upTo: number;
   /** Entries that loading could not use: they go to the quarantine. */
   readonly unusable: readonly Quarantined[];
+  /** Whether what was read is still what the store has, as far as is known. */
+  readonly isWanted?: () => boolean;
 }
 
 export interface CompactionOutput {
@@ -47,6 +49,7 @@ export async function compactRoom(input: CompactionInput): Promise<CompactionOut
   const { update, stateVector, deletes, isFaithful } = result;
   // A snapshot that reads differently from its log takes its place, but not the log's last copy.
   const kept = isFaithful ? [] : entries.map((entry) => ({ ...entry, reason: UNFAITHFUL }));
+  if (input.isWanted?.() === false) throw new SnapshotReplaced();
   const written = await storage.compact(room, {
     base: base?.seq ?? 0,
     snapshot: { seq: upTo, update, stateVector, deletes },

@@ -15,11 +15,10 @@
 import type { Redis } from 'ioredis';
 import {
   asBuffer,
+  begin,
   checkPrefix,
   connectRedis,
-  DEFAULT_TIMEOUT_MS,
   endConnection,
-  firstAttempt,
   type RedisOptions,
   Script,
 } from '../redis.js';
@@ -80,10 +79,16 @@ export class RedisPresence implements Presence {
    * reject until Redis is there.
    *
    * @throws {TypeError} when the address or an option cannot be right
+   * @throws {UnusableRedis} when a cluster or a Sentinel is there
    */
   static async open(url: string, options: RedisOptions = {}): Promise<RedisPresence> {
     const presence = new RedisPresence(url, options);
-    await firstAttempt(presence.#redis, options.timeout ?? DEFAULT_TIMEOUT_MS);
+    try {
+      await begin(presence.#redis, options.timeout);
+    } catch (error) {
+      await presence.close();
+      throw error;
+    }
     return presence;
   }
 

@@ -18,11 +18,10 @@ import { type Redis, ReplyError } from 'ioredis';
 import { systemClock } from '../clock.js';
 import {
   asBuffer,
+  begin,
   checkPrefix,
   connectRedis,
-  DEFAULT_TIMEOUT_MS,
   endConnection,
-  firstAttempt,
   type RedisOptions,
 } from '../redis.js';
 import { traced } from '../trace.js';
@@ -103,14 +102,19 @@ export class RedisRelay implements Relay {
    * is away, and comes back by itself.
    *
    * @throws {TypeError} when the address or an option cannot be right
+   * @throws {UnusableRedis} when a cluster or a Sentinel is there
    */
   static async open(url: string, options: RedisOptions = {}): Promise<RedisRelay> {
     const relay = new RedisRelay(url, options);
-    const timeout = options.timeout ?? DEFAULT_TIMEOUT_MS;
-    await Promise.all([
-      firstAttempt(relay.#publisher, timeout),
-      firstAttempt(relay.#subscriber, timeout),
-    ]);
+    try {
+      await Promise.all([
+        begin(relay.#publisher, options.timeout),
+        begin(relay.#subscriber, options.timeout),
+      ]);
+    } catch (error) {
+      await relay.close();
+      throw error;
+    }
     await relay.#subscribing;
     return relay;
   }

@@ -9,11 +9,7 @@
  * the keys of many rooms at once.
  */
 import type { Redis } from 'ioredis';
-
-/** Redis cannot be used as it is; the message says what to do. */
-export class UnusableRedis extends Error {
-  override readonly name = 'UnusableRedis';
-}
+import { parseInfo, type RedisInfo, UnusableRedis, whyUnusable } from '../redis-signs.js';
 
 /**
  * @returns in one line what makes it less than durable, if anything does
@@ -21,20 +17,12 @@ export class UnusableRedis extends Error {
  */
 export async function examine(redis: Redis): Promise<string | undefined> {
   const facts = parseInfo(await redis.info());
-  const [major = 0, minor = 0] = (facts.get('redis_version') ?? '').split('.').map(Number);
+  const [major = 0, minor = 0] = (facts.redis_version ?? '').split('.').map(Number);
   if (major < 6 || (major === 6 && minor < 2)) {
-    throw new UnusableRedis(`Redis ${facts.get('redis_version')} is too old: 6.2 or newer`);
+    throw new UnusableRedis(`Redis ${facts.redis_version} is too old: 6.2 or newer`);
   }
-  if (facts.get('cluster_enabled') === '1') {
-    throw new UnusableRedis(
-      'Redis Cluster is not supported as a store: use a Redis that is not a cluster, or Postgres',
-    );
-  }
-  if (facts.get('role') === 'slave') {
-    throw new UnusableRedis(
-      'this Redis is a replica and takes no writes: give the address of its master',
-    );
-  }
+  const unusable = whyUnusable(facts);
+  if (unusable !== undefined) throw unusable;
   const settings = await readSettings(redis, facts);
   const weak = [...WANTED].flatMap(([name, wanted]) => {
     const value = settings.get(name);
@@ -54,10 +42,7 @@ const WANTED = new Map([
 ]);
 
 /** As far as they can be known: a hosted Redis often forbids CONFIG. */
-async function readSettings(
-  redis: Redis,
-  facts: ReadonlyMap<string, string>,
-): Promise<ReadonlyMap<string, string>> {
+async function readSettings(redis: Redis, facts: RedisInfo): Promise<ReadonlyMap<string, string>> {
   const settings = new Map<string, string>();
   try {
     for (const name of WANTED.keys()) {
@@ -66,16 +51,9 @@ async function readSettings(
     }
   } catch (error) {
     if (redis.status !== 'ready') throw error;
-    settings.set('appendonly', facts.get('aof_enabled') === '1' ? 'yes' : 'no');
-    const policy = facts.get('maxmemory_policy');
+    settings.set('appendonly', facts.aof_enabled === '1' ? 'yes' : 'no');
+    const policy = facts.maxmemory_policy;
     if (policy !== undefined) settings.set('maxmemory-policy', policy);
   }
   return settings;
-}
-
-function parseInfo(info: string): Map<string, string> {
-  const lines = info.split('\r\n').filter((line) => line.includes(':'));
-  return new Map(
-    lines.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1)]),
-  );
 }

@@ -1,8 +1,8 @@
 import * as framework from 'vitest';
 import { connectTo, type RedisService, redisOfFile, startRedis } from '../../test/redis-service.js';
+import { UnusableRedis } from '../redis-signs.js';
 import { sharedStorageContract, storageContract } from './contract.js';
 import { RedisStorage } from './redis.js';
-import { UnusableRedis } from './redis-settings.js';
 import { DamagedSnapshot } from './storage.js';
 
 const { describe, expect, it, onTestFinished } = framework;

@@ -21,10 +21,11 @@ import {
   type RedisOptions,
   reasonOf,
 } from '../redis.js';
+import { type RedisInfo, UnusableRedis } from '../redis-signs.js';
 import { type Page as ListPage, listPages } from './listing.js';
 import { decodeRecord, encodeRecord, KIND } from './record.js';
 import { APPEND, COMPACT, READ, RENEW } from './redis-scripts.js';
-import { examine, UnusableRedis } from './redis-settings.js';
+import { examine } from './redis-settings.js';
 import {
   type Batch,
   type Compaction,
@@ -76,9 +77,15 @@ export class RedisStorage implements Storage {
   #indexing: Promise<void> | undefined;
   /** What was begun and changes something: it may be under way when the storage is closed. */
   readonly #writing = new Set<Promise<unknown>>();
+  readonly #failoverListeners: (() => void)[] = [];
+  /** The server and its history, as far as it says. */
+  #history: string | undefined;
+  /** Counts the histories that were read from. */
+  #epoch = 0;
 
-  private constructor(redis: Redis, prefix: string) {
-    this.#redis = redis;
+  private constructor(url: string, options: RedisOptions) {
+    const prefix = checkPrefix(options.prefix);
+    this.#redis = connectRedis(url, 'storage', options, (info) => this.#connected(info));
     this.#prefix = prefix;
     this.#writer = `${prefix}writer:${randomUUID()}`;
   }
@@ -89,10 +96,11 @@ export class RedisStorage implements Storage {
    * @throws {UnusableRedis} when it is no Redis that can be written to, or none of those supported
    */
   static async open(url: string, options: RedisOptions = {}): Promise<RedisStorage> {
-    const prefix = checkPrefix(options.prefix);
-    const redis = connectRedis(url, 'storage', options);
+    const storage = new RedisStorage(url, options);
+    const redis = storage.#redis;
     try {
       const failure = await firstAttempt(redis, options.timeout ?? DEFAULT_TIMEOUT_MS);
+      if (failure instanceof UnusableRedis) throw failure;
       if (failure !== undefined) {
         throw new UnusableRedis(`no connection to Redis: ${reasonOf(failure)}`, { cause: failure });
       }
@@ -102,14 +110,33 @@ export class RedisStorage implements Storage {
       await endConnection(redis);
       throw error;
     }
-    return new RedisStorage(redis, prefix);
+    return storage;
+  }
+
+  onFailover(listener: () => void): void {
+    this.#failoverListeners.push(listener);
+  }
+
+  /**
+   * A Redis that was restarted counts as another: unless each write is synced before its answer
+   * it may have lost some, and nothing that it says tells.
+   */
+  #connected({ run_id, master_replid }: RedisInfo): void {
+    if (run_id === undefined) return;
+    const history = `${run_id} ${master_replid}`;
+    const isOther = this.#history !== undefined && this.#history !== history;
+    this.#history = history;
+    if (!isOther) return;
+    this.#epoch++;
+    for (const listener of this.#failoverListeners) listener();
   }
 
   async load(room: string): Promise<StoredRoom> {
     for (;;) {
+      const epoch = this.#epoch;
       const pages = await this.#read(room, undefined);
-      // What was read so far may have been compacted away between two pages: then from the start.
-      if (pages === undefined) continue;
+      // What was read so far may have been compacted away between two pages, or be of another server: then from the start.
+      if (pages === undefined || epoch !== this.#epoch) continue;
       const { snapshot, snapshotSeq, lastSeq, isDeleted } = pages[0]!;
       const tail = pages.flatMap(({ entries }) => entries);
       const damaged = pages.flatMap((page) => page.damaged);
@@ -267,6 +294,7 @@ export class RedisStorage implements Storage {
 
   async #compact(room: string, { base, snapshot, quarantined }: Compaction): Promise<boolean> {
     const { seq, stateVector, deletes } = snapshot;
+    const epoch = this.#epoch;
     const update = asBuffer(snapshot.update);
     const staged = `${this.#prefix}staged:${randomUUID()}`;
     await this.#redis.set(staged, update.subarray(0, PART_BYTES), 'EX', STAGED_SECONDS);
@@ -285,6 +313,8 @@ export class RedisStorage implements Storage {
       const key = { kind: KIND.quarantine, room, seq: entry.seq };
       args.push(entry.seq, encodeRecord(key, [about, entry.update]));
     }
+    // It is of what another server had: here it might take the place of something else.
+    if (epoch !== this.#epoch) return false;
     return (await COMPACT.run(this.#redis, keys, args)) === 1;
   }
 

@@ -195,6 +195,13 @@ export interface Storage {
   /** A deleted room is an empty one from now on, in another life. @returns false for one that is not deleted */
   revive(room: string): Promise<boolean>;
 
+  /**
+   * Called when another server answers than before, or one with another history: a failover. It may
+   * lack entries that were acknowledged, and what it has under a seq may be something else. What was
+   * read before counts for nothing. A store that cannot fail over leaves this out.
+   */
+  onFailover?(listener: () => void): void;
+
   /** Resolves once all that was accepted is on disk. Nothing may be called afterwards. */
   close(): Promise<void>;
 }
