@@ -10,19 +10,22 @@ import type { Logger } from 'pino';
 import { clientAddress, type TrustedProxies } from './address.js';
 import type { Authenticator } from './auth/authenticator.js';
 import { readToken } from './auth/credentials.js';
-import { AuthRefused, type Identity, type RefusalKind } from './auth/identity.js';
+import { AuthRefused, hasEnded, type Identity, type RefusalKind } from './auth/identity.js';
 import { dropAmbientCredentials, isLocalHost, trustIn } from './auth/origin.js';
 import type { Clock } from './clock.js';
+import { type Cooldowns, clientKey } from './cooldown.js';
 import type { Crowd, CrowdLimit } from './crowd.js';
 import type { Order } from './instances.js';
 import type { LimitName } from './limits.js';
+import { RejectionLog } from './rejection-log.js';
 import type { Credentials } from './standing.js';
-import { type Upgrade, UpgradeRefused } from './transport.js';
+import { dialectOf, type Upgrade, UpgradeRefused } from './transport.js';
 import { within } from './within.js';
 
 export interface DoorsOptions {
   readonly authenticator: Authenticator;
   readonly crowd: Crowd;
+  readonly cooldowns: Cooldowns;
   readonly proxies: TrustedProxies;
   readonly allowedOrigins: readonly string[];
   /** Whether nobody is asked who they are. */
@@ -42,6 +45,8 @@ export interface Admitted {
   readonly brought: Credentials | undefined;
   /** As far as it is known. */
   readonly address: string;
+  /** What their client is called in a cooldown; undefined for one that takes a final code for final. */
+  readonly clientKey: string | undefined;
   /**
    * Their socket is another's business from now on, who tells the crowd when it is gone.
    *
@@ -80,9 +85,15 @@ export class Doors {
   #orders: Order[] = [];
   /** How many are at the door. */
   #atDoor = 0;
+  readonly #rejections: RejectionLog;
 
   constructor(options: DoorsOptions) {
     this.#options = options;
+    this.#rejections = new RejectionLog(options.clock, options.logger);
+  }
+
+  close(): void {
+    this.#rejections.close();
   }
 
   /** Somebody was shown out, or has to be asked about again: so have those who are at the door now. */
@@ -98,19 +109,20 @@ export class Doors {
   /** @throws {UpgradeRefused} */
   async admit(upgrade: Upgrade): Promise<Admitted> {
     const { request, room, id, proxyId } = upgrade;
-    const { logger } = this.#options;
     const address = this.#addressOf(request);
+    const isRetrying = !dialectOf(request).acknowledges;
+    const key = isRetrying ? clientKey(room, address, request) : undefined;
     this.#atDoor++;
     try {
-      return await this.#decide(upgrade, address);
+      // Before it counts as an attempt: others of this address are not to pay for it.
+      if (key !== undefined) this.#checkCooldown(key);
+      return await this.#decide(upgrade, address, key);
     } catch (error) {
       this.#leavesDoor();
       if (error instanceof UpgradeRefused) {
         const { status, message } = error;
-        logger.info(
-          { connection: id, request: proxyId, room, address, status, reason: message },
-          'not let in',
-        );
+        const names = { connection: id, request: proxyId };
+        this.#rejections.add({ room, address, status, reason: message }, names);
       }
       throw error;
     }
@@ -130,6 +142,13 @@ export class Doors {
     } finally {
       this.#leavesDoor();
     }
+  }
+
+  #checkCooldown(key: string): void {
+    const cooldown = this.#options.cooldowns.of(key);
+    if (cooldown === undefined) return;
+    const { status, message, retryAfter } = cooldown;
+    throw new UpgradeRefused(status, message, 'cooldown', retryAfter);
   }
 
   #addressOf({ socket, headers }: IncomingMessage): string {
@@ -165,7 +184,7 @@ export class Doors {
     return await this.#identify(room, request);
   }
 
-  async #decide(upgrade: Upgrade, address: string): Promise<Admitted> {
+  async #decide(upgrade: Upgrade, address: string, key: string | undefined): Promise<Admitted> {
     const { room, request } = upgrade;
     const { crowd, onLimit } = this.#options;
     const { identity, brought, from } = await this.#mayCome(upgrade, address);
@@ -187,6 +206,7 @@ export class Doors {
       identity,
       brought,
       address,
+      clientKey: key,
       handOver: () => {
         socket.off('close', leave);
         const isStale = this.#concerns(from, room, identity);
@@ -210,6 +230,10 @@ export class Doors {
       const { identity, from } = answer;
       if (identity.access === 'none') {
         throw new AuthRefused('forbidden', 'this room is not open to you');
+      }
+      // Else it would come in, be closed in the same moment, and come back.
+      if (hasEnded(identity, clock)) {
+        throw new AuthRefused('unauthenticated', 'what you were allowed has ended');
       }
       return { identity, brought: authenticator.mayChange ? brought : undefined, from };
     } catch (error) {
@@ -247,5 +271,6 @@ export class Doors {
 export function isAbout(order: Order, room: string, user: string | undefined): boolean {
   if (order.kind === 'recheck') return order.user === user;
   if (order.kind === 'delete') return order.room === room;
+  if (order.kind === 'undelete') return false;
   return order.room === room && (order.user === undefined || order.user === user);
 }

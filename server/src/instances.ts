@@ -40,7 +40,7 @@ export interface InstancesOptions {
 }
 
 /** What is done to sessions wherever they are. */
-export type Order = Extract<Content, { readonly kind: 'kick' | 'recheck' | 'delete' }>;
+export type Order = Extract<Content, { readonly kind: 'kick' | 'recheck' | 'delete' | 'undelete' }>;
 
 const EVERYBODY = 'instances';
 /** How often an instance says that it is there, as a part of its people's time to live. */
@@ -280,5 +280,6 @@ export class Instances {
 }
 
 function isOrder(content: Content): content is Order {
-  return content.kind === 'kick' || content.kind === 'recheck' || content.kind === 'delete';
+  const { kind } = content;
+  return kind === 'kick' || kind === 'recheck' || kind === 'delete' || kind === 'undelete';
 }

@@ -170,6 +170,7 @@ export class Link {
       case 'kick':
       case 'recheck':
       case 'delete':
+      case 'undelete':
         // Of an instance, not of a room.
         break;
       default:

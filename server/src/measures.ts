@@ -71,6 +71,7 @@ export const REFUSALS = [
   'path',
   'room-name',
   'store-full',
+  'cooldown',
   'attempts-per-address',
   'origin',
   'host',

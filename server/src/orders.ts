@@ -4,6 +4,7 @@
  */
 import { CLOSE } from '@cowrite/client/protocol';
 import type { Logger } from 'pino';
+import type { Cooldowns } from './cooldown.js';
 import { type Doors, isAbout } from './doors.js';
 import type { Instances, Order } from './instances.js';
 import { DELETED } from './room.js';
@@ -15,6 +16,7 @@ import type { Storage } from './storage/storage.js';
 export interface OrdersOptions {
   readonly storage: Pick<Storage, 'remove' | 'revive'>;
   readonly rooms: Pick<Rooms, 'deleted'>;
+  readonly cooldowns: Pick<Cooldowns, 'undeleted' | 'reauthorized'>;
   readonly doors: () => Pick<Doors, 'reconsider'>;
   /** Those that are here now. */
   readonly sessions: () => readonly Session[];
@@ -44,6 +46,7 @@ const LINES: Record<Order['kind'], string> = {
   kick: 'sessions are shown out',
   recheck: 'sessions are asked about again',
   delete: 'a room was deleted',
+  undelete: 'a room was undeleted',
 };
 
 export class Orders {
@@ -74,19 +77,24 @@ export class Orders {
 
   /** @throws {TypeError} for what is no room's name */
   async revive(room: string): Promise<boolean> {
-    return await this.#options.storage.revive(nameOf(room));
+    const name = nameOf(room);
+    const isRevived = await this.#options.storage.revive(name);
+    this.#everywhere({ kind: 'undelete', room: name });
+    return isRevived;
   }
 
   /** Here only, as another instance was told. @returns how many sessions it was about */
   carryOut(order: Order): number {
-    const { doors, sessions, rooms } = this.#options;
+    const { doors, sessions, rooms, cooldowns } = this.#options;
+    if (order.kind === 'undelete') cooldowns.undeleted(order.room);
+    else if (order.kind === 'recheck') cooldowns.reauthorized(order.user);
     // Whoever is at the door of a deleted room finds it so when it is loaded.
-    if (order.kind !== 'delete') doors().reconsider(order);
+    if (order.kind === 'kick' || order.kind === 'recheck') doors().reconsider(order);
     const concerned = sessions().filter(({ roomName, user }) => isAbout(order, roomName, user?.id));
     for (const session of concerned) {
-      if (order.kind === 'kick') session.close(CLOSE.forbidden, order.reason);
+      if (order.kind === 'kick') session.kick(order.reason);
       else if (order.kind === 'delete') session.close(CLOSE.deleted, DELETED);
-      else session.recheck();
+      else if (order.kind === 'recheck') session.recheck();
     }
     if (order.kind === 'delete') rooms.deleted(order.room);
     return concerned.length;

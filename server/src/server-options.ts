@@ -76,7 +76,8 @@ export interface CowriteServer {
   readonly port: number;
   /**
    * Shows those in a room out, on every instance: their sockets are closed with 4403.
-   * Nothing keeps them from coming back but what they are allowed then.
+   * Nothing keeps them from coming back but what they are allowed then; clients that come back
+   * by themselves, as those of y-websocket, are refused for a minute.
    *
    * @returns how many sessions that were here, and whether the other instances were told
    */

@@ -14,6 +14,7 @@ import { isLoopback, trustIn } from './auth/origin.js';
 import { MIN_SECRET } from './auth/tokens.js';
 import { systemClock } from './clock.js';
 import { Workers } from './compact/workers.js';
+import { Cooldowns } from './cooldown.js';
 import { Crowd } from './crowd.js';
 import { Doors } from './doors.js';
 import { Ending } from './ending.js';
@@ -198,9 +199,11 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     logger,
   });
 
+  const cooldowns = new Cooldowns(clock);
   const orders = new Orders({
     storage,
     rooms,
+    cooldowns,
     doors: () => doors,
     sessions: () => sessionsOf(transport),
     others: instances,
@@ -267,12 +270,16 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     patience: limits.handshakeMs,
     onLimit,
     measures: measures.sockets,
+    onClosedForGood: ({ clientKey: key, roomName: room, user }, code, reason) => {
+      if (key !== undefined) cooldowns.closed({ key, room, user: user?.id }, code, reason);
+    },
     onGone: ({ address, user, roomName, debt }) =>
       crowd.leave({ address, user: user?.id, room: roomName }, debt),
   };
   const doors = new Doors({
     authenticator,
     crowd,
+    cooldowns,
     proxies,
     allowedOrigins,
     isOpen,
@@ -310,13 +317,14 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     },
     http,
     async (upgrade) => {
-      const { identity, brought, address, handOver } = await doors.admit(upgrade);
+      const { identity, brought, address, clientKey, handOver } = await doors.admit(upgrade);
       return (connection, dialect) => {
         const session = new Session({
           roomName: upgrade.room,
           id: upgrade.id,
           proxyId: upgrade.proxyId,
           address,
+          clientKey,
           connection,
           dialect,
           rules,
@@ -335,8 +343,9 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
             if (!session.isClosed) session.enter(room);
           },
           (error: unknown) => {
-            if (error instanceof RoomDeleted) session.close(CLOSE.deleted, DELETED);
-            else session.close(CLOSE.internal, 'the room could not be loaded');
+            if (error instanceof RoomDeleted) {
+              session.close(CLOSE.deleted, DELETED);
+            } else session.close(CLOSE.internal, 'the room could not be loaded');
           },
         );
       };
@@ -346,6 +355,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
   const letGo = async (): Promise<void> => {
     await metricsPort?.close();
     loop.close();
+    doors.close();
     health.close();
     turns.close();
     rooms.close();

@@ -73,6 +73,7 @@ async function setUp() {
       id: 1,
       proxyId: undefined,
       address: '127.0.0.1',
+      clientKey: undefined,
       rules: {
         identify: async () => ANYBODY,
         areUsersKnown: false,
@@ -80,6 +81,7 @@ async function setUp() {
         rates: DEFAULT_LIMITS,
         onLimit: () => undefined,
         measures: measures.sockets,
+        onClosedForGood: () => undefined,
         onGone: () => undefined,
         turns: new Turns(clock),
         patience: 1_000,

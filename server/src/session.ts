@@ -43,6 +43,8 @@ export interface SessionRules {
   readonly turns: Turns;
   readonly onLimit: (limit: LimitName) => void;
   readonly measures: SocketMeasures;
+  /** A client that takes no code for final is closed for good, and will come back. */
+  readonly onClosedForGood: (session: Session, code: number, reason: string) => void;
   /** Its socket is gone. Called once. */
   readonly onGone: (session: Session) => void;
 }
@@ -56,6 +58,8 @@ export interface SessionOptions {
   readonly proxyId: string | undefined;
   /** Where it comes from, as far as that is known. */
   readonly address: string;
+  /** What its client is called in a cooldown. */
+  readonly clientKey: string | undefined;
   readonly connection: Connection;
   readonly dialect: Dialect;
   readonly rules: SessionRules;
@@ -96,6 +100,8 @@ const LAST_ASK_MS = 30_000;
  * `cowrite.v1` one that brings none for 20 s while they wait for a `saved`.
  */
 const KEEP_ALIVE_MS = 10_000;
+/** Who comes back as it is would be closed with these again; of the others authentication decides. */
+const FOR_GOOD: ReadonlySet<number> = new Set([CLOSE.malformed, CLOSE.deleted, CLOSE.tooLarge]);
 /** RFC 6455: a control frame has at most 125 bytes, two of them for the code. */
 const MAX_REASON = 123;
 
@@ -107,6 +113,8 @@ export class Session
   /** What a proxy calls its upgrade. */
   readonly proxyId: string | undefined;
   readonly address: string;
+  /** What its client is called in a cooldown; undefined for one that takes a final code for final. */
+  readonly clientKey: string | undefined;
   readonly connection: Connection;
   readonly dialect: Dialect;
   /** Of somebody whom nobody knows a name is made when it is needed. */
@@ -165,6 +173,7 @@ export class Session
     this.id = options.id;
     this.proxyId = options.proxyId;
     this.address = options.address;
+    this.clientKey = options.clientKey;
     this.connection = connection;
     this.dialect = options.dialect;
     this.#rules = rules;
@@ -254,6 +263,7 @@ export class Session
   }
 
   close(code: number, reason: string): void {
+    if (FOR_GOOD.has(code)) this.#rules.onClosedForGood(this, code, reason);
     this.connection.close(code, shortened(reason));
     // What still arrives on a socket that is closing is not the room's any more.
     this.#leave(false);
@@ -303,6 +313,16 @@ export class Session
     if (this.connection.quiet >= KEEP_ALIVE_MS && this.connection.untaken === 0) {
       this.send({ type: 'awareness', update: NO_STATES });
     }
+  }
+
+  /** By an administrator's order. */
+  kick(reason: string): void {
+    this.#rules.onClosedForGood(this, CLOSE.forbidden, reason);
+    this.close(CLOSE.forbidden, reason);
+  }
+
+  onTooLarge(): void {
+    this.#rules.onClosedForGood(this, CLOSE.messageTooBig, 'a message was too large');
   }
 
   onText(): void {

@@ -16,6 +16,7 @@ const SOCKET_BUFFER = 256 * 1024;
 const DEAF: ConnectionEvents = {
   onMessage: () => undefined,
   onText: () => undefined,
+  onTooLarge: () => undefined,
   onPing: () => undefined,
   onDrain: () => undefined,
   onClose: () => undefined,

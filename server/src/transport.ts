@@ -61,6 +61,8 @@ export interface ConnectionEvents {
   /** The peer sent something that is not a binary frame. */
   onText(): void;
   onPing(): void;
+  /** The peer sent a message that is larger than it may be; the socket is being closed. */
+  onTooLarge(): void;
   /** Nothing waits any more, as {@link Connection.buffered} counts it. */
   onDrain(): void;
   onClose(): void;
@@ -205,6 +207,7 @@ export class Connection {
     const isFrame = code?.startsWith('WS_ERR_') === true;
     const closeCode = isTooLarge ? CLOSE.messageTooBig : isFrame ? NO_FRAME : CUT_OFF;
     this.#end ??= { code: closeCode, reason: message };
+    if (isTooLarge) this.events?.onTooLarge();
     if (isFrame) this.#linger();
     else this.#webSocket.terminate();
   }
@@ -612,6 +615,7 @@ export class Transport {
           onMessage: () => undefined,
           onText: () => undefined,
           onPing: () => undefined,
+          onTooLarge: () => undefined,
           onDrain: () => undefined,
           onHeartbeat: () => undefined,
           onClose: () => {
@@ -634,7 +638,8 @@ function leaving(): UpgradeRefused {
   return new UpgradeRefused(503, 'this instance is closing', 'closing', RETRY_AFTER_S);
 }
 
-function dialectOf(request: IncomingMessage): Dialect {
+/** What a client will speak, by what it offers. */
+export function dialectOf(request: IncomingMessage): Dialect {
   const header = request.headers['sec-websocket-protocol'] ?? '';
   const offered = header.split(',').map((name) => name.trim());
   return chooseDialect(new Set(offered.filter((name) => name !== ''))).dialect;
@@ -645,6 +650,8 @@ const REASONS: Record<number, string> = {
   401: 'Unauthorized',
   403: 'Forbidden',
   404: 'Not Found',
+  410: 'Gone',
+  413: 'Content Too Large',
   429: 'Too Many Requests',
   500: 'Internal Server Error',
   503: 'Service Unavailable',

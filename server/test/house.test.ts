@@ -45,7 +45,7 @@ const FLOORS = [
   ],
   ['metrics', 'measures'],
   ['limits'],
-  ['crowd', 'allowance'],
+  ['crowd', 'allowance', 'cooldown', 'rejection-log'],
   ['drain', 'places', 'dialect', 'room-name', 'awareness', 'acknowledgements', 'compact/policy'],
   ['frame', 'storage/', 'relay/', 'presence/', 'auth/', 'compact/worker'],
   [

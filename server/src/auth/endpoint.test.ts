@@ -103,6 +103,18 @@ describe('[AUTH] the application is asked', () => {
     expect(asked).toHaveLength(7);
   });
 
+  it('[AUTH-20] an answer is not remembered beyond what it allows', async () => {
+    const { endpoint, asked, next, clock } = await application();
+    const expiresAt = (ms: number) => ({ access: 'write', expiresAt: new Date(ms).toISOString() });
+    next.answer = expiresAt(3_000);
+    await endpoint.ask(QUESTION);
+    clock.advance(3_000);
+    next.answer = expiresAt(9_000);
+    expect(await endpoint.ask(QUESTION)).toMatchObject({ expiresAt: new Date(9_000) });
+    expect(await endpoint.ask(QUESTION)).toMatchObject({ expiresAt: new Date(9_000) });
+    expect(asked).toHaveLength(2);
+  });
+
   it('[AUTH-5] who cannot be reached says nothing', async () => {
     const logger = pino({ level: 'silent' });
     const endpoint = new Endpoint({ url: 'http://127.0.0.1:1/', clock: new ManualClock(), logger });

@@ -12,7 +12,7 @@ import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
 import type { Clock } from '../clock.js';
 import { identityOf } from './answer.js';
-import { AuthRefused, type Identity } from './identity.js';
+import { AuthRefused, hasEnded, type Identity } from './identity.js';
 import { Outage } from './outage.js';
 
 export interface EndpointOptions {
@@ -63,7 +63,10 @@ export class Endpoint {
   async ask(question: EndpointQuestion): Promise<Identity> {
     const key = keyOf(question);
     const known = this.#answers.get(key);
-    if (known !== undefined) return await known;
+    if (known !== undefined) {
+      const identity = await known;
+      if (!hasEnded(identity, this.#options.clock)) return identity;
+    }
     const asked = this.#ask(question);
     this.#answers.set(key, asked);
     try {

@@ -2,6 +2,7 @@
  * Who a session is and what it may do in its room: what every way of authentication
  * comes to, and what of it is bound into what others are shown.
  */
+import type { Clock } from '../clock.js';
 
 /** `none`: the room is not open to them. */
 export type Access = 'write' | 'read' | 'none';
@@ -19,6 +20,10 @@ export interface Identity {
   readonly access: Access;
   /** When this ends, unless it is renewed; left out for never. */
   readonly expiresAt?: Date;
+}
+
+export function hasEnded({ expiresAt }: Identity, clock: Pick<Clock, 'date'>): boolean {
+  return expiresAt !== undefined && expiresAt.getTime() <= clock.date();
 }
 
 /** Somebody whom nobody knows, among others who are known. */

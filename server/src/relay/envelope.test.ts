@@ -14,6 +14,7 @@ const CONTENTS: Content[] = [
   { kind: 'who' },
   { kind: 'lost' },
   { kind: 'delete', room: 'é' },
+  { kind: 'undelete', room: 'é' },
   { kind: 'moving', clients: [0, 300] },
   { kind: 'ending' },
 ];
@@ -41,6 +42,7 @@ describe('[INS-13] envelopes', () => {
       '01090161ac02',
       '010a0161ac02',
       '010d0161ac0202c3a9',
+      '01100161ac0202c3a9',
       '010e0161ac020200ac02',
       '010f0161ac02',
     ]);

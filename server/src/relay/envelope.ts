@@ -39,7 +39,9 @@ export type Content =
   /** Sessions of this user are to be asked about again. */
   | { readonly kind: 'recheck'; readonly user: string }
   /** This room was removed from the store: those in it are to be told so. */
-  | { readonly kind: 'delete'; readonly room: string };
+  | { readonly kind: 'delete'; readonly room: string }
+  /** This room's name may be used again. */
+  | { readonly kind: 'undelete'; readonly room: string };
 
 export interface Kick {
   readonly room: string;
@@ -75,6 +77,7 @@ const KINDS = [
   'delete',
   'moving',
   'ending',
+  'undelete',
 ] as const;
 const encoder = new TextEncoder();
 
@@ -124,6 +127,7 @@ function fieldsOf(content: Content): (number | Uint8Array)[] {
     case 'recheck':
       return [encoder.encode(content.user)];
     case 'delete':
+    case 'undelete':
       return [encoder.encode(content.room)];
     case 'here':
     case 'ending':
@@ -182,6 +186,7 @@ function readContent(kind: (typeof KINDS)[number], reader: Reader): Content {
     case 'recheck':
       return { kind, user: reader.string() };
     case 'delete':
+    case 'undelete':
       return { kind, room: reader.string() };
     case 'here':
     case 'ending':
