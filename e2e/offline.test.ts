@@ -70,6 +70,31 @@ async function kept({ page }: Tab): Promise<void> {
   });
 }
 
+/** The last record of the browser's copy but so many is not what it was. */
+async function damage({ page }: Tab, last: number): Promise<void> {
+  await page.evaluate(async (back) => {
+    const database = await new Promise<IDBDatabase>((resolve, reject) => {
+      const request = indexedDB.open('cowrite');
+      request.onsuccess = () => resolve(request.result);
+      request.onerror = () => reject(request.error);
+    });
+    const transaction = database.transaction('updates', 'readwrite');
+    const request = transaction.objectStore('updates').openCursor(null, 'prev');
+    let at = 0;
+    await new Promise<void>((resolve, reject) => {
+      transaction.oncomplete = () => resolve();
+      transaction.onabort = () => reject(transaction.error);
+      request.onsuccess = () => {
+        const cursor = request.result;
+        if (cursor === null) return;
+        if (at++ < back) return cursor.continue();
+        cursor.update({ ...cursor.value, update: cursor.value.update.map((b: number) => b ^ 85) });
+      };
+    });
+    database.close();
+  }, last);
+}
+
 /** The page's clock goes on by a day, and what waits for it. */
 async function aDayPasses(page: Page): Promise<void> {
   await page.clock.fastForward(24 * 60 * 60 * 1000);
@@ -206,6 +231,35 @@ describe('offline', () => {
     for (const tab of [ada, grace]) {
       await eventually(() => tab.words()).toEqual(['before', ...words]);
     }
+  });
+
+  test('[E2E-31] a damaged record of the copy takes nothing else with it, and nothing is called saved before it is', async () => {
+    const server = await Server.start();
+    const pages = await pagesBefore(server);
+    const browser = await openBrowser();
+    const ada = await Tab.open(pages, { name: 'Ada', browser });
+    await ada.write('before');
+    await saved(ada);
+    await kept(ada);
+    await server.kill();
+    await ada.write(' offline');
+    await kept(ada);
+    await damage(ada, 3);
+    await ada.page.reload();
+    await ada.editor.waitFor();
+    await eventually(() => ada.words()).toEqual(['before', 'offine']);
+    await ada.status.getByText('Saving…').waitFor();
+
+    await server.start();
+    await ada.hurry();
+    await saved(ada);
+    const grace = await Tab.open(server, { name: 'Grace' });
+    expect(await grace.words()).toEqual(['before', 'offine']);
+    await ada.page.reload();
+    await ada.editor.waitFor();
+    await ada.write(' more');
+    await saved(ada);
+    await eventually(() => grace.words()).toEqual(['before', 'offine', 'more']);
   });
 
   test('[E2E-26] a document that was deleted does not come back from a browser that kept it', async () => {

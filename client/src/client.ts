@@ -162,6 +162,6 @@ export class CowriteClient {
   }
 }
 
-function mustStay({ unsaved, status }: CowriteProvider): boolean {
-  return unsaved && status !== 'refused' && status !== 'closed';
+function mustStay({ unsavedHere, status }: CowriteProvider): boolean {
+  return unsavedHere && status !== 'refused' && status !== 'closed';
 }

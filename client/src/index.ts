@@ -1,7 +1,7 @@
 export { CowriteClient, type CowriteClientOptions, type RoomHandle } from './client.js';
 export type { Clock, TimerHandle } from './clock.js';
 export type { Params } from './endpoint.js';
-export { clearOfflineCopies } from './offline.js';
+export { clearOfflineCopies } from './offline-removals.js';
 export type {
   CowriteProviderEvents,
   CowriteProviderOptions,

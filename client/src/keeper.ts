@@ -17,6 +17,8 @@ export class Keeper {
   #opening: Promise<void> | null = null;
   #copy: OfflineCopy | null = null;
   #isWanted: boolean;
+  /** There is none: it was removed, or the page has no database at all. */
+  #isNone = false;
 
   /**
    * @param settings null for no copy
@@ -53,6 +55,11 @@ export class Keeper {
     return this.#isWanted && this.#copy?.isComplete === true;
   }
 
+  /** Whether there may be something in a copy that could not be read; false before that was tried. */
+  get isUnread(): boolean {
+    return this.isOpen && this.#copy?.isRead !== true && !this.#isNone;
+  }
+
   /** Loads what there is, and keeps the document from now on; once. Resolves also when that fails. */
   open(): Promise<void> {
     this.#opening ??= this.#open();
@@ -60,6 +67,7 @@ export class Keeper {
   }
 
   async #open(): Promise<void> {
+    this.#isNone = !this.#isWanted || typeof indexedDB === 'undefined';
     if (!this.#isWanted) return;
     try {
       const copy = await this.#make();
@@ -82,6 +90,7 @@ export class Keeper {
     if (this.#settings === null) return;
     this.#isWanted = false;
     await (this.#copy ?? (await this.#make())).remove();
+    this.#isNone = true;
   }
 
   /** Keeps nothing from now on. What the document holds by now is still written. */

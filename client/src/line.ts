@@ -16,6 +16,7 @@ import * as connection from './connection.js';
 import { applyReceived, hasContent } from './document.js';
 import { askAtDoor } from './door.js';
 import { checkProtocols, roomAddress, tokenProtocols } from './endpoint.js';
+import type { Mend } from './mend.js';
 import type { CowriteStatus, Refusal, Rejection, Settings } from './options.js';
 import { type DocumentMessage, Pending } from './pending.js';
 import {
@@ -61,6 +62,8 @@ export interface LineListener {
   /** The server wants to know who is here. */
   asked(): void;
   rejected(rejection: Rejection): void;
+  /** The server has what was damaged here, and the document has something else in its place. */
+  contradicted(): void;
   failed(error: Error): void;
   /** Runs `work`, and tells what happens in it afterwards. */
   hold(work: () => void): void;
@@ -100,6 +103,8 @@ export class Line {
   #isWhole = false;
   /** Whether a step 1 of this socket's server was answered. */
   #hasAnswered = false;
+  /** What is to be done about what is damaged in an offline copy; null where nothing is. */
+  #mend: Mend | null = null;
 
   /**
    * @param origin of the transactions in which the document gets what the server sends
@@ -202,6 +207,7 @@ export class Line {
         this.#reports = [];
         this.#listener.lost();
       }
+      if (isAsking(before) && !isAsking(state)) this.#mend?.guess();
     });
   }
 
@@ -258,6 +264,17 @@ export class Line {
     if (!isUnsaved) return;
     this.#track(unsaved.changed(this.#unsaved));
     if (this.#stateVector !== null) this.#sendStep2(this.#stateVector);
+  }
+
+  /**
+   * Something of what was brought is missing. What it is a server may know.
+   *
+   * @param isBeginning whether one is asked next
+   */
+  heal(mend: Mend, isBeginning: boolean): void {
+    this.#mend = mend;
+    if (this.#isComplete) this.#mendRest();
+    else if (!isBeginning && !isAsking(this.#state)) mend.guess();
   }
 
   /** Without a socket here: what another tab has told of before the server says anything. */
@@ -429,6 +446,7 @@ export class Line {
   #receive(message: Message): void {
     switch (message.type) {
       case 'step1':
+        if (this.#mend?.isContradicted(message.stateVector)) this.#listener.contradicted();
         this.#stateVector = message.stateVector;
         // A server asks again until it has all. The last answer is not even on its way yet.
         if (this.#hasAnswered && this.#socket.waiting > LARGE) break;
@@ -440,6 +458,7 @@ export class Line {
         if (!this.#isAccessTold) this.#setAccess('write');
         this.#apply(message.update);
         this.#isComplete = true;
+        this.#mendRest();
         this.#pending.complete();
         this.dispatch({ type: 'synced' });
         for (const report of this.#reports.splice(0)) this.#reported(report);
@@ -470,6 +489,15 @@ export class Line {
       case 'probe':
         throw new MalformedMessage(`a server does not send ${message.type}`);
     }
+  }
+
+  /** What is still missing, nobody has. */
+  #mendRest(): void {
+    const mend = this.#mend;
+    this.#mend = null;
+    if (!mend?.fill() || this.#stateVector === null) return;
+    this.#track(unsaved.changed(this.#unsaved));
+    this.#sendStep2(this.#stateVector);
   }
 
   /** Of what is refused the server may have some; that is known once all that it had is here. */
@@ -560,4 +588,9 @@ export class Line {
     this.#access = access;
     this.#listener.changed();
   }
+}
+
+/** Whether a server may soon have answered, or has. */
+function isAsking(state: connection.ConnectionState): boolean {
+  return state.kind === 'connecting' || connection.isOpen(state);
 }

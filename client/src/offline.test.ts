@@ -318,6 +318,14 @@ describe('[CLI-28] the bound', () => {
     expect(Object.keys(await copies()).sort()).toEqual(['b', 'd']);
   });
 
+  test('keeps the one that is open, also where the page’s clock was set back', async () => {
+    clock.error = 3_600_000;
+    for (const room of ['a', 'b']) await fill(room, true);
+    clock.error = 0;
+    await fill('c', true);
+    expect(Object.keys(await copies()).sort()).toEqual(['b', 'c']);
+  });
+
   test('lets none go that holds something unsaved', async () => {
     for (const room of ['a', 'b', 'c']) await fill(room, room === 'b');
     expect(Object.keys(await copies()).sort()).toEqual(['a', 'c']);

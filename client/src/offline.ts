@@ -18,40 +18,45 @@
  * document no server has yet, and sets no bound.
  */
 import * as Y from 'yjs';
+import { addRange, type Change, isEmpty, NONE, outside, type Source } from './change.js';
+import { Mend } from './mend.js';
+import { makeRoom } from './offline-bound.js';
 import {
-  addRange,
-  type Change,
-  isEmpty,
-  merge,
-  NONE,
-  outside,
-  type Source,
-  UNKNOWN,
-} from './change.js';
-import { instant } from './clock.js';
+  BY_LIFE,
+  COPIES,
+  type Copy,
+  type CopyOf,
+  DAMAGED,
+  type Damaged,
+  done,
+  keyOf,
+  openDatabase,
+  REMOVALS,
+  type Removal,
+  result,
+  type Stored,
+  UPDATES,
+} from './offline-database.js';
+import {
+  type Bad,
+  type Found,
+  hasUnsaved,
+  isCopy,
+  isOwn,
+  ownIn,
+  type Row,
+  readCopy,
+  sumOf,
+} from './offline-records.js';
+import { hearRemovals, REMOVED, removeCopies, removeLife } from './offline-removals.js';
 
-const DATABASE = 'cowrite';
-const VERSION = 1;
-const COPIES = 'copies';
-const UPDATES = 'updates';
-/** When copies were removed, by what was removed. */
-const REMOVALS = 'removals';
-/** The index of updates by the copy that they belong to. */
-const BY_LIFE = 'life';
-
-/** Where pages tell each other what they have removed. */
-const CHANNEL = 'cowrite removals';
+export { clearOfflineCopies } from './offline-removals.js';
 
 /** Updates after which a copy is written anew as one. */
 const MANY = 200;
 
-/** Whose copy of what. */
-export interface CopyOf {
-  readonly url: string;
-  readonly room: string;
-  /** Another text for another user. */
-  readonly user: string;
-}
+/** Records that are kept though they cannot be read; then the oldest go. */
+const MAX_DAMAGED = 1_000;
 
 /** Which copy, and how many bytes all of them may have together. */
 export interface CopySettings {
@@ -59,54 +64,31 @@ export interface CopySettings {
   readonly maxBytes: number;
 }
 
-/** That all copies, those of a user, or one, were removed. */
-interface Removal {
-  /** Empty for all; the user; or the copy's key. */
-  readonly what: string;
-  readonly at: number;
-}
-
-interface Copy extends CopyOf {
-  readonly key: string;
-  /** Another one for each time that it is begun; its updates are known by it. */
-  readonly life: string;
-  readonly bytes: number;
-  /** The number of an update: what that one and those before it hold is on a server's disk. */
-  readonly savedUpTo: number;
-  /** Milliseconds since 1970. */
-  readonly usedAt: number;
-  /** Whether there was a document to show; an earlier version did not say. */
-  readonly isReady?: boolean;
-}
-
-/** Numbered by the database, from 1. */
-interface Stored {
-  readonly life: string;
-  readonly update: Uint8Array;
-  /** Whether it may hold something that was on no server's disk when it was written. */
+/** What was kept. */
+export interface Kept {
+  /** Whether some of it may be on no server's disk. */
   readonly isUnsaved: boolean;
-  /** Where it comes from, or all that was made in this browser and unsaved when it was written. */
-  readonly from?: Source | Change;
+  /** Whether there was a document to show, perhaps an empty one. */
+  readonly wasReady: boolean;
+  /** What was made in this browser of what may be unsaved. */
+  readonly change: Change;
+  /** Whether a deleted item will never be brought back. */
+  readonly mayForget: ((item: Y.Item) => boolean) | undefined;
+  /** Applies all of it in order, by what is handed over; what throws is passed over. */
+  readonly apply: (apply: (update: Uint8Array) => void) => Applied;
+}
+
+export interface Applied {
+  /** Whether some of it is lost. */
+  readonly isDamaged: boolean;
+  /** What is to be done about that once the server has answered; null where nothing is. */
+  readonly mend: Mend | null;
 }
 
 export interface OfflineListener {
   /** Of the transactions in which `loaded` changes the document. */
   readonly origin: unknown;
-  /**
-   * What was kept, to be applied in this order.
-   *
-   * @param isUnsaved whether some of it may be on no server's disk
-   * @param wasReady whether there was a document to show, perhaps an empty one
-   * @param change what was made in this browser of what may be unsaved
-   * @param mayForget whether a deleted item will never be brought back
-   */
-  loaded(
-    updates: readonly Uint8Array[],
-    isUnsaved: boolean,
-    wasReady: boolean,
-    change: Change,
-    mayForget: ((item: Y.Item) => boolean) | undefined,
-  ): void;
+  loaded(kept: Kept): void;
   /** Where what a transaction changes comes from. */
   sourceOf(transaction: Y.Transaction): Source;
   /** What was made in this browser of what the document holds and no server may have. */
@@ -120,12 +102,11 @@ export interface OfflineListener {
   isUnsaved(): boolean;
   /** Everything is written, or something is not. */
   changed(): void;
+  /** Something that was kept cannot be read; the rest is there. */
+  damaged(error: Error): void;
   /** Nothing is kept any more: it could not be written, it is too large, or somebody has removed it. */
   failed(error: Error): void;
 }
-
-/** Milliseconds for which a removal is remembered: no page is open for longer. */
-const MEMORY = 30 * 24 * 3_600_000;
 
 /** Bytes by which a copy may grow before the others are looked at. */
 const GROWTH = 64 * 1024;
@@ -143,9 +124,7 @@ export class OfflineCopy {
   /** The updates in it that this document holds: their numbers and bytes. */
   readonly #known = new Map<number, number>();
   /** Before there is a database. */
-  #early: { readonly update: Uint8Array; readonly from: Source | Change }[] = [];
-  /** What was made in this browser of what it holds, and may be unsaved. */
-  #change = merge([]);
+  #early: Pick<Stored, 'update' | 'from'>[] = [];
   /** Transactions on their way that add something. */
   #adding = 0;
   /** Bytes that were added and are not in the copy's count yet. */
@@ -158,7 +137,9 @@ export class OfflineCopy {
   #saysReady = false;
   #removals: BroadcastChannel | null = null;
   #opening: Promise<void> | null = null;
+  #isRead = false;
   #isApplying = false;
+  #isFilling = false;
   #isTidying = false;
   /** Something was added since it was tidied. */
   #isUntidy = false;
@@ -190,6 +171,11 @@ export class OfflineCopy {
     return this.#database !== null && !this.#isEnded && this.#adding === 0;
   }
 
+  /** Whether it is known what was kept. */
+  get isRead(): boolean {
+    return this.#isRead;
+  }
+
   /** Loads what there is, and keeps the document from now on; once. Resolves also when that fails. */
   open(): Promise<void> {
     this.#opening ??= this.#open();
@@ -210,23 +196,26 @@ export class OfflineCopy {
       this.#removals = hearRemovals((removal) => {
         if (this.#isOfThis(removal)) this.#fail(new Error(REMOVED));
       });
-      const updates = await this.#load(database).catch(async (error: unknown) => {
+      const found = await this.#load(database).catch(async (error: unknown) => {
         // Where nothing can be written any more, what was kept can still be read.
-        const kept = await this.#read(database);
+        const kept = await readCopy(database.transaction([COPIES, UPDATES]), this.#key);
         if (!this.#isEnded && !this.#isClosing) this.#apply(kept);
         throw error;
       });
       if (this.#isEnded) return database.close();
       this.#database = database;
-      // What a document that was closed meanwhile does not hold, is not for it to say anything of.
+      const failed = this.#isClosing ? [] : this.#apply(found);
+      // What a document does not hold is not for it to say anything of.
       if (this.#isClosing) this.#known.clear();
-      else this.#apply(updates);
+      for (const { id } of failed) this.#known.delete(id as number);
+      if (failed.length > 0) await this.#setAside(database, failed);
       if (hadContent) {
+        const updates = found.rows.map(({ update }) => update);
         const rest = Y.encodeStateAsUpdate(this.#doc, stateVectorOf(updates));
         this.#add(rest, this.#listener.unsavedChange());
       }
       for (const { update, from } of this.#early.splice(0)) this.#add(update, from);
-      await this.#makeRoom(database);
+      await makeRoom(database, this.#key, this.#maxBytes);
       this.#tidy();
     } catch (cause) {
       this.#fail(new Error('there is no offline copy of this document', { cause }));
@@ -258,9 +247,9 @@ export class OfflineCopy {
     transaction: Y.Transaction,
   ): void => {
     // Whoever hears of what is loaded may write as well, perhaps by another document.
-    const isOwn = this.#isApplying && !transaction.local && origin === this.#listener.origin;
-    if (isOwn) return;
-    const source = this.#listener.sourceOf(transaction);
+    const isKept = this.#isApplying && !transaction.local && origin === this.#listener.origin;
+    if (isKept && !this.#isFilling) return;
+    const source = this.#isFilling ? 'filled' : this.#listener.sourceOf(transaction);
     // What is taken back was unsaved until then.
     const from = source === 'takenBack' ? this.#listener.unsavedChange() : source;
     if (this.#database === null) this.#early.push({ update, from });
@@ -271,26 +260,63 @@ export class OfflineCopy {
     return at > this.#since && ['', this.#of.user, this.#key].includes(what);
   }
 
-  #apply(updates: readonly Uint8Array[]): void {
+  /** @returns those that the document did not take */
+  #apply({ rows, bad, savedUpTo, wasReady }: Found): Bad[] {
+    this.#isRead = true;
     this.#isApplying = true;
+    this.#saysUnsaved = bad.length > 0 || hasUnsaved(rows, savedUpTo);
+    this.#saysReady = wasReady;
+    const change = ownIn(rows, savedUpTo);
+    const mustKeep = this.#saysUnsaved || !isEmpty(change.traces ?? NONE);
+    const failed: Bad[] = [];
     try {
-      const mustKeep = this.#saysUnsaved || !isEmpty(this.#change.traces ?? NONE);
-      const mayForget = mustKeep ? isTrace(this.#change) : undefined;
-      const [isUnsaved, wasReady] = [this.#saysUnsaved, this.#saysReady];
-      this.#listener.loaded(updates, isUnsaved, wasReady, this.#change, mayForget);
+      this.#listener.loaded({
+        isUnsaved: this.#saysUnsaved,
+        wasReady,
+        change,
+        mayForget: mustKeep ? isTrace(change) : undefined,
+        apply: (apply) => {
+          failed.push(...applyRows(rows, apply));
+          const lost = [...bad, ...failed];
+          const isDamaged = lost.length > 0;
+          const earlier = rows.filter(
+            ({ number, from }) => from === 'filled' && number > savedUpTo,
+          );
+          if (!isDamaged && earlier.length === 0) return { isDamaged, mend: null };
+          const fill = (update: Uint8Array) => {
+            this.#isFilling = true;
+            try {
+              apply(update);
+            } finally {
+              this.#isFilling = false;
+            }
+          };
+          const mayGuess = isDamaged && lost.every((each) => isOwn(each, savedUpTo));
+          const updates = earlier.map(({ update }) => update);
+          const mend = new Mend(this.#doc, fill, mayGuess, updates);
+          return { isDamaged, mend };
+        },
+      });
     } finally {
       this.#isApplying = false;
     }
+    this.#listener.changed();
+    const [first] = [...bad, ...failed];
+    if (first !== undefined) {
+      const text = `damaged records of the offline copy are set aside: ${bad.length + failed.length}`;
+      this.#listener.damaged(new Error(text, { cause: new Error(first.reason) }));
+    }
+    return failed;
   }
 
   /** Committed at once: what waited for an answer of the database would be lost with the page. */
-  #add(update: Uint8Array, from: Source | Change): void {
+  #add(update: Uint8Array, from: Stored['from']): void {
     if (this.#isEnded || this.#database === null) return;
     this.#adding += 1;
     this.#isUntidy = true;
     this.#uncounted += update.length;
     const isUnsaved = this.#listener.isUnsaved();
-    const row: Stored = { life: this.#life, update, isUnsaved, from };
+    const row = this.#row(update, isUnsaved, from);
     const added = async (database: IDBDatabase) => {
       // This far it comes before the event is over.
       const transaction = database.transaction(UPDATES, 'readwrite');
@@ -310,57 +336,71 @@ export class OfflineCopy {
     this.#listener.changed();
   }
 
+  #row(update: Uint8Array, isUnsaved: boolean, from: Stored['from']): Stored {
+    const [key, life] = [this.#key, this.#life];
+    return { key, life, update, sum: sumOf({ key, life, update }), isUnsaved, from };
+  }
+
   /** Reads the copy, or begins one. */
-  async #load(database: IDBDatabase): Promise<readonly Uint8Array[]> {
-    const transaction = database.transaction([COPIES, UPDATES, REMOVALS], 'readwrite');
-    const copies = transaction.objectStore(COPIES);
+  async #load(database: IDBDatabase): Promise<Found> {
+    const stores = [COPIES, UPDATES, REMOVALS, DAMAGED];
+    const transaction = database.transaction(stores, 'readwrite');
     const removals = transaction.objectStore(REMOVALS);
     for (const what of ['', this.#of.user, this.#key]) {
       const removal = await result<Removal | undefined>(removals.get(what));
-      if (removal !== undefined && this.#isOfThis(removal)) throw new Error(REMOVED);
+      if (removal !== undefined && this.#isOfThis(removal)) {
+        this.#isRead = true;
+        throw new Error(REMOVED);
+      }
     }
-    const copy = await result<Copy | undefined>(copies.get(this.#key));
-    this.#life = copy?.life ?? crypto.randomUUID();
-    const index = transaction.objectStore(UPDATES).index(BY_LIFE);
-    const [rows, numbers] = await Promise.all([
-      result<Stored[]>(index.getAll(this.#life)),
-      result(index.getAllKeys(this.#life)) as Promise<number[]>,
-    ]);
+    const found = await readCopy(transaction, this.#key);
+    this.#life = found.life ?? crypto.randomUUID();
     // Not what it says: a page that ended at once had no time to count.
     let bytes = 0;
-    for (const [at, { update }] of rows.entries()) {
-      this.#known.set(numbers[at] as number, update.length);
+    for (const { number, update } of found.rows) {
+      this.#known.set(number, update.length);
       bytes += update.length;
     }
-    const savedUpTo = copy?.savedUpTo ?? 0;
-    this.#saysUnsaved = hasUnsaved(rows, numbers, savedUpTo);
-    this.#change = ownIn(rows, numbers, savedUpTo);
-    this.#saysReady = copy?.isReady === true;
     this.#lookedAt = bytes;
-    copies.put(this.#entry(bytes, savedUpTo));
+    this.#saysReady = found.wasReady;
+    await this.#move(transaction, found.bad);
+    transaction.objectStore(COPIES).put(this.#entry(bytes, found.savedUpTo));
     await done(transaction);
-    return rows.map(({ update }) => update);
+    return found;
   }
 
-  async #read(database: IDBDatabase): Promise<readonly Uint8Array[]> {
-    const transaction = database.transaction([COPIES, UPDATES]);
-    const copy = await result<Copy | undefined>(transaction.objectStore(COPIES).get(this.#key));
-    if (copy === undefined) return [];
-    const index = transaction.objectStore(UPDATES).index(BY_LIFE);
-    const [rows, numbers] = await Promise.all([
-      result<Stored[]>(index.getAll(copy.life)),
-      result(index.getAllKeys(copy.life)) as Promise<number[]>,
-    ]);
-    this.#saysUnsaved = hasUnsaved(rows, numbers, copy.savedUpTo);
-    this.#change = ownIn(rows, numbers, copy.savedUpTo);
-    this.#saysReady = copy.isReady === true;
-    return rows.map(({ update }) => update);
+  /** What the document did not take is not lost with the next time that the copy is put together. */
+  async #setAside(database: IDBDatabase, bad: readonly Bad[]): Promise<void> {
+    const transaction = database.transaction([COPIES, UPDATES, DAMAGED], 'readwrite');
+    await this.#move(transaction, bad);
+    await done(transaction);
+  }
+
+  async #move(transaction: IDBTransaction, bad: readonly Bad[]): Promise<void> {
+    const damaged = transaction.objectStore(DAMAGED);
+    for (const { store, id, reason, value, isLost } of bad) {
+      // It stays where it is.
+      if (isLost) continue;
+      const kept: Damaged = { key: this.#key, store, reason, at: this.#now(), value };
+      damaged.add(kept);
+      transaction.objectStore(store).delete(id);
+    }
+    if (bad.length === 0) return;
+    const all = await result(damaged.getAllKeys());
+    for (const id of all.slice(0, -MAX_DAMAGED)) damaged.delete(id);
   }
 
   #entry(bytes: number, savedUpTo: number): Copy {
     const { url, room, user } = this.#of;
     const [usedAt, isReady] = [this.#now(), this.#saysReady];
     return { url, room, user, key: this.#key, life: this.#life, bytes, savedUpTo, usedAt, isReady };
+  }
+
+  /** @returns what the database knows of this copy; null where somebody has removed it */
+  #checked(entry: Copy | undefined): Copy | null {
+    // Damaged since this page has read it: of what is in it nothing is known to be saved.
+    if (isCopy(entry) !== undefined) return this.#entry(this.#lookedAt, 0);
+    return entry?.life === this.#life ? entry : null;
   }
 
   /** One transaction at a time: what is to be done meanwhile is done in the next. */
@@ -407,7 +447,7 @@ export class OfflineCopy {
     const isTooLarge = bytes > this.#maxBytes;
     if (isMany || isTooLarge || bytes > this.#lookedAt + GROWTH) {
       this.#lookedAt = bytes;
-      await this.#makeRoom(database);
+      await makeRoom(database, this.#key, this.#maxBytes);
     }
   }
 
@@ -415,8 +455,8 @@ export class OfflineCopy {
   async #count(database: IDBDatabase, counted: number): Promise<number> {
     const transaction = database.transaction(COPIES, 'readwrite');
     const copies = transaction.objectStore(COPIES);
-    const copy = await result<Copy | undefined>(copies.get(this.#key));
-    if (copy?.life !== this.#life) return this.#removeLeftOver(database);
+    const copy = this.#checked(await result(copies.get(this.#key)));
+    if (copy === null) return this.#removeLeftOver(database);
     const bytes = copy.bytes + counted;
     copies.put(this.#entry(bytes, copy.savedUpTo));
     await done(transaction);
@@ -435,11 +475,12 @@ export class OfflineCopy {
     const transaction = database.transaction([COPIES, UPDATES], 'readwrite');
     const copies = transaction.objectStore(COPIES);
     const updates = transaction.objectStore(UPDATES);
-    const [copy, rows] = await Promise.all([
-      result<Copy | undefined>(copies.get(this.#key)),
+    const [entry, rows] = await Promise.all([
+      result(copies.get(this.#key)),
       result(updates.index(BY_LIFE).getAllKeys(this.#life)) as Promise<number[]>,
     ]);
-    if (copy?.life !== this.#life) return this.#removeLeftOver(database);
+    const copy = this.#checked(entry);
+    if (copy === null) return this.#removeLeftOver(database);
     let bytes = copy.bytes + counted;
     // Of what another tab has added, this one cannot say that it is saved.
     const mine = new Set(known.map(([number]) => number));
@@ -454,7 +495,7 @@ export class OfflineCopy {
         updates.delete(number);
         this.#known.delete(number);
       }
-      const row: Stored = { life: this.#life, update: anew, isUnsaved, from: change };
+      const row = this.#row(anew, isUnsaved, change);
       this.#known.set((await result(updates.add(row))) as number, anew.length);
     }
     copies.put(this.#entry(bytes, isAllKnown && !isUnsaved ? newest : copy.savedUpTo));
@@ -467,39 +508,8 @@ export class OfflineCopy {
    * nothing is kept any more, and whoever asks has to hear that now.
    */
   #removeLeftOver(database: IDBDatabase): never {
-    const transaction = database.transaction(UPDATES, 'readwrite');
-    removeUpdates(transaction.objectStore(UPDATES), this.#life).catch(ignored);
+    removeLife(database.transaction(UPDATES, 'readwrite'), this.#life).catch(ignored);
     throw new Error(REMOVED);
-  }
-
-  /**
-   * Removes copies that hold nothing unsaved, the longest unused first, until all are within the
-   * bound; and what is left of copies that were removed while a page had them open.
-   */
-  async #makeRoom(database: IDBDatabase): Promise<void> {
-    const transaction = database.transaction([COPIES, UPDATES], 'readwrite');
-    const updates = transaction.objectStore(UPDATES);
-    const copies = await result<Copy[]>(transaction.objectStore(COPIES).getAll());
-    let total = copies.reduce((sum, { bytes }) => sum + bytes, 0);
-    let isOwnGone = false;
-    for (const copy of copies.sort((a, b) => a.usedAt - b.usedAt)) {
-      if (total <= this.#maxBytes) break;
-      const index = updates.index(BY_LIFE);
-      const [rows, numbers] = await Promise.all([
-        result<Stored[]>(index.getAll(copy.life)),
-        result(index.getAllKeys(copy.life)) as Promise<number[]>,
-      ]);
-      if (hasUnsaved(rows, numbers, copy.savedUpTo)) continue;
-      await removeCopy(transaction, copy);
-      total -= copy.bytes;
-      isOwnGone ||= copy.key === this.#key;
-    }
-    const lives = new Set(copies.map(({ life }) => life));
-    for (const life of await livesIn(updates)) {
-      if (!lives.has(life)) await removeUpdates(updates, life);
-    }
-    await done(transaction);
-    if (isOwnGone) throw new Error(`offline copies may have ${this.#maxBytes} bytes together`);
   }
 
   #fail(error: Error): void {
@@ -517,114 +527,18 @@ export class OfflineCopy {
   }
 }
 
-/**
- * Removes the offline copies of this origin: when somebody signs out, or to free the space. What
- * was unsaved in them is lost. Documents that are open go on without a copy.
- *
- * @param user whose, as the provider's option has it; all if left out
- * @throws when the browser keeps nothing for this page
- */
-export async function clearOfflineCopies({ user }: { user?: string } = {}): Promise<void> {
-  const whose = user === undefined ? '' : `user ${user}`;
-  await removeCopies(whose, (copy) => whose === '' || copy.user === whose);
-}
-
-const REMOVED = 'somebody has removed the offline copy';
-
 /** What stays of a copy that nobody has is removed with the next one that is opened. */
 const ignored = (): void => undefined;
 
-/** @returns null where pages cannot tell each other: they find out when they write */
-function hearRemovals(heard: (removal: Removal) => void): BroadcastChannel | null {
-  if (typeof BroadcastChannel === 'undefined') return null;
-  const channel = new BroadcastChannel(CHANNEL);
-  channel.onmessage = ({ data }: MessageEvent<Removal>) => heard(data);
-  // Node would wait for it.
-  (channel as { unref?(): void }).unref?.();
-  return channel;
-}
-
-function tellRemoval(removal: Removal): void {
-  if (typeof BroadcastChannel === 'undefined') return;
-  const channel = new BroadcastChannel(CHANNEL);
-  channel.postMessage(removal);
-  channel.close();
-}
-
-async function removeCopies(what: string, isMeant: (copy: Copy) => boolean): Promise<void> {
-  const database = await openDatabase();
-  try {
-    const transaction = database.transaction([COPIES, UPDATES, REMOVALS], 'readwrite');
-    const removals = transaction.objectStore(REMOVALS);
-    for (const { what: old, at } of await result<Removal[]>(removals.getAll())) {
-      if (at < instant() - MEMORY) removals.delete(old);
+function applyRows(rows: readonly Row[], apply: (update: Uint8Array) => void): Bad[] {
+  return rows.flatMap(({ number: id, ...value }) => {
+    try {
+      apply(value.update);
+      return [];
+    } catch (error) {
+      return [{ store: UPDATES, id, reason: `Yjs does not take it: ${error}`, value }];
     }
-    const removal: Removal = { what, at: instant() };
-    removals.put(removal);
-    const copies = await result<Copy[]>(transaction.objectStore(COPIES).getAll());
-    for (const copy of copies) if (isMeant(copy)) await removeCopy(transaction, copy);
-    await done(transaction);
-    tellRemoval(removal);
-  } finally {
-    database.close();
-  }
-}
-
-async function removeCopy(transaction: IDBTransaction, { key, life }: Copy): Promise<void> {
-  transaction.objectStore(COPIES).delete(key);
-  await removeUpdates(transaction.objectStore(UPDATES), life);
-}
-
-async function removeUpdates(updates: IDBObjectStore, life: string): Promise<void> {
-  for (const number of await result(updates.index(BY_LIFE).getAllKeys(life))) {
-    updates.delete(number);
-  }
-}
-
-/** The copies that any update belongs to. */
-function livesIn(updates: IDBObjectStore): Promise<string[]> {
-  return new Promise((resolve, reject) => {
-    const lives: string[] = [];
-    const request = updates.index(BY_LIFE).openKeyCursor(null, 'nextunique');
-    request.onsuccess = () => {
-      const cursor = request.result;
-      if (cursor === null) return resolve(lives);
-      lives.push(cursor.key as string);
-      cursor.continue();
-    };
-    request.onerror = () => reject(request.error);
   });
-}
-
-function hasUnsaved(
-  rows: readonly Stored[],
-  numbers: readonly number[],
-  savedUpTo: number,
-): boolean {
-  return rows.some(({ isUnsaved }, at) => isUnsaved && (numbers[at] as number) > savedUpTo);
-}
-
-function ownIn(rows: readonly Stored[], numbers: readonly number[], savedUpTo: number): Change {
-  let changes: Change[] = [];
-  // The server may have taken these. It says so when it is asked.
-  let traces = NONE;
-  for (const [at, { update, isUnsaved, from = UNKNOWN }] of rows.entries()) {
-    // It is said of all that comes before as well.
-    if (typeof from === 'object') [changes, traces] = [[], from.traces ?? NONE];
-    if (!isUnsaved || (numbers[at] as number) <= savedUpTo) continue;
-    if (from === 'here' || from === 'tab') changes.push(changeIn(update));
-    else if (typeof from === 'object') changes.push(from);
-  }
-  return { ...merge(changes), traces };
-}
-
-function changeIn(update: Uint8Array): Change {
-  const { structs, ds } = Y.decodeUpdate(update);
-  const insertions = Y.createDeleteSet();
-  for (const struct of structs) {
-    if (!(struct instanceof Y.Skip)) addRange(insertions, struct.id, struct.length);
-  }
-  return merge([{ insertions, deletions: ds }]);
 }
 
 /** Whether an item was refused, or is a copy: of these nothing comes back once it is deleted. */
@@ -636,10 +550,6 @@ function isTrace({ traces = NONE }: Change): (item: Y.Item) => boolean {
   };
 }
 
-function keyOf({ url, room, user }: CopyOf): string {
-  return JSON.stringify([url, room, user]);
-}
-
 function stateVectorOf(updates: readonly Uint8Array[]): Uint8Array {
   const update = merged(updates);
   return update === null ? Y.encodeStateVector(new Y.Doc()) : Y.encodeStateVectorFromUpdate(update);
@@ -648,38 +558,4 @@ function stateVectorOf(updates: readonly Uint8Array[]): Uint8Array {
 function merged(updates: readonly Uint8Array[]): Uint8Array | null {
   if (updates.length === 0) return null;
   return updates.length === 1 ? (updates[0] as Uint8Array) : Y.mergeUpdates([...updates]);
-}
-
-function openDatabase(): Promise<IDBDatabase> {
-  return new Promise((resolve, reject) => {
-    if (typeof indexedDB === 'undefined') throw new Error('there is no IndexedDB here');
-    const request = indexedDB.open(DATABASE, VERSION);
-    request.onupgradeneeded = () => {
-      request.result.createObjectStore(COPIES, { keyPath: 'key' });
-      request.result.createObjectStore(REMOVALS, { keyPath: 'what' });
-      const updates = request.result.createObjectStore(UPDATES, { autoIncrement: true });
-      updates.createIndex(BY_LIFE, 'life');
-    };
-    request.onsuccess = () => {
-      // A newer version of this package, in another tab, needs the database for itself.
-      request.result.onversionchange = () => request.result.close();
-      resolve(request.result);
-    };
-    request.onerror = () => reject(request.error);
-  });
-}
-
-function result<T>(request: IDBRequest<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
-  });
-}
-
-function done(transaction: IDBTransaction): Promise<void> {
-  return new Promise((resolve, reject) => {
-    transaction.oncomplete = () => resolve();
-    transaction.onabort = () =>
-      reject(transaction.error ?? new Error('the transaction was aborted'));
-  });
 }

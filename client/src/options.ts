@@ -9,7 +9,8 @@ import type * as Y from 'yjs';
 import { type Clock, systemClock } from './clock.js';
 import type { Fetch } from './door.js';
 import { checkProtocols, checkRoom, type Params, resolveUrl, tokenProtocols } from './endpoint.js';
-import type { CopyOf, CopySettings } from './offline.js';
+import type { CopySettings } from './offline.js';
+import type { CopyOf } from './offline-database.js';
 import {
   type Access,
   COWRITE_SUBPROTOCOL,

@@ -56,6 +56,8 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
   #copy: Keeper;
   /** The document is getting what this browser has kept and no server may have. */
   #isBringing = false;
+  /** Something in it is not as the server has it, and in the copy neither. */
+  #isTorn = false;
   #isLoaded: boolean;
   /** The offline copy is being loaded, and then it connects. */
   #isBeginning = false;
@@ -100,6 +102,13 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
         this.#group?.rejected(rejection);
         this.emit('rejected', rejection);
       },
+      contradicted: () => {
+        this.#isTorn = true;
+        const error = new Error(
+          'the server has what is damaged in the offline copy: open the document again',
+        );
+        this.emit('connection-error', { error });
+      },
       failed: (error) => this.emit('connection-error', { error }),
       hold: (work) => this.hold(work),
     });
@@ -111,7 +120,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     if (this.#settings.group !== null) this.#group = this.#makeGroup(this.#settings.group);
     this.#view = this.#look();
     this.#guard = options.warnBeforeUnload === false ? null : unloadGuard();
-    this.#guard?.(this.#view.unsaved);
+    this.#guard?.(this.unsavedHere);
     this.doc.on('update', this.#onDocUpdate);
     this.doc.on('destroy', this.#onDocDestroy);
     this.#stopListening = listenToPage({
@@ -158,12 +167,18 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
    * disk, whether or not there is a connection. Errs towards true: content that
    * the document had before this provider, or that another provider loaded into
    * it, is unsaved until the server says otherwise. A refused change that
-   * could not be taken back stays unsaved, unless a later connection gets it accepted. With a
+   * could not be taken back stays unsaved, unless a later connection gets it accepted. So does an
+   * offline copy that cannot be read, until it is read or removed: nobody knows what is in it. With a
    * server that does not speak `cowrite.v1` it stays true after the first edit.
    * Changes made after {@link destroy} are not watched.
    */
   get unsaved(): boolean {
     return this.#look().unsaved;
+  }
+
+  /** @internal The same of the document alone, without what this browser has kept and cannot read. */
+  get unsavedHere(): boolean {
+    return this.#line.unsaved;
   }
 
   /** Why the server refused a local change on this connection; null again once nothing is unsaved. */
@@ -293,7 +308,9 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
   }
 
   #look(): View {
-    const { status, nextRetryAt, refusal, unsaved, rejection, access } = this.#line;
+    const { status, nextRetryAt, refusal, rejection, access } = this.#line;
+    // Of what could not be read nobody knows whether it is saved.
+    const unsaved = this.unsavedHere || (this.#isLoaded && this.#copy.isUnread);
     const isKept = this.#copy.isComplete;
     const own = { status, nextRetryAt, refusal, unsaved, rejection, access, isKept };
     if (status === 'closed') return own;
@@ -321,11 +338,13 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
       this.emit('sync', this.synced);
     }
     if (refusal !== null && before.refusal === null) this.emit('refused', refusal);
-    this.#guard?.(unsaved && !after.isKept);
+    // What cannot be read is not lost with the page.
+    this.#guard?.(this.unsavedHere && !after.isKept);
     if (unsaved !== before.unsaved) this.#unsavedChanged(unsaved);
     this.#copy.check();
     // Whoever has a copy of what was deleted drops it, so that it does not come back by it.
-    if (refusal?.reason === 'deleted' && this.#copy.isWanted) this.#dropCopy();
+    const isUseless = refusal?.reason === 'deleted' || (this.#isTorn && !unsaved);
+    if (isUseless && this.#copy.isWanted) this.#dropCopy();
     if (access !== before.access) this.emit('access', access);
     if (this.#group?.isHolder === true) {
       this.#group.tell();
@@ -403,22 +422,23 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     return new Keeper(this.doc, this.#settings.copy, this.#since, now, {
       origin: this,
       isReady: () => this.#isReady,
-      loaded: (updates, isUnsaved, wasReady, change, mayForget) => {
-        this.#isReady ||= wasReady;
+      loaded: ({ isUnsaved, wasReady, change, mayForget, apply }) => {
         this.hold(() => {
           this.#isBringing = isUnsaved;
-          try {
-            for (const update of updates) applyReceived(this.doc, update, this, mayForget);
-          } finally {
-            this.#isBringing = false;
-          }
-          this.#line.brought(change, isUnsaved, change.traces);
+          const { isDamaged, mend } = apply((update) =>
+            applyReceived(this.doc, update, this, mayForget),
+          );
+          this.#isBringing = false;
+          this.#isReady ||= wasReady && !isDamaged;
+          this.#line.brought(change, isUnsaved || isDamaged, change.traces);
+          if (mend !== null) this.#line.heal(mend, this.#isBeginning);
         });
       },
       sourceOf: (transaction) => this.#sourceOf(transaction),
       unsavedChange: () => this.#line.unsavedChange,
       isUnsaved: () => this.unsaved,
       changed: () => this.#refresh(),
+      damaged: (error) => this.emit('connection-error', { error }),
       failed: (error) => {
         this.emit('connection-error', { error });
         this.#refresh();
@@ -468,7 +488,8 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
   #loaded(): void {
     if (this.#isLoaded) return;
     this.#isLoaded = true;
-    this.#isReady ||= hasContent(this.doc);
+    // What waits for something else is nothing to show.
+    this.#isReady ||= this.doc.store.clients.size > 0;
     this.emit('loaded', undefined);
   }
 

@@ -1,0 +1,190 @@
+/**
+ * What a copy is made of, read record by record.
+ *
+ * Invariant: a record that is not exactly what was written is not part of the document, whatever
+ * it looks like, and keeps no other from being read.
+ */
+import * as Y from 'yjs';
+import { addRange, type Change, merge, NONE } from './change.js';
+import {
+  attempt,
+  BY_COPY,
+  BY_LIFE,
+  COPIES,
+  type Copy,
+  type Stored,
+  UPDATES,
+} from './offline-database.js';
+
+export interface Row extends Stored {
+  readonly number: number;
+}
+
+export interface Bad {
+  readonly store: typeof COPIES | typeof UPDATES;
+  readonly id: IDBValidKey;
+  readonly reason: string;
+  readonly value: unknown;
+  /** The browser does not give it. */
+  readonly isLost?: boolean;
+}
+
+export interface Found {
+  /** Undefined where there is no copy, or nothing of it is left. */
+  readonly life: string | undefined;
+  readonly savedUpTo: number;
+  readonly wasReady: boolean;
+  /** In their order. */
+  readonly rows: readonly Row[];
+  readonly bad: readonly Bad[];
+}
+
+/** FNV-1a, 32 bits, of a record's update and of which copy it is. */
+export function sumOf({ key, life, update }: Pick<Stored, 'key' | 'life' | 'update'>): number {
+  let sum = 0x811c9dc5;
+  const add = (part: number) => {
+    sum = Math.imul(sum ^ part, 0x01000193);
+  };
+  for (const byte of update) add(byte);
+  for (const text of [key, life]) for (let at = 0; at < text.length; at++) add(text.charCodeAt(at));
+  return sum >>> 0;
+}
+
+/** @param transaction of {@link COPIES} and {@link UPDATES} */
+export async function readCopy(transaction: IDBTransaction, key: string): Promise<Found> {
+  const entry = await read<Copy>(transaction.objectStore(COPIES), key, isCopy);
+  const copy = 'reason' in entry ? undefined : entry.value;
+  const records = await readUpdates(transaction.objectStore(UPDATES), key, copy?.life);
+  const bad = [entry, ...records].flatMap((each) => ('reason' in each ? [each] : []));
+  const rows = records.flatMap((each) =>
+    'reason' in each ? [] : [{ ...(each.value as Stored), number: each.id as number }],
+  );
+  // Of a copy whose entry is damaged, the newest record knows which one it is.
+  const life = copy?.life ?? ('reason' in entry ? rows.at(-1)?.life : undefined);
+  return {
+    life,
+    savedUpTo: copy?.savedUpTo ?? 0,
+    wasReady: copy?.isReady === true,
+    // All else is left of one that was removed.
+    rows: rows.filter((row) => row.life === life),
+    bad,
+  };
+}
+
+/** The records of a copy, by either of its names, and those of which nobody can say whose they are. */
+async function readUpdates(
+  updates: IDBObjectStore,
+  key: string,
+  life: string | undefined,
+): Promise<Read<Stored>[]> {
+  const [byCopy, byLife] = [updates.index(BY_COPY), updates.index(BY_LIFE)];
+  const flaw = (value: unknown) => flawOf(value, key);
+  const [numbers, values, same, all, known] = await Promise.all([
+    attempt(byCopy.getAllKeys(key)) as Promise<number[]>,
+    // One that the browser cannot give makes it give none.
+    attempt(byCopy.getAll(key)).catch(() => null),
+    life === undefined ? [] : (attempt(byLife.getAllKeys(life)) as Promise<number[]>),
+    attempt(updates.count()),
+    attempt(byCopy.count()),
+  ]);
+  const one = (number: number) => read<Stored>(updates, number, flaw);
+  const records =
+    values === null
+      ? await Promise.all(numbers.map(one))
+      : numbers.map((number, at) => checked<Stored>(UPDATES, number, values[at], flaw));
+  const others = new Set(same);
+  if (all !== known) {
+    const indexed = new Set((await attempt(byCopy.getAllKeys())) as number[]);
+    for (const number of (await attempt(updates.getAllKeys())) as number[]) {
+      if (!indexed.has(number)) others.add(number);
+    }
+  }
+  for (const number of numbers) others.delete(number);
+  return [...records, ...(await Promise.all([...others].map(one)))];
+}
+
+type Read<T> = { readonly id: IDBValidKey; readonly value: T | undefined } | Bad;
+
+/** @returns why a value is not what was written; undefined if it is */
+type Flaw = (value: unknown) => string | undefined;
+
+async function read<T>(store: IDBObjectStore, id: IDBValidKey, flaw: Flaw): Promise<Read<T>> {
+  const name = store.name as Bad['store'];
+  try {
+    return checked(name, id, await attempt(store.get(id)), flaw);
+  } catch (error) {
+    const reason = `it cannot be read: ${error}`;
+    return { store: name, id, reason, value: undefined, isLost: true };
+  }
+}
+
+function checked<T>(store: Bad['store'], id: IDBValidKey, value: unknown, flaw: Flaw): Read<T> {
+  const reason = flaw(value);
+  return reason === undefined
+    ? { id, value: value as T | undefined }
+    : { store, id, reason, value };
+}
+
+/** @returns why it is not what was written. Nothing at all is no flaw: there is no copy yet. */
+export function isCopy(value: unknown): string | undefined {
+  if (value === undefined) return undefined;
+  const { life, bytes, savedUpTo, usedAt } = (value ?? {}) as Partial<Copy>;
+  const isWhole = typeof life === 'string' && [bytes, savedUpTo, usedAt].every(Number.isFinite);
+  return isWhole ? undefined : 'it does not say what the copy is';
+}
+
+function flawOf(value: unknown, key: string): string | undefined {
+  const { isUnsaved, from, ...row } = (value ?? {}) as Partial<Stored>;
+  if (row.key !== key) return 'it does not say which copy it is of';
+  if (!isAsWritten(value)) return 'it is not what was written';
+  if (typeof isUnsaved !== 'boolean' || !isFrom(from)) return 'it does not say whose it is';
+  return undefined;
+}
+
+/** Whether a record holds an update, and says which copy it is of, as when it was written. */
+export function isAsWritten(value: unknown): boolean {
+  const { key, life, update, sum } = (value ?? {}) as Partial<Stored>;
+  if (typeof key !== 'string' || typeof life !== 'string') return false;
+  return update instanceof Uint8Array && sum === sumOf({ key, life, update });
+}
+
+function isFrom(from: unknown): boolean {
+  if (typeof from === 'string') return ['here', 'tab', 'server', 'filled'].includes(from);
+  const { insertions, deletions } = (from ?? {}) as Partial<Change>;
+  return insertions?.clients instanceof Map && deletions?.clients instanceof Map;
+}
+
+export function hasUnsaved(rows: readonly Row[], savedUpTo: number): boolean {
+  return rows.some(({ isUnsaved, number }) => isUnsaved && number > savedUpTo);
+}
+
+/** Whether the record may hold what was made in this browser and is on no server's disk, and nothing else. */
+export function isOwn({ id, value, store }: Bad, savedUpTo: number): boolean {
+  const { isUnsaved, from } = (value ?? {}) as Partial<Stored>;
+  const isOther = isUnsaved === false || from === 'server' || typeof from === 'object';
+  return store === UPDATES && (id as number) > savedUpTo && !isOther;
+}
+
+/** What was made in this browser of what may be unsaved. */
+export function ownIn(rows: readonly Row[], savedUpTo: number): Change {
+  let changes: Change[] = [];
+  // The server may have taken these. It says so when it is asked.
+  let traces = NONE;
+  for (const { number, update, isUnsaved, from } of rows) {
+    // It is said of all that comes before as well.
+    if (typeof from === 'object') [changes, traces] = [[], from.traces ?? NONE];
+    if (!isUnsaved || number <= savedUpTo) continue;
+    if (from === 'here' || from === 'tab') changes.push(changeIn(update));
+    else if (typeof from === 'object') changes.push(from);
+  }
+  return { ...merge(changes), traces };
+}
+
+function changeIn(update: Uint8Array): Change {
+  const { structs, ds } = Y.decodeUpdate(update);
+  const insertions = Y.createDeleteSet();
+  for (const struct of structs) {
+    if (!(struct instanceof Y.Skip)) addRange(insertions, struct.id, struct.length);
+  }
+  return merge([{ insertions, deletions: ds }]);
+}
