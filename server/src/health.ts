@@ -15,7 +15,8 @@ export interface Readiness {
   readonly draining: boolean;
   /** `full`: so much is unsaved that no more is taken; `failing`: it did not take the last commit; `away`: it does not answer. */
   readonly store: 'ok' | 'full' | 'failing' | 'away';
-  readonly relay: 'none' | 'connected' | 'away';
+  /** `split`: other instances are there, and what they say does not get through. */
+  readonly relay: 'none' | 'connected' | 'away' | 'split';
   /** Milliseconds by which the event loop is late, on average over the last seconds. */
   readonly loopDelayMs: number;
 }

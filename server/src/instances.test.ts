@@ -60,9 +60,10 @@ function setUp() {
   const logger = pino({ level: 'silent' });
   const workers = new Workers({ threads: 1, budget: 1_000, heap: 64 });
   onTestFinished(() => workers.close());
-  const start = () => {
-    const storage = new TestStorage();
-    const relay = new TestRelay(hub);
+  const shared = new MemoryStorage();
+  const start = (at = hub) => {
+    const storage = new TestStorage(shared);
+    const relay = new TestRelay(at);
     const presence = new MemoryPresence(people);
     const relayed: [updates: number, lag: number][] = [];
     const measures = new Measures().relay;
@@ -189,6 +190,77 @@ describe('[FLT-10] a connection that carries nothing', () => {
     expect(instances.others).toBe(1);
     clock.advance(2 * BEAT);
     expect(instances.others).toBe(0);
+  });
+});
+
+describe('[RLY-19] a relay that carries only some', () => {
+  it('[RLY-19] is told once and has its connections made again, until all who are there are heard', async () => {
+    const { clock, start, say } = setUp();
+    const [one, two] = [start(), start(new MemoryHub(clock))];
+    const beat = async (times = 1) => {
+      for (let i = 0; i < times; i++) {
+        clock.advance(BEAT);
+        await settled();
+      }
+    };
+    const states = () => [one, two].map(({ instances }) => instances.state);
+    await beat(3);
+    expect(states()).toEqual(['connected', 'connected']);
+    await beat(2);
+    expect(states()).toEqual(['split', 'split']);
+    expect([one.instances.unheard, one.instances.others]).toEqual([1, 0]);
+    expect(one.relay.reconnects).toBe(1);
+    // Nobody can be told everywhere.
+    expect(one.instances.order({ kind: 'recheck', user: 'ada' })).toBe(false);
+    // Again and again, but not with every beat.
+    await beat(60);
+    expect(one.relay.reconnects).toBeGreaterThan(3);
+    expect(one.relay.reconnects).toBeLessThan(8);
+    expect(states()).toEqual(['split', 'split']);
+    say(two.instances.id, { kind: 'here' });
+    await beat();
+    expect(states()).toEqual(['connected', 'split']);
+    // It is gone, and not out of reach.
+    await one.instances.close();
+    say(two.instances.id, { kind: 'here' });
+    await beat(3);
+    expect(two.instances.state).toBe('split');
+  });
+
+  it('[RLY-19] one that dies, or whose relay is away, is not taken for one that cannot be heard', async () => {
+    const { clock, start } = setUp();
+    const [one, two, three] = [start(), start(), start()];
+    await two.instances.close();
+    three.relay.disconnect();
+    for (let i = 0; i < 20; i++) {
+      clock.advance(BEAT);
+      await settled();
+    }
+    expect(one.instances.state).toBe('connected');
+    expect(three.instances.state).toBe('away');
+    three.relay.connect();
+    for (let i = 0; i < 20; i++) {
+      clock.advance(BEAT);
+      await settled();
+    }
+    expect([one, three].map(({ instances }) => instances.state)).toEqual([
+      'connected',
+      'connected',
+    ]);
+    expect([one, three].map(({ relay }) => relay.reconnects)).toEqual([0, 0]);
+  });
+
+  it('[RLY-19] a store that does not answer says nothing of the relay', async () => {
+    const { clock, start } = setUp();
+    const [one] = [start(), start(new MemoryHub(clock))];
+    one.storage.heartbeat = async () => {
+      throw new Error('away');
+    };
+    for (let i = 0; i < 20; i++) {
+      clock.advance(BEAT);
+      await settled();
+    }
+    expect(one.instances.state).toBe('connected');
   });
 });
 

@@ -4,7 +4,7 @@
  * Every instance says that it is there, on one channel. One that is silent for
  * nearly as long as its people's time to live is gone, and its people with it.
  * An instance that does not even hear itself has a dead connection, and makes a
- * new one. Now and then the store is asked how far the open rooms go, so that
+ * new one; so does one that does not hear others that are there (relay-check.ts). Now and then the store is asked how far the open rooms go, so that
  * nothing that the relay lost stays missing.
  */
 import { randomUUID } from 'node:crypto';
@@ -17,6 +17,7 @@ import { PresenceKeeper } from './presence/keeper.js';
 import type { Presence } from './presence/presence.js';
 import { type Content, decodeEnvelope, type Envelope, encodeEnvelope } from './relay/envelope.js';
 import type { Relay, Subscription } from './relay/relay.js';
+import { RelayCheck } from './relay-check.js';
 import type { Snapshots } from './snapshots.js';
 import type { Storage } from './storage/storage.js';
 
@@ -59,6 +60,7 @@ export class Instances {
   readonly #keeper: PresenceKeeper;
   readonly #links = new Set<Link>();
   readonly #heard = new Map<string, number>();
+  readonly #check: RelayCheck;
   readonly #subscription: Subscription;
   readonly #timers: readonly Timer[];
   /** Those that were taken for gone because they were silent. */
@@ -82,6 +84,7 @@ export class Instances {
       logger,
       ttl: presenceTtl,
     });
+    this.#check = new RelayCheck({ ...options, instance: this.id, ttl: presenceTtl });
     this.#heardMyself = clock.now();
     this.#subscription = relay.subscribe(EVERYBODY, (message) => this.#receive(message));
     relay.onGap(() => this.#gap());
@@ -106,6 +109,17 @@ export class Instances {
   /** Whether messages get through at the moment, as far as is known here. */
   get isConnected(): boolean {
     return this.#options.relay.isConnected;
+  }
+
+  /** How many other instances are there and cannot be heard. */
+  get unheard(): number {
+    return this.#check.hearing.unheard.length;
+  }
+
+  /** Whether messages get through, and from all other instances, as far as is known here. */
+  get state(): 'connected' | 'away' | 'split' {
+    if (!this.isConnected) return 'away';
+    return this.#check.isSplit ? 'split' : 'connected';
   }
 
   link(room: string): Link {
@@ -137,9 +151,8 @@ export class Instances {
 
   /** Tells every other instance. @returns false while they cannot be told */
   order(order: Order): boolean {
-    if (!this.#options.relay.isConnected) return false;
     this.#publish(EVERYBODY, order);
-    return true;
+    return this.state === 'connected';
   }
 
   /** From now on those who leave this instance are elsewhere in a moment: nobody there sees them go. */
@@ -193,6 +206,7 @@ export class Instances {
   #onHeard({ origin, sentAt, content }: Envelope): void {
     const { clock, measures, onRelayed } = this.#options;
     this.#heard.set(origin, clock.now());
+    this.#check.hearing.heard(origin);
     if (content.kind === 'ending') this.#ending.add(origin);
     // It was there all the time, with people who were taken for gone.
     if (this.#silent.delete(origin)) void this.#inTurn(({ people }) => people.reconcile());
@@ -220,6 +234,7 @@ export class Instances {
       this.#silent.add(instance);
     }
     this.#publish(EVERYBODY, { kind: this.#isLeaving ? 'ending' : 'here' });
+    void this.#check.beat();
   }
 
   #left(instance: string): void {
@@ -234,6 +249,7 @@ export class Instances {
     const now = this.#options.clock.now();
     this.#heardMyself = now;
     for (const instance of this.#heard.keys()) this.#heard.set(instance, now);
+    this.#check.hearing.forgive();
   }
 
   /** The relay was away and is back. */

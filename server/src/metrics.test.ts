@@ -39,6 +39,7 @@ describe('[MET] what was counted', () => {
     }),
     relay: () => ({
       isConnected: true,
+      unheard: expected.get('cowrite_relay_unheard')!,
       others: expected.get('cowrite_other_instances')!,
       presenceKeys: expected.get('cowrite_presence_keys')!,
     }),
@@ -57,6 +58,7 @@ describe('[MET] what was counted', () => {
       'worker_jobs_waiting',
       'other_instances',
       'presence_keys',
+      'relay_unheard',
     ]) {
       shown(name);
     }

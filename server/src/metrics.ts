@@ -25,6 +25,8 @@ interface RelayStandings {
   readonly isConnected: boolean;
   /** How many other instances are there. */
   readonly others: number;
+  /** How many of those that are there cannot be heard. */
+  readonly unheard: number;
   /** People that this instance keeps present. */
   readonly presenceKeys: number;
 }
@@ -213,6 +215,11 @@ export class Metrics {
       });
     gauge('relay_connected', '1 while messages get through.', (now) => Number(now.isConnected));
     gauge('other_instances', 'Other instances that are heard of.', (now) => now.others);
+    gauge(
+      'relay_unheard',
+      'Other instances that are there and cannot be heard.',
+      (now) => now.unheard,
+    );
     gauge('presence_keys', 'People that this instance keeps present.', (now) => now.presenceKeys);
     this.#seconds(
       'relay_lag_seconds',

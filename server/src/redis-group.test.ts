@@ -107,6 +107,14 @@ describe('[RLY-17] a Redis that is demoted with its connections open', () => {
     await untilAllAt(pair);
   });
 
+  it('[RLY-18] an old primary that was neither cut off nor demoted is left, too', async () => {
+    const pair = await startPair();
+    await openAll(pair, 20);
+    await pair.promote();
+    pair.lead();
+    await untilAllAt(pair);
+  });
+
   it('[STO-70] what is written while it fails over is written once, by the server that takes over', async () => {
     const pair = await startPair();
     const { storage } = await openAll(pair, NEVER);

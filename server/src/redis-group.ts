@@ -6,8 +6,9 @@
  * still seems to work there. So connections to one address are renewed together.
  *
  * Invariants: no connection is used to a server that says that it is a replica. As soon as one of
- * them sees a demotion, all are made again. All are connected to one server: one that reaches
- * another server than the rest has the rest made again.
+ * them sees a demotion, all are made again. All are connected to the server that new connections
+ * reach: whenever one reaches another server than the rest, the rest are made again. A short
+ * connection looks for that now and then, because an old primary may not know that it is one.
  */
 import type { Redis } from 'ioredis';
 import { systemClock, type Timer } from './clock.js';
@@ -22,6 +23,8 @@ import {
 
 /** A server that was demoted says so when it is written to, or when it is asked. */
 export const DEFAULT_LOOK_MS = 2_000;
+/** So many looks are one look at where the address leads. */
+const LOOKS_PER_PROBE = 5;
 /** From one renewal for reaching different servers to the next: an address may lead to several for good. */
 const FIRST_PAUSE_MS = 1_000;
 const LAST_PAUSE_MS = 60_000;
@@ -34,16 +37,19 @@ export class RedisGroup {
   #newest: string | undefined;
   #pause = FIRST_PAUSE_MS;
   #pausedUntil = Number.NEGATIVE_INFINITY;
+  readonly #probing: Timer;
+  #isProbing = false;
 
-  private constructor(address: string) {
+  private constructor(address: string, { lookMs }: GroupMemberOptions) {
     this.#address = address;
+    this.#probing = systemClock.every(LOOKS_PER_PROBE * lookMs, () => void this.#probe());
   }
 
   /** @param address protocol, host and port */
   static join(address: string, options: GroupMemberOptions): GroupMember {
     let group = RedisGroup.#groups.get(address);
     if (group === undefined) {
-      group = new RedisGroup(address);
+      group = new RedisGroup(address, options);
       RedisGroup.#groups.set(address, group);
     }
     const member = new GroupMember(group, options);
@@ -53,7 +59,18 @@ export class RedisGroup {
 
   leave(member: GroupMember): void {
     this.#members.delete(member);
-    if (this.#members.size === 0) RedisGroup.#groups.delete(this.#address);
+    if (this.#members.size > 0) return;
+    this.#probing.cancel();
+    RedisGroup.#groups.delete(this.#address);
+  }
+
+  async #probe(): Promise<void> {
+    const [member] = this.#members;
+    if (this.#isProbing || member === undefined) return;
+    this.#isProbing = true;
+    const server = await member.probe();
+    this.#isProbing = false;
+    if (server !== undefined) this.reached(server);
   }
 
   demoted(reason: string): void {
@@ -86,6 +103,8 @@ export interface GroupMemberOptions {
   /** Milliseconds from one question whether the server is a primary to the next. */
   readonly lookMs: number;
   readonly redis: () => Redis;
+  /** Connects once, for a moment. Resolves to the `run_id` of the primary that it reached, if it reached one and knows it. */
+  readonly probe: () => Promise<string | undefined>;
   /** The connection is given up, or not begun, for this reason. */
   readonly onUnusable: (reason: Error) => void;
 }
@@ -105,6 +124,10 @@ export class GroupMember {
     this.#group = group;
     this.#options = options;
     this.#timer = systemClock.every(options.lookMs, () => void this.#look());
+  }
+
+  async probe(): Promise<string | undefined> {
+    return await this.#options.probe();
   }
 
   /** A new connection is there. @returns whether it can be used */

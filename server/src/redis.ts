@@ -16,7 +16,7 @@ import { connect as connectTls } from 'node:tls';
 import { AbstractConnector, Command, Redis, type RedisOptions as Settings } from 'ioredis';
 import { systemClock } from './clock.js';
 import { DEFAULT_LOOK_MS, type GroupMember, RedisGroup } from './redis-group.js';
-import { type RedisInfo, ReplicaRedis, UnusableRedis } from './redis-signs.js';
+import { type RedisInfo, ReplicaRedis, UnusableRedis, whyUnusable } from './redis-signs.js';
 import { REDIS_FORM, readRedisUrl, shownUrl } from './service-url.js';
 
 export interface RedisOptions {
@@ -71,6 +71,7 @@ export function connectRedis(
   const member = RedisGroup.join(`${url.split(':')[0]} ${server.host} ${server.port}`, {
     lookMs,
     redis: () => redis,
+    probe: async () => await probe(url, timeout),
     onUnusable: (reason) => void redis.emit('error', reason),
   });
   const redis: Redis = new Redis(url, {
@@ -124,6 +125,28 @@ export function connectRedis(
 
 const isClosing = new WeakSet<Redis>();
 const members = new WeakMap<Redis, GroupMember>();
+
+/** @returns the `run_id` of the primary that the address leads to now, if there is one and it is known. Never rejects. */
+async function probe(url: string, timeout: number): Promise<string | undefined> {
+  let server: string | undefined;
+  const redis = new Redis(url, {
+    Connector: connectorOf((info) => {
+      if (whyUnusable(info) === undefined) server = info.run_id;
+      return true;
+    }),
+    connectionName: 'cowrite_probe',
+    connectTimeout: timeout,
+    commandTimeout: timeout,
+    disconnectTimeout: 200,
+    lazyConnect: true,
+    retryStrategy: () => null,
+  });
+  // That nothing is there, the other connections tell.
+  redis.on('error', () => undefined);
+  await redis.connect().catch(() => undefined);
+  redis.disconnect();
+  return server;
+}
 
 /** Connects as ioredis does by itself, and says what it is connected to before the connection is used. */
 function connectorOf(check: (info: RedisInfo) => boolean) {

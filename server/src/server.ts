@@ -194,7 +194,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     storage,
     log,
     loop,
-    relay: () => (instances === undefined ? 'none' : instances.isConnected ? 'connected' : 'away'),
+    relay: () => instances?.state ?? 'none',
     isDraining: () => ending.isBegun,
     logger,
   });

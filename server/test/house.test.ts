@@ -32,6 +32,7 @@ const FLOORS = [
   ['contents'],
   [
     'instances',
+    'relay-check',
     'link',
     'people',
     'load',

@@ -8,7 +8,7 @@ import {
   PresenceHub,
   type ServerOptions,
 } from '@cowrite/server';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { Awareness } from 'y-protocols/awareness';
 import * as Y from 'yjs';
 import { encodeAwareness } from '../src/awareness.js';
@@ -64,6 +64,21 @@ describe('[INS] instances', () => {
     const carol = yWebsocket(two, 'room');
     await synced(carol);
     expect(carol.doc.getText('t').toString()).toBe(bob.doc.getText('t').toString());
+  });
+
+  it('[OPS-9] [RLY-19] servers that share a store and not a relay say so, and stay ready', async () => {
+    const deployment = new Deployment();
+    const clock = new ManualClock();
+    const one = await deployment.start({ clock });
+    const elsewhere = new MemoryRelay(new MemoryHub());
+    const presence = new MemoryPresence(deployment.presence);
+    await deployment.start({ clock, redis: { relay: elsewhere, presence } });
+    await vi.waitFor(async () => {
+      clock.advance(2_500);
+      const answer = await fetch(`${one.url}/health/ready`);
+      expect(answer.status).toBe(200);
+      expect(await answer.json()).toMatchObject({ ready: true, relay: 'split' });
+    }, 30_000);
   });
 
   it('[INS-2] "saved" is said for what this instance wrote, in the order of the log of all', async () => {

@@ -48,6 +48,12 @@ export function warningsOf(readiness: Readiness, oldest: number): Warning[] {
       isGrave: false,
     });
   }
+  if (relay === 'split') {
+    warnings.push({
+      text: 'Redis does not carry what other servers say: people on different servers see each other late. Is REDIS_URL the same on all of them?',
+      isGrave: false,
+    });
+  }
   if (!ready && store === 'ok' && !draining) {
     warnings.push({
       text: 'This server has too much to do, and asks for no new connections',

@@ -162,6 +162,7 @@ export class RedisRelay implements Relay {
 
   reconnect(): void {
     // In any other state it is being made already.
+    if (this.#publisher.status === 'ready') this.#publisher.disconnect(true);
     if (this.#subscriber.status !== 'ready') return;
     // At once, not when the socket is closed: no gap may be told that the old connection has to fill.
     this.#lost();

@@ -29,8 +29,8 @@ export interface Relay {
   onGap(listener: () => void): void;
 
   /**
-   * Drops the subscriber's connection and makes a new one: for a connection that is
-   * open and carries nothing. Ends in {@link onGap}.
+   * Drops the connections and makes new ones: for one that is open and carries nothing, or that
+   * leads elsewhere than those of others. Ends in {@link onGap}.
    */
   reconnect(): void;
 

@@ -493,6 +493,27 @@ export function sharedStorageContract(
       under = undefined;
     });
 
+    it('[STO-74] instances note that they are there, and know of each other until that runs out', async () => {
+      const [one, two] = await start(2);
+      const note = (instance: string, count: number, isRelayed = true) => ({
+        ...{ instance, count, isRelayed },
+      });
+      const long = 60_000;
+      expect(await one!.heartbeat!(note('a', 1), long)).toEqual([]);
+      expect(await two!.heartbeat!(note('b', 1, false), long)).toEqual([note('a', 1)]);
+      expect(await one!.heartbeat!(note('a', 2), long)).toEqual([note('b', 1, false)]);
+      expect(await two!.heartbeat!(note('b', 2), 1)).toEqual([note('a', 2)]);
+      let others = 1;
+      for (let count = 3; others > 0; count++) {
+        others = (await one!.heartbeat!(note('a', count), long)).length;
+      }
+      await Promise.all([
+        one!.heartbeat!(note('a', 1_000), long),
+        two!.heartbeat!(note('b', 1_000), long),
+      ]);
+      expect((await two!.heartbeat!(note('c', 1), long)).length).toBe(2);
+    });
+
     it('[STO-15] several that append to the same rooms share one row of seqs, in the order of their commits', async () => {
       const writers = await start(3);
       const rounds = 40;

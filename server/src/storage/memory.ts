@@ -8,6 +8,7 @@ import {
   type Compaction,
   emptySnapshot,
   type Head,
+  type Heartbeat,
   type Listing,
   type LogEntry,
   type Quarantined,
@@ -31,12 +32,14 @@ export class MemoryStorage implements Storage {
   readonly name = 'memory';
   readonly isShared: boolean;
   readonly #rooms: Map<string, Room>;
+  readonly #heartbeats: Map<string, Heartbeat & { readonly until: number }>;
   #batch: { readonly number: number; readonly seqs: readonly number[] } | undefined;
 
   /** @param of shares the rooms of this one, as processes share a database: for tests of several servers in one process */
   constructor(of?: MemoryStorage) {
     this.isShared = of !== undefined;
     this.#rooms = of === undefined ? new Map() : of.#rooms;
+    this.#heartbeats = of === undefined ? new Map() : of.#heartbeats;
   }
 
   async load(name: string): Promise<StoredRoom> {
@@ -138,6 +141,17 @@ export class MemoryStorage implements Storage {
     const life = lastSeq + 1;
     const snapshot = { ...emptySnapshot(life), writtenAt: Date.now() };
     this.#rooms.set(name, { ...emptyRoom(), lastSeq: life, life, isDeleted, snapshot });
+  }
+
+  async heartbeat(own: Heartbeat, ttl: number): Promise<readonly Heartbeat[]> {
+    const now = Date.now();
+    this.#heartbeats.set(own.instance, { ...own, until: now + ttl });
+    for (const [instance, { until }] of this.#heartbeats) {
+      if (until < now) this.#heartbeats.delete(instance);
+    }
+    return [...this.#heartbeats.values()]
+      .filter(({ instance }) => instance !== own.instance)
+      .map(({ until: _, ...heartbeat }) => heartbeat);
   }
 
   /** As if it had never been: for tests of a store that loses what it had. */

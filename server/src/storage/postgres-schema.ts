@@ -11,12 +11,15 @@
  *   snapshots       room → what describes its snapshot
  *   snapshot_parts  (snapshot, part) → its bytes, so that who reads a description reads none of them
  *   quarantine      (room, seq) → what was set aside
+ *   instances       which instances are there (postgres-instances.ts)
  *   writers         id of a storage object → its last batch and the seqs that it was given
  *
  * Every change of a room begins with the lock of its row in `rooms`, and of several
  * rooms in the order of their names' bytes: so changes of one room come one after the
  * other, become visible in the order of their seqs, and never deadlock.
  */
+
+import { INSTANCES } from './postgres-instances.js';
 
 /** Runs one statement, or several without parameters, and resolves to the rows. */
 export type Run = (sql: string, parameters?: readonly unknown[]) => Promise<readonly Row[]>;
@@ -286,6 +289,7 @@ const MIGRATIONS: readonly string[] = [
   TABLES + APPEND + COMPACT + REMOVE,
   LIVES + APPEND_TO_LIVES + RENEW,
   TIMES + COMPACT_AT,
+  INSTANCES,
 ];
 
 /**

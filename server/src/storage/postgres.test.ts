@@ -146,6 +146,7 @@ describe('[STO] postgres', () => {
       { version: 1 },
       { version: 2 },
       { version: 3 },
+      { version: 4 },
     ]);
   });
 

@@ -18,6 +18,7 @@ import { randomUUID } from 'node:crypto';
 import { systemClock } from '../clock.js';
 import { checkLimit } from './listing.js';
 import { Connections } from './postgres-connection.js';
+import { HEARTBEAT, toHeartbeat } from './postgres-instances.js';
 import { migrate, type Row, riskySettings, WRITER_DAYS } from './postgres-schema.js';
 import {
   type Batch,
@@ -25,6 +26,7 @@ import {
   DamagedSnapshot,
   emptySnapshot,
   type Head,
+  type Heartbeat,
   type Listing,
   type LogEntry,
   type Quarantined,
@@ -295,6 +297,11 @@ export class PostgresStorage implements Storage {
       deletes,
     ]);
     return row!.has_changed as boolean;
+  }
+
+  async heartbeat(own: Heartbeat, ttl: number): Promise<readonly Heartbeat[]> {
+    const { instance, count, isRelayed } = own;
+    return (await this.#read(HEARTBEAT, [instance, count, isRelayed, ttl])).map(toHeartbeat);
   }
 
   async close(): Promise<void> {

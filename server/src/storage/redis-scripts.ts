@@ -9,6 +9,7 @@
  *   snapshot:<seq>:<room>  the snapshot's bytes
  *   quarantine:<room>      hash: seq → record (record.ts)
  *   writer:<id>            hash: a storage object's last batch and its seqs
+ *   instances              hash: instance → its heartbeat, and until when that counts
  *   staged:<id>            a snapshot on its way in, in parts; runs out by itself
  *
  * Invariants: whatever changes a room is one script, which checks before its first
@@ -163,4 +164,27 @@ redis.call('HSET', hash, 'last', life, 'seq', life, 'size', #ARGV[4], 'crc', ARG
   'vector', ARGV[6], 'deletes', ARGV[7], 'life', life, 'at', life .. ':' .. ARGV[8])
 if remove then redis.call('HSET', hash, 'deleted', 1) end
 return 1
+`);
+
+/**
+ * Key: that of all instances. Arguments: the instance, what it notes of itself, and for how many
+ * milliseconds. Answers instance and note of each other one. Redis's own clock counts.
+ */
+export const HEARTBEAT = new Script(`
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local all = redis.call('HGETALL', KEYS[1])
+local others = {}
+for i = 1, #all, 2 do
+  local till, note = string.match(all[i + 1], '^(%d+) (.*)$')
+  if tonumber(till) < now then
+    redis.call('HDEL', KEYS[1], all[i])
+  elseif all[i] ~= ARGV[1] then
+    others[#others + 1] = all[i]
+    others[#others + 1] = note
+  end
+end
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f ', now + ARGV[3]) .. ARGV[2])
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return others
 `);

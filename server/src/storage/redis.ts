@@ -24,7 +24,7 @@ import {
 import { type RedisInfo, UnusableRedis } from '../redis-signs.js';
 import { type Page as ListPage, listPages } from './listing.js';
 import { decodeRecord, encodeRecord, KIND } from './record.js';
-import { APPEND, COMPACT, READ, RENEW } from './redis-scripts.js';
+import { APPEND, COMPACT, HEARTBEAT, READ, RENEW } from './redis-scripts.js';
 import { examine } from './redis-settings.js';
 import {
   type Batch,
@@ -32,6 +32,7 @@ import {
   DamagedSnapshot,
   emptySnapshot,
   type Head,
+  type Heartbeat,
   type Listing,
   type LogEntry,
   type Quarantined,
@@ -285,6 +286,23 @@ export class RedisStorage implements Storage {
     const bytes = [asBuffer(update), crc32(update), asBuffer(stateVector), asBuffer(deletes)];
     const snapshot = [...bytes, Date.now()];
     return (await this.#write(RENEW.run(this.#redis, keys, [...args, ...snapshot]))) === 1;
+  }
+
+  async heartbeat(own: Heartbeat, ttl: number): Promise<readonly Heartbeat[]> {
+    const { instance, count, isRelayed } = own;
+    const note = `${count} ${Number(isRelayed)}`;
+    const keys = [`${this.#prefix}instances`];
+    const answer = (await HEARTBEAT.run(this.#redis, keys, [instance, note, ttl])) as Buffer[];
+    const others: Heartbeat[] = [];
+    for (let i = 0; i < answer.length; i += 2) {
+      const [count, isRelayed] = answer[i + 1]!.toString().split(' ').map(Number);
+      others.push({
+        instance: answer[i]!.toString(),
+        count: count!,
+        isRelayed: isRelayed === 1,
+      });
+    }
+    return others;
   }
 
   async close(): Promise<void> {

@@ -127,6 +127,15 @@ export interface Compaction {
   readonly quarantined: readonly Quarantined[];
 }
 
+/** What an instance notes of itself in a store that it shares with others. */
+export interface Heartbeat {
+  readonly instance: string;
+  /** How often it has noted this: one more each time. One that stands still may be dead. */
+  readonly count: number;
+  /** Whether it can say something through the relay, as far as it knows. */
+  readonly isRelayed: boolean;
+}
+
 export interface Storage {
   /** For logs and metrics: `lmdb`, `postgres`, `redis`, `memory`. */
   readonly name: string;
@@ -194,6 +203,12 @@ export interface Storage {
 
   /** A deleted room is an empty one from now on, in another life. @returns false for one that is not deleted */
   revive(room: string): Promise<boolean>;
+
+  /**
+   * Notes that an instance is there, for `ttl` milliseconds by the store's clock, and tells which
+   * others have noted it of themselves. Only of stores that several processes share.
+   */
+  heartbeat?(own: Heartbeat, ttl: number): Promise<readonly Heartbeat[]>;
 
   /**
    * Called when another server answers than before, or one with another history: a failover. It may
