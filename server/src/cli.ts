@@ -1,7 +1,7 @@
 /** The command: finds the one that is asked for, `serve` where none is, and says in one line what went wrong. */
 import { type Config, ConfigError, readConfig } from './config.js';
 import { shownText } from './service-url.js';
-import { StorageInUse } from './storage/lock.js';
+import { StorageInUse, StorageLost } from './storage/lock.js';
 import { StorageUnavailable } from './storage/open.js';
 import { type Command, EXIT, Failure, UsageError } from './terminal/command.js';
 import { endingOf, useStdout, watchOutput } from './terminal/output.js';
@@ -73,6 +73,7 @@ function explain(error: unknown): { line: string; code: number } {
   if (
     error instanceof Failure ||
     error instanceof StorageInUse ||
+    error instanceof StorageLost ||
     error instanceof StorageUnavailable
   ) {
     return { line: error.message, code: EXIT.failure };

@@ -95,6 +95,7 @@ const schema = z.object({
       error: ({ input }) => storageUrlProblem(String(input)) ?? STORAGE_URL_FORMS,
     })
     .optional(),
+  ALLOW_NETWORK_FOLDER: z.enum(['on', 'off'], 'on or off').default('off'),
   REDIS_URL: z
     .string()
     .refine((url) => readRedisUrl(url) !== undefined, {
@@ -159,6 +160,8 @@ export interface Config {
   readonly port: number;
   readonly host: string;
   readonly storageUrl: string;
+  /** Whether a folder may be on a network file system, or on one without file locks. */
+  readonly allowNetworkFolder: boolean;
   /** Where instances meet; undefined for one that is alone. */
   readonly redisUrl: string | undefined;
   /** Undefined: nobody is asked, and only this machine can connect. */
@@ -229,6 +232,7 @@ export function readConfig(
     host: data.HOST,
     // With a Redis alone, documents are kept there too, so that several instances can share them.
     storageUrl: data.STORAGE_URL ?? data.REDIS_URL ?? 'lmdb:./data',
+    allowNetworkFolder: data.ALLOW_NETWORK_FOLDER === 'on',
     redisUrl: data.REDIS_URL,
     auth,
     allowedOrigins: data.ALLOWED_ORIGINS ?? [],

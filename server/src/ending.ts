@@ -87,6 +87,22 @@ export class Ending {
     return this.#draining;
   }
 
+  /** Ends at once, since nothing can be saved any more; clients keep what was not. */
+  fail(cause: Error): void {
+    if (this.#closing !== undefined) return;
+    const { logger } = this.#options;
+    logger.fatal({ err: cause }, 'the store is lost: the server ends');
+    const ended = this.#end(0).then(
+      () => Promise.reject(cause),
+      (err: unknown) => {
+        logger.error({ err }, 'the server did not end well');
+        throw cause;
+      },
+    );
+    this.#closing = held(ended);
+    this.#ended(this.#closing);
+  }
+
   /** @param patience milliseconds for the store to take everything */
   #close(patience: number): Promise<void> {
     this.#closing ??= held(this.#end(patience));

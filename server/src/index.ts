@@ -16,7 +16,7 @@ export * from './relay/relay.js';
 export { createServer } from './server.js';
 export type { CowriteServer, Hooks, ServerOptions } from './server-options.js';
 export { LmdbStorage } from './storage/lmdb.js';
-export { StorageInUse } from './storage/lock.js';
+export { StorageInUse, StorageLost } from './storage/lock.js';
 export { MemoryStorage } from './storage/memory.js';
 export { PostgresStorage } from './storage/postgres.js';
 export { RedisStorage } from './storage/redis.js';

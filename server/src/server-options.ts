@@ -6,6 +6,7 @@ import type { Limits } from './limits.js';
 import type { Ended, KickOptions } from './orders.js';
 import type { Presence } from './presence/presence.js';
 import type { Relay } from './relay/relay.js';
+import type { StorageLost } from './storage/lock.js';
 import type { Quarantined, Storage } from './storage/storage.js';
 
 /** Calls into the application that embeds the server. One that throws or rejects closes at most its own session. */
@@ -47,6 +48,11 @@ export interface ServerOptions {
    * server closes when it closes. Default `lmdb:./data`, or `redis` where that is an address.
    */
   readonly storage?: string | Storage;
+  /**
+   * Whether an `lmdb:` folder may be on a network file system, or on one without file locks:
+   * what was saved can be lost there. Default false.
+   */
+  readonly allowNetworkFolder?: boolean;
   /**
    * Where several instances meet: the address of a Redis, or adapters, which the
    * server closes when it closes. Needs a storage that instances can share.
@@ -123,6 +129,10 @@ export interface CowriteServer {
   drain(): Promise<void>;
   /** From the beginning of a drain or a close on. */
   readonly isDraining: boolean;
-  /** Settles as {@link close} or {@link drain} do, whoever asked for it: an administrator may have. */
+  /**
+   * Settles as {@link close} or {@link drain} do, whoever asked for it: an administrator may have.
+   * Rejects with {@link StorageLost} where another process has taken the store: the server has
+   * ended by itself then.
+   */
   readonly whenClosed: Promise<void>;
 }

@@ -83,7 +83,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
       ? authenticatorOf(options.auth ?? 'none', { clock, logger })
       : authenticatorOfHook((about) => hooks.authenticate!(about), logger);
   const proxies = new TrustedProxies(options.trustedProxies ?? []);
-  const storage = await storageOf(options, logger);
+  const storage = await storageOf(options, logger, (error) => ending.fail(error));
   const meeting = await meetingOf(options, storage, logger);
 
   const measures = new Measures();
@@ -416,14 +416,20 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
   };
 }
 
-async function storageOf(options: ServerOptions, logger: Logger): Promise<Storage> {
-  const { storage, redis } = options;
+async function storageOf(
+  options: ServerOptions,
+  logger: Logger,
+  onLost: (error: Error) => void,
+): Promise<Storage> {
+  const { storage, redis, allowNetworkFolder } = options;
   if (typeof storage === 'object') return storage;
   const url = storage ?? (typeof redis === 'string' ? redis : 'lmdb:./data');
   return await openStorage(url, {
     onSalvage: (salvage) =>
       logger.error(salvage, 'the store was damaged; what is whole was taken over'),
     onWarning: (line) => logger.warn(line),
+    onLost,
+    allowNetworkFolder,
   });
 }
 

@@ -11,6 +11,8 @@ const ABOUT: Readonly<Record<SettingName, string>> = {
   PORT: 'where it listens; 0 takes a free one',
   HOST: 'where it listens; any but this machine needs one of AUTH_SECRET, AUTH_JWKS_URL, AUTH_URL, AUTH',
   STORAGE_URL: 'where documents are kept; left out, it is REDIS_URL where that is set',
+  ALLOW_NETWORK_FOLDER:
+    'whether an lmdb folder may be on a network file system, or on one without file locks, where what was saved can be lost',
   REDIS_URL: 'where several servers meet',
   AUTH: 'everybody who can reach the server may do everything',
   AUTH_SECRET: 'tokens are signed with this, HS256',

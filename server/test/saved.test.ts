@@ -405,7 +405,7 @@ describe('[SAVE] saved', () => {
     const folder = temporaryFolder();
     await startProcess({ STORAGE_URL: `lmdb:${folder}` });
     await expect(startProcess({ STORAGE_URL: `lmdb:${folder}` })).rejects.toThrow(
-      /ended with 1: cowrite: another process has the store in .* open\n$/,
+      /ended with 1: cowrite: another process has the store in .* open \(process \d+ on .*\): stop it first\n$/,
     );
   });
 });

@@ -63,7 +63,7 @@ type Write = (bytes: AsyncIterable<Uint8Array>) => Promise<void>;
 
 async function fromStore(storage: string | undefined, config: Config, write: Write): Promise<void> {
   try {
-    await withExistingStore(storageUrl(storage, config), async (store) => {
+    await withExistingStore(storageUrl(storage, config), config, async (store) => {
       const bar = await progress('rooms', () => countRooms(store));
       const names = (async function* () {
         for await (const room of everyRoom(store)) {
@@ -76,7 +76,7 @@ async function fromStore(storage: string | undefined, config: Config, write: Wri
     });
   } catch (error) {
     if (!(error instanceof StorageInUse)) throw error;
-    throw new Failure(`${error.message}: ask the server for the backup, with --server <url>`);
+    throw new Failure(`${error.message}, or ask it for the backup, with --server <url>`);
   }
 }
 

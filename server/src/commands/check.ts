@@ -42,7 +42,7 @@ It ends with 0 when all is well or was repaired, and with 3 when something is da
     const { repair = false, verbose = false, json = false } = values;
     const prefix = prefixOf(values.prefix);
     const url = storageUrl(values.storage, config);
-    return await withExistingStore(url, (store) =>
+    return await withExistingStore(url, config, (store) =>
       withWorkers(async (workers) => {
         const bar = await progress('rooms', () => countRooms(store, prefix));
         const counts = { seen: 0, damaged: 0, repaired: 0 };

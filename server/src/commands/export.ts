@@ -40,11 +40,15 @@ store, use cowrite backup.`,
       throw wrong('export', '--type needs --format json or text');
     }
     const name = roomOf(room!);
-    const copy = await withExistingStore(storageUrl(values.storage, config), async (store) => {
-      const [head] = await store.heads([name]);
-      if (head!.lastSeq === 0) throw new Failure(`there is no room ${JSON.stringify(name)}`);
-      return await readRoom(store, name);
-    });
+    const copy = await withExistingStore(
+      storageUrl(values.storage, config),
+      config,
+      async (store) => {
+        const [head] = await store.heads([name]);
+        if (head!.lastSeq === 0) throw new Failure(`there is no room ${JSON.stringify(name)}`);
+        return await readRoom(store, name);
+      },
+    );
     if (copy.isDeleted) throw new Failure(`room ${JSON.stringify(name)} was deleted`);
     const bytes = await withWorkers((workers) =>
       workers.view(async () => ({

@@ -32,7 +32,7 @@ While servers run, use their HTTP API instead: they would not know of it.`,
     const name = roomOf(room!);
     const { maxDocumentBytes = DEFAULT_LIMITS.maxDocumentBytes } = config.limits;
     const update = await explained(file!, () => whole(file!));
-    const said = await withStore(storageUrl(values.storage, config), (store) =>
+    const said = await withStore(storageUrl(values.storage, config), config, (store) =>
       importInto(store, name, update, maxDocumentBytes),
     );
     process.stdout.write(`${said}\n`);

@@ -26,8 +26,8 @@ It ends with 3 when something could not be read: cowrite check says what.`,
     if (from === to) throw wrong('migrate', 'both stores are the same');
     const [source, target] = [storageUrl(from, config), storageUrl(to, config)];
     const counts = { written: 0, there: 0, conflicts: 0, unreadable: 0 };
-    await withExistingStore(source, (read) =>
-      withStore(target, async (write) => {
+    await withExistingStore(source, config, (read) =>
+      withStore(target, config, async (write) => {
         const writer = new RoomWriter(write);
         const bar = await progress('rooms', () => countRooms(read));
         for await (const { name } of everyRoom(read)) {

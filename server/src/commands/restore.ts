@@ -44,7 +44,7 @@ It ends with 3 when something could not be read when the backup was made, and is
     };
     // Before there is a store: what cannot be read makes none.
     let read = await next();
-    const end = await withStore(url, async (store) => {
+    const end = await withStore(url, config, async (store) => {
       const writer = new RoomWriter(store);
       for (; read.done !== true; read = await next()) {
         const room = read.value;

@@ -27,7 +27,7 @@ a running server for its rooms instead (GET /api/rooms).
   async run({ values, config }) {
     const { deleted = false, json = false } = values;
     const prefix = prefixOf(values.prefix);
-    await withExistingStore(storageUrl(values.storage, config), async (store) => {
+    await withExistingStore(storageUrl(values.storage, config), config, async (store) => {
       if (!json) process.stdout.write(line('updates', 'behind', 'snapshot', 'room'));
       for await (const room of everyRoom(store, { prefix, withDeleted: deleted })) {
         process.stdout.write(json ? `${JSON.stringify(room)}\n` : lineOf(room));

@@ -4,6 +4,7 @@ import { createLogger } from '../logging.js';
 import { createServer } from '../server.js';
 import type { CowriteServer } from '../server-options.js';
 import { settingsText } from '../settings.js';
+import { StorageLost } from '../storage/lock.js';
 import { command, EXIT } from '../terminal/command.js';
 
 export const serveCommand = command({
@@ -43,6 +44,7 @@ async function serve(config: Config): Promise<undefined> {
     port: config.port,
     host: config.host,
     storage: config.storageUrl,
+    allowNetworkFolder: config.allowNetworkFolder,
     ...(config.redisUrl !== undefined && { redis: config.redisUrl }),
     ...(config.auth !== undefined && { auth: config.auth }),
     allowedOrigins: config.allowedOrigins,
@@ -60,7 +62,8 @@ async function serve(config: Config): Promise<undefined> {
       process.exit(EXIT.ok);
     },
     (error: unknown) => {
-      logger.fatal({ err: error }, 'closed without saving everything');
+      const isLost = error instanceof StorageLost;
+      logger.fatal({ err: error }, isLost ? 'ended' : 'closed without saving everything');
       process.exit(EXIT.failure);
     },
   );

@@ -14,6 +14,7 @@ import { existsSync } from 'node:fs';
 import { type FileHandle, open, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Run } from './chunks.js';
+import { PRIVATE_FILE } from './folder.js';
 import {
   COMMIT_HEAD,
   FILE_HEAD,
@@ -54,7 +55,7 @@ class JournalFile {
   static async open(path: string, size: number, tag: Buffer): Promise<JournalFile> {
     const head = fileHead(tag);
     const isThere = existsSync(path);
-    const handle = await open(path, isThere ? 'r+' : 'w+');
+    const handle = await open(path, isThere ? 'r+' : 'w+', PRIVATE_FILE);
     try {
       const found = Buffer.alloc(FILE_HEAD);
       await handle.read(found, 0, FILE_HEAD, 0);

@@ -13,9 +13,10 @@
  *   quarantine  [room, seq] → record(meta as JSON, update)
  *   journal     'moved'     → the generation up to which all of the journal is here, in decimal
  */
-import { mkdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { chunksOf, type Run } from './chunks.js';
+import { makeFiles, makeFolder } from './folder.js';
 import type { Page } from './listing.js';
 import { decodeRecord, encodeRecord, KIND, type Record } from './record.js';
 import { salvageRecords } from './salvage.js';
@@ -46,6 +47,8 @@ type Promises = Set<Promise<boolean>>;
 /** Entries that are moved or removed in one turn of the loop; it takes some milliseconds. */
 const SLICE = 500;
 const MOVED = 'moved';
+export const DATA_FILE = 'data.mdb';
+export const LOCK_FILE = 'lock.mdb';
 
 export class Tree {
   readonly #root: RootDatabase;
@@ -56,6 +59,7 @@ export class Tree {
   readonly #journal: Database<Buffer, string>;
 
   constructor(folder: string) {
+    makeFiles(folder, [DATA_FILE, LOCK_FILE]);
     this.#root = open({
       path: folder,
       noSubdir: false,
@@ -75,7 +79,7 @@ export class Tree {
   /** Makes one of the records of a damaged file, in a folder of its own. @returns how many there were */
   static async rebuild(folder: string, damaged: string): Promise<number> {
     rmSync(folder, { recursive: true, force: true });
-    mkdirSync(folder);
+    makeFolder(folder);
     const tree = new Tree(folder);
     const records = await tree.#takeOver(salvageRecords(damaged));
     await tree.close();

@@ -12,7 +12,8 @@ import { join } from 'node:path';
 import { open } from 'lmdb';
 import * as framework from 'vitest';
 import { storageContract } from './contract.js';
-import { LmdbStorage, type Salvage } from './lmdb.js';
+import { LmdbStorage } from './lmdb.js';
+import type { Salvage } from './lmdb-salvage.js';
 import { StorageInUse } from './lock.js';
 import { DamagedSnapshot } from './storage.js';
 

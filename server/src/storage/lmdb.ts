@@ -14,17 +14,18 @@
  * whose index is broken is moved aside, and its records are taken over into a new one
  * (salvage.ts).
  */
-import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import type { Clock } from '../clock.js';
 import { ascending, isReadable, type Run, readChunk } from './chunks.js';
+import type { FileSystem } from './file-system.js';
+import { makeFolder, wideness } from './folder.js';
 import { type Full, Journal } from './journal.js';
 import { FILE_BYTES } from './journal-format.js';
 import { type Left, readJournal } from './journal-left.js';
 import { byBytes, listPages, type Page } from './listing.js';
+import { type Salvage, salvageFolder } from './lmdb-salvage.js';
 import { Tree } from './lmdb-tree.js';
-import { lockFolder, type Unlock } from './lock.js';
+import { FolderLock, type StorageLost } from './lock.js';
 import { encodeRecord, KIND, readRecords } from './record.js';
-import { findDamage } from './salvage.js';
 import type {
   Append,
   Batch,
@@ -41,8 +42,6 @@ import type {
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-const DATA_FILE = 'data.mdb';
-const LOCK_FILE = 'lock.mdb';
 /** Entries that are read in one turn of the loop; it takes some milliseconds. */
 const SLICE = 500;
 /** Rooms that are listed in one turn of the loop; it takes a few milliseconds. */
@@ -52,20 +51,17 @@ const MAX_KNOWN = 100_000;
 export interface LmdbOptions {
   /** Hears when the data file was damaged and what was found in it. */
   readonly onSalvage?: ((salvage: Salvage) => void) | undefined;
-  /** Hears, in one line, when something of the newest commits was damaged. */
+  /** Hears, in one line, when something of the newest commits was damaged, or of the folder is not as it should be. */
   readonly onWarning?: ((line: string) => void) | undefined;
+  /** Hears once when the folder is another process's from now on. */
+  readonly onLost?: ((error: StorageLost) => void) | undefined;
+  /** Whether the folder may be on a network file system, or one without locks. */
+  readonly allowNetwork?: boolean;
   /** Bytes of one of the two files of the journal. Default 4 MB; smaller for tests. */
   readonly journalBytes?: number;
-}
-
-/** A damaged data file and what became of it. */
-export interface Salvage {
-  /** What was wrong with it. */
-  readonly damage: string;
-  /** Where it lies now. */
-  readonly aside: string;
-  /** How many undamaged records were in it, old copies included. */
-  readonly records: number;
+  /** For tests. */
+  readonly clock?: Clock;
+  readonly fileSystem?: FileSystem;
 }
 
 /** A room, as far as writing to it goes. */
@@ -86,7 +82,7 @@ export class LmdbStorage implements Storage {
   readonly isShared = false;
   readonly #tree: Tree;
   readonly #journal: Journal;
-  readonly #unlock: Unlock;
+  readonly #lock: FolderLock;
   /** Set while a file of the journal is moved. */
   #moving: Promise<void> | undefined;
   /** What kept one from being moved, until somebody is told. */
@@ -102,22 +98,25 @@ export class LmdbStorage implements Storage {
   /** So do appends and removals: an append comes before a removal, and is removed, or after it, and is refused. */
   #turn: Promise<unknown> = Promise.resolve();
 
-  private constructor(tree: Tree, journal: Journal, unlock: Unlock) {
+  private constructor(tree: Tree, journal: Journal, lock: FolderLock) {
     this.#tree = tree;
     this.#journal = journal;
-    this.#unlock = unlock;
+    this.#lock = lock;
   }
 
   /**
    * @param folder is made where it does not exist
    * @throws {StorageInUse} when another process has it open
    */
-  static async open(
-    folder: string,
-    { onSalvage, onWarning, journalBytes = FILE_BYTES }: LmdbOptions = {},
-  ): Promise<LmdbStorage> {
-    mkdirSync(folder, { recursive: true });
-    const unlock = await lockFolder(folder);
+  static async open(folder: string, options: LmdbOptions = {}): Promise<LmdbStorage> {
+    const { onSalvage, onWarning, journalBytes = FILE_BYTES } = options;
+    makeFolder(folder);
+    let isOpen = false;
+    const lock = await FolderLock.take(folder, {
+      ...options,
+      // Before that, whoever opens it is told by what this throws.
+      onLost: (error) => isOpen && options.onLost?.(error),
+    });
     let tree: Tree | undefined;
     try {
       const salvage = await salvageFolder(folder);
@@ -125,17 +124,23 @@ export class LmdbStorage implements Storage {
       if (salvage !== undefined) onSalvage?.(salvage);
       const left = readJournal(folder, tree.moved, journalBytes);
       for (const words of left.damage) onWarning?.(`the journal is not whole: ${words}`);
+      lock.check();
       await takeOver(tree, left);
+      lock.check();
       const journal = new Journal(folder, left, journalBytes, (line) => onWarning?.(line));
-      return new LmdbStorage(tree, journal, unlock);
+      const wide = wideness(folder);
+      if (wide !== undefined) onWarning?.(wide);
+      isOpen = true;
+      return new LmdbStorage(tree, journal, lock);
     } catch (cause) {
       await tree?.close();
-      await unlock();
+      await lock.release();
       throw cause;
     }
   }
 
   async load(room: string): Promise<StoredRoom> {
+    this.#lock.assume();
     const snapshot = this.#tree.meta(room);
     const lastSeq = this.#lastSeq(room);
     const isDeleted = this.#tree.isDeleted(room);
@@ -148,7 +153,7 @@ export class LmdbStorage implements Storage {
   }
 
   async append(batch: Batch): Promise<readonly number[]> {
-    return await this.#inTurn(() => this.#append(batch));
+    return await this.#inTurn(() => this.#owned(() => this.#append(batch)));
   }
 
   async #append({ number, appends }: Batch): Promise<readonly number[]> {
@@ -206,6 +211,7 @@ export class LmdbStorage implements Storage {
   }
 
   async heads(rooms: readonly string[]): Promise<readonly Head[]> {
+    this.#lock.assume();
     return rooms.map((room) => {
       const { seq = 0, life = 0 } = this.#tree.meta(room) ?? {};
       return { lastSeq: this.#lastSeq(room), snapshotSeq: seq, life };
@@ -294,7 +300,7 @@ export class LmdbStorage implements Storage {
       await this.#journal.close();
       await this.#tree.close();
     } finally {
-      await this.#unlock();
+      await this.#lock.release();
     }
   }
 
@@ -371,10 +377,18 @@ export class LmdbStorage implements Storage {
   }
 
   async #alone<T>(task: () => Promise<T>): Promise<T> {
-    const done = this.#exclusive.then(task);
+    const done = this.#exclusive.then(() => this.#owned(task));
     // The caller hears of a failure; the next in line must run all the same.
     this.#exclusive = done.catch((error: unknown) => error);
     return await done;
+  }
+
+  /** Nothing is written where the folder is another's, and nothing that was is called written. */
+  async #owned<T>(write: () => Promise<T>): Promise<T> {
+    this.#lock.checkBefore();
+    const result = await write();
+    this.#lock.check();
+    return result;
   }
 
   async #inTurn<T>(task: () => Promise<T>): Promise<T> {
@@ -419,27 +433,4 @@ async function takeOver(tree: Tree, { commits, generation }: Left): Promise<void
   }
   const found = [...rooms].map(([room, { runs }]) => [room, runs] as const);
   await tree.move(found, generation, true);
-}
-
-/**
- * Whatever interrupts this, the next start goes on with it: the damaged file is
- * moved away only once its replacement is whole and lies beside it.
- */
-async function salvageFolder(folder: string): Promise<Salvage | undefined> {
-  const file = join(folder, DATA_FILE);
-  const whole = join(folder, 'salvaged.mdb');
-  const workshop = join(folder, 'salvaging');
-  const damage = findDamage(file);
-  if (damage === undefined && !existsSync(whole)) return undefined;
-  let records = 0;
-  if (!existsSync(whole)) {
-    records = await Tree.rebuild(workshop, file);
-    renameSync(join(workshop, DATA_FILE), whole);
-  }
-  const aside = `${file}.damaged-${new Date().toISOString().replaceAll(':', '')}`;
-  if (existsSync(file)) renameSync(file, aside);
-  rmSync(join(folder, LOCK_FILE), { force: true });
-  renameSync(whole, file);
-  rmSync(workshop, { recursive: true, force: true });
-  return { damage: damage ?? 'an earlier salvage was interrupted', aside, records };
 }

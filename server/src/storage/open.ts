@@ -8,8 +8,10 @@ import {
   readRedisUrl,
   shownUrl,
 } from '../service-url.js';
-import { LmdbStorage, type Salvage } from './lmdb.js';
-import { StorageInUse } from './lock.js';
+import { FolderUnusable } from './file-system.js';
+import { LmdbStorage } from './lmdb.js';
+import type { Salvage } from './lmdb-salvage.js';
+import { StorageInUse, type StorageLost } from './lock.js';
 import { MemoryStorage } from './memory.js';
 import type { Storage } from './storage.js';
 
@@ -19,6 +21,13 @@ export interface StorageEvents {
   onSalvage(salvage: Salvage): void;
   /** One line: a setting of the store is weaker than "saved" promises, or it is away, or back. */
   onWarning(line: string): void;
+  /** The store is another process's from now on: nothing more is saved, or read, here. */
+  onLost?(error: StorageLost): void;
+}
+
+export interface StorageOptions extends StorageEvents {
+  /** Whether a folder may be on a network file system, or one without locks. */
+  readonly allowNetworkFolder?: boolean | undefined;
 }
 
 interface Kind {
@@ -27,14 +36,20 @@ interface Kind {
   readonly form: RegExp;
   /** What the whole of it has to be, where it is not. */
   problem?(url: string): string | undefined;
-  open(url: string, events: StorageEvents): Promise<Storage>;
+  open(url: string, options: StorageOptions): Promise<Storage>;
 }
 
 const KINDS: readonly Kind[] = [
   {
     isShared: false,
     form: /^lmdb:./,
-    open: (url, events) => LmdbStorage.open(url.slice('lmdb:'.length), events),
+    open: (url, { allowNetworkFolder = false, ...events }) =>
+      LmdbStorage.open(url.slice('lmdb:'.length), {
+        onSalvage: (salvage) => events.onSalvage(salvage),
+        onWarning: (line) => events.onWarning(line),
+        onLost: (error) => events.onLost?.(error),
+        allowNetwork: allowNetworkFolder,
+      }),
   },
   {
     isShared: true,
@@ -88,16 +103,17 @@ export class StorageUnavailable extends Error {
  * @throws {TypeError} for no such address, {@link StorageUnavailable} when it cannot be opened,
  *   {@link StorageInUse}, or what the adapter throws
  */
-export async function openStorage(url: string, events: StorageEvents): Promise<Storage> {
+export async function openStorage(url: string, options: StorageOptions): Promise<Storage> {
   const problem = storageUrlProblem(url);
   if (problem !== undefined) throw new TypeError(`storage must be ${problem}`);
   const kind = kindOf(url)!;
   try {
-    return await kind.open(url, events);
+    return await kind.open(url, options);
   } catch (cause) {
     if (!(cause instanceof Error) || cause instanceof StorageInUse) throw cause;
     // What a folder's files are wrong in is for the stack to say, if it is not that they cannot be opened.
-    if (!kind.isShared && !isOfSystem(cause)) throw cause;
+    const isTold = isOfSystem(cause) || cause instanceof FolderUnusable;
+    if (!kind.isShared && !isTold) throw cause;
     throw new StorageUnavailable(`the store at ${shownUrl(url)} cannot be used: ${cause.message}`, {
       cause,
     });

@@ -26,11 +26,16 @@ export function storageUrl(given: string | undefined, config: Config): string {
   throw new UsageError(`a store is ${problem.replace(' or memory:', '')}`);
 }
 
-export async function withStore<T>(url: string, use: (store: Storage) => Promise<T>): Promise<T> {
+export async function withStore<T>(
+  url: string,
+  { allowNetworkFolder }: Pick<Config, 'allowNetworkFolder'>,
+  use: (store: Storage) => Promise<T>,
+): Promise<T> {
   const store = await openStorage(url, {
     onSalvage: ({ damage, aside, records }) =>
       warn(`the store was damaged (${damage}): it lies in ${aside}, ${records} records were kept`),
     onWarning: warn,
+    allowNetworkFolder,
   });
   try {
     return await use(store);
@@ -42,10 +47,11 @@ export async function withStore<T>(url: string, use: (store: Storage) => Promise
 /** Not one that would be made by looking at it: a name that was typed wrong is no empty store. */
 export async function withExistingStore<T>(
   url: string,
+  config: Pick<Config, 'allowNetworkFolder'>,
   use: (store: Storage) => Promise<T>,
 ): Promise<T> {
   if (!isStoreThere(url)) throw new Failure(`there is no store at ${shownUrl(url)}`);
-  return await withStore(url, use);
+  return await withStore(url, config, use);
 }
 
 function warn(line: string): void {
