@@ -13,6 +13,7 @@ import { Alarm } from './alarm.js';
 import { addRange, below, type Change } from './change.js';
 import type { Clock } from './clock.js';
 import * as connection from './connection.js';
+import { isTooDeep } from './depth.js';
 import { applyReceived, hasContent } from './document.js';
 import { askAtDoor } from './door.js';
 import { checkProtocols, roomAddress, tokenProtocols } from './endpoint.js';
@@ -568,7 +569,10 @@ export class Line {
    */
   #takeBack(message: number, reason: RejectReason): boolean {
     const wasForked = this.#pending.isForked;
-    const isTakenBack = this.#pending.takeBack(message);
+    const isTakenBack = this.#pending.takeBack(
+      message,
+      reason === 'too-deep' ? (change) => isTooDeep(this.#doc, change) : undefined,
+    );
     if (this.#pending.isForked) {
       // From now on it has to be known what the server has deleted.
       if (!wasForked) {
@@ -579,6 +583,10 @@ export class Line {
     }
     if (isTakenBack === null) return false;
     this.#track(unsaved.reportedRejected(this.#unsaved, reason, isTakenBack));
+    if (this.#pending.isLeft) {
+      this.#track(unsaved.changed(this.#unsaved));
+      if (this.#stateVector !== null) this.#sendStep2(this.#stateVector);
+    }
     this.#listener.rejected({ reason, isTakenBack });
     return isTakenBack;
   }

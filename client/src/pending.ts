@@ -173,6 +173,11 @@ export class Pending {
     if (this.#entries.length === 0 && !this.isForked) this.#heard = NONE;
   }
 
+  /** Whether something was left of a message that was refused, and waits to be sent once more. */
+  get isLeft(): boolean {
+    return this.#entries.some(({ message }) => message === null);
+  }
+
   /** Nothing of it can be refused any more: all is on disk, or this server reports nothing. */
   forget(): void {
     this.#entries = [];
@@ -190,16 +195,23 @@ export class Pending {
    * The server has refused a message. One that holds all that it lacks stands for everything
    * before it that is not saved.
    *
+   * @param isAtFault whether a change is one for which it was refused; if none is, all are
    * @returns whether nothing of it is left; null if it held no change that was made here
    */
-  takeBack(refused: number): boolean | null {
+  takeBack(refused: number, isAtFault: (change: Change) => boolean = () => true): boolean | null {
     const { known, piece } = this.#sent.get(refused) ?? {};
     const { deletions: heard } = this.#heard;
     const taken: Change[] = [];
+    const isIn = ({ message }: Entry) =>
+      message === refused || (known !== undefined && message !== null && message < refused);
+    const atFault = this.#entries.filter((each) => isIn(each) && isAtFault(each.change));
     this.#entries = this.#entries.map((entry) => {
       const { change, message } = entry;
       const isBefore = known !== undefined && message !== null && message < refused;
-      if (!piece && message !== refused && !isBefore) return entry;
+      if (!piece && !isIn(entry)) return entry;
+      // The others are to be sent once more.
+      const isInnocent = atFault.length > 0 && !atFault.includes(entry);
+      if (!piece && isInnocent) return { change, message: null };
       let lacking = change;
       if (piece) lacking = without(change, without(change, piece));
       if (known) {

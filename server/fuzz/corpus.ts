@@ -8,7 +8,7 @@ import { encodeMessage, type Message } from '@cowrite/client/protocol';
 import fc from 'fast-check';
 import { Awareness, encodeAwarenessUpdate } from 'y-protocols/awareness';
 import * as Y from 'yjs';
-import { item, REFUSED, text, update as written } from '../test/crafted.js';
+import { item, REFUSED, TOO_DEEP, text, update as written } from '../test/crafted.js';
 import { edits, replay, type World } from '../test/histories.js';
 import { anyBytes, mutate } from '../test/mutate.js';
 import type { Dice } from '../test/seeded.js';
@@ -40,7 +40,9 @@ export interface Made {
 export class Corpus {
   readonly #worlds: readonly World[];
   readonly #states: readonly Uint8Array[];
-  readonly #crafted = Object.values(REFUSED).map((craft) => craft());
+  readonly #crafted = [...Object.values(REFUSED), ...Object.values(TOO_DEEP)].map((craft) =>
+    craft(),
+  );
   readonly #large = large();
 
   constructor(seed: number) {

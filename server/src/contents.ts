@@ -9,17 +9,20 @@ import type { LoadedRoom } from './load.js';
 import { type Arrived, Places } from './places.js';
 import type { SnapshotMeta } from './storage/storage.js';
 import { admit, type Sender, type Verdict } from './update/admit.js';
+import type { Depth } from './update/depth.js';
 import type { Frontier } from './update/frontier.js';
 import { parseUpdate } from './update/parse.js';
 import type { Parsed } from './update/parsed.js';
 import { RangeSet } from './update/ranges.js';
-import { decodeStateVector, type StateVector } from './update/state-vector.js';
+import { decodeReach } from './update/reach.js';
+import type { StateVector } from './update/state-vector.js';
 import type { Tail } from './update/tail.js';
 
 export class Contents {
   /** For reading; what changes it goes through here. */
   readonly tail: Tail;
   readonly #frontier: Frontier;
+  readonly #depth: Depth;
   readonly #places: Places;
   #snapshot: SnapshotMeta | undefined;
   /** The snapshot's state vector, decoded at the first question. */
@@ -27,8 +30,9 @@ export class Contents {
   /** The position up to which the snapshot holds the tail too, and the bytes of that part. */
   #compacted: { position: number; bytes: number };
 
-  constructor({ frontier, tail, snapshot, head }: LoadedRoom) {
+  constructor({ frontier, tail, depth, snapshot, head }: LoadedRoom) {
     this.tail = tail;
+    this.#depth = depth;
     this.#frontier = frontier;
     this.#snapshot = snapshot;
     this.#places = new Places(snapshot?.seq ?? 0, head);
@@ -66,7 +70,7 @@ export class Contents {
 
   /** Of the snapshot; only while there is one. */
   get snapshotVector(): StateVector {
-    this.#snapshotVector ??= decodeStateVector(this.#snapshot!.stateVector);
+    this.#snapshotVector ??= decodeReach(this.#snapshot!.stateVector).vector;
     return this.#snapshotVector;
   }
 
@@ -108,13 +112,25 @@ export class Contents {
   }
 
   /**
-   * Takes what can be taken of an update that came here first.
+   * An update as it may be admitted: what of it lies too deep and is deleted has nothing in it.
+   *
+   * @returns undefined when it nests too deep
+   */
+  vet(update: Parsed): Parsed | undefined {
+    return this.#depth.vet(update, this.tail, this.#frontier);
+  }
+
+  /**
+   * Takes what can be taken of an update that came here first, and was {@link vet}ted.
    *
    * @throws {UpdateRefused}
    */
   admit(update: Parsed, sender: Sender): Verdict {
     const verdict = admit(this.#frontier, update, sender);
-    if (verdict.change !== undefined) this.tail.append(this.#places.admitted(), verdict.change);
+    if (verdict.change !== undefined) {
+      this.tail.append(this.#places.admitted(), verdict.change);
+      this.#depth.admitted(update);
+    }
     return verdict;
   }
 
@@ -143,8 +159,12 @@ export class Contents {
    * @throws {UpdateRefused}
    */
   apply(seq: number, update: Uint8Array): Verdict {
-    const verdict = admit(this.#frontier, parseUpdate(update));
-    if (verdict.change !== undefined) this.tail.append(this.#places.applied(seq), verdict.change);
+    const parsed = parseUpdate(update);
+    const verdict = admit(this.#frontier, parsed);
+    if (verdict.change !== undefined) {
+      this.tail.append(this.#places.applied(seq), verdict.change);
+      this.#depth.admitted(parsed);
+    }
     return verdict;
   }
 
@@ -171,7 +191,9 @@ export class Contents {
     // Anew, because what a poisoned entry deleted is not deleted.
     this.#frontier.deletes = new RangeSet();
     this.#frontier.addDeletes(parseUpdate(snapshot.deletes).deletes);
-    const behind = parseUpdate(this.tail.since(this.#places.within(snapshot.seq)));
+    const position = this.#places.within(snapshot.seq);
+    const behind = parseUpdate(this.tail.since(position));
+    this.#depth.adopt(decodeReach(snapshot.stateVector).levels, position, behind.types);
     this.#frontier.addDeletes(behind.deletes);
     for (const { block, start, end } of behind.bornDeleted) {
       this.#frontier.deletes.add(behind.blocks[block]!.client, start, end);

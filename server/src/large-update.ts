@@ -15,6 +15,8 @@ export interface LargeUpdateOptions {
   readonly turns: Turns;
   /** Runs a piece. What that throws ends the session. @returns false once the session has ended */
   readonly guard: (piece: () => void) => boolean;
+  /** The update as it may be admitted. @returns undefined where it may not, which {@link admit} says */
+  readonly vet: (whole: Parsed) => Parsed | undefined;
   /** Admits a part ahead of the whole. @returns false where none may be, such as for who may only read */
   readonly admitPart: (part: Parsed, whole: Parsed) => boolean;
   /** Admits the whole of it; all that its parts brought is there already. */
@@ -24,7 +26,7 @@ export interface LargeUpdateOptions {
 }
 
 export function takeLargeUpdate(bytes: Uint8Array, options: LargeUpdateOptions): void {
-  const { turns, guard, admitPart, admit, onDone } = options;
+  const { turns, guard, vet, admitPart, admit, onDone } = options;
   const parser = new UpdateParser(bytes);
   let whole: Parsed | undefined;
   let parts: Iterator<Parsed, undefined> | undefined;
@@ -32,8 +34,10 @@ export function takeLargeUpdate(bytes: Uint8Array, options: LargeUpdateOptions):
   const piece = (): boolean => {
     if (whole === undefined) {
       if (!parser.step(PIECE_STRUCTS)) return true;
-      whole = parser.result();
-      parts = isManifold(whole) ? split(whole) : undefined;
+      const parsed = parser.result();
+      const vetted = vet(parsed);
+      parts = vetted && isManifold(vetted) ? split(vetted) : undefined;
+      whole = vetted ?? parsed;
       return true;
     }
     const next = parts?.next();

@@ -86,6 +86,7 @@ export const DEFAULT_LIMITS: Limits = {
 export const LIMIT_NAMES = [
   'message-size',
   'document-size',
+  'depth',
   'updates-per-session',
   'update-bytes-per-session',
   'awareness-per-session',

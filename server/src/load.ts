@@ -5,15 +5,19 @@
 import type { Clock } from './clock.js';
 import type { Quarantined, SnapshotMeta, Storage } from './storage/storage.js';
 import { admit, type Change } from './update/admit.js';
+import { Depth } from './update/depth.js';
 import { Frontier } from './update/frontier.js';
+import { Levels } from './update/levels.js';
 import { parseUpdate } from './update/parse.js';
+import type { Parsed } from './update/parsed.js';
+import { decodeReach } from './update/reach.js';
 import { UpdateRefused } from './update/refused.js';
-import { decodeStateVector } from './update/state-vector.js';
 import { Tail } from './update/tail.js';
 
 export interface LoadedRoom {
   readonly frontier: Frontier;
   readonly tail: Tail;
+  readonly depth: Depth;
   readonly snapshot: SnapshotMeta | undefined;
   /** The seq up to which the store was read; so far a position in the tail is a seq. */
   readonly head: number;
@@ -38,10 +42,14 @@ export async function loadRoom(name: string, storage: Storage, clock: Clock): Pr
   const { snapshot, tail: entries, damaged, lastSeq, isDeleted } = await storage.load(name);
   if (isDeleted) throw new RoomDeleted();
   const frontier = new Frontier();
+  let levels = new Levels();
   if (snapshot !== undefined) {
-    frontier.load(decodeStateVector(snapshot.stateVector), parseUpdate(snapshot.deletes));
+    const reach = decodeReach(snapshot.stateVector);
+    levels = reach.levels;
+    frontier.load(reach.vector, parseUpdate(snapshot.deletes));
   }
   const base = snapshot?.seq ?? 0;
+  let types = 0;
   const tail = new Tail(base);
   const unusable = [...damaged];
   const present = new Set([...entries, ...damaged].map(({ seq }) => seq));
@@ -53,22 +61,30 @@ export async function loadRoom(name: string, storage: Storage, clock: Clock): Pr
   for (const entry of entries) {
     const result = replay(frontier, entry.update);
     if (typeof result === 'string') unusable.push({ ...entry, reason: result });
-    else if (result !== undefined) tail.append(entry.seq, result);
+    else if (result !== undefined) {
+      tail.append(entry.seq, result.change);
+      types += result.parsed.types;
+    }
     if (clock.now() > sliceEnd) {
       await new Promise<void>((resolve) => clock.soon(resolve));
       sliceEnd = clock.now() + SLICE_MS;
     }
   }
   tail.skipTo(lastSeq);
-  return { frontier, tail, snapshot, head: lastSeq, unusable };
+  const depth = new Depth(levels, base, types);
+  return { frontier, tail, depth, snapshot, head: lastSeq, unusable };
 }
 
-/** @returns the change, nothing when the entry brings none, or why it cannot be used */
-function replay(frontier: Frontier, update: Uint8Array): Change | string | undefined {
+/** @returns the change and what brings it, nothing when the entry brings none, or why it cannot be used */
+function replay(
+  frontier: Frontier,
+  update: Uint8Array,
+): { readonly change: Change; readonly parsed: Parsed } | string | undefined {
   try {
+    const parsed = parseUpdate(update);
     // An entry is in the document or in the quarantine, never half in each.
-    const { change, missing } = admit(frontier, parseUpdate(update), undefined, 'all or nothing');
-    if (missing === undefined) return change;
+    const { change, missing } = admit(frontier, parsed, undefined, 'all or nothing');
+    if (missing === undefined) return change && { change, parsed };
     return `it needs client ${missing.client} at ${missing.clock}, which is not in the log`;
   } catch (error) {
     if (error instanceof UpdateRefused) return error.message;

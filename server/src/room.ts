@@ -294,7 +294,16 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
   }
 
   /**
-   * Admits what can be admitted, sends it on and hands it to the log.
+   * An update as it may be written: what of it lies too deep and is deleted has nothing in it.
+   *
+   * @returns undefined when it nests too deep
+   */
+  vet(update: Parsed): Parsed | undefined {
+    return this.#contents.vet(update);
+  }
+
+  /**
+   * Admits what can be admitted of a {@link vet}ted update, sends it on and hands it to the log.
    *
    * @returns what kept a part of it out
    * @throws {UpdateRefused}

@@ -26,7 +26,7 @@ import { type Connection, type ConnectionEvents, RESTARTING } from './transport.
 import type { Turns } from './turns.js';
 import { parseUpdate } from './update/parse.js';
 import type { Parsed } from './update/parsed.js';
-import { UpdateRefused } from './update/refused.js';
+import { TooDeep, UpdateRefused, UpdateTooLarge } from './update/refused.js';
 
 /** What sessions have in common. */
 export interface SessionRules {
@@ -381,11 +381,13 @@ export class Session
     try {
       action();
     } catch (error) {
-      if (error instanceof MalformedMessage || error instanceof UpdateRefused) {
+      if (error instanceof DocumentFull || error instanceof TooDeep) {
+        this.close(CLOSE.tooLarge, error.message);
+      } else if (error instanceof UpdateTooLarge) {
+        this.close(CLOSE.messageTooBig, error.message);
+      } else if (error instanceof MalformedMessage || error instanceof UpdateRefused) {
         this.#logger.info({ ...this.#names, reason: error.message }, 'refused');
         this.close(CLOSE.malformed, error.message);
-      } else if (error instanceof DocumentFull) {
-        this.close(CLOSE.tooLarge, error.message);
       } else if (error instanceof StoreFull) {
         this.close(CLOSE.tryAgainLater, error.message);
       } else {
@@ -511,16 +513,22 @@ export class Session
   #write(room: Room, bytes: Uint8Array, isWhole: boolean): void {
     const count = this.#acknowledgements.received();
     if (bytes.length <= LARGE_UPDATE) {
-      this.#take(room, count, parseUpdate(bytes), isWhole);
+      this.#take(room, count, parseUpdate(bytes), isWhole, false);
       return;
     }
     let fits: boolean | undefined;
+    let isVetted = false;
     this.#intake.hold();
     takeLargeUpdate(bytes, {
       turns: this.#rules.turns,
       guard: (piece) => {
         if (!this.isClosed) this.guard(piece);
         return !this.isClosed;
+      },
+      vet: (whole) => {
+        const vetted = room.vet(whole);
+        isVetted = vetted !== undefined;
+        return vetted;
       },
       admitPart: (part, whole) => {
         const mayWrite = this.#standing.check() && this.#standing.access === 'write';
@@ -530,7 +538,7 @@ export class Session
         room.write(this, part);
         return true;
       },
-      admit: (whole) => this.#take(room, count, whole, isWhole, fits),
+      admit: (whole) => this.#take(room, count, whole, isWhole, isVetted, fits),
       onDone: (ms) => {
         if (ms > HEAVY_MS) this.onHeavy(ms);
         this.#intake.release();
@@ -538,8 +546,18 @@ export class Session
     });
   }
 
-  /** @param fits whether the document has room for it, where that is known */
-  #take(room: Room, count: number, update: Parsed, isWhole: boolean, fits?: boolean): void {
+  /**
+   * @param isVetted whether it does not lie too deep, as far as that is known
+   * @param fits whether the document has room for it, where that is known
+   */
+  #take(
+    room: Room,
+    count: number,
+    update: Parsed,
+    isWhole: boolean,
+    isVetted: boolean,
+    fits?: boolean,
+  ): void {
     // A message that was read in slices may have taken longer than there was time.
     if (!this.#standing.check()) return;
     if (this.#standing.access !== 'write') {
@@ -548,15 +566,18 @@ export class Session
       room.tellSaved(this);
       return;
     }
-    if (fits === false || (fits === undefined && room.hasNoRoomFor(update))) {
-      this.#refuseForSize(count);
+    const isTooLarge = fits === false || (fits === undefined && room.hasNoRoomFor(update));
+    const vetted = isVetted ? update : room.vet(update);
+    if (isTooLarge || vetted === undefined) {
+      if (isTooLarge) this.#refuseForSize(count);
+      else this.#refuseForDepth(count);
       // All that was waiting for it is in it, and would be asked for again and again.
       if (isWhole) this.#nothingIsMissing(count, room);
       else this.#acknowledgements.settle(count, room.last);
       room.tellSaved(this);
       return;
     }
-    const missing = room.write(this, update);
+    const missing = room.write(this, vetted);
     // The log may have had more than it holds, and told everybody so.
     if (this.isClosed) return;
     if (!isWhole) this.#noteWritten(update);
@@ -600,6 +621,13 @@ export class Session
     this.#reject(count, 'document-too-large');
   }
 
+  /** @throws {TooDeep} to a client that cannot be told */
+  #refuseForDepth(count: number): void {
+    this.#rules.onLimit('depth');
+    if (!this.dialect.acknowledges) throw new TooDeep();
+    this.#reject(count, 'too-deep');
+  }
+
   #reject(count: number, reason: ToldReason): void {
     if (this.dialect.acknowledges) this.send({ type: 'rejected', count, reason });
   }
@@ -629,8 +657,10 @@ export class Session
     this.#parking?.retry(
       ({ client, clock }) => isFreed || room.clock(client) > clock,
       (update, count) => {
-        if (!room.hasNoRoomFor(update)) return room.write(this, update);
-        this.#refuseForSize(count);
+        const vetted = room.vet(update);
+        if (room.hasNoRoomFor(update)) this.#refuseForSize(count);
+        else if (vetted === undefined) this.#refuseForDepth(count);
+        else return room.write(this, vetted);
         return undefined;
       },
       (count) => this.#acknowledgements.settle(count, room.last),

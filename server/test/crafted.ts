@@ -104,35 +104,6 @@ export const REFUSED: Record<string, () => Uint8Array> = {
       { client: M, clock: 0, structs: [item({ origin: [M, 5], kind: 4, content: text('x') })] },
     ]),
   'a GC of length 0': () => update([{ client: M, clock: 0, structs: [gc(0)] }]),
-  '12 KB of JSON nested 6,000 deep': () =>
-    update([
-      {
-        client: M,
-        clock: 0,
-        structs: [
-          item({
-            parent: 't',
-            kind: 5,
-            content: text('['.repeat(6_000) + ']'.repeat(6_000)),
-          }),
-        ],
-      },
-    ]),
-  '4,000 nested types and the deletion of their root': () =>
-    update(
-      [
-        {
-          client: M,
-          clock: 0,
-          structs: Array.from({ length: 4_000 }, (_, i) =>
-            i === 0
-              ? item({ parent: 'deep', kind: 7, content: type(0) })
-              : item({ parent: [M, i - 1], kind: 7, content: type(0) }),
-          ),
-        },
-      ],
-      [[M, 0, 1]],
-    ),
   'a declaration of 2^25 structs': () => bytes(uint(1), uint(2 ** 25), uint(M), uint(0)),
   'a GC of 2^40 clocks of the victim': () =>
     update([{ client: 77, clock: 5, structs: [gc(2 ** 40)] }]),
@@ -220,6 +191,60 @@ export const REFUSED: Record<string, () => Uint8Array> = {
       ]),
     );
   },
+};
+
+/** Deeper than a document may be, and else such as honest clients write. */
+export const TOO_DEEP: Record<string, () => Uint8Array> = {
+  '12 KB of JSON nested 6,000 deep': () =>
+    update([
+      {
+        client: M,
+        clock: 0,
+        structs: [
+          item({
+            parent: 't',
+            kind: 5,
+            content: text('['.repeat(6_000) + ']'.repeat(6_000)),
+          }),
+        ],
+      },
+    ]),
+  '4,000 nested types and the deletion of their root': () =>
+    update(
+      [
+        {
+          client: M,
+          clock: 0,
+          structs: Array.from({ length: 4_000 }, (_, i) =>
+            i === 0
+              ? item({ parent: 'deep', kind: 7, content: type(0) })
+              : item({ parent: [M, i - 1], kind: 7, content: type(0) }),
+          ),
+        },
+      ],
+      [[M, 0, 1]],
+    ),
+  'a value of 6,000 arrays in each other': () =>
+    update([
+      {
+        client: M,
+        clock: 0,
+        structs: [
+          item({
+            parent: 't',
+            kind: 8,
+            content: (encoder) => {
+              encoding.writeVarUint(encoder, 1);
+              for (let level = 0; level < 6_000; level++) {
+                encoding.writeUint8(encoder, 117);
+                encoding.writeVarUint(encoder, 1);
+              }
+              encoding.writeUint8(encoder, 126);
+            },
+          }),
+        ],
+      },
+    ]),
 };
 
 /** Admitted, because honest clients could have written it, and expensive to whoever integrates it. */

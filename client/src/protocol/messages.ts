@@ -46,8 +46,14 @@ export const SYNC_STEP_2 = 1;
 /** Behind {@link MESSAGE_SYNC}: an edit. */
 export const SYNC_UPDATE = 2;
 
+/**
+ * Shared types, and values, may be nested so many levels deep; what lies in a root type is on
+ * level 1. A change that lies deeper is rejected with `too-deep`.
+ */
+export const MAX_NESTING = 400;
+
 /** Why the server refused a change; a session that gets one of these lives on. */
-export const REJECT_REASONS = ['read-only', 'document-too-large'] as const;
+export const REJECT_REASONS = ['read-only', 'document-too-large', 'too-deep'] as const;
 /** One of {@link REJECT_REASONS}. */
 export type ToldReason = (typeof REJECT_REASONS)[number];
 

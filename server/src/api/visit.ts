@@ -12,6 +12,7 @@ import type { Turns } from '../turns.js';
 import { admit, type Missing } from '../update/admit.js';
 import { Frontier } from '../update/frontier.js';
 import type { Parsed } from '../update/parsed.js';
+import { TooDeep } from '../update/refused.js';
 import { Bystander } from './bystander.js';
 
 /** Whose word an entry is, as the log keeps it. */
@@ -100,7 +101,7 @@ export class Visit extends Bystander {
    * @param makes whether the room is to be made of it: nothing may be in the room, and it may lack
    *   nothing; otherwise nothing of it is written
    * @returns what kept a part of it out
-   * @throws {UpdateRefused}
+   * @throws {UpdateRefused} also when it nests too deep
    * @throws {DocumentFull}
    * @throws {StoreFull}
    * @throws {RoomExists}
@@ -109,11 +110,13 @@ export class Visit extends Bystander {
   async write(bytes: Uint8Array, turns: Turns, makes: boolean): Promise<Missing | undefined> {
     const { room } = this;
     let isChecked = false;
+    let isVetted = false;
     const check = (whole: Parsed): void => {
       // Once: its own first parts are not to keep the last ones out.
       if (isChecked) return;
       if (makes && isWritten(room)) throw new RoomExists();
       if (room.hasNoRoomFor(whole)) throw new DocumentFull();
+      if (!isVetted && room.vet(whole) === undefined) throw new TooDeep();
       if (makes) checkWhole(whole);
       isChecked = true;
     };
@@ -129,6 +132,11 @@ export class Visit extends Bystander {
             reject(error);
             return false;
           }
+        },
+        vet: (whole) => {
+          const vetted = room.vet(whole);
+          isVetted = vetted !== undefined;
+          return vetted;
         },
         admitPart: (part, whole) => {
           check(whole);

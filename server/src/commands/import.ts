@@ -9,7 +9,7 @@ import { roomOf } from '../terminal/names.js';
 import { STORAGE_OPTION, storageUrl, withStore } from '../terminal/store.js';
 import { admit } from '../update/admit.js';
 import { parseUpdate } from '../update/parse.js';
-import { UpdateRefused } from '../update/refused.js';
+import { TooDeep, UpdateRefused } from '../update/refused.js';
 
 const AUTHOR = 'cowrite import';
 
@@ -48,8 +48,9 @@ async function importInto(
   maxBytes: number,
 ): Promise<string> {
   try {
-    const parsed = parseUpdate(bytes);
-    const { frontier, tail, snapshot } = await loadRoom(room, store, systemClock);
+    const { frontier, tail, depth, snapshot } = await loadRoom(room, store, systemClock);
+    const parsed = depth.vet(parseUpdate(bytes), tail, frontier);
+    if (parsed === undefined) throw new TooDeep();
     const { change, missing } = admit(frontier, parsed, undefined, 'all or nothing');
     if (missing !== undefined) {
       throw new Failure(

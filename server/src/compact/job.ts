@@ -11,9 +11,12 @@ import * as Y from 'yjs';
 import { admit, cutBlock } from '../update/admit.js';
 import { assemble } from '../update/assemble.js';
 import { Frontier } from '../update/frontier.js';
+import type { Levels } from '../update/levels.js';
 import { parseUpdate } from '../update/parse.js';
 import { canonicalise, type Ranges } from '../update/ranges.js';
+import { encodeReach } from '../update/reach.js';
 import { decodeStateVector, encodeStateVector } from '../update/state-vector.js';
+import { levelsOf } from './levels-of.js';
 import { merge, type SetAside } from './merge.js';
 
 export interface CompactTask {
@@ -23,6 +26,7 @@ export interface CompactTask {
 
 export interface CompactResult {
   readonly update: Uint8Array;
+  /** As reach.ts encodes it. */
   readonly stateVector: Uint8Array;
   readonly deletes: Uint8Array;
   /** Whether it reads, once loaded, as the log read. Honest clients' documents do. */
@@ -41,7 +45,8 @@ export interface DiffTask {
 export function compact({ snapshot, updates }: CompactTask): CompactResult {
   const { merged, poisoned, passes } = mergeAndEncode(snapshot, updates);
   // The merged document is garbage by now: the check loads another of its size.
-  const { update, stateVector, deletes, isFaithful } = settle(merged);
+  const { update, stateVector: vector, levels, deletes, isFaithful } = settle(merged);
+  const stateVector = encodeReach(vector, levels);
   return { update, stateVector, deletes, isFaithful, poisoned, passes };
 }
 
@@ -67,6 +72,7 @@ interface Encoded {
   readonly update: Uint8Array;
   readonly stateVector: Uint8Array;
   readonly deletes: Uint8Array;
+  readonly levels: Levels;
   /** A digest of what every shared type shows. */
   readonly shown: string;
 }
@@ -75,6 +81,7 @@ function encode(doc: Y.Doc): Encoded {
   return {
     update: Y.encodeStateAsUpdate(doc),
     stateVector: encodeStateVector(sortedVector(doc)),
+    levels: levelsOf(doc),
     deletes: encodeDeletes(doc),
     shown: digest(doc),
   };

@@ -4,6 +4,7 @@ import { gc, type Item, item, text, type, update } from '../../test/crafted.js';
 import { Dice } from '../../test/seeded.js';
 import { admit } from '../update/admit.js';
 import { Frontier } from '../update/frontier.js';
+import { DEEPEST } from '../update/nesting-limits.js';
 import { parseUpdate } from '../update/parse.js';
 import { UpdateRefused } from '../update/refused.js';
 import { compact } from './job.js';
@@ -79,8 +80,8 @@ describe('[CMP] what a hostile log costs', () => {
   }
 
   const deep = Array.from({ length: 60 }, (_, i) => [
-    nested(5_000 + i, 0, 90),
-    nested(5_000 + i, 90, 20),
+    nested(5_000 + i, 0, DEEPEST - 10),
+    nested(5_000 + i, DEEPEST - 10, 20),
   ]);
   const breaking = Array.from({ length: 60 }, (_, i) => throwing(6_000 + i));
 
@@ -119,21 +120,27 @@ describe('[CMP] what is set aside', () => {
     const deletion = [[21, 0, 4]] as const;
     const structs = [item({ parent: 't', kind: 4, content: text('more ') })];
     const missing = [item({ origin: [77, 0], kind: 4, content: text('x') })];
+    const clock = DEEPEST - 40;
     for (const [wrong, reason] of [
-      [update(nestedBlocks(9, 60, 60), deletion), TOO_DEEP],
-      [update([{ client: 9, clock: 60, structs: missing }], deletion), 'it leaves structs pending'],
+      [update(nestedBlocks(9, clock, 60), deletion), TOO_DEEP],
+      [update([{ client: 9, clock, structs: missing }], deletion), 'it leaves structs pending'],
       [
-        update([{ client: 9, clock: 60, structs }], [...deletion, [9, 60, 99]]),
+        update([{ client: 9, clock, structs }], [...deletion, [9, clock, 99]]),
         'it leaves deletions pending',
       ],
     ] as const) {
-      const log = [nested(9, 0, 60), written(21, 't', 'not so'), wrong, written(22, 'u', 'kept')];
+      const log = [
+        nested(9, 0, clock),
+        written(21, 't', 'not so'),
+        wrong,
+        written(22, 'u', 'kept'),
+      ];
       const { update: merged, poisoned } = compact({ snapshot: undefined, updates: log });
       expect(poisoned).toEqual([{ index: 2, reason }]);
       const doc = load(merged);
       expect(doc.getText('t').toString()).toContain('not so');
       expect(doc.getText('u').toString()).toBe('kept');
-      expect(Y.getState(doc.store, 9)).toBeGreaterThan(60);
+      expect(Y.getState(doc.store, 9)).toBeGreaterThan(clock);
     }
   });
 
@@ -160,30 +167,30 @@ describe('[CMP] what is set aside', () => {
 
   it('[CMP-5] of an update that nests too deep the rest lives on, and so does what is beside it', () => {
     const intro = item({ parent: 't', kind: 4, content: text('intro') });
-    const log = [nested(9, 0, 60), nested(9, 60, 50, intro)];
+    const log = [nested(9, 0, DEEPEST - 40), nested(9, DEEPEST - 40, 50, intro)];
     const ada = load(...log);
     log.push(edit(ada, () => ada.getText('t').insert(2, ' and ')));
     // Beside the first type that is too deep, in the last one that is not.
-    const sibling = item({ origin: [9, 100], kind: 4, content: text('beside') });
+    const sibling = item({ origin: [9, DEEPEST], kind: 4, content: text('beside') });
     log.push(update([{ client: 11, clock: 0, structs: [sibling] }]));
     const { update: merged, poisoned } = compact({ snapshot: undefined, updates: log });
     expect(poisoned).toEqual([{ index: 1, reason: TOO_DEEP }]);
     const doc = load(merged);
     expect(doc.getText('t').toString()).toBe('in and tro');
-    expect(levels(doc)).toBe(100);
+    expect(levels(doc)).toBe(DEEPEST);
     expect(Y.getItem(doc.store, Y.createID(11, 0))).toMatchObject({ deleted: false });
-    expect(Y.getState(doc.store, 9)).toBe(115);
+    expect(Y.getState(doc.store, 9)).toBe(DEEPEST + 15);
   });
 
   it('[CMP-6] what others wrote inside a type that nests too deep is kept as well', () => {
-    const log = [nested(9, 0, 90), nested(9, 90, 20)];
+    const log = [nested(9, 0, DEEPEST - 10), nested(9, DEEPEST - 10, 20)];
     const inside = (client: number, parent: [number, number], kind: number, content = text('x')) =>
       update([{ client, clock: 0, structs: [item({ parent, kind, content })] }]);
     log.push(
       // In the outermost of those that are too deep, in the innermost, and in one that is not.
-      inside(21, [9, 100], 4, text('outermost')),
-      inside(22, [9, 109], 7, type(2)),
-      inside(23, [9, 99], 4, text('shallow')),
+      inside(21, [9, DEEPEST], 4, text('outermost')),
+      inside(22, [9, DEEPEST + 9], 7, type(2)),
+      inside(23, [9, DEEPEST - 1], 4, text('shallow')),
       // In the type that the second one made, and behind the text of the first.
       inside(24, [22, 0], 4, text('innermost')),
       update([
@@ -225,7 +232,13 @@ describe('[CMP] what is set aside', () => {
     Y.applyUpdate(bert, made);
     const deletion = edit(ada, () => ada.getMap('m').delete('k'));
     const inside = edit(bert, () => (bert.getMap('m').get('k') as Y.Text).insert(4, '!'));
-    const updates = [nested(9, 0, 90), nested(9, 90, 20), made, deletion, inside];
+    const updates = [
+      nested(9, 0, DEEPEST - 10),
+      nested(9, DEEPEST - 10, 20),
+      made,
+      deletion,
+      inside,
+    ];
     const { poisoned } = compact({ snapshot: undefined, updates });
     expect(poisoned).toEqual([{ index: 1, reason: TOO_DEEP }]);
   });

@@ -9,9 +9,10 @@
  */
 import * as Y from 'yjs';
 import { assemble, EMPTY_UPDATE } from '../update/assemble.js';
+import { DEEPEST } from '../update/nesting-limits.js';
 import { parseUpdate } from '../update/parse.js';
 import type { Parsed } from '../update/parsed.js';
-import { MAX_NESTING } from '../update/struct.js';
+import { levelIn, type SharedType } from './levels-of.js';
 import { inertCopy, inertFill, Losses } from './set-aside.js';
 
 /** An update that must be kept, because not everything in it is in the document as it says it. */
@@ -159,14 +160,19 @@ function reachesTooFar(doc: Y.Doc, { deletes }: Parsed): boolean {
   return false;
 }
 
-/** Deletes the new types that lie too deep, and with them what is inside. @returns whether there are any */
+/**
+ * Deletes the new types that lie deeper than anything that is admitted, and with them what is
+ * inside: a log that was tampered with may hold such. @returns whether there are any
+ */
 function emptyTooDeep(transaction: Y.Transaction): boolean {
   const tooDeep: Y.Item[] = [];
+  const inside = new Map<SharedType, number>();
   for (const [client, structs] of transaction.doc.store.clients) {
     const known = transaction.beforeState.get(client) ?? 0;
     for (let i = structs.length - 1; i >= 0 && structs[i]!.id.clock >= known; i--) {
       const struct = structs[i]!;
-      if (isType(struct) && !struct.deleted && isTooDeep(struct)) tooDeep.push(struct);
+      if (!isType(struct) || struct.deleted) continue;
+      if (levelIn(struct.parent as SharedType, inside) > DEEPEST) tooDeep.push(struct);
     }
   }
   for (const item of tooDeep) item.delete(transaction);
@@ -177,17 +183,6 @@ type TypeItem = Y.Item & { content: Y.ContentType };
 
 function isType(struct: Y.Item | Y.GC): struct is TypeItem {
   return struct instanceof Y.Item && struct.content instanceof Y.ContentType;
-}
-
-/** The parser's own limit: a client sends its whole document in one update. */
-function isTooDeep(item: Y.Item): boolean {
-  let levels = 1;
-  let parent = (item.parent as Y.AbstractType<unknown>)._item;
-  while (parent !== null && levels <= MAX_NESTING) {
-    levels++;
-    parent = (parent.parent as Y.AbstractType<unknown>)._item;
-  }
-  return levels > MAX_NESTING;
 }
 
 /**

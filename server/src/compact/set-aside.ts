@@ -10,8 +10,7 @@ import { Reader, uintSize, Writer } from '../update/bytes.js';
 import type { Parsed } from '../update/parsed.js';
 import { RangeSet } from '../update/ranges.js';
 import {
-  KIND_BITS,
-  KIND_DELETED,
+  emptied,
   KIND_GC,
   KIND_SKIP,
   KIND_TYPE,
@@ -36,15 +35,6 @@ export function inertCopy({ bytes, blocks }: Parsed): Uint8Array {
     return { client, start, count, chunks };
   });
   return assemble(parts, []);
-}
-
-/** An item with its references, and deleted content of its length. */
-function emptied(head: Uint8Array, length: number): Uint8Array {
-  const writer = new Writer(head.length + uintSize(length));
-  writer.raw(head);
-  writer.bytes[0] = (head[0]! & ~KIND_BITS) | KIND_DELETED;
-  writer.uint(length);
-  return writer.bytes;
 }
 
 /** GC structs over those clocks of an update that the document lacks. */

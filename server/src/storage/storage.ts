@@ -36,6 +36,7 @@ export interface LogEntry extends NewEntry {
 export interface Snapshot {
   readonly seq: number;
   readonly update: Uint8Array;
+  /** And behind it how deep its deep items lie: update/reach.ts. */
   readonly stateVector: Uint8Array;
   /** An update without structs that holds the whole delete set. */
   readonly deletes: Uint8Array;

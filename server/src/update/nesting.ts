@@ -1,73 +1,125 @@
 /**
- * How deep the shared types of one update are nested in each other.
+ * How deep the shared types of an update are nested in each other.
  *
- * Yjs deletes and encodes nested types by recursion: some thousands of levels
- * end in a stack overflow halfway through a transaction, on every later load.
- * Only what the update itself holds is seen here; a document made deep by many
- * updates is found by the compaction worker, which has the document.
+ * Level 1 is what lies in a root; what lies in a type of level n has level n + 1. An update
+ * itself shows only part of that: what it puts into a stored type, or beside a stored item,
+ * is so many levels below an id that only the room knows (levels.ts). An item that names a
+ * neighbour has the neighbour's parent, so its level follows from the neighbour's.
  */
 import { Reader } from './bytes.js';
 import type { Block } from './parsed.js';
-import { UpdateRefused } from './refused.js';
-import { KIND_TYPE, MAX_NESTING, NONE, newStruct, readStruct } from './struct.js';
+import { KIND_SKIP, KIND_TYPE, NONE, newStruct, readStruct } from './struct.js';
 
-/** For each struct: its clock, and the id that its depth follows from. */
+/** The level of a stored id. */
+export type LevelOf = (client: number, clock: number) => number;
+
+/** For each struct of a client: its clocks, and the id that its level follows from. */
 interface Column {
-  readonly clocks: number[];
-  /** The parent itself, or a neighbour that has the same parent; {@link NONE} for a child of a root. */
+  readonly client: number;
+  readonly starts: number[];
+  readonly ends: number[];
+  /** The parent itself, or a neighbour that has the same parent; {@link NONE} for what lies in a root. */
   readonly clients: number[];
-  readonly targets: number[];
-  /** 1 where the id is the parent itself, so that the struct is a level below it. */
+  readonly clocks: number[];
+  /** 1 where the id is the parent, or there is none: the struct lies a level below it. */
   readonly steps: number[];
   readonly isType: boolean[];
-  /** Levels below a root that the update itself shows. */
-  depths: Int32Array;
+  /** Levels below the base, or {@link UNKNOWN}. */
+  levels: Int32Array;
+  /** Which of {@link Nesting.bases} the level counts from; 0 for a root. */
+  bases: Int32Array;
 }
 
-export class TypeNesting {
+/** A stored id that levels count from. */
+interface Base {
+  readonly client: number;
+  readonly clock: number;
+  /** Of the types that count from it, the most levels. */
+  levels: number;
+}
+
+const ROOT: Omit<Base, 'levels'> = { client: NONE, clock: NONE };
+const NOT_YET = new Int32Array(0);
+const UNKNOWN = -1;
+/** On the path being resolved. Met again only in a circle, which admission refuses. */
+const VISITING = -2;
+
+export class Nesting {
   readonly #bytes: Uint8Array;
   readonly #blocks: readonly Block[];
   readonly #columns = new Map<number, Column>();
+  readonly #bases: Base[] = [{ ...ROOT, levels: 0 }];
   readonly #struct = newStruct();
-  /** The block being read, then, once all are read, the column being checked. */
+  /** The block being read, then, once all are read, the column being resolved. */
   #at = 0;
   #index = 0;
   #reader: Reader | undefined;
   #clock = 0;
-  #checking: Column[] | undefined;
+  #resolving: Column[] | undefined;
 
+  /** {@link step} until it is done. */
   constructor(bytes: Uint8Array, blocks: readonly Block[]) {
     this.#bytes = bytes;
     this.#blocks = blocks;
   }
 
-  /**
-   * Looks at up to `budget` structs.
-   *
-   * @returns whether all have been looked at
-   * @throws {UpdateRefused} when types are nested more than {@link MAX_NESTING} levels
-   */
+  static of(bytes: Uint8Array, blocks: readonly Block[]): Nesting {
+    const nesting = new Nesting(bytes, blocks);
+    while (!nesting.step(Number.POSITIVE_INFINITY));
+    return nesting;
+  }
+
+  /** Looks at up to `budget` structs. @returns whether all have been looked at */
   step(budget: number): boolean {
     for (let left = budget; left > 0; left--) {
-      if (this.#checking === undefined) this.#read();
-      else if (this.#at === this.#checking.length) return true;
-      else this.#check(this.#checking);
+      if (this.#resolving === undefined) this.#read();
+      else if (this.#at === this.#resolving.length) return true;
+      else this.#resolve(this.#resolving[this.#at]!);
     }
     return false;
+  }
+
+  /** The level of its deepest type; 0 where there is none. */
+  deepest(levelOf: LevelOf): number {
+    let deepest = 0;
+    for (const { client, clock, levels } of this.#bases) {
+      if (levels === 0) continue;
+      deepest = Math.max(deepest, levels + (client === NONE ? 0 : levelOf(client, clock)));
+    }
+    return deepest;
+  }
+
+  /** Each struct, those of a client in the order of its clocks. */
+  forEach(
+    levelOf: LevelOf,
+    visit: (client: number, start: number, end: number, level: number, isType: boolean) => void,
+  ): void {
+    const bases = this.#bases.map(({ client, clock }) =>
+      client === NONE ? 0 : levelOf(client, clock),
+    );
+    for (const column of this.#columns.values()) {
+      for (let i = 0; i < column.starts.length; i++) {
+        const level = column.levels[i]! + bases[column.bases[i]!]!;
+        visit(column.client, column.starts[i]!, column.ends[i]!, level, column.isType[i]!);
+      }
+    }
   }
 
   #read(): void {
     const block = this.#blocks[this.#at];
     if (block === undefined) {
-      this.#checking = [...this.#columns.values()];
-      for (const column of this.#checking)
-        column.depths = new Int32Array(column.clocks.length).fill(UNKNOWN);
+      this.#resolving = [...this.#columns.values()];
+      for (const column of this.#resolving) {
+        column.levels = new Int32Array(column.starts.length).fill(UNKNOWN);
+        column.bases = new Int32Array(column.starts.length);
+      }
       this.#at = 0;
+      this.#index = 0;
       return;
     }
     let column = this.#columns.get(block.client);
     if (column === undefined) {
-      column = { clocks: [], clients: [], targets: [], steps: [], isType: [], depths: NO_DEPTHS };
+      column = newColumn(block.client);
       this.#columns.set(block.client, column);
       this.#reader = new Reader(this.#bytes, block.from);
       this.#clock = block.start;
@@ -75,19 +127,25 @@ export class TypeNesting {
     }
     const struct = this.#struct;
     readStruct(this.#reader!, struct);
-    column.clocks.push(this.#clock);
-    if (struct.parentClient !== NONE) {
-      column.clients.push(struct.parentClient);
-      column.targets.push(struct.parentClock);
-    } else if (struct.originClient !== NONE) {
-      column.clients.push(struct.originClient);
-      column.targets.push(struct.originClock);
-    } else {
-      column.clients.push(struct.rightClient);
-      column.targets.push(struct.rightClock);
+    // What is skipped lies in the room: it is as outside as any other stored id.
+    if (struct.kind !== KIND_SKIP) {
+      column.starts.push(this.#clock);
+      column.ends.push(this.#clock + struct.length);
+      column.isType.push(struct.kind === KIND_TYPE);
+      let step = 0;
+      if (struct.originClient !== NONE) {
+        column.clients.push(struct.originClient);
+        column.clocks.push(struct.originClock);
+      } else if (struct.rightClient !== NONE) {
+        column.clients.push(struct.rightClient);
+        column.clocks.push(struct.rightClock);
+      } else {
+        step = 1;
+        column.clients.push(struct.parentClient);
+        column.clocks.push(struct.parentClock);
+      }
+      column.steps.push(step);
     }
-    column.steps.push(struct.parentClient !== NONE ? 1 : 0);
-    column.isType.push(struct.kind === KIND_TYPE);
     this.#clock += struct.length;
     if (++this.#index === block.count) {
       this.#at++;
@@ -95,60 +153,79 @@ export class TypeNesting {
     }
   }
 
-  #check(columns: readonly Column[]): void {
-    const column = columns[this.#at]!;
-    if (column.isType[this.#index] && depthOf(column, this.#index, this.#columns) > MAX_NESTING) {
-      throw new UpdateRefused('shared types are nested too deep');
-    }
-    if (++this.#index >= column.clocks.length) {
+  #resolve(column: Column): void {
+    const index = this.#index++;
+    if (this.#index >= column.starts.length) {
       this.#at++;
       this.#index = 0;
     }
+    if (index >= column.starts.length) return;
+    this.#follow(column, index);
+    if (!column.isType[index]) return;
+    const base = this.#bases[column.bases[index]!]!;
+    base.levels = Math.max(base.levels, column.levels[index]!);
   }
-}
 
-const NO_DEPTHS = new Int32Array(0);
-
-/** Iterative, because the chain of neighbours is as long as the text. Each struct is resolved once. */
-function depthOf(column: Column, index: number, columns: ReadonlyMap<number, Column>): number {
-  const path: { column: Column; index: number }[] = [];
-  let at: Column | undefined = column;
-  let i = index;
-  let depth = 0;
-  while (at !== undefined && i >= 0) {
-    const known: number = at.depths[i]!;
-    if (known === VISITING) break;
-    if (known >= 0) {
-      depth = known;
-      break;
+  /** Iterative, because the chain of neighbours is as long as the text. Each struct is resolved once. */
+  #follow(column: Column, index: number): void {
+    const path: { column: Column; index: number }[] = [];
+    let at = column;
+    let i = index;
+    let level = 0;
+    let base = 0;
+    for (;;) {
+      const known = at.levels[i]!;
+      if (known >= 0) {
+        level = known;
+        base = at.bases[i]!;
+        break;
+      }
+      if (known === VISITING) break;
+      at.levels[i] = VISITING;
+      path.push({ column: at, index: i });
+      const client = at.clients[i]!;
+      const clock = at.clocks[i]!;
+      if (client === NONE) break;
+      const next = this.#columns.get(client);
+      const nextIndex = next === undefined ? NONE : indexAt(next, clock);
+      if (next === undefined || nextIndex === NONE) {
+        base = this.#bases.push({ client, clock, levels: 0 }) - 1;
+        break;
+      }
+      at = next;
+      i = nextIndex;
     }
-    at.depths[i] = VISITING;
-    path.push({ column: at, index: i });
-    const client: number = at.clients[i]!;
-    const clock: number = at.targets[i]!;
-    at = client === NONE ? undefined : columns.get(client);
-    i = at === undefined ? NONE : indexAt(at.clocks, clock);
+    for (let p = path.length - 1; p >= 0; p--) {
+      const step = path[p]!;
+      level += step.column.steps[step.index]!;
+      step.column.levels[step.index] = level;
+      step.column.bases[step.index] = base;
+    }
   }
-  for (let p = path.length - 1; p >= 0; p--) {
-    const step = path[p]!;
-    depth += step.column.steps[step.index]!;
-    step.column.depths[step.index] = depth;
-  }
-  return depth;
 }
 
-const UNKNOWN = -1;
-/** On the path being resolved. Met again only in a circle, which admission refuses. */
-const VISITING = -2;
+function newColumn(client: number): Column {
+  return {
+    client,
+    starts: [],
+    ends: [],
+    clients: [],
+    clocks: [],
+    steps: [],
+    isType: [],
+    levels: NOT_YET,
+    bases: NOT_YET,
+  };
+}
 
-/** Index of the struct that holds `clock`, or -1 before the first. */
-function indexAt(clocks: readonly number[], clock: number): number {
+/** Index of the struct that holds `clock`, or {@link NONE}. */
+function indexAt({ starts, ends }: Column, clock: number): number {
   let low = 0;
-  let high = clocks.length;
+  let high = starts.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (clocks[middle]! <= clock) low = middle + 1;
+    if (starts[middle]! <= clock) low = middle + 1;
     else high = middle;
   }
-  return low - 1;
+  return low > 0 && clock < ends[low - 1]! ? low - 1 : NONE;
 }

@@ -6,17 +6,17 @@
  * Nothing is kept of the content; it stays bytes.
  */
 import { Reader } from './bytes.js';
-import { TypeNesting } from './nesting.js';
+import { Nesting } from './nesting.js';
+import { MAX_NESTING } from './nesting-limits.js';
 import type { Block, Parsed, Reference, Span } from './parsed.js';
 import { canonicalise, type Ranges } from './ranges.js';
-import { UpdateRefused } from './refused.js';
+import { UpdateRefused, UpdateTooLarge } from './refused.js';
 import {
   KIND_DELETED,
   KIND_GC,
   KIND_SKIP,
   KIND_TYPE,
   MAX_CLOCK,
-  MAX_NESTING,
   NONE,
   newStruct,
   readStruct,
@@ -66,7 +66,8 @@ export class UpdateParser {
   #open: { client: number; start: number; count: number; from: number } | undefined;
   #structsLeft = 0;
   #clock = 0;
-  #nesting: TypeNesting | undefined;
+  #hasDeepValues = false;
+  #nesting: Nesting | undefined;
   /** Clients whose deletions are still to come; undefined before the first. */
   #deletesLeft: number | undefined;
   /** The client whose deletions are being read, and how many ranges of it are still to come. */
@@ -103,8 +104,9 @@ export class UpdateParser {
       } else if (!this.#areDeletesRead) {
         left -= this.#readDeletes(left);
       } else {
+        // Of fewer types it is worked out where it matters, and in one go.
         if (this.#types <= MAX_NESTING) return true;
-        this.#nesting = new TypeNesting(this.#reader.bytes, this.#blocks);
+        this.#nesting = new Nesting(this.#reader.bytes, this.#blocks);
         return this.#nesting.step(left);
       }
     }
@@ -120,6 +122,10 @@ export class UpdateParser {
       bornDeleted: this.#bornDeleted,
       deletes: this.#deletes ?? NO_DELETES,
       canonical: this.#canonical,
+      types: this.#types,
+      hasDeepValues: this.#hasDeepValues,
+      nesting: this.#nesting,
+      level: undefined,
     };
   }
 
@@ -161,13 +167,15 @@ export class UpdateParser {
       } else {
         if (struct.kind === KIND_DELETED) pushJoined(this.#bornDeleted, block, clock, end);
         else if (struct.kind === KIND_TYPE) this.#types++;
+        if (struct.isDeepValue) this.#hasDeepValues = true;
         refer(struct.originClient, struct.originClock, client, block, clock, end, this.#references);
         refer(struct.rightClient, struct.rightClock, client, block, clock, end, this.#references);
         refer(struct.parentClient, struct.parentClock, client, block, clock, end, this.#references);
       }
       clock = end;
     }
-    if (this.#references.length > MAX_REFERENCES) throw new UpdateRefused('too many references');
+    if (this.#references.length > MAX_REFERENCES)
+      throw new UpdateTooLarge('it has too many references for one message');
     this.#clock = clock;
     this.#structsLeft -= budget;
     if (this.#structsLeft > 0) return;
@@ -211,7 +219,8 @@ export class UpdateParser {
     }
     if (this.#deletes?.has(client)) throw new UpdateRefused('two delete sets of one client');
     this.#ranges += count;
-    if (this.#ranges > MAX_RANGES) throw new UpdateRefused('too many deletions');
+    if (this.#ranges > MAX_RANGES)
+      throw new UpdateTooLarge('it has too many deletions for one message');
     const ranges: Ranges = [];
     return { client, ranges, left: count };
   }

@@ -1,4 +1,5 @@
 /** What a parsed update is described by: flat, by clocks and offsets, with nothing of its content. */
+import type { Nesting } from './nesting.js';
 import type { Ranges } from './ranges.js';
 
 /** The structs of one client, contiguous but for skips. */
@@ -38,4 +39,12 @@ export interface Parsed {
   readonly deletes: ReadonlyMap<number, Ranges>;
   /** False when bytes must be written anew before anyone else may read them: unsorted or overlapping deletions, empty blocks. */
   readonly canonical: boolean;
+  /** How many shared types it brings, at most. */
+  readonly types: number;
+  /** Whether it brings a value that is nested too deep. */
+  readonly hasDeepValues: boolean;
+  /** How its types lie in each other, once that was worked out. */
+  nesting?: Nesting | undefined;
+  /** Of its deepest type in the document, once that was worked out. */
+  level?: number | undefined;
 }

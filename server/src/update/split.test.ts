@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import * as Y from 'yjs';
 import { Contents } from '../contents.js';
+import { Depth } from './depth.js';
 import { Frontier } from './frontier.js';
+import { Levels } from './levels.js';
 import { parseUpdate } from './parse.js';
 import { isManifold, split } from './split.js';
 import { decodeStateVector } from './state-vector.js';
@@ -13,6 +15,7 @@ function emptyContents(): Contents {
   return new Contents({
     frontier: new Frontier(),
     tail: new Tail(0),
+    depth: new Depth(new Levels(), 0, 0),
     snapshot: undefined,
     head: 0,
     unusable: [],

@@ -34,6 +34,10 @@ export function* split(update: Parsed): Generator<Parsed, undefined> {
       bornDeleted: bornDeleted.upTo(to, from),
       deletes: NO_DELETES,
       canonical: false,
+      types: update.types,
+      hasDeepValues: false,
+      nesting: undefined,
+      level: update.level,
     };
   }
   for (const deletes of parts(update.deletes)) {
@@ -45,6 +49,10 @@ export function* split(update: Parsed): Generator<Parsed, undefined> {
       bornDeleted: [],
       deletes,
       canonical: false,
+      types: 0,
+      hasDeepValues: false,
+      nesting: undefined,
+      level: undefined,
     };
   }
 }

@@ -7,6 +7,13 @@ export type StateVector = ReadonlyMap<number, number>;
 /** @throws {UpdateRefused} when it is cut short, over-declared or has bytes behind it. */
 export function decodeStateVector(bytes: Uint8Array): Map<number, number> {
   const reader = new Reader(bytes);
+  const vector = readStateVector(reader);
+  if (reader.left > 0) throw new UpdateRefused('bytes after the state vector');
+  return vector;
+}
+
+/** @throws {UpdateRefused} when it is cut short or over-declared. */
+export function readStateVector(reader: Reader): Map<number, number> {
   const count = reader.uint();
   if (count * 2 > reader.left) throw new UpdateRefused('more clients declared than sent');
   const vector = new Map<number, number>();
@@ -14,7 +21,6 @@ export function decodeStateVector(bytes: Uint8Array): Map<number, number> {
     const client = reader.uint();
     vector.set(client, reader.uint());
   }
-  if (reader.left > 0) throw new UpdateRefused('bytes after the state vector');
   return vector;
 }
 

@@ -6,10 +6,8 @@
  * src/utils/encoding.js, src/structs/*.js (`write` and `read*`).
  */
 import { Reader, uintSize, Writer } from './bytes.js';
+import { MAX_NESTING } from './nesting-limits.js';
 import { UpdateRefused } from './refused.js';
-
-/** Values and types may be nested this deep. Yjs recurses on both, and runs out of stack at some thousands. */
-export const MAX_NESTING = 100;
 
 /** No client writes more than 2^32 units in a document's life; a larger clock is an attack on that client's id. */
 export const MAX_CLOCK = 2 ** 32;
@@ -53,6 +51,8 @@ export interface Struct {
   parentClock: number;
   /** Where the content begins, after flags, references and parent. */
   contentStart: number;
+  /** Whether it holds a value that is nested more than {@link MAX_NESTING} levels. */
+  isDeepValue: boolean;
 }
 
 export function newStruct(): Struct {
@@ -66,6 +66,7 @@ export function newStruct(): Struct {
     parentClient: NONE,
     parentClock: NONE,
     contentStart: 0,
+    isDeepValue: false,
   };
 }
 
@@ -82,6 +83,7 @@ export function readStruct(reader: Reader, into: Struct): void {
   into.originClient = NONE;
   into.rightClient = NONE;
   into.parentClient = NONE;
+  into.isDeepValue = false;
   if (kind === KIND_GC || kind === KIND_SKIP) {
     if (info !== kind) throw new UpdateRefused('unknown flags on a struct');
     into.contentStart = reader.pos;
@@ -98,7 +100,7 @@ export function readStruct(reader: Reader, into: Struct): void {
     }
     if ((info & (HAS_ORIGIN | HAS_RIGHT_ORIGIN)) === 0) readParent(reader, info, into);
     into.contentStart = reader.pos;
-    into.length = readContent(reader, kind);
+    into.length = readContent(reader, kind, into);
   }
   if (into.length === 0) throw new UpdateRefused('a struct has no length');
 }
@@ -116,25 +118,25 @@ function readParent(reader: Reader, info: number, into: Struct): void {
 }
 
 /** @returns the content's length in units of the clock. */
-function readContent(reader: Reader, kind: number): number {
+function readContent(reader: Reader, kind: number, into: Struct): number {
   switch (kind) {
     case KIND_DELETED:
       return reader.uint();
     case KIND_STRING:
       return reader.skipString();
     case KIND_JSON:
-      return readMany(reader, (r) => checkJson(r.string(), true));
+      return readMany(reader, into, (r) => checkJson(r.string(), true));
     case KIND_ANY:
-      return readMany(reader, (r) => skipAny(r, 0));
+      return readMany(reader, into, skipAny);
     case KIND_BINARY:
       reader.skip(reader.uint());
       return 1;
     case KIND_EMBED:
-      checkJson(reader.string(), false);
+      into.isDeepValue = !checkJson(reader.string(), false);
       return 1;
     case KIND_FORMAT:
       reader.skipString();
-      checkJson(reader.string(), false);
+      into.isDeepValue = !checkJson(reader.string(), false);
       return 1;
     case KIND_TYPE: {
       const type = reader.uint();
@@ -148,27 +150,33 @@ function readContent(reader: Reader, kind: number): number {
       if (reader.bytes[reader.pos] !== ANY_OBJECT) {
         throw new UpdateRefused("a subdocument's options are not an object");
       }
-      skipAny(reader, 0);
+      into.isDeepValue = !skipAny(reader);
       return 1;
   }
 }
 
-function readMany(reader: Reader, readOne: (reader: Reader) => void): number {
+/** @param readOne returns false for a value that is nested too deep */
+function readMany(reader: Reader, into: Struct, readOne: (reader: Reader) => boolean): number {
   const count = reader.uint();
   if (count > reader.left) throw new UpdateRefused('more values declared than sent');
-  for (let i = 0; i < count; i++) readOne(reader);
+  for (let i = 0; i < count; i++) if (!readOne(reader)) into.isDeepValue = true;
   return count;
 }
 
-/** Yjs calls JSON.parse on these, and JSON.stringify when it encodes the document again. */
-function checkJson(text: string, mayBeUndefined: boolean): void {
-  if (mayBeUndefined && text === 'undefined') return;
-  if (isNestedDeeper(text, MAX_NESTING)) throw new UpdateRefused('a value is nested too deep');
+/**
+ * Yjs calls JSON.parse on these, and JSON.stringify when it encodes the document again.
+ *
+ * @returns false for one that is nested too deep; whether it is JSON is then not known
+ */
+function checkJson(text: string, mayBeUndefined: boolean): boolean {
+  if (mayBeUndefined && text === 'undefined') return true;
+  if (isNestedDeeper(text, MAX_NESTING)) return false;
   try {
     JSON.parse(text);
   } catch (cause) {
     throw new UpdateRefused('a value is not JSON', { cause });
   }
+  return true;
 }
 
 /** Whether JSON has more levels than that: to be asked before `JSON.parse`, which recurses. */
@@ -195,50 +203,84 @@ export function isNestedDeeper(text: string, levels: number): boolean {
 
 const ANY_OBJECT = 118;
 
-/** lib0 `readAny`: a tag from 127 (undefined) down to 116 (bytes), then the value. */
-function skipAny(reader: Reader, depth: number): void {
-  if (depth > MAX_NESTING) throw new UpdateRefused('a value is nested too deep');
+const ANY_ARRAY = 117;
+/** Of a value, so that what is kept while it is read is bounded. */
+const MOST_LEVELS = 100_000;
+
+/**
+ * Skips what lib0's `readAny` reads: a tag from 127 (undefined) down to 116 (bytes), then the
+ * value. A loop and not a recursion, which a crafted value would end by its depth.
+ *
+ * @returns whether it is nested {@link MAX_NESTING} levels at most
+ */
+function skipAny(reader: Reader): boolean {
+  if (!skipOne(reader)) return true;
+  /** For each level, how many values are still to come, and whether each has a key before it. */
+  const levels = [enter(reader)];
+  let deepest = 1;
+  for (let level = levels.at(-1); level !== undefined; level = levels.at(-1)) {
+    if (level.left === 0) {
+      levels.pop();
+      continue;
+    }
+    level.left--;
+    if (level.hasKeys) reader.skipString();
+    if (!skipOne(reader)) continue;
+    levels.push(enter(reader));
+    if (levels.length > deepest) deepest = levels.length;
+    if (deepest > MOST_LEVELS) throw new UpdateRefused('a value is deeper than lib0 can write');
+  }
+  return deepest <= MAX_NESTING;
+}
+
+/** Behind the tag of an object or an array. */
+function enter(reader: Reader): { left: number; readonly hasKeys: boolean } {
+  const hasKeys = reader.bytes[reader.pos - 1] === ANY_OBJECT;
+  const left = reader.uint();
+  if (left > reader.left) throw new UpdateRefused('more values declared than sent');
+  return { left, hasKeys };
+}
+
+/** @returns whether it stands behind the tag of an object or an array, whose values follow */
+function skipOne(reader: Reader): boolean {
   const tag = reader.byte();
   switch (tag) {
     case 127:
     case 126:
     case 121:
     case 120:
-      return;
+      return false;
     case 125:
       reader.skipInt();
-      return;
+      return false;
     case 124:
       reader.skip(4);
-      return;
+      return false;
     case 123:
     case 122:
       reader.skip(8);
-      return;
+      return false;
     case 119:
       reader.skipString();
-      return;
-    case ANY_OBJECT: {
-      const count = reader.uint();
-      if (count > reader.left) throw new UpdateRefused('more values declared than sent');
-      for (let i = 0; i < count; i++) {
-        reader.skipString();
-        skipAny(reader, depth + 1);
-      }
-      return;
-    }
-    case 117: {
-      const count = reader.uint();
-      if (count > reader.left) throw new UpdateRefused('more values declared than sent');
-      for (let i = 0; i < count; i++) skipAny(reader, depth + 1);
-      return;
-    }
+      return false;
+    case ANY_OBJECT:
+    case ANY_ARRAY:
+      return true;
     case 116:
       reader.skip(reader.uint());
-      return;
+      return false;
     default:
       throw new UpdateRefused(`unknown kind of value ${tag}`);
   }
+}
+
+/** An item with its flags and references, and deleted content of its length in place of its own. */
+export function emptied(head: Uint8Array, length: number): Uint8Array {
+  const writer = new Writer(head.length + uintSize(length));
+  writer.raw(head);
+  writer.bytes[0] = (head[0]! & ~KIND_BITS) | KIND_DELETED;
+  writer.uint(length);
+  return writer.bytes;
 }
 
 /**
@@ -311,7 +353,7 @@ function cutContent(
       reader.uint();
       for (let i = 0; i < offset; i++) {
         if (kind === KIND_JSON) reader.skipString();
-        else skipAny(reader, 0);
+        else skipAny(reader);
       }
       return withCount(length - offset, reader.bytes.subarray(reader.pos, end));
     default:

@@ -149,6 +149,7 @@ function noticeFor(
 const REFUSED: Readonly<Record<RejectReason, string>> = {
   'read-only': 'You can read this document but not change it.',
   'document-too-large': 'This document has reached its largest size.',
+  'too-deep': 'That lies deeper in lists or other blocks than a document may go.',
   'message-too-large': 'That was more than the server takes at once.',
 };
 
