@@ -220,10 +220,12 @@ export class FolderLock {
   }
 
   #startBeats(): void {
-    this.#timer = this.#clock.every(BEAT_MS, () => this.#startBeat());
+    this.#timer = this.#clock.every(BEAT_MS, () => void this.beat());
   }
 
-  #startBeat(): void {
+  /** Changes the record, so that others see that its owner lives. Resolves once it is changed; never rejects. */
+  beat(): Promise<void> {
+    if (this.#released !== undefined) return this.#released;
     this.#beating ??= this.#beatOnce()
       .catch((error: Error) => {
         // What the check found, it has told.
@@ -236,6 +238,7 @@ export class FolderLock {
       .finally(() => {
         this.#beating = undefined;
       });
+    return this.#beating;
   }
 
   async #beatOnce(): Promise<void> {
