@@ -25,7 +25,7 @@ COPY --from=build /app/client/demo/dist client/demo/dist
 COPY --from=build /app/server/package.json server/
 COPY --from=build /app/server/bin server/bin
 COPY --from=build /app/server/dist server/dist
-RUN mkdir /data && chown node:node /data
+RUN mkdir -m 0700 /data && chown node:node /data
 USER node
 VOLUME /data
 ENV NODE_ENV=production \

@@ -1,18 +1,23 @@
 /** A store's folder under real servers: one at a time, and none that writes into what is not its own. */
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  chmodSync,
   existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   renameSync,
+  statSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it, vi } from 'vitest';
+import { pathToFileURL } from 'node:url';
+import { describe, expect, it, type TestContext, vi } from 'vitest';
 import * as Y from 'yjs';
-import { cowrite } from './command-line.js';
+import { CLI, cowrite } from './command-line.js';
 import { RawClient, served, startProcess, temporaryFolder, typed } from './support.js';
 
 /** Ada is in a room of it, and all that she wrote is saved. */
@@ -106,5 +111,68 @@ describe('[STO] a folder', () => {
       false,
     );
     expect((await served(next, 'room')).getText('t').toString()).toBe('');
+  });
+
+  it('[STO-79] and all that is in it, damaged copies and backups too, is for its user alone', async ({
+    skip,
+  }: TestContext) => {
+    if (process.platform === 'win32') skip('Windows has no modes');
+    const root = temporaryFolder();
+    const folder = join(root, 'made', 'data');
+    // As wide as a process may be told to be.
+    const wide = `process.umask(0); await import(${JSON.stringify(pathToFileURL(CLI).href)});`;
+    const args = ['--input-type=module', '-e', wide, CLI];
+    const start = () => startProcess({ STORAGE_URL: `lmdb:${folder}` }, args);
+    const modes = () =>
+      Object.fromEntries(
+        ['', ...(readdirSync(root, { recursive: true }) as string[])].map((name) => [
+          name.replace(/damaged-.*/, 'damaged'),
+          statSync(join(root, name)).mode & 0o777,
+        ]),
+      );
+    const server = await start();
+    const ada = await RawClient.connect(server, 'room');
+    await ada.join(new Y.Doc());
+    ada.send({ type: 'update', update: typed('saved') });
+    await ada.untilSaved(2);
+    await server.kill();
+    const data = join(folder, 'data.mdb');
+    truncateSync(data, statSync(data).size - 4096);
+    const again = await start();
+    expect(again.errors()).toContain('the store was damaged');
+    // It was there before, and open to all: what is written in its place is not.
+    writeFileSync(join(root, 'monday.partial'), '', { mode: 0o666 });
+    chmodSync(join(root, 'monday.partial'), 0o666);
+    await again.kill();
+    execFileSync(process.execPath, [...args, 'backup', join(root, 'monday')], {
+      env: { PATH: process.env.PATH, STORAGE_URL: `lmdb:${folder}` },
+    });
+    const [F, D] = [0o600, 0o700];
+    expect(modes()).toEqual({
+      '': D,
+      made: D,
+      'made/data': D,
+      'made/data/data.mdb': F,
+      'made/data/data.mdb.damaged': F,
+      'made/data/journal-0': F,
+      'made/data/lock': F,
+      'made/data/lock.mdb': F,
+      monday: F,
+    });
+    expect(again.errors()).not.toContain('not only this user');
+  });
+
+  it('[STO-79] that is wider is used as it is, and that is told in one line', async ({
+    skip,
+  }: TestContext) => {
+    if (process.platform === 'win32') skip('Windows has no modes');
+    const folder = temporaryFolder();
+    chmodSync(folder, 0o2775);
+    const server = await startProcess({ STORAGE_URL: `lmdb:${folder}` });
+    await vi.waitUntil(() => server.errors().includes('not only this user'), { timeout: 30_000 });
+    const line = `not only this user can use the store's files: ${folder} 0775; chmod -R go= ${folder} takes that from others`;
+    expect(JSON.parse(server.errors().split('\n')[0]!)).toMatchObject({ level: 40, msg: line });
+    expect(statSync(folder).mode & 0o7777).toBe(0o2775);
+    expect(statSync(join(folder, 'data.mdb')).mode & 0o777).toBe(0o600);
   });
 });

@@ -53,7 +53,13 @@ export async function writeTo(
   // A link stays one.
   const target = before === undefined ? path : await realpath(path);
   const partial = `${target}.partial`;
-  const output = createWriteStream(partial, { mode: mode & (before?.mode ?? mode), flush: true });
+  // What was left there, or put there by somebody else, would keep its mode, or lead elsewhere.
+  await rm(partial, { force: true });
+  const output = createWriteStream(partial, {
+    flags: 'wx',
+    mode: mode & (before?.mode ?? mode),
+    flush: true,
+  });
   try {
     await pipeline(Readable.from(bytes), output);
     await rename(partial, target);
