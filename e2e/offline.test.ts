@@ -100,6 +100,22 @@ async function aDayPasses(page: Page): Promise<void> {
   await page.clock.fastForward(24 * 60 * 60 * 1000);
 }
 
+/** Runs in the page: a transaction that everything that is to be kept waits for, for as long as the page lives. */
+async function holdUpdates(): Promise<void> {
+  const database = await new Promise<IDBDatabase>((resolve) => {
+    const request = indexedDB.open('cowrite');
+    request.onsuccess = () => resolve(request.result);
+  });
+  const store = database.transaction('updates', 'readwrite').objectStore('updates');
+  await new Promise<void>((resolve) => {
+    const again = () => {
+      store.get(0).onsuccess = again;
+      resolve();
+    };
+    again();
+  });
+}
+
 describe('offline', () => {
   test('[E2E-25] what is written without a server is there after a reload and a day, and is saved when it is back', async () => {
     const server = await Server.start();
@@ -136,6 +152,21 @@ describe('offline', () => {
     await ada.page.reload();
     await ada.editor.waitFor();
     expect(await ada.words()).toEqual(['before', 'offline', 'reloaded', 'next-day']);
+  });
+
+  test('[E2E-25] what is written while the browser’s database is busy is there after a reload', async () => {
+    const server = await Server.start();
+    const pages = await pagesBefore(server);
+    const ada = await Tab.open(pages, { name: 'Ada' });
+    await ada.write('before');
+    await saved(ada);
+    await kept(ada);
+    await server.kill();
+    await ada.page.evaluate(holdUpdates);
+    await ada.write(' busy');
+    await ada.page.reload();
+    await ada.editor.waitFor();
+    expect(await ada.words()).toEqual(['before', 'busy']);
   });
 
   test('[E2E-25] what others wrote meanwhile is merged', async () => {

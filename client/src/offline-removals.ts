@@ -19,6 +19,7 @@ import {
   result,
   UPDATES,
 } from './offline-database.js';
+import { forgetRescued } from './offline-rescue.js';
 
 /** Where pages tell each other what they have removed. */
 const CHANNEL = 'cowrite removals';
@@ -82,6 +83,7 @@ export async function removeCopies(
     ]);
     for (const [at, id] of ids.entries()) if (isMeantKey(values[at]!.key)) damaged.delete(id);
     await done(transaction);
+    forgetRescued(isMeantKey);
     tellRemoval(removal);
   } finally {
     database.close();

@@ -4,8 +4,8 @@
  *
  * All copies of an origin are in one database: `copies` has what is known of each, `updates` what
  * it is made of. A change is on its way to the database, in a transaction that is committed
- * already, when the event of the document returns: it is not lost with a page that ends in the
- * next moment. Everything else is done after it, in transactions that read before they write; a
+ * already, when the event of the document returns; one that still waits for others when the page
+ * ends is rescued (offline-rescue.ts). Everything else is done after it, in transactions that read before they write; a
  * change that waits for one of those would be lost all the same, so that they leave `updates`
  * alone while somebody types and nothing is being saved.
  *
@@ -49,6 +49,7 @@ import {
   sumOf,
 } from './offline-records.js';
 import { hearRemovals, REMOVED, removeCopies, removeLife } from './offline-removals.js';
+import { rescueAtEnd, rescued } from './offline-rescue.js';
 
 export { clearOfflineCopies } from './offline-removals.js';
 
@@ -125,8 +126,9 @@ export class OfflineCopy {
   readonly #known = new Map<number, number>();
   /** Before there is a database. */
   #early: Pick<Stored, 'update' | 'from'>[] = [];
-  /** Transactions on their way that add something. */
-  #adding = 0;
+  /** What is on its way into the database. */
+  readonly #adding = new Set<Stored>();
+  readonly #stopRescue: () => void;
   /** Bytes that were added and are not in the copy's count yet. */
   #uncounted = 0;
   /** Its bytes when the others were looked at. */
@@ -164,11 +166,12 @@ export class OfflineCopy {
     this.#since = since;
     this.#now = now;
     this.#listener = listener;
+    this.#stopRescue = rescueAtEnd({ key: this.#key, since }, () => [...this.#adding]);
   }
 
   /** Whether all that the document holds is in the copy. */
   get isComplete(): boolean {
-    return this.#database !== null && !this.#isEnded && this.#adding === 0;
+    return this.#database !== null && !this.#isEnded && this.#adding.size === 0;
   }
 
   /** Whether it is known what was kept. */
@@ -312,11 +315,11 @@ export class OfflineCopy {
   /** Committed at once: what waited for an answer of the database would be lost with the page. */
   #add(update: Uint8Array, from: Stored['from']): void {
     if (this.#isEnded || this.#database === null) return;
-    this.#adding += 1;
     this.#isUntidy = true;
     this.#uncounted += update.length;
     const isUnsaved = this.#listener.isUnsaved();
     const row = this.#row(update, isUnsaved, from);
+    this.#adding.add(row);
     const added = async (database: IDBDatabase) => {
       // This far it comes before the event is over.
       const transaction = database.transaction(UPDATES, 'readwrite');
@@ -326,7 +329,7 @@ export class OfflineCopy {
       await done(transaction);
       this.#known.set(number, update.length);
       this.#saysUnsaved ||= row.isUnsaved;
-      this.#adding -= 1;
+      this.#adding.delete(row);
       this.#listener.changed();
       this.#tidy();
     };
@@ -346,12 +349,20 @@ export class OfflineCopy {
     const stores = [COPIES, UPDATES, REMOVALS, DAMAGED];
     const transaction = database.transaction(stores, 'readwrite');
     const removals = transaction.objectStore(REMOVALS);
+    let removedAt = 0;
     for (const what of ['', this.#of.user, this.#key]) {
       const removal = await result<Removal | undefined>(removals.get(what));
-      if (removal !== undefined && this.#isOfThis(removal)) {
+      if (removal === undefined) continue;
+      if (this.#isOfThis(removal)) {
         this.#isRead = true;
         throw new Error(REMOVED);
       }
+      removedAt = Math.max(removedAt, removal.at);
+    }
+    const left = rescued(this.#key);
+    for (const { since, rows } of left.found) {
+      if (removedAt > since) continue;
+      for (const row of rows) transaction.objectStore(UPDATES).add(row);
     }
     const found = await readCopy(transaction, this.#key);
     this.#life = found.life ?? crypto.randomUUID();
@@ -366,6 +377,7 @@ export class OfflineCopy {
     await this.#move(transaction, found.bad);
     transaction.objectStore(COPIES).put(this.#entry(bytes, found.savedUpTo));
     await done(transaction);
+    left.forget();
     return found;
   }
 
@@ -410,7 +422,7 @@ export class OfflineCopy {
       this.#isUntidy ||
       this.#saysUnsaved !== this.#listener.isUnsaved() ||
       (!this.#saysReady && this.#listener.isReady());
-    if (this.#adding > 0) return;
+    if (this.#adding.size > 0) return;
     if (!isDue) {
       if (this.#isClosing) this.#end();
       return;
@@ -521,6 +533,7 @@ export class OfflineCopy {
   #end(): void {
     this.#isEnded = true;
     this.#early = [];
+    this.#stopRescue();
     this.#doc.off('update', this.#onUpdate);
     this.#removals?.close();
     this.#database?.close();
