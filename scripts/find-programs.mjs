@@ -4,12 +4,12 @@ import { delimiter, join } from 'node:path';
 
 const HOMEBREW = ['/opt/homebrew', '/usr/local', '/home/linuxbrew/.linuxbrew'];
 
-/** The folder with `initdb` and `postgres`: the one named in POSTGRES_BIN, or the first that is found. */
+/** The folder with `initdb`, `postgres` and `pg_basebackup`: the one named in POSTGRES_BIN, or the first that is found. */
 export function findPostgres() {
   const named = process.env.POSTGRES_BIN;
   const folders = named ? [named] : [...onPath(), ...debianFolders(), ...homebrewFolders()];
   return folders.find((folder) =>
-    ['initdb', 'postgres'].every((name) => existsSync(join(folder, name))),
+    ['initdb', 'postgres', 'pg_basebackup'].every((name) => existsSync(join(folder, name))),
   );
 }
 
@@ -26,6 +26,11 @@ export function findNginx() {
 /** The path of `haproxy`: the one named in HAPROXY_PATH, or the first that is found. */
 export function findHaproxy() {
   return findProgram('haproxy', process.env.HAPROXY_PATH);
+}
+
+/** The path of `pgbouncer`: the one named in PGBOUNCER_PATH, or the first that is found. */
+export function findPgbouncer() {
+  return findProgram('pgbouncer', process.env.PGBOUNCER_PATH);
 }
 
 /** The path of `promtool`, which checks Prometheus's files: the one named in PROMTOOL_PATH, or the first that is found. */

@@ -1,9 +1,16 @@
-// Finds the programs that tests run as services, a Postgres, a Redis, an nginx and a HAProxy,
+// Finds the programs that tests run as services, a Postgres, a Redis, an nginx, a HAProxy and a PgBouncer,
 // or installs them; and Prometheus's, without which some tests are left out.
 // Tests start their own, on free ports and in temporary folders; what a package would start by
 // itself stays off.
 import { existsSync } from 'node:fs';
-import { findHaproxy, findNginx, findPostgres, findPromtool, findRedis } from './find-programs.mjs';
+import {
+  findHaproxy,
+  findNginx,
+  findPgbouncer,
+  findPostgres,
+  findPromtool,
+  findRedis,
+} from './find-programs.mjs';
 import { Failure, step } from './setup.mjs';
 
 const PROGRAMS = [
@@ -12,7 +19,7 @@ const PROGRAMS = [
     variable: 'POSTGRES_BIN',
     find: findPostgres,
     package: 'postgresql',
-    named: 'the folder with initdb and postgres',
+    named: 'the folder with initdb, postgres and pg_basebackup',
   },
   {
     title: 'Redis',
@@ -35,6 +42,13 @@ const PROGRAMS = [
     find: findHaproxy,
     package: 'haproxy',
     named: 'the path of haproxy',
+  },
+  {
+    title: 'PgBouncer',
+    variable: 'PGBOUNCER_PATH',
+    find: findPgbouncer,
+    package: 'pgbouncer',
+    named: 'the path of pgbouncer',
   },
   {
     title: 'Prometheus',

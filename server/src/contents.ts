@@ -125,7 +125,7 @@ export class Contents {
    *
    * @throws {UpdateRefused}
    */
-  admit(update: Parsed, sender: Sender): Verdict {
+  admit(update: Parsed, sender?: Sender): Verdict {
     const verdict = admit(this.#frontier, update, sender);
     if (verdict.change !== undefined) {
       this.tail.append(this.#places.admitted(), verdict.change);

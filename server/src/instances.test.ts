@@ -91,7 +91,7 @@ function setUp() {
     return { instances, storage, relay, presence, relayed, measures, open };
   };
   const say = (origin: string, content: Content, channel = 'instances') =>
-    hub.send(channel, encodeEnvelope({ origin, sentAt: clock.date() - 7, content }));
+    hub.send(channel, encodeEnvelope({ origin, sentAt: clock.date() - 7, primary: 0, content }));
   return { clock, people, start, say };
 }
 

@@ -184,8 +184,10 @@ export class Instances {
   }
 
   #publish(channel: string, content: Content): void {
-    const { relay, clock } = this.#options;
-    relay.publish(channel, encodeEnvelope({ origin: this.id, sentAt: clock.date(), content }));
+    const { relay, clock, storage } = this.#options;
+    const { id: primary } = storage.primary ?? { id: 0 };
+    const envelope = { origin: this.id, sentAt: clock.date(), primary, content };
+    relay.publish(channel, encodeEnvelope(envelope));
   }
 
   #receive(message: Uint8Array): void {

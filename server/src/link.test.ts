@@ -23,6 +23,13 @@ const person = (client: number, clock = 1, state = STATE) => ({ client, clock, s
 
 /** Counts what it is asked; answers when it is let. */
 class AskedStorage extends MemoryStorage {
+  primary = { id: 0 };
+  checks = 0;
+
+  checkPrimary(): void {
+    this.checks++;
+  }
+
   asked = 0;
   held: Promise<void> | undefined;
   fails = false;
@@ -81,7 +88,7 @@ function setUp() {
     onClose: () => void events.push('closed'),
   });
   const hear = (content: Content, origin = 'other') =>
-    listener!(encodeEnvelope({ origin, sentAt: 0, content }));
+    listener!(encodeEnvelope({ origin, sentAt: 0, primary: 0, content }));
   const hearUpdates = (first: number, count = 1) =>
     hear({
       kind: 'updates',
@@ -113,6 +120,26 @@ function setUp() {
     ...{ hear, hearUpdates, store, compact, pass, attached, did, said },
   };
 }
+
+describe('[INS-17] entries of another server', () => {
+  it('[INS-17] are not taken for those of the own one, and have it looked for', async () => {
+    const { storage, hear, hearUpdates, attached, did } = setUp();
+    await attached();
+    storage.primary = { id: 7 };
+    hearUpdates(1, 2);
+    hear({ kind: 'head', seq: 5 });
+    hear({ kind: 'snapshot', seq: 5 });
+    hear({ kind: 'lost' });
+    expect(did()).toEqual([]);
+    expect(storage.checks).toBe(4);
+    // Who is there is nobody's affair but theirs.
+    hear({ kind: 'who' });
+    expect(storage.checks).toBe(4);
+    storage.primary = { id: 0 };
+    hearUpdates(1, 2);
+    expect(did()).toEqual(['applied 1', 'applied 2']);
+  });
+});
 
 describe('[INS-3] what is missing', () => {
   it('[INS-3] what arrives while the room is loaded is applied behind what was loaded', async () => {

@@ -138,6 +138,7 @@ export class Link {
     if (room === undefined || envelope === undefined || this.#isClosed) return;
     if (envelope.origin === this.#options.instance) return;
     this.#options.onHeard(envelope);
+    if (isOfStore(envelope) && !this.#isAtSameServer(envelope)) return;
     try {
       this.#handle(room, envelope);
     } catch (error) {
@@ -145,6 +146,14 @@ export class Link {
       const { logger } = this.#options;
       logger.warn({ err: error, room: this.name }, 'a relayed message could not be used');
     }
+  }
+
+  /** Seqs of another server mean other entries. One of both instances has not noticed yet. */
+  #isAtSameServer({ primary }: Envelope): boolean {
+    const { storage } = this.#options;
+    if (primary === (storage.primary?.id ?? 0)) return true;
+    storage.checkPrimary?.();
+    return false;
   }
 
   #handle(room: LinkedRoom, { origin, content }: Envelope): void {
@@ -317,4 +326,8 @@ export class Link {
     await Promise.race([promise, late]);
     timer?.cancel();
   }
+}
+
+function isOfStore({ content: { kind } }: Envelope): boolean {
+  return kind === 'updates' || kind === 'head' || kind === 'snapshot' || kind === 'lost';
 }

@@ -6,12 +6,15 @@
  * of their admission; `committed` is called only after the store has resolved. A commit
  * that fails is tried again as it was, under its number, until it succeeds or the
  * log is closed: an update that was admitted is never given up while the process
- * lives, unless its room is deleted, and none is written twice.
+ * lives, unless its room is deleted, and none is written twice. When the store fails over, what
+ * was not written waits for the rooms that are loaded in the place of those that ended, which
+ * admit it again (stranded.ts).
  */
 import type { Logger } from 'pino';
 import type { Clock, Timer } from './clock.js';
 import type { LogMeasures } from './measures.js';
 import type { NewEntry, Storage } from './storage/storage.js';
+import { Stranded } from './stranded.js';
 import { traced } from './trace.js';
 
 /** A room as the log sees it. */
@@ -84,6 +87,7 @@ export class Log {
   #appended = 0;
   #durable = 0;
   #flushes: { readonly upTo: number; readonly resolve: () => void }[] = [];
+  readonly #stranded = new Stranded();
 
   constructor(options: LogOptions) {
     this.#options = options;
@@ -97,11 +101,12 @@ export class Log {
   /** What is admitted and not on disk yet, by room. */
   get unsaved(): UnsavedRoom[] {
     const updates = new Map<string, number>();
-    for (const { room, entries } of [
-      ...(this.#unfinished?.batch ?? []),
-      ...this.#waiting.values(),
+    const waiting = [...(this.#unfinished?.batch ?? []), ...this.#waiting.values()];
+    for (const { name, entries } of [
+      ...waiting.map(({ room, entries }) => ({ name: room.name, entries })),
+      ...this.#stranded.all,
     ]) {
-      updates.set(room.name, (updates.get(room.name) ?? 0) + entries.length);
+      updates.set(name, (updates.get(name) ?? 0) + entries.length);
     }
     return [...updates].map(([room, count]) => ({ room, updates: count }));
   }
@@ -109,7 +114,11 @@ export class Log {
   /** Milliseconds since the oldest of it was admitted; 0 for nothing. */
   get oldestUnsaved(): number {
     const now = this.#options.clock.now();
-    const unsaved = [...(this.#unfinished?.batch ?? []), ...this.#waiting.values()];
+    const unsaved = [
+      ...(this.#unfinished?.batch ?? []),
+      ...this.#waiting.values(),
+      ...this.#stranded.all,
+    ];
     return unsaved.reduce((oldest, { since }) => Math.max(oldest, now - since), 0);
   }
 
@@ -134,6 +143,40 @@ export class Log {
     this.#unsavedBytes += entry.update.length + ENTRY_OVERHEAD;
     this.#schedule();
     if (this.full) room.overflowed();
+  }
+
+  /** The store has failed over, and every room has ended: what they had admitted does not belong to what the store has now. */
+  strand(): void {
+    for (const { room, entries, since } of this.#unfinished?.batch ?? []) {
+      this.#stranded.add({ name: room.name, life: room.life, entries, since });
+    }
+    for (const { room, entries, since } of this.#waiting.values()) {
+      this.#stranded.add({ name: room.name, life: room.life, entries, since });
+    }
+    this.#unfinished = undefined;
+    this.#waiting.clear();
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    // Those were of the server before.
+    this.#failures = 0;
+  }
+
+  /** The rooms that {@link claim} has something for. */
+  get stranded(): readonly string[] {
+    return this.#stranded.names;
+  }
+
+  /**
+   * What ended rooms of this name had admitted and the store has not taken. The room in their
+   * place admits it again, in this turn; in a later life than theirs there is nothing for it.
+   */
+  claim(name: string, life: number): readonly NewEntry[] {
+    const rooms = this.#stranded.take(name);
+    for (const { update } of rooms.flatMap(({ entries }) => entries)) {
+      this.#unsavedBytes -= update.length + ENTRY_OVERHEAD;
+    }
+    if (rooms.length > 0) this.#options.clock.soon(() => this.#settle());
+    return rooms.filter((room) => room.life >= life).flatMap(({ entries }) => entries);
   }
 
   /** Resolves once everything appended before the call is on disk. While the store fails, it waits. */
@@ -165,8 +208,12 @@ export class Log {
   async #commit(): Promise<void> {
     const { storage, clock, logger, measures } = this.#options;
     this.#timer = undefined;
+    // What it was to commit has been stranded meanwhile.
+    if (this.#isCommitting || (this.#unfinished ?? this.#waiting.keys().next().value) === undefined)
+      return;
     this.#unfinished ??= this.#next();
-    const { number, batch, upTo } = this.#unfinished;
+    const commit = this.#unfinished;
+    const { number, batch, upTo } = commit;
     this.#isCommitting = true;
     this.#lastCommit = clock.now();
     let seqs: readonly number[];
@@ -182,14 +229,24 @@ export class Log {
         async () => await storage.append({ number, appends }),
       );
     } catch (error) {
+      this.#isCommitting = false;
+      if (this.#unfinished !== commit) {
+        this.#goOn();
+        return;
+      }
       this.#failures++;
       measures.failures++;
-      this.#isCommitting = false;
       logger.error(
         { err: error, failures: this.#failures, unsavedBytes: this.#unsavedBytes },
         'the store did not take a commit; it is tried again',
       );
       this.#schedule();
+      return;
+    }
+    this.#isCommitting = false;
+    // It was stranded: the server that took it is not the store any more.
+    if (this.#unfinished !== commit) {
+      this.#goOn();
       return;
     }
     if (this.#failures > 0) {
@@ -199,7 +256,6 @@ export class Log {
     const now = clock.now();
     measures.commits.add(now - this.#lastCommit);
     this.#unfinished = undefined;
-    this.#isCommitting = false;
     for (const { entries, since } of batch) {
       measures.appends.add(now - since);
       for (const { update } of entries) this.#unsavedBytes -= update.length + ENTRY_OVERHEAD;
@@ -214,10 +270,25 @@ export class Log {
       }
     }
     this.#durable = upTo;
-    const flushed = this.#flushes.filter((flush) => flush.upTo <= upTo);
-    this.#flushes = this.#flushes.filter((flush) => flush.upTo > upTo);
-    for (const { resolve } of flushed) resolve();
+    this.#flushed();
+    this.#goOn();
+  }
+
+  #goOn(): void {
     if (this.#waiting.size > 0) this.#schedule();
+  }
+
+  #flushed(): void {
+    const flushed = this.#flushes.filter(({ upTo }) => upTo <= this.#durable);
+    this.#flushes = this.#flushes.filter(({ upTo }) => upTo > this.#durable);
+    for (const { resolve } of flushed) resolve();
+  }
+
+  /** Nothing waits any more, though perhaps none of it was committed under the count that it was appended with. */
+  #settle(): void {
+    if (this.#unfinished !== undefined || this.#waiting.size > 0 || !this.#stranded.isEmpty) return;
+    this.#durable = this.#appended;
+    this.#flushed();
   }
 
   #next(): Commit {
@@ -242,7 +313,8 @@ export class Log {
       batch.push({ room, entries: entries.splice(0, taken), since });
       if (entries.length === 0) this.#waiting.delete(room);
     }
-    const upTo = this.#waiting.size === 0 ? this.#appended : this.#durable;
+    const isAll = this.#waiting.size === 0 && this.#stranded.isEmpty;
+    const upTo = isAll ? this.#appended : this.#durable;
     return { number: ++this.#commits, batch, upTo };
   }
 }

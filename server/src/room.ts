@@ -30,7 +30,8 @@ import type { CompactionMeasures } from './measures.js';
 import { Peer } from './people.js';
 import type { Snapshots } from './snapshots.js';
 import type { NewEntry, Quarantined, SnapshotMeta, Storage } from './storage/storage.js';
-import type { Missing, Sender } from './update/admit.js';
+import type { Change, Missing, Sender } from './update/admit.js';
+import { parseUpdate } from './update/parse.js';
 import type { Parsed } from './update/parsed.js';
 import { type Waiter, Waiting } from './waiting.js';
 
@@ -181,6 +182,7 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
   /** The room is the one of its name now, and may write. */
   start(owner: RoomOwner): void {
     this.#owner = owner;
+    this.#admitStranded();
     this.#compactor.consider();
     this.#considerRest();
   }
@@ -313,14 +315,34 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
     if (this.#deps.log.full) throw new StoreFull('the store is not taking writes');
     const { change, missing } = this.#contents.admit(update, session);
     if (missing !== undefined) this.awareness.ownerOf(missing.client)?.probe(missing.client);
-    if (change === undefined) return missing;
+    if (change !== undefined) this.#take(change, session.author, session);
+    return missing;
+  }
+
+  /** On its way to the log and to the peers. */
+  #take(change: Change, author: string, session?: Member): void {
     // A copy: the log holds it until it is committed, and the frame lies in a larger buffer of the
     // socket. Node keeps small ones in one piece of memory; an array of its own costs three times as much.
     const bytes = Buffer.from(change.update);
-    this.#deps.log.append(this, { update: bytes, author: session.author });
-    this.fanout.updated(session, bytes, session.receivedAt);
+    this.#deps.log.append(this, { update: bytes, author });
+    this.fanout.updated(session, bytes, session?.receivedAt ?? this.#deps.clock.now());
     this.#waiting?.changed(false);
-    return missing;
+  }
+
+  /** What the room that had this name admitted, and a store that failed over did not take. */
+  #admitStranded(): void {
+    const { log, logger } = this.#deps;
+    const stranded = log.claim(this.name, this.life);
+    const lost = stranded.filter(({ update, author }) => {
+      const { change, missing } = this.#contents.admit(parseUpdate(update));
+      if (change !== undefined) this.#take(change, author);
+      return missing !== undefined;
+    });
+    if (lost.length === 0) return;
+    logger.warn(
+      { room: this.name, updates: lost.length },
+      'edits need others that the store has lost; who wrote them brings both',
+    );
   }
 
   /** @returns the states of clients that belong to others and are newer than known */

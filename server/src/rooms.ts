@@ -129,7 +129,7 @@ export class Rooms {
   }
 
   async #load(name: string, entry: Entry): Promise<Room> {
-    const { clock, logger, loadTimeout } = this.#options;
+    const { clock, logger, log, loadTimeout } = this.#options;
     let timer: Timer | undefined;
     const timeout = new Promise<never>((_, reject) => {
       timer = clock.after(loadTimeout, () => reject(new Error(`no answer in ${loadTimeout} ms`)));
@@ -148,7 +148,11 @@ export class Rooms {
         (room) => room.close(),
         (late: unknown) => late,
       );
-      if (entry.isDeleted || error instanceof RoomDeleted) throw new RoomDeleted();
+      if (entry.isDeleted || error instanceof RoomDeleted) {
+        // Nothing can be written to it any more.
+        log.claim(name, Number.POSITIVE_INFINITY);
+        throw new RoomDeleted();
+      }
       logger.error({ err: error, room: name }, 'a room could not be loaded');
       throw new LoadFailed('the room could not be loaded', { cause: error });
     } finally {

@@ -18,6 +18,7 @@ import { Cooldowns } from './cooldown.js';
 import { Crowd } from './crowd.js';
 import { Doors } from './doors.js';
 import { Ending } from './ending.js';
+import { Failover } from './failover.js';
 import { Health } from './health.js';
 import { httpApp } from './http.js';
 import { Instances } from './instances.js';
@@ -164,15 +165,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     idle: limits.idleMs,
     loadTimeout: limits.loadMs,
   });
-
-  storage.onFailover?.(() => {
-    logger.warn(
-      { rooms: rooms.size },
-      'the store has failed over: all rooms are loaded again, and clients bring what it may have lost',
-    );
-    snapshots.clear();
-    rooms.reload();
-  });
+  const failover = new Failover({ storage, log, snapshots, rooms, clock, logger });
 
   const metrics = new Metrics(measures, {
     connections: () => transport.connections.size,
@@ -358,6 +351,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     doors.close();
     health.close();
     turns.close();
+    failover.close();
     rooms.close();
     await instances?.close();
     await meeting?.relay.close();

@@ -26,6 +26,9 @@ export class Snapshots {
   readonly #options: SnapshotsOptions;
   readonly #cache: LRUCache<string, Cached, () => Promise<Uint8Array | undefined>>;
 
+  /** Counts how often seqs began to mean something else. */
+  #generation = 0;
+
   constructor(options: SnapshotsOptions) {
     this.#options = options;
     this.#cache = new LRUCache({
@@ -64,7 +67,7 @@ export class Snapshots {
     const snapshot = await this.#snapshot(room, meta);
     if (snapshot === undefined) return undefined;
     const digest = createHash('sha256').update(stateVector).digest('base64');
-    const key = `${keyOf(room, meta)}\n${digest}`;
+    const key = `${this.#keyOf(room, meta)}\n${digest}`;
     const difference = await this.#cache.fetch(key, {
       context: () => this.#options.workers.diff({ snapshot: snapshot.bytes, stateVector }),
     });
@@ -73,28 +76,29 @@ export class Snapshots {
 
   /** Puts in a snapshot that was just made, so that the next join need not read it. */
   put(room: string, meta: SnapshotMeta, bytes: Uint8Array): void {
-    this.#cache.set(keyOf(room, meta), { bytes, frames: new Map() });
+    this.#cache.set(this.#keyOf(room, meta), { bytes, frames: new Map() });
   }
 
   drop(room: string, meta: SnapshotMeta): void {
-    this.#cache.delete(keyOf(room, meta));
+    this.#cache.delete(this.#keyOf(room, meta));
   }
 
-  /** What was read before is not what the store has now. */
+  /** What was read before is not what the store has now; also what is on its way is not kept under the new ones. */
   clear(): void {
+    this.#generation++;
     this.#cache.clear();
   }
 
+  /** A room's name holds no line feed, so no two keys are the same. */
+  #keyOf(room: string, { seq }: SnapshotMeta): string {
+    return `${this.#generation}\n${seq}\n${room}`;
+  }
+
   async #snapshot(room: string, meta: SnapshotMeta): Promise<Cached | undefined> {
-    return await this.#cache.fetch(keyOf(room, meta), {
+    return await this.#cache.fetch(this.#keyOf(room, meta), {
       context: () => this.#options.storage.readSnapshot(room, meta.seq),
     });
   }
-}
-
-/** A room's name holds no line feed, so no two keys are the same. */
-function keyOf(room: string, { seq }: SnapshotMeta): string {
-  return `${seq}\n${room}`;
 }
 
 function frameOf(cached: Cached, codec: Codec): Frame {

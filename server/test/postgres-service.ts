@@ -2,11 +2,13 @@
  * A real Postgres for tests: a process of its own in a temporary folder, on a free port of
  * 127.0.0.1, that can be frozen and killed.
  */
-import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, execFile, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, chownSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
+import postgres from 'postgres';
 import { onTestFinished } from 'vitest';
 import { findPostgres } from '../../scripts/find-programs.mjs';
 import { freePort } from './free-port.js';
@@ -18,6 +20,10 @@ export interface PostgresService {
   urlOf(database: string): string;
   /** Of the first process, from which the others come. Another one after a restart. */
   readonly pid: number;
+  /** Of a standby: it becomes a primary. Resolves once it is one. */
+  promote(): Promise<void>;
+  /** A statement of its superuser's, on a connection of its own. */
+  query(sql: string): Promise<readonly Record<string, unknown>[]>;
   /** SIGKILL of all its processes, as if its machine had lost power. */
   kill(): Promise<void>;
   /** Starts it again after {@link kill}, or ends it first. */
@@ -34,11 +40,14 @@ export interface PostgresServiceOptions {
   readonly until?: (stop: () => Promise<void>) => void;
   /** Server settings, such as `fsync: 'off'`. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** It begins as a copy of that one, and follows it. */
+  readonly standbyOf?: PostgresService;
 }
 
 export async function startPostgres({
   until = onTestFinished,
   settings = {},
+  standbyOf,
 }: PostgresServiceOptions = {}): Promise<PostgresService> {
   const programs = findPostgres();
   if (programs === undefined) throw new Error('no Postgres: install one, or set POSTGRES_BIN');
@@ -47,11 +56,15 @@ export async function startPostgres({
   if (user !== undefined) chownSync(folder, user.uid, user.gid);
   chmodSync(folder, 0o700);
   const data = join(folder, 'data');
-  execFileSync(
-    join(programs, 'initdb'),
-    ['-D', data, '-U', 'cowrite', '--auth=trust', '--no-sync', '-E', 'UTF8', '--locale=C'],
-    { ...user, cwd: folder, stdio: ['ignore', 'ignore', 'pipe'], env: { LC_ALL: 'C' } },
-  );
+  const make: [program: string, args: readonly string[]] =
+    standbyOf === undefined
+      ? ['initdb', ['-U', 'cowrite', '--auth=trust', '--no-sync', '-E', 'UTF8', '--locale=C']]
+      : ['pg_basebackup', ['-d', standbyOf.url, '-R', '-X', 'stream', '-c', 'fast', '--no-sync']];
+  await promisify(execFile)(join(programs, make[0]), ['-D', data, ...make[1]], {
+    ...user,
+    cwd: folder,
+    env: { LC_ALL: 'C' },
+  });
   const port = await freePort();
   const all: Record<string, string> = {
     listen_addresses: '127.0.0.1',
@@ -78,7 +91,7 @@ export async function startPostgres({
       started.stderr!.setEncoding('utf8').on('data', (text: string) => {
         // What comes later is read as well, or its pipe would fill up.
         if (log.length < 100_000) log += text;
-        if (log.includes('ready to accept connections')) resolve();
+        if (/ready to accept (read-only )?connections/.test(log)) resolve();
       });
       started.once('error', reject);
       started.once('exit', (code) => reject(new Error(`Postgres ended with ${code}: ${log}`)));
@@ -100,6 +113,17 @@ export async function startPostgres({
     urlOf: (database) => urlOf(port, database),
     get pid() {
       return child!.pid!;
+    },
+    async promote() {
+      await service.query('SELECT pg_promote()');
+    },
+    async query(sql) {
+      const session = postgres(service.url, { max: 1, onnotice: () => undefined });
+      try {
+        return await session.unsafe(sql);
+      } finally {
+        await session.end();
+      }
     },
     async kill() {
       let pids: number[] = [];
@@ -140,7 +164,7 @@ export async function startPostgres({
 }
 
 /** Postgres refuses to run as root. */
-function unprivileged(): { uid: number; gid: number } | undefined {
+export function unprivileged(): { uid: number; gid: number } | undefined {
   if (process.getuid?.() !== 0) return undefined;
   for (const name of ['postgres', 'nobody']) {
     const [uid, gid] = ['-u', '-g'].map((which) => spawnSync('id', [which, name]));

@@ -49,6 +49,7 @@ export async function compactRoom(input: CompactionInput): Promise<CompactionOut
   const { update, stateVector, deletes, isFaithful } = result;
   // A snapshot that reads differently from its log takes its place, but not the log's last copy.
   const kept = isFaithful ? [] : entries.map((entry) => ({ ...entry, reason: UNFAITHFUL }));
+  // The seqs of a store that failed over, or was set back, may be those of other entries by now.
   if (input.isWanted?.() === false) throw new SnapshotReplaced();
   const written = await storage.compact(room, {
     base: base?.seq ?? 0,

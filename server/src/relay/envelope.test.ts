@@ -21,42 +21,49 @@ const CONTENTS: Content[] = [
 
 describe('[INS-13] envelopes', () => {
   it.each(CONTENTS)('[INS-13] of kind $kind are read as they were written', (content) => {
-    const envelope = { origin: 'one of them', sentAt: 1_800_000_000_000, content };
+    const envelope = {
+      origin: 'one of them',
+      sentAt: 1_800_000_000_000,
+      primary: 2 ** 32 - 1,
+      content,
+    };
     expect(decodeEnvelope(encodeEnvelope(envelope))).toEqual(envelope);
   });
 
   it('[INS-13] are these bytes, because instances of two versions may meet', () => {
     const bytes = CONTENTS.map((content) =>
-      Buffer.from(encodeEnvelope({ origin: 'a', sentAt: 300, content })).toString('hex'),
+      Buffer.from(encodeEnvelope({ origin: 'a', sentAt: 300, primary: 5, content })).toString(
+        'hex',
+      ),
     );
     expect(bytes).toEqual([
-      '01000161ac0280808080802002020102' + '00',
-      '01010161ac020100',
-      '01020161ac02ac02',
-      '01070161ac028080808020',
-      '01030161ac0202c3bcffffffff0f',
-      '01040161ac0200',
-      '01050161ac02',
-      '01060161ac02',
-      '01080161ac020100',
-      '01090161ac02',
-      '010a0161ac02',
-      '010d0161ac0202c3a9',
-      '01100161ac0202c3a9',
-      '010e0161ac020200ac02',
-      '010f0161ac02',
+      '02000161ac020580808080802002020102' + '00',
+      '02010161ac02050100',
+      '02020161ac0205ac02',
+      '02070161ac02058080808020',
+      '02030161ac020502c3bcffffffff0f',
+      '02040161ac020500',
+      '02050161ac0205',
+      '02060161ac0205',
+      '02080161ac02050100',
+      '02090161ac0205',
+      '020a0161ac0205',
+      '020d0161ac020502c3a9',
+      '02100161ac020502c3a9',
+      '020e0161ac02050200ac02',
+      '020f0161ac0205',
     ]);
   });
 
   it.each(CONTENTS)('[INS-13] of kind $kind that are cut short are passed over', (content) => {
-    const bytes = encodeEnvelope({ origin: 'one', sentAt: 1, content });
+    const bytes = encodeEnvelope({ origin: 'one', sentAt: 1, primary: 0, content });
     for (let length = 0; length < bytes.length; length++) {
       expect(decodeEnvelope(bytes.subarray(0, length))).toBeUndefined();
     }
     const newer = bytes.slice();
-    newer[0] = 2;
+    newer[0] = 3;
     expect(decodeEnvelope(newer)).toBeUndefined();
-    newer.set([1, 99]);
+    newer.set([2, 99]);
     expect(decodeEnvelope(newer)).toBeUndefined();
   });
 });

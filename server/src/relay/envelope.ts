@@ -1,8 +1,8 @@
 /**
  * What instances say to each other through the relay.
  *
- * Format: version, kind, origin, sent at (milliseconds since 1970), then what the
- * kind needs; integers and lengths as lib0's varUint. Whoever can write to the
+ * Format: version, kind, origin, sent at (milliseconds since 1970), the server that the
+ * store is at, then what the kind needs; integers and lengths as lib0's varUint. Whoever can write to the
  * relay is trusted; what cannot be read is of another version, and is passed over.
  */
 import { Reader, uintSize, Writer } from '../update/bytes.js';
@@ -56,10 +56,12 @@ export interface Envelope {
   readonly origin: string;
   /** Milliseconds since 1970, by the origin's clock. */
   readonly sentAt: number;
+  /** The server that the origin's store is at, 0 where there is only one. Seqs are of that server. */
+  readonly primary: number;
   readonly content: Content;
 }
 
-const VERSION = 1;
+const VERSION = 2;
 const KINDS = [
   'updates',
   'awareness',
@@ -81,13 +83,13 @@ const KINDS = [
 ] as const;
 const encoder = new TextEncoder();
 
-export function encodeEnvelope({ origin, sentAt, content }: Envelope): Uint8Array {
+export function encodeEnvelope({ origin, sentAt, primary, content }: Envelope): Uint8Array {
   const from = encoder.encode(origin);
   const fields = fieldsOf(content);
   const size = fields.reduce<number>(
     (sum, field) =>
       sum + (typeof field === 'number' ? uintSize(field) : uintSize(field.length) + field.length),
-    2 + uintSize(from.length) + from.length + uintSize(sentAt),
+    2 + uintSize(from.length) + from.length + uintSize(sentAt) + uintSize(primary),
   );
   const writer = new Writer(size);
   writer.uint(VERSION);
@@ -95,6 +97,7 @@ export function encodeEnvelope({ origin, sentAt, content }: Envelope): Uint8Arra
   writer.uint(from.length);
   writer.raw(from);
   writer.uint(sentAt);
+  writer.uint(primary);
   for (const field of fields) {
     if (typeof field === 'number') {
       writer.uint(field);
@@ -146,8 +149,9 @@ export function decodeEnvelope(bytes: Uint8Array): Envelope | undefined {
     const kind = KINDS[reader.uint()];
     const origin = reader.string();
     const sentAt = reader.uint();
+    const primary = reader.uint();
     const content = kind && readContent(kind, reader);
-    return content && { origin, sentAt, content };
+    return content && { origin, sentAt, primary, content };
   } catch {
     // Cut short: as good as lost, which a message on the relay may be.
     return undefined;

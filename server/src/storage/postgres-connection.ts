@@ -1,30 +1,48 @@
 /**
- * Connections to a Postgres that never keep anybody waiting.
+ * One connection to a Postgres, which never keeps anybody waiting.
  *
- * Invariant: a call ends by its deadline, whatever the server or the network does. What
+ * Invariants: a call ends by its deadline, whatever the server or the network does. What
  * is broken then is the connection, for good: postgres.js would reconnect on its own and
  * go on with what it remembers, in the middle of a result or of a transaction. So each
  * `postgres()` here lives on one socket, and a new one takes its place.
+ *
+ * Nothing belongs to the session, since a pooler may give every transaction to another one:
+ * what a transaction needs is set in it, and no statement has a name.
  */
 import { connect, type Socket } from 'node:net';
 import postgres from 'postgres';
 import { systemClock } from '../clock.js';
-import type { Row, Run } from './postgres-schema.js';
+import type { HostAndPort, ServiceAddress } from '../service-url.js';
+import { statement, type Value } from './postgres-statement.js';
+
+// biome-ignore lint/suspicious/noExplicitAny: what a column holds is known by who wrote the statement.
+export type Row = Record<string, any>;
+/** Runs one statement, or several without values, and resolves to the rows of the last that has some. */
+export type Run = (sql: string, values?: readonly Value[]) => Promise<readonly Row[]>;
 
 export interface ConnectionOptions {
-  readonly url: string;
+  readonly address: ServiceAddress;
   /** Milliseconds after which a statement counts as failed, here and on the server. */
   readonly deadlineMs: number;
 }
 
-/** What postgres.js makes of the address. `socket` is missing in its types. */
-interface Target {
-  readonly host: readonly string[];
-  readonly port: readonly number[];
-  readonly path: string | false;
-}
+/** For libpq or for poolers' drivers; the server would refuse them. */
+const NOT_FOR_THE_SERVER = new Set([
+  'channel_binding',
+  'connect_timeout',
+  'connection_limit',
+  'gssencmode',
+  'pgbouncer',
+  'pool_timeout',
+  'target_session_attrs',
+]);
+/** What postgres.js knows. */
+const FOR_THE_DRIVER = new Set(['ssl', 'sslmode', 'sslnegotiation']);
 
-class Connection {
+/** A commit was reported to a standby that never confirmed it. */
+const UNCONFIRMED = 'SyncRepWaitForLSN';
+
+export class Connection {
   readonly #deadlineMs: number;
   readonly #sql: postgres.Sql;
   #socket: Socket | undefined;
@@ -32,11 +50,31 @@ class Connection {
   #broken: Error | undefined;
   /** Rejects whoever waits for an answer. */
   #reject: (reason: Error) => void = () => undefined;
+  /** Runs first in each transaction, and fails where the server is not the one that was meant. */
+  start: string | undefined;
 
-  constructor({ url, deadlineMs }: ConnectionOptions) {
+  /** @param server of several, this one; left out, the address or the environment says which */
+  constructor({ address, deadlineMs }: ConnectionOptions, server?: HostAndPort) {
     this.#deadlineMs = deadlineMs;
+    const { user, password, database, parameters } = address;
+    const given = [...parameters].filter(([name]) => !NOT_FOR_THE_SERVER.has(name));
+    const {
+      user: alsoUser,
+      password: alsoPassword,
+      ...atStart
+    } = Object.fromEntries(given.filter(([name]) => !FOR_THE_DRIVER.has(name)));
+    const ssl = parameters.get('sslmode') ?? parameters.get('ssl');
+    const isSocket = server?.host.startsWith('/');
     const options = {
+      ...(server && !isSocket && { host: [server.host], port: [server.port] }),
+      ...(server && isSocket && { path: `${server.host}/.s.PGSQL.${server.port}` }),
+      user: user ?? alsoUser,
+      pass: password ?? alsoPassword,
+      database,
+      ...(ssl !== undefined && { ssl: ssl === 'disable' || ssl === 'false' ? false : ssl }),
+      ...(parameters.has('sslnegotiation') && { sslnegotiation: parameters.get('sslnegotiation') }),
       max: 1,
+      prepare: false,
       // Ours covers connecting, too.
       connect_timeout: 0,
       idle_timeout: 0,
@@ -44,39 +82,59 @@ class Connection {
       keep_alive: 30,
       fetch_types: false,
       types: { bigint: BIGINT, bytea: BYTEA },
-      onnotice: () => undefined,
-      onclose: () => this.destroy(new Error('the connection to Postgres was closed')),
-      connection: {
-        application_name: 'cowrite',
-        default_transaction_isolation: 'read committed',
-        // Also a statement whose caller is gone must end: it may hold locks.
-        statement_timeout: deadlineMs,
-        idle_in_transaction_session_timeout: deadlineMs,
+      onnotice: ({ routine }: { routine?: string }) => {
+        if (routine !== UNCONFIRMED) return;
+        this.destroy(new Error('a commit was not confirmed by the synchronous standby'));
       },
+      onclose: () => this.destroy(new Error('the connection to Postgres was closed')),
+      // Poolers know the first. Whatever else the address asks for, they may refuse.
+      connection: { application_name: 'cowrite', ...atStart },
       socket: (target: Target) => this.#connect(target),
     };
-    this.#sql = postgres(url, options as never) as postgres.Sql;
+    this.#sql = postgres(options as never) as postgres.Sql;
   }
 
   get isBroken(): boolean {
     return this.#broken !== undefined;
   }
 
-  readonly run: Run = async (sql, parameters = []) => {
+  /** One statement in a transaction of its own, in one round trip. */
+  async one(sql: string, values?: readonly Value[]): Promise<readonly Row[]> {
+    return await this.run(`${this.#begin()};${statement(sql, values)};COMMIT`);
+  }
+
+  /** @param call resolves to whether what it did is to be kept */
+  async transaction(call: (run: Run) => Promise<boolean>): Promise<boolean> {
+    await this.run(this.#begin());
+    const isKept = await call((sql, values) => this.run(statement(sql, values)));
+    await this.run(isKept ? 'COMMIT' : 'ROLLBACK');
+    return isKept;
+  }
+
+  #begin(): string {
+    // Before the database has its tables.
+    const settings = `SET LOCAL statement_timeout = ${this.#deadlineMs}`;
+    return `BEGIN ISOLATION LEVEL READ COMMITTED;${this.start ?? settings}`;
+  }
+
+  /** What the server makes of a text, as it is. @param patienceMs less than its deadline, if it is to be less */
+  async run(text: string, patienceMs = this.#deadlineMs): Promise<readonly Row[]> {
     if (this.#broken !== undefined) throw this.#broken;
-    const query = this.#sql.unsafe(sql, parameters as never[], { prepare: parameters.length > 0 });
+    const query = this.#sql.unsafe(text);
     const failed = new Promise<never>((_, reject) => {
       this.#reject = reject;
     });
-    const deadline = systemClock.after(this.#deadlineMs, () =>
-      this.destroy(new Error(`Postgres did not answer within ${this.#deadlineMs} ms`)),
+    const deadline = systemClock.after(patienceMs, () =>
+      this.destroy(new Error(`Postgres did not answer within ${Math.round(patienceMs)} ms`)),
     );
     try {
-      return (await Promise.race([query, failed])) as readonly Row[];
+      const results = (await Promise.race([query, failed])) as Row[] | Row[][];
+      // Several statements have several results; those without rows come with the one before.
+      return ('command' in results ? results : (results.at(-1) ?? [])) as readonly Row[];
     } finally {
       deadline.cancel();
     }
-  };
+  }
 
   /** Drops it at once, without a word to the server. */
   destroy(reason: Error): void {
@@ -94,112 +152,33 @@ class Connection {
     deadline.cancel();
   }
 
-  /** The first of the hosts that answers. */
-  async #connect({ host, port, path }: Target): Promise<Socket> {
+  async #connect({ host: [host], port: [port], path }: Target): Promise<Socket> {
     if (this.#socket !== undefined) throw new Error('the connection to Postgres was lost');
-    const targets = path ? [{ path }] : host.map((name, i) => ({ host: name, port: port[i]! }));
-    const patience = this.#deadlineMs / (targets.length + 1);
-    let failure: unknown;
-    for (const target of targets) {
-      if (this.#broken !== undefined) break;
-      const socket = connect({ ...target, noDelay: true } as never);
-      this.#socket = socket;
-      try {
-        await connected(socket, patience);
-        // postgres.js takes the name that a certificate must have from here.
-        return Object.assign(socket, target);
-      } catch (cause) {
-        failure = cause;
-      }
-    }
-    const cause = this.#broken ?? (failure as Error);
-    this.destroy(cause);
-    throw cause;
-  }
-}
-
-async function connected(socket: Socket, patienceMs: number): Promise<void> {
-  const timer = systemClock.after(patienceMs, () =>
-    socket.destroy(new Error(`no connection to Postgres within ${Math.round(patienceMs)} ms`)),
-  );
-  await new Promise<void>((resolve, reject) => {
-    const onClose = () => reject(new Error('the connection to Postgres was given up'));
-    socket.once('error', reject).once('close', onClose);
-    socket.once('connect', () => {
-      socket.off('error', reject).off('close', onClose);
-      resolve();
-    });
-  }).finally(() => timer.cancel());
-}
-
-/** A few connections, made as they are needed. Who comes when all are taken waits for one. */
-export class Connections {
-  readonly #options: ConnectionOptions;
-  readonly #idle: Connection[] = [];
-  readonly #waiting: (() => void)[] = [];
-  /** How many more calls may run. */
-  #free: number;
-  readonly #max: number;
-  #untilIdle: () => void = () => undefined;
-
-  constructor(options: ConnectionOptions, max: number) {
-    this.#options = options;
-    this.#max = max;
-    this.#free = max;
-  }
-
-  /** A call is one statement, or several in a transaction that it ends itself. */
-  async use<T>(call: (run: Run) => Promise<T>): Promise<T> {
-    await this.#enter();
-    let connection = this.#idle.pop();
+    if (this.#broken !== undefined) throw this.#broken;
+    const target = path ? { path } : { host: host!, port: port! };
+    const socket = connect({ ...target, noDelay: true } as never);
+    this.#socket = socket;
     try {
-      while (connection?.isBroken) connection = this.#idle.pop();
-      connection ??= new Connection(this.#options);
-      return await call(connection.run);
+      await new Promise<void>((resolve, reject) => {
+        socket.once('error', reject);
+        socket.once('close', () => reject(new Error('the connection to Postgres was given up')));
+        socket.once('connect', resolve);
+      });
     } catch (cause) {
-      // Whatever state it is in, a new one is in none: it may hold a transaction that was begun.
-      connection?.destroy(cause as Error);
+      this.destroy(cause as Error);
       throw cause;
-    } finally {
-      if (connection?.isBroken === false) this.#idle.push(connection);
-      this.#leave();
     }
+    socket.removeAllListeners('error').removeAllListeners('close');
+    // postgres.js takes the name that a certificate must have from here.
+    return Object.assign(socket, target);
   }
+}
 
-  /** Resolves once every call has ended. */
-  async close(): Promise<void> {
-    if (this.#free < this.#max) {
-      await new Promise<void>((resolve) => {
-        this.#untilIdle = resolve;
-      });
-    }
-    await Promise.all(this.#idle.splice(0).map((connection) => connection.close()));
-  }
-
-  async #enter(): Promise<void> {
-    if (this.#free > 0) {
-      this.#free--;
-      return;
-    }
-    await new Promise<void>((resolve, reject) => {
-      const { deadlineMs } = this.#options;
-      const enter = () => {
-        deadline.cancel();
-        resolve();
-      };
-      const deadline = systemClock.after(deadlineMs, () => {
-        this.#waiting.splice(this.#waiting.indexOf(enter), 1);
-        reject(new Error(`no connection to Postgres was free within ${deadlineMs} ms`));
-      });
-      this.#waiting.push(enter);
-    });
-  }
-
-  #leave(): void {
-    const next = this.#waiting.shift();
-    if (next !== undefined) next();
-    else if (++this.#free === this.#max) this.#untilIdle();
-  }
+/** What postgres.js makes of the options. */
+interface Target {
+  readonly host: readonly string[];
+  readonly port: readonly number[];
+  readonly path: string | false;
 }
 
 const BIGINT = { to: 20, from: [20], serialize: String, parse: Number };
@@ -208,7 +187,6 @@ const BIGINT = { to: 20, from: [20], serialize: String, parse: Number };
 const BYTEA = {
   to: 17,
   from: [17],
-  serialize: ({ buffer, byteOffset, byteLength }: Uint8Array) =>
-    `\\x${Buffer.from(buffer, byteOffset, byteLength).toString('hex')}`,
+  serialize: String,
   parse: (text: string) => Buffer.from(text.slice(2), 'hex'),
 };

@@ -1,5 +1,5 @@
 /** Which instances are there, as they note it in the Postgres that they share. */
-import type { Row } from './postgres-schema.js';
+import type { Row } from './postgres-connection.js';
 import type { Heartbeat } from './storage.js';
 
 export const INSTANCES = `

@@ -19,12 +19,8 @@
  * other, become visible in the order of their seqs, and never deadlock.
  */
 
+import type { Connection, Run } from './postgres-connection.js';
 import { INSTANCES } from './postgres-instances.js';
-
-/** Runs one statement, or several without parameters, and resolves to the rows. */
-export type Run = (sql: string, parameters?: readonly unknown[]) => Promise<readonly Row[]>;
-// biome-ignore lint/suspicious/noExplicitAny: what a column holds is known by who wrote the statement.
-export type Row = Record<string, any>;
 
 /** Any number that nobody else in the database is likely to take a lock on. */
 const LOCK = 0x636f7772;
@@ -90,7 +86,8 @@ const DURABLY = `
 
 /**
  * Null when the writer is not known: nothing is written then. The lock of the writer's
- * row makes a second attempt wait for the end of a first that is still running.
+ * row makes a second attempt wait for the end of a first that is still running; and as it is
+ * written itself, the second waits for a synchronous standby as the first did.
  *
  * p_places, p_ends: for each entry the place of its room in p_rooms and where its bytes end in p_bytes.
  */
@@ -285,11 +282,35 @@ const COMPACT_AT = COMPACT.replace('CREATE FUNCTION', 'CREATE OR REPLACE FUNCTIO
   'deletes = excluded.deletes, written_at = now();',
 );
 
+/**
+ * The first statement of every transaction. A pooler may have another server behind it since the
+ * last one, and a server may have been demoted. What is set holds until the transaction ends.
+ *
+ * p_started: as `postgres-primary.ts` asks for it.
+ */
+const BEGIN = `
+  CREATE FUNCTION cowrite.begin(p_started text, p_deadline_ms int) RETURNS void LANGUAGE plpgsql AS $$
+  BEGIN
+    -- Also a transaction whose caller is gone must end: it may hold locks.
+    PERFORM set_config('statement_timeout', p_deadline_ms::text, true),
+      set_config('idle_in_transaction_session_timeout', p_deadline_ms::text, true),
+      -- As it is read here, whatever the database has it set to.
+      set_config('bytea_output', 'hex', true);
+    IF pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on' THEN
+      RAISE EXCEPTION 'this server takes no writes any more' USING ERRCODE = 'CW001';
+    END IF;
+    IF extract(epoch FROM pg_postmaster_start_time())::text <> p_started THEN
+      RAISE EXCEPTION 'another server answers than before' USING ERRCODE = 'CW002';
+    END IF;
+  END $$;
+`;
+
 const MIGRATIONS: readonly string[] = [
   TABLES + APPEND + COMPACT + REMOVE,
   LIVES + APPEND_TO_LIVES + RENEW,
   TIMES + COMPACT_AT,
   INSTANCES,
+  BEGIN,
 ];
 
 /**
@@ -297,14 +318,18 @@ const MIGRATIONS: readonly string[] = [
  *
  * @throws when the database is not for us to use
  */
-export async function migrate(run: Run): Promise<void> {
+export async function migrate(connection: Connection): Promise<void> {
+  const run: Run = (sql) => connection.run(sql);
   const [server] = await run(`SELECT current_setting('server_encoding') AS encoding`);
   if (server!.encoding !== 'UTF8') {
     throw new Error(`the database must have the encoding UTF8, not ${server!.encoding}`);
   }
   // An app's user need not own the database, as long as somebody has migrated it.
   if ((await version(run)) === MIGRATIONS.length) return;
-  await run('BEGIN');
+  await connection.transaction(migrateIn);
+}
+
+async function migrateIn(run: Run): Promise<boolean> {
   // Until the transaction ends, however it does.
   await run(`SELECT pg_advisory_xact_lock(${LOCK})`);
   const [existing] = await run(`SELECT to_regnamespace('cowrite') IS NOT NULL AS found`);
@@ -319,7 +344,7 @@ export async function migrate(run: Run): Promise<void> {
     await run(migration);
     await run(`INSERT INTO cowrite.migrations (version) VALUES (${i + 1})`);
   }
-  await run('COMMIT');
+  return true;
 }
 
 /** How many migrations the database has had. */
@@ -336,8 +361,8 @@ async function version(run: Run): Promise<number> {
 }
 
 /** What of the server's settings breaks the promise that what is saved survives a loss of power. */
-export async function riskySettings(run: Run): Promise<readonly string[]> {
-  const rows = await run(
+export async function riskySettings(connection: Connection): Promise<readonly string[]> {
+  const rows = await connection.one(
     `SELECT name FROM pg_settings
      WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off' ORDER BY name`,
   );

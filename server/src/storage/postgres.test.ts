@@ -147,6 +147,7 @@ describe('[STO] postgres', () => {
       { version: 2 },
       { version: 3 },
       { version: 4 },
+      { version: 5 },
     ]);
   });
 

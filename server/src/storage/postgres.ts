@@ -16,10 +16,15 @@
  */
 import { randomUUID } from 'node:crypto';
 import { systemClock } from '../clock.js';
+import { POSTGRES_FORM, readPostgresUrl, type ServiceAddress } from '../service-url.js';
 import { checkLimit } from './listing.js';
-import { Connections } from './postgres-connection.js';
+import type { Connection, Row } from './postgres-connection.js';
 import { HEARTBEAT, toHeartbeat } from './postgres-instances.js';
-import { migrate, type Row, riskySettings, WRITER_DAYS } from './postgres-schema.js';
+import { Pool } from './postgres-pool.js';
+import { FailedOver } from './postgres-primary.js';
+import { migrate, riskySettings, WRITER_DAYS } from './postgres-schema.js';
+import { Servers } from './postgres-servers.js';
+import { intArray, textArray, type Value } from './postgres-statement.js';
 import {
   type Batch,
   type Compaction,
@@ -29,6 +34,7 @@ import {
   type Heartbeat,
   type Listing,
   type LogEntry,
+  type Primary,
   type Quarantined,
   type RoomSummary,
   type SnapshotMeta,
@@ -55,41 +61,64 @@ export class PostgresStorage implements Storage {
   readonly name = 'postgres';
   readonly isShared = true;
   readonly #writer = randomUUID();
+  readonly #servers: Servers;
   /** One, so that appends wait for nobody and come one after the other. */
-  readonly #writing: Connections;
-  readonly #reading: Connections;
+  readonly #writing: Pool;
+  readonly #reading: Pool;
   #attempt: Attempt | undefined;
+  /** Whoever does not hear of failovers must not go on after one. */
+  #failure: Error | undefined;
 
-  private constructor(url: string, { deadlineMs = 10_000, connections = 4 }: PostgresOptions) {
-    this.#writing = new Connections({ url, deadlineMs }, 1);
-    this.#reading = new Connections({ url, deadlineMs }, Math.max(1, connections - 1));
+  private constructor(
+    address: ServiceAddress,
+    { deadlineMs = 10_000, connections = 4 }: PostgresOptions,
+  ) {
+    this.#servers = new Servers({ address, deadlineMs, prepare: migrate });
+    this.#servers.onFailover(() => {
+      this.#failure = new FailedOver();
+    });
+    this.#writing = new Pool(this.#servers, deadlineMs, 1);
+    this.#reading = new Pool(this.#servers, deadlineMs, Math.max(1, connections - 1));
   }
 
   /**
    * Makes its tables where there are none yet.
    *
-   * @param url `postgres://user:password@host:port/database`, with what postgres.js knows as parameters
+   * @param url `postgres://user:password@host:port/database`, of several hosts the one that is the
+   *   primary; with what postgres.js knows as parameters
    */
   static async open(url: string, options: PostgresOptions = {}): Promise<PostgresStorage> {
     const { onWarning = () => undefined } = options;
-    const storage = new PostgresStorage(url, options);
+    const address = readPostgresUrl(url);
+    if (address === undefined) throw new TypeError(`storage must be ${POSTGRES_FORM}`);
+    const storage = new PostgresStorage(address, options);
     try {
-      await storage.#reading.use(async (run) => {
-        await migrate(run);
-        await run(
-          `DELETE FROM cowrite.writers WHERE seen_at < now() - interval '${WRITER_DAYS} days'`,
-        );
-        const settings = await riskySettings(run);
-        if (settings.length === 0) return;
+      await storage.#read(
+        `DELETE FROM cowrite.writers WHERE seen_at < now() - interval '${WRITER_DAYS} days'`,
+      );
+      const settings = await storage.#reading.use(riskySettings);
+      if (settings.length > 0) {
         onWarning(
           `Postgres runs with ${settings.join(' and ')} off: what is saved may not survive a loss of power`,
         );
-      });
+      }
     } catch (cause) {
       await storage.close();
       throw cause;
     }
     return storage;
+  }
+
+  get primary(): Primary {
+    return this.#servers.primary;
+  }
+
+  onFailover(listener: () => void): void {
+    this.#servers.onFailover(listener);
+  }
+
+  checkPrimary(): void {
+    void this.#servers.look();
   }
 
   async load(room: string): Promise<StoredRoom> {
@@ -113,12 +142,12 @@ export class PostgresStorage implements Storage {
   }
 
   async readSnapshot(room: string, seq: number): Promise<Uint8Array | undefined> {
-    return await this.#reading.use(async (run) => {
+    return await this.#use(this.#reading, async (connection) => {
       let bytes: Uint8Array | undefined;
       let read = 0;
       // Part by part: no statement has more to transfer than its deadline allows.
       for (let part = 0; bytes === undefined || read < bytes.length; part++) {
-        const [row] = await run(
+        const [row] = await connection.one(
           `SELECT s.size, p.bytes
            FROM cowrite.snapshots s
            LEFT JOIN cowrite.snapshot_parts p ON p.snapshot = s.id AND p.part = $3
@@ -152,14 +181,14 @@ export class PostgresStorage implements Storage {
       Buffer.concat(entries.map(({ update }) => update)),
       intArray(appends.map(({ life = 0 }) => life)),
     ];
-    return await this.#writing.use(async (run) => {
+    return await this.#use(this.#writing, async (connection) => {
       for (;;) {
-        const [row] = await run(
+        const [row] = await connection.one(
           'SELECT cowrite.append($1, $2, $3, $4, $5, $6, $7, $8, $9)::text AS seqs',
           parameters,
         );
         if (row!.seqs !== null) return JSON.parse(`[${row!.seqs.slice(1, -1)}]`) as number[];
-        await run(...this.#registration(this.#attempt!));
+        await connection.one(...this.#registration(this.#attempt!));
       }
     });
   }
@@ -168,7 +197,7 @@ export class PostgresStorage implements Storage {
    * The server does not know this writer: it never wrote, or not for so long that it was
    * forgotten. An attempt that is as old may have been forgotten together with it.
    */
-  #registration({ number, since }: Attempt): [sql: string, parameters: readonly unknown[]] {
+  #registration({ number, since }: Attempt): [sql: string, values: readonly Value[]] {
     if (systemClock.now() - since > (WRITER_DAYS / 2) * DAY_MS) {
       throw new Error(`whether batch ${number} was written cannot be known any more`);
     }
@@ -235,40 +264,32 @@ export class PostgresStorage implements Storage {
   async compact(room: string, { base, snapshot, quarantined }: Compaction): Promise<boolean> {
     const { seq, update, stateVector, deletes } = snapshot;
     const id = randomUUID();
-    return await this.#reading.use(async (run) => {
-      await run('BEGIN');
-      // Nobody knows the id yet, so nobody waits while the bytes are on their way.
-      for (let part = 0; part === 0 || part * PART_BYTES < update.length; part++) {
-        await run(
-          'INSERT INTO cowrite.snapshot_parts (snapshot, part, bytes) VALUES ($1, $2, $3)',
-          [id, part, update.subarray(part * PART_BYTES, (part + 1) * PART_BYTES)],
+    return await this.#use(this.#reading, (connection) =>
+      connection.transaction(async (run) => {
+        // Nobody knows the id yet, so nobody waits while the bytes are on their way.
+        for (let part = 0; part === 0 || part * PART_BYTES < update.length; part++) {
+          await run(
+            'INSERT INTO cowrite.snapshot_parts (snapshot, part, bytes) VALUES ($1, $2, $3)',
+            [id, part, update.subarray(part * PART_BYTES, (part + 1) * PART_BYTES)],
+          );
+        }
+        const [row] = await run(
+          'SELECT cowrite.compact($1, $2, $3, $4, $5, $6, $7) AS is_written',
+          [room, base, id, seq, update.length, stateVector, deletes],
         );
-      }
-      const [row] = await run('SELECT cowrite.compact($1, $2, $3, $4, $5, $6, $7) AS is_written', [
-        room,
-        base,
-        id,
-        seq,
-        update.length,
-        stateVector,
-        deletes,
-      ]);
-      if (!row!.is_written) {
-        await run('ROLLBACK');
-        return false;
-      }
-      for (const entry of quarantined) {
-        await run(
-          `INSERT INTO cowrite.quarantine (room, seq, reason, author, update)
-           VALUES ($1, $2, $3, $4, $5)
-           ON CONFLICT (room, seq) DO UPDATE SET reason = excluded.reason,
-             author = excluded.author, update = excluded.update`,
-          [room, entry.seq, toText(entry.reason), toText(entry.author), entry.update],
-        );
-      }
-      await run('COMMIT');
-      return true;
-    });
+        if (!row!.is_written) return false;
+        for (const entry of quarantined) {
+          await run(
+            `INSERT INTO cowrite.quarantine (room, seq, reason, author, update)
+             VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (room, seq) DO UPDATE SET reason = excluded.reason,
+               author = excluded.author, update = excluded.update`,
+            [room, entry.seq, entry.reason, entry.author, entry.update],
+          );
+        }
+        return true;
+      }),
+    );
   }
 
   async quarantined(room: string): Promise<readonly Quarantined[]> {
@@ -305,11 +326,17 @@ export class PostgresStorage implements Storage {
   }
 
   async close(): Promise<void> {
+    this.#servers.close();
     await Promise.all([this.#writing.close(), this.#reading.close()]);
   }
 
-  async #read(sql: string, parameters: readonly unknown[]): Promise<readonly Row[]> {
-    return await this.#reading.use((run) => run(sql, parameters));
+  async #read(sql: string, values: readonly Value[] = []): Promise<readonly Row[]> {
+    return await this.#use(this.#reading, (connection) => connection.one(sql, values));
+  }
+
+  async #use<T>(pool: Pool, call: (connection: Connection) => Promise<T>): Promise<T> {
+    if (this.#failure !== undefined) throw this.#failure;
+    return await pool.use(call);
   }
 }
 
@@ -327,18 +354,4 @@ function toMeta(row: Row): SnapshotMeta {
 
 function toEntry({ seq, author, update }: Row): LogEntry {
   return { seq, author, update };
-}
-
-function toText(text: string): string {
-  return text.replaceAll('\0', '\ufffd');
-}
-
-/** An array as Postgres writes it. */
-function textArray(texts: readonly string[]): string {
-  const quoted = texts.map((text) => `"${toText(text).replaceAll(/["\\]/g, '\\$&')}"`);
-  return `{${quoted.join(',')}}`;
-}
-
-function intArray(numbers: readonly number[]): string {
-  return `{${numbers.join(',')}}`;
 }

@@ -137,11 +137,22 @@ export interface Heartbeat {
   readonly isRelayed: boolean;
 }
 
+/** The server that a store is at. */
+export interface Primary {
+  /** The same for all who share the store, as long as they are at the same server: a whole number below 2^32. */
+  readonly id: number;
+}
+
 export interface Storage {
   /** For logs and metrics: `lmdb`, `postgres`, `redis`, `memory`. */
   readonly name: string;
   /** Whether several processes may have this store open at once. */
   readonly isShared: boolean;
+
+  /** Only of a store that can fail over: the server that its calls are carried out at. Another object after a failover. */
+  readonly primary?: Primary;
+  /** Only of a store that can fail over: somebody else is at another server. Looks where this one is to be. */
+  checkPrimary?(): void;
 
   /** The snapshot's description and the entries behind it. A room that was never written is empty. */
   load(room: string): Promise<StoredRoom>;
