@@ -11,6 +11,7 @@ import type { Administrator } from './administrator.js';
 import { namesOf, type RequestNames } from './api/errors.js';
 import type { OriginTrust } from './auth/origin.js';
 import type { Readiness } from './health.js';
+import { offersWebSocket } from './upgrade-offers.js';
 
 export interface HttpOptions {
   /** Whether rooms can be opened now. */
@@ -58,6 +59,10 @@ export function httpApp(options: HttpOptions): Hono<{ Bindings: HttpBindings }> 
   app.onError((error, c) => {
     onError(error, namesOf(c));
     return c.text('internal error\n', 500);
+  });
+  app.notFound((c) => {
+    const isLost = offersWebSocket(c.req.header('Upgrade'));
+    return c.text(isLost ? 'rooms are at /ws/<room>\n' : '404 Not Found', 404);
   });
   app.get('/health/live', (c) => c.text('ok\n'));
   app.get('/health/ready', async (c) => {

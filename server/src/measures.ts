@@ -68,7 +68,6 @@ const KINDS = Object.keys({
 /** Why an upgrade is not carried out. */
 export const REFUSALS = [
   'closing',
-  'path',
   'room-name',
   'store-full',
   'cooldown',

@@ -6,6 +6,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { isLocalHost, isLoopback } from './auth/origin.js';
+import { listenForUpgrades, UPGRADES } from './upgrade-offers.js';
 
 export interface MetricsPortOptions {
   readonly port: number;
@@ -17,7 +18,7 @@ export interface MetricsPortOptions {
 /** @throws whatever the port says */
 export async function openMetricsPort(options: MetricsPortOptions): Promise<MetricsPort> {
   const { port, host } = options;
-  const http = createServer((request, response) => {
+  const http = createServer(UPGRADES, (request, response) => {
     const isForeign = isLoopback(host) && !isLocalHost(request.headers.host);
     const isKnown = request.method === 'GET' && request.url === '/metrics';
     if (isForeign || !isKnown) response.writeHead(isForeign ? 403 : 404).end();
@@ -32,6 +33,8 @@ export async function openMetricsPort(options: MetricsPortOptions): Promise<Metr
       );
     }
   });
+  // Node would ignore offers by itself, and with them whatever follows on the same socket.
+  listenForUpgrades(http, () => false);
   await new Promise<void>((resolve, reject) => {
     http.once('error', reject);
     http.listen(port, host, () => {

@@ -10,13 +10,18 @@ export type RoomName =
   | { readonly ok: true; readonly name: string }
   | { readonly ok: false; readonly problem: string };
 
+/** @param url as {@link readRoomName} takes it */
+export function isRoomPath(url: string): boolean {
+  return url.startsWith(PREFIX);
+}
+
 /**
  * @param url the request's path and query, as it stands in the request line
  * @returns undefined when the path is not one of a room
  */
 export function readRoomName(url: string): RoomName | undefined {
-  const [path] = url.split('?', 1);
-  if (path === undefined || !path.startsWith(PREFIX)) return undefined;
+  if (!isRoomPath(url)) return undefined;
+  const [path] = url.split('?', 1) as [string];
   try {
     return checkRoomName(decodeURIComponent(path.slice(PREFIX.length)));
   } catch {

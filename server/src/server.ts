@@ -41,6 +41,7 @@ import { openStorage } from './storage/open.js';
 import type { Storage } from './storage/storage.js';
 import { Transport } from './transport.js';
 import { Turns } from './turns.js';
+import { isKnown, UPGRADES } from './upgrade-offers.js';
 
 /**
  * At most one commit in this many milliseconds: rarer ones delay "saved", and with a
@@ -247,6 +248,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
   );
   const http = createHttpServer(
     {
+      ...UPGRADES,
       headersTimeout: limits.handshakeMs,
       requestTimeout: limits.handshakeMs,
       connectionsCheckingInterval: Math.ceil(limits.handshakeMs / 4),
@@ -286,6 +288,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
   http.maxConnections = limits.maxConnections + NEWCOMERS;
   http.on('connection', (socket) => {
     const { remoteAddress = '' } = socket;
+    if (isKnown(socket)) return;
     // A proxy's are everybody's.
     if (isLoopback(remoteAddress) || proxies.has(remoteAddress)) return;
     if (!crowd.mayOpen(remoteAddress)) {

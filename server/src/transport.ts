@@ -18,6 +18,7 @@ import { chooseDialect, type Dialect } from './dialect.js';
 import type { Frame } from './frame.js';
 import type { Refusal, SocketMeasures } from './measures.js';
 import { readRoomName } from './room-name.js';
+import { asksForWebSocket, listenForUpgrades } from './upgrade-offers.js';
 
 export interface TransportOptions {
   readonly clock: Clock;
@@ -480,7 +481,8 @@ export class Transport {
       maxPayload: options.maxMessageBytes,
       handleProtocols: (offered) => chooseDialect(offered).subprotocol ?? false,
     });
-    server.on('upgrade', (request, socket, head) => {
+    listenForUpgrades(server, (request, socket, head) => {
+      if (!asksForWebSocket(request)) return false;
       // Until ws takes the socket over nobody else would hear of its errors.
       const onError = () => socket.destroy();
       socket.on('error', onError);
@@ -518,6 +520,7 @@ export class Transport {
           options.logger.error({ err: error }, 'an upgrade failed');
           socket.destroy();
         });
+      return true;
     });
     this.#interval = options.heartbeat / LOOKS;
     this.#beats = options.clock.every(this.#interval / PARTS, () => this.#beat());
@@ -551,7 +554,7 @@ export class Transport {
   ): Promise<Opened> {
     if (!this.#accepting) throw leaving();
     const room = readRoomName(request.url ?? '');
-    if (room === undefined) throw new UpgradeRefused(404, 'rooms are at /ws/<room>', 'path');
+    if (room === undefined) throw new UpgradeRefused(404, 'rooms are at /ws/<room>', 'room-name');
     if (!room.ok) throw new UpgradeRefused(400, room.problem, 'room-name');
     const opened = await accept({
       room: room.name,

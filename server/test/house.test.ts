@@ -26,7 +26,7 @@ const FLOORS = [
     'metrics-port',
   ],
   ['administrator', 'failover', 'health', 'intake', 'large-update', 'standing'],
-  ['transport'],
+  ['transport', 'upgrade-offers'],
   ['room'],
   ['compactor', 'joining'],
   ['contents'],
