@@ -8,9 +8,10 @@ import type { Logger } from 'pino';
 import type { Clock } from './clock.js';
 import { compactRoom, SnapshotReplaced } from './compact/compaction.js';
 import { isDue, isDueWhenIdle } from './compact/policy.js';
-import type { Workers } from './compact/workers.js';
+import { TooLargeToMerge, type Workers } from './compact/workers.js';
 import type { Contents } from './contents.js';
 import type { CompactionMeasures } from './measures.js';
+import { MergePostponed, type Merges } from './merges.js';
 import type { Snapshots } from './snapshots.js';
 import type { Quarantined, SnapshotMeta, Storage } from './storage/storage.js';
 import { traced } from './trace.js';
@@ -19,6 +20,7 @@ import { traced } from './trace.js';
 export interface CompactorDependencies {
   readonly storage: Storage;
   readonly workers: Workers;
+  readonly merges: Merges;
   readonly snapshots: Snapshots;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -118,26 +120,30 @@ export class Compactor {
 
   /** Never rejects: a room whose compaction fails is served from its tail. */
   async #merge(): Promise<void> {
-    const { storage, workers, snapshots, clock, logger, compactions } = this.#deps;
+    const { storage, workers, merges, snapshots, clock, logger, compactions } = this.#deps;
     const { name: room } = this.#room;
     const contents = this.#contents;
     const { updates } = contents.uncompacted;
+    const about = { room, life: contents.life, size: contents.size };
     const start = clock.now();
     try {
       const { snapshot, isFaithful, poisoned } = await traced(
         'cowrite.compact',
         () => ({ 'cowrite.room': room, 'cowrite.updates': updates }),
         async () =>
-          await compactRoom({
-            storage,
-            workers,
-            snapshots,
-            room,
-            base: contents.snapshot,
-            upTo: contents.head,
-            unusable: this.#unusable,
-            isWanted: () => !this.#isClosed,
-          }),
+          await merges.run(about, (begin) =>
+            compactRoom({
+              begin,
+              storage,
+              workers,
+              snapshots,
+              room,
+              base: contents.snapshot,
+              upTo: contents.head,
+              unusable: this.#unusable,
+              isWanted: () => !this.#isClosed,
+            }),
+          ),
       );
       this.#from = 0;
       this.#unusable = [];
@@ -177,8 +183,18 @@ export class Compactor {
         logger.warn({ err: cause, room }, 'the store could not be asked for its snapshot');
       }
     }
-    compactions.failures++;
     this.#from = Math.max(1, this.#contents.tail.size * 2);
+    if (error instanceof MergePostponed) {
+      logger.info({ room }, `not compacted: ${error.message}`);
+      return;
+    }
+    if (error instanceof TooLargeToMerge) {
+      compactions.tooLarge++;
+      const { needs, memory, message } = error;
+      logger.warn({ room, needs, memory }, `${message}; it is served from its log`);
+      return;
+    }
+    compactions.failures++;
     logger.error({ err: error, room }, 'a compaction failed; the room goes on without');
   }
 }

@@ -37,6 +37,8 @@ const NUMBER = 'a whole number from 1 on';
 const COUNT = z.coerce.number(NUMBER).int(NUMBER).min(1, NUMBER).optional();
 const MAX_HANDSHAKE = 600_000;
 const HANDSHAKE = `milliseconds from 1 to ${MAX_HANDSHAKE}`;
+const LEAST_WORKER_MEMORY = 64;
+const WORKER_MEMORY = `a whole number of MB from ${LEAST_WORKER_MEMORY} on`;
 const RATE_FORM = 'how many a second, and how many at once, such as 500:2000';
 const RATE = z
   .string()
@@ -64,6 +66,7 @@ export const LIMIT_SETTINGS = {
   MAX_API_REQUESTS: 'maxApiRequests',
   MAX_WATCHERS: 'maxWatchers',
   HANDSHAKE_MS: 'handshakeMs',
+  WORKER_MEMORY_MB: 'workerMemoryMb',
 } as const satisfies Record<string, keyof Limits>;
 
 function rateOf(text: string): Rate | undefined {
@@ -140,6 +143,11 @@ const schema = z.object({
     .int(HANDSHAKE)
     .min(1, HANDSHAKE)
     .max(MAX_HANDSHAKE, HANDSHAKE)
+    .optional(),
+  WORKER_MEMORY_MB: z.coerce
+    .number(WORKER_MEMORY)
+    .int(WORKER_MEMORY)
+    .min(LEAST_WORKER_MEMORY, WORKER_MEMORY)
     .optional(),
   DRAIN_SECONDS: z.coerce.number(DRAIN).min(0, DRAIN).max(MAX_DRAIN, DRAIN).optional(),
   READER_PRESENCE: z.enum(['on', 'off'], 'on or off').default('on'),

@@ -11,7 +11,7 @@ import type { SnapshotMeta } from './storage/storage.js';
 import { admit, type Sender, type Verdict } from './update/admit.js';
 import type { Depth } from './update/depth.js';
 import type { Frontier } from './update/frontier.js';
-import { parseUpdate } from './update/parse.js';
+import { parseUpdate, UNBOUNDED } from './update/parse.js';
 import type { Parsed } from './update/parsed.js';
 import { RangeSet } from './update/ranges.js';
 import { decodeReach } from './update/reach.js';
@@ -159,7 +159,7 @@ export class Contents {
    * @throws {UpdateRefused}
    */
   apply(seq: number, update: Uint8Array): Verdict {
-    const parsed = parseUpdate(update);
+    const parsed = parseUpdate(update, UNBOUNDED);
     const verdict = admit(this.#frontier, parsed);
     if (verdict.change !== undefined) {
       this.tail.append(this.#places.applied(seq), verdict.change);
@@ -190,9 +190,9 @@ export class Contents {
     this.#snapshotVector = undefined;
     // Anew, because what a poisoned entry deleted is not deleted.
     this.#frontier.deletes = new RangeSet();
-    this.#frontier.addDeletes(parseUpdate(snapshot.deletes).deletes);
+    this.#frontier.addDeletes(parseUpdate(snapshot.deletes, UNBOUNDED).deletes);
     const position = this.#places.within(snapshot.seq);
-    const behind = parseUpdate(this.tail.since(position));
+    const behind = parseUpdate(this.tail.since(position), UNBOUNDED);
     this.#depth.adopt(decodeReach(snapshot.stateVector).levels, position, behind.types);
     this.#frontier.addDeletes(behind.deletes);
     for (const { block, start, end } of behind.bornDeleted) {

@@ -38,10 +38,10 @@ export interface Limits extends CrowdLimits, SessionRates {
   readonly idleMs: number;
   /** Milliseconds that loading a room may take. Default 20 000. */
   readonly loadMs: number;
-  /** Milliseconds that a job on a document may take in a worker. Default 30 000. */
+  /** Milliseconds that a job on a document may take in a worker, and a second for each MB of it. Default 30 000. */
   readonly workerMs: number;
-  /** MB of heap for one worker. Default 2 048. */
-  readonly workerHeapMb: number;
+  /** MB of memory that workers may take together; undefined: four fifths of what this process may take beyond 256 MB, or half of what the machine has beyond it. */
+  readonly workerMemoryMb: number | undefined;
   /** Milliseconds that closing may take before the sockets that remain are cut off. Default 10 000. */
   readonly closeMs: number;
   /** Milliseconds that a drain may take; 0: it is a close. Default 30 000. */
@@ -77,7 +77,7 @@ export const DEFAULT_LIMITS: Limits = {
   idleMs: 10_000,
   loadMs: 20_000,
   workerMs: 30_000,
-  workerHeapMb: 2_048,
+  workerMemoryMb: undefined,
   closeMs: 10_000,
   drainMs: 30_000,
 };

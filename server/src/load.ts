@@ -8,7 +8,7 @@ import { admit, type Change } from './update/admit.js';
 import { Depth } from './update/depth.js';
 import { Frontier } from './update/frontier.js';
 import { Levels } from './update/levels.js';
-import { parseUpdate } from './update/parse.js';
+import { parseUpdate, UNBOUNDED } from './update/parse.js';
 import type { Parsed } from './update/parsed.js';
 import { decodeReach } from './update/reach.js';
 import { UpdateRefused } from './update/refused.js';
@@ -46,7 +46,7 @@ export async function loadRoom(name: string, storage: Storage, clock: Clock): Pr
   if (snapshot !== undefined) {
     const reach = decodeReach(snapshot.stateVector);
     levels = reach.levels;
-    frontier.load(reach.vector, parseUpdate(snapshot.deletes));
+    frontier.load(reach.vector, parseUpdate(snapshot.deletes, UNBOUNDED));
   }
   const base = snapshot?.seq ?? 0;
   let types = 0;
@@ -81,7 +81,7 @@ function replay(
   update: Uint8Array,
 ): { readonly change: Change; readonly parsed: Parsed } | string | undefined {
   try {
-    const parsed = parseUpdate(update);
+    const parsed = parseUpdate(update, UNBOUNDED);
     // An entry is in the document or in the quarantine, never half in each.
     const { change, missing } = admit(frontier, parsed, undefined, 'all or nothing');
     if (missing === undefined) return change && { change, parsed };

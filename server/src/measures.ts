@@ -148,6 +148,8 @@ export class CompactionMeasures {
   /** Of the snapshots that were written. */
   bytes = 0;
   failures = 0;
+  /** Those that were not carried out because the document is too large. */
+  tooLarge = 0;
   /** Those whose work was in vain, because another instance was first. */
   outrun = 0;
   /** Entries that were found unusable. */

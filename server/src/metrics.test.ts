@@ -31,11 +31,13 @@ describe('[MET] what was counted', () => {
       bytes: expected.get('cowrite_unsaved_bytes')!,
       oldestMs: 1_000 * expected.get('cowrite_unsaved_oldest_seconds')!,
     }),
+    tooLargeRooms: () => expected.get('cowrite_too_large_rooms')!,
     isStoreFailing: () => true,
     isStoreAway: () => false,
     workers: () => ({
       running: expected.get('cowrite_worker_jobs_running')!,
       waiting: expected.get('cowrite_worker_jobs_waiting')!,
+      memory: expected.get('cowrite_worker_memory_bytes')!,
     }),
     relay: () => ({
       isConnected: true,
@@ -56,6 +58,8 @@ describe('[MET] what was counted', () => {
       'unsaved_oldest_seconds',
       'worker_jobs_running',
       'worker_jobs_waiting',
+      'worker_memory_bytes',
+      'too_large_rooms',
       'other_instances',
       'presence_keys',
       'relay_unheard',
@@ -82,6 +86,7 @@ describe('[MET] what was counted', () => {
     spread('compaction_seconds', compaction.times);
     compaction.bytes = shown('compaction_bytes_total');
     compaction.failures = shown('compaction_failures_total');
+    compaction.tooLarge = shown('compactions_too_large_total');
     compaction.outrun = shown('compactions_outrun_total');
     compaction.quarantined = shown('quarantined_entries_total');
     spread('relay_lag_seconds', relay.lag);

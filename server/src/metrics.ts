@@ -16,7 +16,9 @@ export interface Standings {
   unsaved(): { readonly updates: number; readonly bytes: number; readonly oldestMs: number };
   isStoreFailing(): boolean;
   isStoreAway(): boolean;
-  workers(): { readonly running: number; readonly waiting: number };
+  /** Rooms whose documents are too large to merge here. */
+  tooLargeRooms(): number;
+  workers(): { readonly running: number; readonly waiting: number; readonly memory: number };
   /** Undefined for a server that is alone. */
   relay(): RelayStandings | undefined;
 }
@@ -182,7 +184,7 @@ export class Metrics {
     );
   }
 
-  #ofCompactions({ compaction }: Measures, { workers }: Standings): void {
+  #ofCompactions({ compaction }: Measures, { workers, tooLargeRooms }: Standings): void {
     this.#seconds('compaction_seconds', 'What compactions took.', compaction.times);
     this.#counter(
       'compaction_bytes_total',
@@ -193,6 +195,21 @@ export class Metrics {
       'compaction_failures_total',
       'Compactions that failed.',
       () => compaction.failures,
+    );
+    this.#counter(
+      'compactions_too_large_total',
+      'Compactions that were not carried out: the document needs more memory than workers may take.',
+      () => compaction.tooLarge,
+    );
+    this.#gauge(
+      'too_large_rooms',
+      'Rooms that were found too large to merge, since the start and until they were merged.',
+      tooLargeRooms,
+    );
+    this.#gauge(
+      'worker_memory_bytes',
+      'Memory that all worker threads together may take.',
+      () => workers().memory,
     );
     this.#counter(
       'compactions_outrun_total',

@@ -17,7 +17,7 @@ import type { Clock, Timer } from './clock.js';
 import type { PresenceKeeper } from './presence/keeper.js';
 import type { PresentPerson } from './presence/presence.js';
 import type { Content } from './relay/envelope.js';
-import { parseUpdate } from './update/parse.js';
+import { parseUpdate, UNBOUNDED } from './update/parse.js';
 
 /** The room, as far as its people go. */
 export interface PeopledRoom {
@@ -420,7 +420,7 @@ export class People {
     for (const update of updates) {
       // What people type is small; in what is large, structs of many authors may come together.
       if (update.length > MAX_TYPED_BYTES) continue;
-      for (const { client } of parseUpdate(update).blocks) peer.wrote(client);
+      for (const { client } of parseUpdate(update, UNBOUNDED).blocks) peer.wrote(client);
     }
   }
 }

@@ -27,6 +27,7 @@ import type { Link, LinkedRoom } from './link.js';
 import { type LoadedRoom, loadRoom } from './load.js';
 import type { Log, LogRoom } from './log.js';
 import type { CompactionMeasures } from './measures.js';
+import type { Merges } from './merges.js';
 import { Peer } from './people.js';
 import type { Snapshots } from './snapshots.js';
 import type { NewEntry, Quarantined, SnapshotMeta, Storage } from './storage/storage.js';
@@ -96,6 +97,7 @@ export interface RoomDependencies {
   readonly storage: Storage;
   readonly log: Log;
   readonly workers: Workers;
+  readonly merges: Merges;
   readonly snapshots: Snapshots;
   readonly clock: Clock;
   readonly logger: Logger;

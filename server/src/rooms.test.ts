@@ -7,6 +7,7 @@ import { DEFAULT_LIMITS } from './limits.js';
 import { RoomDeleted } from './load.js';
 import { Log } from './log.js';
 import { Measures } from './measures.js';
+import { Merges } from './merges.js';
 import { LoadFailed, Rooms } from './rooms.js';
 import { Snapshots } from './snapshots.js';
 import { MemoryStorage } from './storage/memory.js';
@@ -30,13 +31,14 @@ function setUp() {
   const clock = new ManualClock();
   const logger = pino({ level: 'silent' });
   const storage = new SlowStorage();
-  const workers = new Workers({ threads: 1, budget: 1_000, heap: 64 });
+  const workers = new Workers({ threads: 1, budget: 1_000, memory: 128 });
   onTestFinished(() => workers.close());
   const limits = { ...DEFAULT_LIMITS, commitInterval: 10, random: () => 0 };
   const measures = new Measures();
   const rooms = new Rooms({
     ...{ clock, logger, storage, workers },
     log: new Log({ ...limits, storage, clock, logger, measures: measures.log }),
+    merges: new Merges({ storage, workers, logger }),
     snapshots: new Snapshots({ storage, workers, maxBytes: 1_000 }),
     fanout: { clock, highWater: 1_000, patience: 1_000, measures: measures.fanout },
     compactions: measures.compaction,

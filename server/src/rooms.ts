@@ -162,6 +162,7 @@ export class Rooms {
 
   /** The room was removed from the store: it ends, and whoever waits for it is told. */
   deleted(name: string): void {
+    this.#options.merges.forget(name);
     const entry = this.#entries.get(name);
     if (entry === undefined) return;
     entry.isDeleted = true;

@@ -27,6 +27,8 @@ import { RoomDeleted } from './load.js';
 import { Log } from './log.js';
 import { LoopDelay } from './loop-delay.js';
 import { Measures } from './measures.js';
+import { memoryLimit, workerMemory } from './memory.js';
+import { Merges, warnOfTooLarge } from './merges.js';
 import { Metrics } from './metrics.js';
 import { type MetricsPort, openMetricsPort } from './metrics-port.js';
 import { Orders } from './orders.js';
@@ -54,6 +56,7 @@ const PRESSED_PART = 1 / 4;
 /** Sockets that may be on their way to a decision. */
 const NEWCOMERS = 1_000;
 const WORKER_THREADS = 1;
+const MB = 1024 * 1024;
 /**
  * Opens the store and listens.
  *
@@ -103,7 +106,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
   const workers = new Workers({
     threads: WORKER_THREADS,
     budget: limits.workerMs,
-    heap: limits.workerHeapMb,
+    memory: limits.workerMemoryMb ?? workerMemory(memoryLimit()) / MB,
     onError: (err) => logger.warn({ err }, 'a worker died'),
   });
   const call = <T>(name: keyof Hooks, hook: ((about: T) => void) | undefined, about: T): void => {
@@ -118,6 +121,8 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
   };
   const onLimit = (limit: LimitName): void => measures.limits.add(limit);
   const snapshots = new Snapshots({ storage, workers, maxBytes: limits.snapshotCacheBytes });
+  const merges = new Merges({ storage, workers, logger });
+  warnOfTooLarge(limits.maxDocumentBytes, workers, logger);
   const instances =
     meeting &&
     new Instances({
@@ -137,6 +142,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     storage,
     log,
     workers,
+    merges,
     clock,
     logger,
     snapshots,
@@ -179,6 +185,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     }),
     isStoreFailing: () => log.failing,
     isStoreAway: () => health.isStoreAway,
+    tooLargeRooms: () => merges.tooLarge,
     workers: () => workers,
     relay: () => instances,
   });
@@ -360,6 +367,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     await meeting?.relay.close();
     await meeting?.presence.close();
     await workers.close();
+    await merges.close();
   };
   const ending = new Ending({
     transport,

@@ -10,6 +10,7 @@ import { chooseDialect } from './dialect.js';
 import { DEFAULT_LIMITS } from './limits.js';
 import { Log } from './log.js';
 import { Measures } from './measures.js';
+import { Merges } from './merges.js';
 import { Room } from './room.js';
 import { Session } from './session.js';
 import { Snapshots } from './snapshots.js';
@@ -39,7 +40,7 @@ async function setUp() {
   const clock = new ManualClock();
   const logger = pino({ level: 'silent' });
   const storage = new MemoryStorage();
-  const workers = new Workers({ threads: 1, budget: 1_000, heap: 64 });
+  const workers = new Workers({ threads: 1, budget: 1_000, memory: 128 });
   onTestFinished(() => workers.close());
   const measures = new Measures();
   const options = {
@@ -54,6 +55,7 @@ async function setUp() {
     workers,
     clock,
     logger,
+    merges: new Merges({ storage, workers, logger }),
     snapshots: new Snapshots({ storage, workers, maxBytes: 1e6 }),
     instances: undefined,
     fanout: { clock, highWater: 1e6, patience: 1_000, measures: measures.fanout },

@@ -43,6 +43,8 @@ const ABOUT: Readonly<Record<SettingName, string>> = {
   MAX_API_REQUESTS: 'requests to /api that are answered at once; more are refused with 503',
   MAX_WATCHERS: 'those who watch rooms by server-sent events; more are refused with 503',
   HANDSHAKE_MS: 'for a request to arrive, and for a decision about it',
+  WORKER_MEMORY_MB:
+    'that workers may take to merge documents; left out, four fifths of the memory limit beyond 256 MB, or half of the machine',
   DRAIN_SECONDS: 'that SIGTERM may take to let everybody go; 0: at once',
   READER_PRESENCE: 'whether those who may only read are shown to others',
   LOG_LEVEL: 'of the lines on stderr',

@@ -51,6 +51,17 @@ export class Snapshots {
     return (await this.#snapshot(room, meta))?.bytes;
   }
 
+  /**
+   * Its bytes, for whoever hands them over to another thread. They are not kept here: what they
+   * are merged into is going to take their place.
+   *
+   * @returns undefined when it is not the room's any more @throws as {@link bytes}
+   */
+  async own(room: string, meta: SnapshotMeta): Promise<Uint8Array | undefined> {
+    const cached = this.#cache.peek(this.#keyOf(room, meta));
+    return cached?.bytes.slice() ?? (await this.#options.storage.readSnapshot(room, meta.seq));
+  }
+
   /** The whole snapshot as a step 2. */
   async whole(room: string, meta: SnapshotMeta, codec: Codec): Promise<Frame | undefined> {
     const cached = await this.#snapshot(room, meta);

@@ -50,6 +50,7 @@ export async function seriesOfServer(): Promise<ReadonlySet<string>> {
 type Environment = Readonly<Record<string, string>>;
 
 export interface Container {
+  readonly resources: { readonly limits: { readonly memory: string } };
   readonly ports: readonly { readonly name: string; readonly containerPort: number }[];
   readonly env: readonly { readonly name: string; readonly value: string }[];
   readonly lifecycle: { readonly preStop: { readonly exec: { readonly command: string[] } } };
@@ -85,6 +86,7 @@ export interface Composed {
   readonly environment: Environment;
   readonly ports?: readonly string[];
   readonly stop_grace_period?: string;
+  readonly mem_limit?: string;
 }
 
 /** The servers that `docker compose` starts, by name. */
@@ -93,6 +95,13 @@ export function composedServers(): [name: string, service: Composed][] {
   return Object.entries(services as Record<string, Composed>).filter(
     ([, { image }]) => image === 'cowrite',
   );
+}
+
+/** As Kubernetes and Docker write them: `512Mi`, `2Gi`, `2g`. */
+export function bytesOf(amount: string): number {
+  const [, number, unit] = /^(\d+)(Mi|Gi|m|g)$/.exec(amount) ?? [];
+  if (number === undefined) throw new Error(`${JSON.stringify(amount)} is no amount of memory`);
+  return Number(number) * (unit!.toLowerCase().startsWith('m') ? 1024 ** 2 : 1024 ** 3);
 }
 
 /** As the files write them: `45`, `30s`, `2m`. */

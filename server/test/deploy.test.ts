@@ -8,9 +8,12 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { type CowriteServer, MemoryStorage } from '@cowrite/server';
 import { describe, expect, test } from 'vitest';
+import { mostMemoryFor } from '../src/compact/weight.js';
 import { DEFAULT_LIMITS } from '../src/limits.js';
+import { workerMemory } from '../src/memory.js';
 import { settings, settingsPage } from '../src/settings.js';
 import {
+  bytesOf,
   composedServers,
   manifest,
   needed,
@@ -28,6 +31,27 @@ const defaultOf = (name: string) => settings().find((setting) => setting.name ==
 const DRAIN = Number(defaultOf('DRAIN_SECONDS'));
 /** More than sockets and requests that are under way are given when it is over. */
 const END = 5;
+
+describe('[DEP-13] memory', () => {
+  test('what starts it lets documents grow as far as its memory is enough to merge them', () => {
+    const { container, env } = manifest();
+    const { memory } = container.resources.limits;
+    const started = [
+      ['Kubernetes', memory, env] as const,
+      ...composedServers().map(
+        ([name, { mem_limit = '', environment }]) => [name, mem_limit, environment] as const,
+      ),
+    ];
+    expect(started).toHaveLength(3);
+    for (const [name, limit, environment] of started) {
+      const workers = workerMemory({ bytes: bytesOf(limit), isOwn: true });
+      const needs = mostMemoryFor(Number(environment.MAX_DOCUMENT_BYTES));
+      expect(needs, name).toBeGreaterThan(0);
+      expect(needs, name).toBeLessThanOrEqual(workers);
+      expect(environment, name).not.toHaveProperty('WORKER_MEMORY_MB');
+    }
+  });
+});
 
 describe('[DEP-6] what starts it', () => {
   test('the manifests belong together', () => {

@@ -44,11 +44,22 @@ const FLOORS = [
     'snapshots',
     'compact/compaction',
     'compact/workers',
+    'merges',
   ],
   ['metrics', 'measures'],
   ['limits'],
   ['crowd', 'allowance', 'cooldown', 'rejection-log'],
-  ['drain', 'places', 'dialect', 'room-name', 'awareness', 'acknowledgements', 'compact/policy'],
+  [
+    'drain',
+    'places',
+    'dialect',
+    'room-name',
+    'awareness',
+    'acknowledgements',
+    'compact/policy',
+    'compact/merge-note',
+    'memory',
+  ],
   ['frame', 'storage/', 'relay/', 'presence/', 'auth/', 'compact/worker'],
   [
     'redis',
@@ -56,6 +67,9 @@ const FLOORS = [
     'redis-signs',
     'compact/job',
     'compact/levels-of',
+    'compact/digest',
+    'compact/whole',
+    'compact/weight',
     'compact/merge',
     'compact/set-aside',
     'compact/view',
@@ -103,6 +117,7 @@ function floorOf(name: string): number {
 
 /** What the worker loads. */
 const DOCUMENT_BUILDERS = [
+  'compact/digest',
   'compact/job',
   'compact/levels-of',
   'compact/merge',
@@ -119,7 +134,7 @@ describe('[HOUSE] the house', () => {
       imports.some(
         ({ from, isType }) =>
           !isType &&
-          /compact\/(job|levels-of|merge|set-aside|view)\.js$/.test(
+          /compact\/(digest|job|levels-of|merge|set-aside|view)\.js$/.test(
             resolve(SOURCE, dirname(name), from),
           ),
       ),

@@ -24,6 +24,7 @@ import { Workers } from '../src/compact/workers.js';
 import { chooseDialect } from '../src/dialect.js';
 import { Log } from '../src/log.js';
 import { Measures } from '../src/measures.js';
+import { Merges } from '../src/merges.js';
 import type { Member, Room } from '../src/room.js';
 import { Rooms } from '../src/rooms.js';
 import { Snapshots } from '../src/snapshots.js';
@@ -215,7 +216,7 @@ class World {
     this.#dice = dice;
     const clock = this.#clock;
     const logger = pino({ level: 'silent' });
-    const workers = new Inline({ threads: 1, budget: 1_000, heap: 64 });
+    const workers = new Inline({ threads: 1, budget: 1_000, memory: 128 });
     onTestFinished(() => workers.close());
     const { storage } = this;
     const measures = new Measures();
@@ -234,6 +235,7 @@ class World {
       workers,
       clock,
       logger,
+      merges: new Merges({ storage, workers, logger }),
       snapshots: new Snapshots({ storage, workers, maxBytes: 1e6 }),
       instances: undefined,
       fanout: { clock, highWater: 1e6, patience: 1_000, measures: measures.fanout },

@@ -16,7 +16,10 @@ const FILES = {
 
 const UNMERGED = 'Not yet in the snapshot';
 const SET_ASIDE = 'Set aside';
+const MERGING = 'Merging';
 const HINTS: Readonly<Record<string, string>> = {
+  [MERGING]:
+    'The log is not put into the snapshot. Nothing is lost, but the document takes longer to open, and deleted text stays in it.',
   [UNMERGED]: 'Written since the snapshot. Compacting puts it in; nothing is lost without.',
   [SET_ASIDE]:
     'Entries of the log that could not be used, such as damaged ones. They are kept in quarantine; the document is what the others make.',
@@ -114,6 +117,7 @@ export class RoomView {
     tail,
     snapshot,
     quarantined,
+    merge,
   }: DescribedRoom): void {
     this.#readAt = new Date();
     this.#note.textContent = '';
@@ -147,12 +151,16 @@ export class RoomView {
         : isDeleted
           ? [SET_ASIDE, ...gone]
           : [SET_ASIDE, 'nothing'],
+      ...(merge === null ? [] : [[MERGING, ...troubleOf(merge)] as const]),
     ];
     this.#facts.replaceChildren(
       ...facts.map(([term, text, more]) =>
         h(
           'div',
-          { class: term === SET_ASIDE && quarantined > 0 ? 'fact bad' : 'fact' },
+          {
+            class:
+              (term === SET_ASIDE && quarantined > 0) || term === MERGING ? 'fact bad' : 'fact',
+          },
           h('dt', {}, h('span', { 'data-tip': HINTS[term] }, term)),
           h('dd', {}, text, ...(more === undefined ? [] : [h('small', {}, more)])),
         ),
@@ -320,6 +328,16 @@ export class RoomView {
   #say(text: string): void {
     this.#said.textContent = text;
   }
+}
+
+function troubleOf({
+  problem,
+  needsBytes,
+  memoryBytes,
+}: NonNullable<DescribedRoom['merge']>): [text: string, more: string] {
+  if (problem === 'too-slow') return ['takes too long', 'it is tried again once a day'];
+  const needs = needsBytes === null ? 'more' : `about ${size(needsBytes)}`;
+  return ['too large', `it needs ${needs} of memory, and servers could take ${size(memoryBytes)}`];
 }
 
 function standOf({ seq, writtenAt }: { seq: number; writtenAt?: string }): string {

@@ -10,7 +10,7 @@ import { CLOSE } from '@cowrite/client/protocol';
 import type { Clock } from '../clock.js';
 import { SnapshotReplaced } from '../compact/compaction.js';
 import type { Form, Kind } from '../compact/forms.js';
-import { OverBudget, type Workers } from '../compact/workers.js';
+import { OverBudget, TooLargeToMerge, type Workers } from '../compact/workers.js';
 import { RoomDeleted } from '../load.js';
 import type { Presence } from '../presence/presence.js';
 import { DocumentFull, type Room, StoreFull } from '../room.js';
@@ -19,7 +19,7 @@ import type { Snapshots } from '../snapshots.js';
 import { writeBackup } from '../storage/backup-file.js';
 import { everyRoom } from '../storage/copy.js';
 import { byBytes } from '../storage/listing.js';
-import { DamagedSnapshot, type Storage } from '../storage/storage.js';
+import { DamagedSnapshot, type MergeNote, type Storage } from '../storage/storage.js';
 import type { Turns } from '../turns.js';
 import { UpdateRefused } from '../update/refused.js';
 import { within } from '../within.js';
@@ -120,6 +120,7 @@ export class Documents {
         bytes: tail.reduce((sum, { update }) => sum + update.length, 0),
       },
       quarantined: (await storage.quarantined(name)).length,
+      merge: mergeOf(await storage.mergeNote(name), snapshot?.life ?? 0),
       ...openHere(room),
     };
   }
@@ -145,7 +146,7 @@ export class Documents {
           const { snapshot: meta, tail, lastSeq, isDeleted } = log;
           if (isDeleted) throw new RoomDeleted();
           if (lastSeq === 0) throw neverWritten();
-          const snapshot = meta && (await snapshots.bytes(name, meta));
+          const snapshot = meta && (await snapshots.own(name, meta));
           if (meta !== undefined && snapshot === undefined) throw new SnapshotReplaced();
           return { snapshot, updates: tail.map(({ update }) => update), form, type, as };
         });
@@ -244,6 +245,12 @@ function openHere(room: Room | undefined): OpenHere {
   return { isOpen: true, sessions, people: room.awareness.size };
 }
 
+/** @param life of the room: what was found out of an earlier one says nothing */
+function mergeOf(note: MergeNote | undefined, life: number): DescribedRoom['merge'] {
+  if (note === undefined || note.life !== life || note.state === 'begun') return null;
+  return { problem: note.state, needsBytes: note.needs || null, memoryBytes: note.memory };
+}
+
 function neverWritten(): ApiError {
   return new ApiError('not-found', 'nothing was ever written to this room');
 }
@@ -257,7 +264,9 @@ function asApiError(error: unknown): unknown {
   if (error instanceof RoomExists) return new ApiError('exists', message);
   if (error instanceof Incomplete) return new ApiError('incomplete', message);
   if (error instanceof DocumentFull) return new ApiError('document-too-large', message);
-  if (error instanceof OverBudget) return new ApiError('over-budget', message);
+  if (error instanceof OverBudget || error instanceof TooLargeToMerge) {
+    return new ApiError('over-budget', message);
+  }
   if (
     error instanceof StoreFull ||
     error instanceof LoadFailed ||

@@ -80,6 +80,19 @@ const described = z
       .nullable(),
     tail: z.object({ updates: count, bytes: count }),
     quarantined: count.openapi({ description: 'entries that were set aside' }),
+    merge: z
+      .object({
+        problem: z.enum(['too-large', 'too-slow']),
+        needsBytes: count.nullable().openapi({
+          description: 'memory that it is thought to need; null: more than there was',
+        }),
+        memoryBytes: count.openapi({ description: 'memory that workers could take' }),
+      })
+      .nullable()
+      .openapi({
+        description:
+          'why the log is not merged into the snapshot, where a server has found that out',
+      }),
     ...open,
   })
   .openapi('Room');

@@ -25,6 +25,14 @@ export interface DescribedRoom extends OpenHere {
   readonly snapshot: { seq: number; bytes: number; writtenAt?: string } | null;
   readonly tail: { readonly updates: number; readonly bytes: number };
   readonly quarantined: number;
+  /** Why the log is not merged into the snapshot, where a server has found that out; null where nothing is known. */
+  readonly merge: {
+    readonly problem: 'too-large' | 'too-slow';
+    /** Null where only that it is more than there was. */
+    readonly needsBytes: number | null;
+    /** What there was. */
+    readonly memoryBytes: number;
+  } | null;
 }
 
 export interface ShownPerson {

@@ -4,16 +4,18 @@
  */
 import { systemClock } from '../clock.js';
 import { compactRoom } from '../compact/compaction.js';
-import type { Workers } from '../compact/workers.js';
+import { TooLargeToMerge, type Workers } from '../compact/workers.js';
 import { type LoadedRoom, loadRoom, RoomDeleted } from '../load.js';
 import { Snapshots } from '../snapshots.js';
 import { everyRoom, type RoomCopy, readRoom } from '../storage/copy.js';
-import { DamagedSnapshot, type Storage } from '../storage/storage.js';
+import { DamagedSnapshot, type MergeNote, type Storage } from '../storage/storage.js';
 import { command, EXIT } from '../terminal/command.js';
 import { withWorkers } from '../terminal/documents.js';
 import { prefixOf } from '../terminal/names.js';
 import { counted, countRooms, progress } from '../terminal/progress.js';
 import { STORAGE_OPTION, storageUrl, withExistingStore } from '../terminal/store.js';
+
+const MB = 1024 * 1024;
 
 export const checkCommand = command({
   name: 'check',
@@ -37,27 +39,31 @@ quarantine, and puts a new snapshot in the place of the rest. Nothing is thrown 
 Stop the servers first. A snapshot that is damaged itself cannot be mended: restore that
 room from a backup (cowrite restore --room <name> --replace).
 
+A document that is too large for the memory there is (WORKER_MEMORY_MB) is told of, and
+is no damage; so is one that the servers have found too large.
+
 It ends with 0 when all is well or was repaired, and with 3 when something is damaged.`,
   async run({ values, config }) {
     const { repair = false, verbose = false, json = false } = values;
     const prefix = prefixOf(values.prefix);
     const url = storageUrl(values.storage, config);
     return await withExistingStore(url, config, (store) =>
-      withWorkers(async (workers) => {
+      withWorkers(config, async (workers) => {
         const bar = await progress('rooms', () => countRooms(store, prefix));
-        const counts = { seen: 0, damaged: 0, repaired: 0 };
+        const counts = { seen: 0, damaged: 0, repaired: 0, tooLarge: 0 };
         for await (const { name } of everyRoom(store, { prefix })) {
           counts.seen++;
-          const problems = await examine(store, name, workers);
+          const { problems, remarks } = await examine(store, name, workers);
           let isRepaired = false;
           if (problems.length > 0) {
             counts.damaged++;
             isRepaired = repair && (await mend(store, name, workers));
             if (isRepaired) counts.repaired++;
           }
+          if (remarks.length > 0) counts.tooLarge++;
           bar.step();
-          if (problems.length === 0 && !verbose) continue;
-          const report = { room: name, problems, isRepaired };
+          if (problems.length + remarks.length === 0 && !verbose) continue;
+          const report = { room: name, problems, remarks, isRepaired };
           bar.line(json ? JSON.stringify(report) : inWords(report));
         }
         bar.end();
@@ -68,26 +74,48 @@ It ends with 0 when all is well or was repaired, and with 3 when something is da
   },
 });
 
-interface Report {
-  readonly room: string;
+/** What was found out about a room. */
+interface Findings {
+  /** What is damaged, in words. */
   readonly problems: readonly string[];
+  /** What is no damage, and should be known all the same. */
+  readonly remarks: readonly string[];
+}
+
+interface Report extends Findings {
+  readonly room: string;
   readonly isRepaired: boolean;
 }
 
-function inWords({ room, problems, isRepaired }: Report): string {
+function inWords({ room, problems, remarks, isRepaired }: Report): string {
   const name = JSON.stringify(room);
-  if (problems.length === 0) return `${name}: all is well`;
-  return `${name}: ${isRepaired ? 'repaired' : 'DAMAGED'}\n  ${problems.join('\n  ')}`;
+  const state =
+    problems.length > 0
+      ? isRepaired
+        ? 'repaired'
+        : 'DAMAGED'
+      : remarks.length > 0
+        ? ''
+        : 'all is well';
+  return [`${name}: ${state}`.trimEnd(), ...problems, ...remarks].join('\n  ');
 }
 
-function summaryOf(counts: { seen: number; damaged: number; repaired: number }): string {
-  const { seen, damaged, repaired } = counts;
-  if (damaged === 0) return `${counted(seen, 'room')}: all is well\n`;
-  return `${counted(seen, 'room')}, ${damaged} of them damaged, ${repaired} repaired\n`;
+function summaryOf(counts: {
+  seen: number;
+  damaged: number;
+  repaired: number;
+  tooLarge: number;
+}): string {
+  const { seen, damaged, repaired, tooLarge } = counts;
+  const large = tooLarge === 0 ? '' : `, ${tooLarge} of them too large to merge`;
+  if (damaged === 0) {
+    return `${counted(seen, 'room')}${large}${large === '' ? ':' : ', otherwise'} all is well\n`;
+  }
+  return `${counted(seen, 'room')}, ${damaged} of them damaged, ${repaired} repaired${large}\n`;
 }
 
-/** @returns what is wrong, in words */
-async function examine(store: Storage, name: string, workers: Workers): Promise<string[]> {
+async function examine(store: Storage, name: string, workers: Workers): Promise<Findings> {
+  const remarks: string[] = [];
   try {
     for (;;) {
       const loaded = await loadRoom(name, store, systemClock);
@@ -95,16 +123,34 @@ async function examine(store: Storage, name: string, workers: Workers): Promise<
       // Compacted in between.
       if (copy.snapshot?.seq !== loaded.snapshot?.seq) continue;
       const problems = loaded.unusable.map(({ seq, reason }) => `update ${seq}: ${reason}`);
-      return [...problems, ...(await build(copy, loaded, workers))];
+      const known = remembered(await store.mergeNote(name), loaded.snapshot?.life ?? 0);
+      if (known !== undefined) remarks.push(known);
+      problems.push(...(await build(copy, loaded, workers)));
+      return { problems, remarks };
     }
   } catch (error) {
-    if (error instanceof RoomDeleted) return [];
-    if (error instanceof DamagedSnapshot) return [error.message];
+    if (error instanceof RoomDeleted) return { problems: [], remarks };
+    if (error instanceof DamagedSnapshot) return { problems: [error.message], remarks };
+    // The checksums match, and every update can be read; what they make together was not seen.
+    if (error instanceof TooLargeToMerge)
+      return { problems: [], remarks: [...remarks, error.message] };
     throw error;
   }
 }
 
-/** Makes documents of it: of the snapshot, and of all together. */
+function remembered(note: MergeNote | undefined, life: number): string | undefined {
+  if (note === undefined || note.life !== life || note.state === 'begun') return undefined;
+  const [needs, memory] = [note.needs, note.memory].map((bytes) => Math.ceil(bytes / MB));
+  return note.state === 'too-slow'
+    ? 'the servers took too long to merge it, and try again once a day'
+    : `the servers do not merge it: it needs ${needs === 0 ? 'more' : `about ${needs} MB`} of memory, and their workers could take ${memory} MB`;
+}
+
+/**
+ * Makes documents of it: of the snapshot, and of all together.
+ *
+ * @throws {TooLargeToMerge}
+ */
 async function build(
   { snapshot, tail }: RoomCopy,
   { unusable }: LoadedRoom,
@@ -113,8 +159,8 @@ async function build(
   const problems: string[] = [];
   if (snapshot !== undefined) {
     const made = await workers
-      .compact(async () => ({ snapshot: snapshot.update, updates: [] }))
-      .catch((error: Error) => error);
+      .compact(async () => ({ snapshot: snapshot.update.slice(), updates: [] }))
+      .catch(unlessTooLarge);
     if (made instanceof Error) return [`the snapshot does not load: ${made.message}`];
     const isAsDescribed =
       isEqual(made.stateVector, snapshot.stateVector) && isEqual(made.deletes, snapshot.deletes);
@@ -126,13 +172,19 @@ async function build(
   const updates = entries.map(({ update }) => update);
   const made = await workers
     .compact(async () => ({ snapshot: snapshot?.update, updates }))
-    .catch((error: Error) => error);
+    .catch(unlessTooLarge);
   if (made instanceof Error) return [...problems, `no document can be made: ${made.message}`];
   for (const { index, reason } of made.poisoned) {
     problems.push(`update ${entries[index]!.seq}: ${reason}`);
   }
   if (!made.isFaithful) problems.push('the document reads differently once it is reloaded');
   return problems;
+}
+
+/** @throws {TooLargeToMerge} */
+function unlessTooLarge(error: Error): Error {
+  if (error instanceof TooLargeToMerge) throw error;
+  return error;
 }
 
 /** @returns whether all is well now */
@@ -144,7 +196,7 @@ async function mend(store: Storage, room: string, workers: Workers): Promise<boo
   } catch {
     // Why, the examination says.
   }
-  return (await examine(store, room, workers)).length === 0;
+  return (await examine(store, room, workers)).problems.length === 0;
 }
 
 function isEqual(one: Uint8Array, two: Uint8Array): boolean {

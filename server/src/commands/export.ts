@@ -50,7 +50,7 @@ store, use cowrite backup.`,
       },
     );
     if (copy.isDeleted) throw new Failure(`room ${JSON.stringify(name)} was deleted`);
-    const bytes = await withWorkers((workers) =>
+    const bytes = await withWorkers(config, (workers) =>
       workers.view(async () => ({
         snapshot: copy.snapshot?.update,
         updates: copy.tail.map(({ update }) => update),

@@ -8,7 +8,7 @@ import { explained, readFrom } from '../terminal/files.js';
 import { roomOf } from '../terminal/names.js';
 import { STORAGE_OPTION, storageUrl, withStore } from '../terminal/store.js';
 import { admit } from '../update/admit.js';
-import { parseUpdate } from '../update/parse.js';
+import { parseUpdate, UNBOUNDED } from '../update/parse.js';
 import { TooDeep, UpdateRefused } from '../update/refused.js';
 
 const AUTHOR = 'cowrite import';
@@ -49,7 +49,7 @@ async function importInto(
 ): Promise<string> {
   try {
     const { frontier, tail, depth, snapshot } = await loadRoom(room, store, systemClock);
-    const parsed = depth.vet(parseUpdate(bytes), tail, frontier);
+    const parsed = depth.vet(parseUpdate(bytes, UNBOUNDED), tail, frontier);
     if (parsed === undefined) throw new TooDeep();
     const { change, missing } = admit(frontier, parsed, undefined, 'all or nothing');
     if (missing !== undefined) {

@@ -4,6 +4,8 @@ import type { LogEntry, Quarantined, SnapshotMeta, Storage } from '../storage/st
 import type { Workers } from './workers.js';
 
 export interface CompactionInput {
+  /** Called before anything is read; what it throws ends the compaction. */
+  readonly begin?: () => Promise<void>;
   readonly storage: Storage;
   readonly workers: Workers;
   readonly snapshots: Snapshots;
@@ -38,15 +40,18 @@ export class SnapshotReplaced extends Error {
 
 export async function compactRoom(input: CompactionInput): Promise<CompactionOutput> {
   const { storage, workers, snapshots, room, base, upTo, unusable } = input;
-  let entries: readonly LogEntry[] = [];
   const result = await workers.compact(async () => {
-    const snapshot = base && (await snapshots.bytes(room, base));
+    await input.begin?.();
+    const snapshot = base && (await snapshots.own(room, base));
     if (base !== undefined && snapshot === undefined) throw new SnapshotReplaced();
-    entries = await entriesOf(input);
+    const entries = await entriesOf(input);
     return { snapshot, updates: entries.map(({ update }) => update) };
   });
-  const poisoned = result.poisoned.map(({ index, reason }) => ({ ...entries[index]!, reason }));
   const { update, stateVector, deletes, isFaithful } = result;
+  // The log was not kept beside its merge: it may be a hundred megabytes, and is hardly ever needed.
+  const isKept = !isFaithful || result.poisoned.length > 0;
+  const entries = isKept ? await entriesOf(input) : [];
+  const poisoned = result.poisoned.map(({ index, reason }) => ({ ...entries[index]!, reason }));
   // A snapshot that reads differently from its log takes its place, but not the log's last copy.
   const kept = isFaithful ? [] : entries.map((entry) => ({ ...entry, reason: UNFAITHFUL }));
   // The seqs of a store that failed over, or was set back, may be those of other entries by now.

@@ -5,17 +5,20 @@
  *
  * `compact` merges a snapshot and the entries behind it into a new snapshot,
  * reloads what it encoded and compares.
+ *
+ * Invariant: at most one document is in memory at a time, and of what comes in and goes out
+ * nothing that is not needed any more.
  */
-import { createHash } from 'node:crypto';
 import * as Y from 'yjs';
 import { admit, cutBlock } from '../update/admit.js';
 import { assemble } from '../update/assemble.js';
 import { Frontier } from '../update/frontier.js';
 import type { Levels } from '../update/levels.js';
-import { parseUpdate } from '../update/parse.js';
+import { parseOutline, parseUpdate, UNBOUNDED } from '../update/parse.js';
 import { canonicalise, type Ranges } from '../update/ranges.js';
 import { encodeReach } from '../update/reach.js';
 import { decodeStateVector, encodeStateVector } from '../update/state-vector.js';
+import { digest } from './digest.js';
 import { levelsOf } from './levels-of.js';
 import { merge, type SetAside } from './merge.js';
 
@@ -42,22 +45,32 @@ export interface DiffTask {
   readonly stateVector: Uint8Array;
 }
 
-export function compact({ snapshot, updates }: CompactTask): CompactResult {
-  const { merged, poisoned, passes } = mergeAndEncode(snapshot, updates);
+/** @param task is emptied: its bytes are not kept in memory beside the result's */
+export function compact(task: CompactTask): CompactResult {
+  const { merged, poisoned, passes } = mergeAndEncode(task as Emptied<CompactTask>);
   // The merged document is garbage by now: the check loads another of its size.
   const { update, stateVector: vector, levels, deletes, isFaithful } = settle(merged);
   const stateVector = encodeReach(vector, levels);
   return { update, stateVector, deletes, isFaithful, poisoned, passes };
 }
 
-function mergeAndEncode(snapshot: Uint8Array | undefined, updates: readonly Uint8Array[]) {
-  const { doc, setAside, passes } = merge(snapshot, updates);
-  return { merged: encode(doc), poisoned: setAside, passes };
+type Emptied<T> = { -readonly [K in keyof T]: T[K] };
+
+function mergeAndEncode(task: Emptied<CompactTask>) {
+  const size = (task.snapshot?.length ?? 0) + sizeOf(task.updates);
+  const { doc, setAside, passes } = merge(task.snapshot, task.updates);
+  task.snapshot = undefined;
+  task.updates = [];
+  return { merged: encode(doc, size), poisoned: setAside, passes };
+}
+
+function sizeOf(updates: readonly Uint8Array[]): number {
+  return updates.reduce((sum, { length }) => sum + length, 0);
 }
 
 /** The structs and deletions of a snapshot that a state vector lacks: by bytes, without a document. */
 export function diff({ snapshot, stateVector }: DiffTask): Uint8Array {
-  const parsed = parseUpdate(snapshot);
+  const parsed = parseOutline(snapshot);
   const vector = decodeStateVector(stateVector);
   const parts = [];
   for (const block of parsed.blocks) {
@@ -67,9 +80,8 @@ export function diff({ snapshot, stateVector }: DiffTask): Uint8Array {
   return assemble(parts, parsed.deletes);
 }
 
-/** A document as bytes, and as what those bytes must read like. */
-interface Encoded {
-  readonly update: Uint8Array;
+/** What a document holds, and what it shows: what its bytes must read like. */
+interface Description {
   readonly stateVector: Uint8Array;
   readonly deletes: Uint8Array;
   readonly levels: Levels;
@@ -77,15 +89,32 @@ interface Encoded {
   readonly shown: string;
 }
 
-function encode(doc: Y.Doc): Encoded {
+interface Encoded extends Description {
+  readonly update: Uint8Array;
+}
+
+function describe(doc: Y.Doc): Description {
   return {
-    update: Y.encodeStateAsUpdate(doc),
     stateVector: encodeStateVector(sortedVector(doc)),
     levels: levelsOf(doc),
     deletes: encodeDeletes(doc),
     shown: digest(doc),
   };
 }
+
+function encode(doc: Y.Doc, about: number): Encoded {
+  return { ...describe(doc), update: bytesOf(doc, about) };
+}
+
+/** @param about how many bytes it may be: an encoder that grows has twice as many in the end */
+function bytesOf(doc: Y.Doc, about: number): Uint8Array {
+  const encoder = new Y.UpdateEncoderV1();
+  encoder.restEncoder.cbuf = new Uint8Array(about + SLACK);
+  // By its name V2, but the encoder says which.
+  return Y.encodeStateAsUpdateV2(doc, undefined, encoder);
+}
+
+const SLACK = 1_024;
 
 /** Crafted items may read differently once reloaded, and then the same ever after. */
 const MAX_RELOADS = 3;
@@ -99,18 +128,26 @@ const MAX_RELOADS = 3;
 function settle(merged: Encoded): Encoded & { isFaithful: boolean } {
   let encoded = merged;
   for (let reload = 0; reload < MAX_RELOADS; reload++) {
-    const again = encode(loadWhole(encoded.update));
-    if (!same(again.stateVector, encoded.stateVector)) {
-      throw new Error('the new snapshot holds other clocks');
-    }
-    if (same(again.deletes, encoded.deletes) && again.shown === encoded.shown) {
-      const { missing } = admit(new Frontier(), parseUpdate(encoded.update));
+    const again = reloaded(encoded);
+    if (again === undefined) {
+      const { missing } = admit(new Frontier(), parseUpdate(encoded.update, UNBOUNDED));
       if (missing !== undefined) throw new Error('the new snapshot is not complete');
       return { ...encoded, isFaithful: reload === 0 };
     }
     encoded = again;
   }
   return { ...encoded, isFaithful: false };
+}
+
+/** @returns undefined when it reads as it should, otherwise how it reads */
+function reloaded({ update, stateVector, deletes, shown }: Encoded): Encoded | undefined {
+  const doc = loadWhole(update);
+  const again = describe(doc);
+  if (!same(again.stateVector, stateVector)) {
+    throw new Error('the new snapshot holds other clocks');
+  }
+  if (same(again.deletes, deletes) && again.shown === shown) return undefined;
+  return { ...again, update: bytesOf(doc, update.length) };
 }
 
 function loadWhole(update: Uint8Array): Y.Doc {
@@ -136,42 +173,6 @@ function encodeDeletes(doc: Y.Doc): Uint8Array {
   }
   sections.sort(([a], [b]) => a - b);
   return assemble([], sections);
-}
-
-/** What every root type shows, item by item, whatever runs the items are merged in. */
-function digest(doc: Y.Doc): string {
-  const hash = createHash('sha256');
-  for (const [name, type] of [...doc.share].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    hash.update(JSON.stringify([name, sequence(type)]));
-    for (const [key, item] of [...type._map].sort(([a], [b]) => (a < b ? -1 : 1))) {
-      hash.update(JSON.stringify([key, lastUnit(item)]));
-    }
-  }
-  return hash.digest('hex');
-}
-
-type SharedType = Y.Doc['share'] extends Map<string, infer T> ? T : never;
-
-/** The units of a list in document order, as runs of consecutive clocks. */
-function sequence(type: SharedType): string {
-  const runs: (number | boolean)[] = [];
-  let client = -1;
-  let next = -1;
-  let deleted = false;
-  for (let item = type._start; item !== null; item = item.right) {
-    if (item.id.client !== client || item.id.clock !== next || item.deleted !== deleted) {
-      runs.push(next, item.id.client, item.id.clock, item.deleted);
-    }
-    client = item.id.client;
-    deleted = item.deleted;
-    next = item.id.clock + item.length;
-  }
-  runs.push(next);
-  return runs.join();
-}
-
-function lastUnit(item: Y.Item): string {
-  return `${item.id.client},${item.id.clock + item.length},${item.deleted}`;
 }
 
 function same(a: Uint8Array, b: Uint8Array): boolean {

@@ -10,7 +10,7 @@
 import * as Y from 'yjs';
 import { assemble, EMPTY_UPDATE } from '../update/assemble.js';
 import { DEEPEST } from '../update/nesting-limits.js';
-import { parseUpdate } from '../update/parse.js';
+import { parseUpdate, UNBOUNDED } from '../update/parse.js';
 import type { Parsed } from '../update/parsed.js';
 import { levelIn, type SharedType } from './levels-of.js';
 import { inertCopy, inertFill, Losses } from './set-aside.js';
@@ -94,7 +94,7 @@ function mergeOneByOne(
     for (const [index, update] of updates.entries()) {
       const before = thrown.get(index);
       if (before !== undefined && !isSound) continue;
-      const parsed = parseUpdate(update);
+      const parsed = parseUpdate(update, UNBOUNDED);
       const isInside = losses.areMetBy(parsed);
       try {
         const mended = take(doc, standIn(doc, parsed, before?.times ?? 0), apply);
@@ -116,7 +116,7 @@ function mergeOneByOne(
 /** The update; its items with nothing in them, if it has thrown; its clocks alone, if they have too. */
 function standIn(doc: Y.Doc, update: Parsed, timesThrown: number): Parsed {
   if (timesThrown === 0) return update;
-  return parseUpdate(timesThrown === 1 ? inertCopy(update) : inertFill(doc, update));
+  return parseUpdate(timesThrown === 1 ? inertCopy(update) : inertFill(doc, update), UNBOUNDED);
 }
 
 /**

@@ -1,20 +1,26 @@
 /**
  * Runs jobs on documents beside the event loop, within a budget of time and memory.
  * A job over its budget is killed with its worker; the next one gets a new worker.
+ *
+ * Memory: all jobs together may take `memory`. Most documents are small beside that, and take
+ * turns in a worker that stays for a while. One that may not be is told by its size: it gets a
+ * worker of its own, with all the memory there is, which first weighs what it got, and makes no
+ * document that would not fit.
  */
 import { Piscina } from 'piscina';
 import type { CompactResult, CompactTask, DiffTask } from './job.js';
 import { pack } from './packed.js';
 import type { ViewTask } from './view.js';
-import type { Task } from './worker.js';
+import { outsideOf, priceBySize } from './weight.js';
+import type { Task, TooDear } from './worker.js';
 
 export interface WorkerOptions {
   /** Worker threads at most. */
   readonly threads: number;
-  /** Milliseconds from a job's start until it is killed. */
+  /** Milliseconds from a job's start until it is killed; a large document has longer. */
   readonly budget: number;
-  /** MB of JavaScript heap for one worker. */
-  readonly heap: number;
+  /** MB of memory that all of them may take. */
+  readonly memory: number;
   /** A worker died of something that no job has heard of. */
   readonly onError?: (error: unknown) => void;
 }
@@ -24,9 +30,28 @@ export class OverBudget extends Error {
   override readonly name = 'OverBudget';
 }
 
+/** Making the document would take, or took, more memory than there is for it. */
+export class TooLargeToMerge extends Error {
+  override readonly name = 'TooLargeToMerge';
+  readonly needs: number;
+  readonly memory: number;
+
+  /**
+   * @param needs bytes of memory that it is thought to need; 0 where all that is known is that it needs more
+   * @param memory bytes that there are
+   */
+  constructor(needs: number, memory: number) {
+    const much = needs > 0 ? `about ${inMb(needs)} MB` : 'more';
+    super(
+      `the document is too large to merge here: it needs ${much} of memory, and workers may take ${inMb(memory)} MB`,
+    );
+    this.needs = Math.ceil(needs);
+    this.memory = Math.floor(memory);
+  }
+}
+
 /** A compiled file, also when this module is run from its source. */
 export const WORKER_ENTRY = new URL('../../dist/compact/entry.cjs', import.meta.url).href;
-
 /**
  * A thread that has merged a large document keeps hundreds of megabytes of garbage
  * until it ends; a new one takes a tenth of a second of another core.
@@ -38,10 +63,20 @@ const NICE = 10;
 const MAX_WAITING_DIFFS = 8;
 /** So is one that no thread is free for in this many milliseconds. */
 const DIFF_PATIENCE_MS = 500;
+/** An honest document takes a fifth of it on a core of its own. */
+const BUDGET_MS_PER_MB = 1_000;
+const MB = 1024 * 1024;
+/** Of the memory of a thread, what a document may need that is not weighed before, and what its heap may grow to. */
+const SMALL_PART = 1 / 4;
+const SMALL_HEAP_PART = 1 / 2;
 
 export class Workers {
   readonly #options: WorkerOptions;
-  readonly #pool: Piscina;
+  /** Bytes of memory for one thread. */
+  readonly #memory: number;
+  #pool: Piscina;
+  /** For large documents, each while it is worked on. */
+  readonly #apart = new Set<Piscina>();
   #free: number;
   /** Jobs that wait for a thread. Somebody waits for a diff and for a view, nobody for a compaction. */
   readonly #waiting: Record<Task['kind'], (() => void)[]> = { diff: [], view: [], compact: [] };
@@ -49,30 +84,39 @@ export class Workers {
   constructor(options: WorkerOptions) {
     this.#options = options;
     this.#free = options.threads;
-    this.#pool = new Piscina({
-      filename: WORKER_ENTRY,
-      minThreads: 0,
-      maxThreads: options.threads,
-      idleTimeout: IDLE_MS,
-      niceIncrement: NICE,
-      resourceLimits: { maxOldGenerationSizeMb: options.heap },
-    });
-    // A worker that dies of its heap after its job was given up for its budget: nobody waits for
-    // it any more, and an event `error` that nobody hears would end the process.
-    this.#pool.on('error', (error: unknown) => options.onError?.(error));
+    this.#memory = (options.memory * MB) / options.threads;
+    this.#pool = this.#open(this.#memory * SMALL_HEAP_PART, options.threads);
+  }
+
+  /** Bytes of memory that a job may take. */
+  get memory(): number {
+    return this.#memory;
+  }
+
+  /** Whether a document of so many bytes may need so much of the memory that it is weighed first. */
+  isLarge(bytes: number): boolean {
+    const { heap } = priceBySize(bytes);
+    return heap > this.#memory * SMALL_PART;
+  }
+
+  /** Milliseconds that a job on a document of so many bytes may take. */
+  patience(bytes: number): number {
+    return this.#options.budget + (bytes / MB) * BUDGET_MS_PER_MB;
   }
 
   /**
    * @param read called when a thread is free, and not before: many rooms are often due
-   *   at once, and if all read their logs then, the loop would stand still meanwhile
-   * @throws {OverBudget} or whatever the job or `read` throws, such as an unreadable snapshot
+   *   at once, and if all read their logs then, the loop would stand still meanwhile. Its bytes
+   *   are handed over: nobody may use them any more
+   * @throws {OverBudget}
+   * @throws {TooLargeToMerge} or whatever the job or `read` throws, such as an unreadable snapshot
    */
   async compact(read: () => Promise<CompactTask>): Promise<CompactResult> {
     const result = await this.#run<CompactResult>(
       'compact',
       async () => {
         const { snapshot, updates } = await read();
-        return { kind: 'compact', snapshot, updates: pack(updates) };
+        return { kind: 'compact', snapshot, updates: pack(updates), heap: 0 };
       },
       Number.POSITIVE_INFINITY,
     );
@@ -90,14 +134,15 @@ export class Workers {
    *
    * @param read as in {@link compact}
    * @returns undefined when there is no such type in it
-   * @throws {OverBudget} or whatever the job or `read` throws
+   * @throws {OverBudget}
+   * @throws {TooLargeToMerge} not for the form `update`, or whatever the job or `read` throws
    */
   async view(read: () => Promise<ViewTask>): Promise<Uint8Array | undefined> {
     return await this.#run(
       'view',
       async () => {
         const { updates, ...task } = await read();
-        return { kind: 'view', ...task, updates: pack(updates) };
+        return { kind: 'view', ...task, updates: pack(updates), heap: 0 };
       },
       Number.POSITIVE_INFINITY,
     );
@@ -114,7 +159,7 @@ export class Workers {
 
   /** Kills what runs: its result would be thrown away. */
   async close(): Promise<void> {
-    await this.#pool.destroy();
+    await Promise.all([this.#pool, ...this.#apart].map((pool) => pool.destroy()));
   }
 
   async #run<T>(
@@ -134,17 +179,92 @@ export class Workers {
   }
 
   async #runNow<T>(task: Task): Promise<T> {
+    if (task.kind === 'diff') {
+      return await this.#runIn(this.#pool, task, this.patience(task.snapshot.length), []);
+    }
+    const { snapshot, updates } = task;
+    const bytes = (snapshot?.length ?? 0) + updates.bytes.length;
+    const patience = this.patience(bytes);
+    const transfer = [updates.bytes, ...(snapshot === undefined ? [] : [snapshot])]
+      .filter(({ byteLength, buffer }) => byteLength > 0 && byteLength === buffer.byteLength)
+      .map(({ buffer }) => buffer);
+    if (!this.isLarge(bytes)) {
+      const heap = this.#memory * SMALL_HEAP_PART;
+      return await this.#afforded(heap, bytes, () =>
+        this.#runIn<T | TooDear>(this.#pool, { ...task, heap }, patience, transfer),
+      );
+    }
+    const left = this.#memory - outsideOf(bytes);
+    const heap = Math.min(
+      left,
+      Math.max(2 * priceBySize(bytes).heap, this.#memory * SMALL_HEAP_PART),
+    );
+    if (heap <= 0) throw new TooLargeToMerge(outsideOf(bytes), this.#memory);
+    // What others have left in the heaps of their worker is memory, too.
+    if (this.running === 1) await this.#renew();
+    const apart = this.#open(heap, 1);
+    this.#apart.add(apart);
+    try {
+      return await this.#afforded(heap, bytes, () =>
+        this.#runIn<T | TooDear>(apart, { ...task, heap }, patience, transfer),
+      );
+    } finally {
+      this.#apart.delete(apart);
+      await apart.destroy();
+    }
+  }
+
+  /** @throws {TooLargeToMerge} when the worker says so, or has died of it */
+  async #afforded<T>(heap: number, bytes: number, run: () => Promise<T | TooDear>): Promise<T> {
+    try {
+      const result = await run();
+      if (!isTooDear(result)) return result;
+      throw new TooLargeToMerge(result.needsHeap + outsideOf(bytes), this.#memory);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ERR_WORKER_OUT_OF_MEMORY') throw error;
+      const needs = heap + outsideOf(bytes);
+      throw new TooLargeToMerge(needs > this.#memory ? needs : 0, this.#memory);
+    }
+  }
+
+  async #runIn<T>(
+    pool: Piscina,
+    task: Task,
+    patience: number,
+    transferList: ArrayBufferLike[],
+  ): Promise<T> {
     // The budget is for the work: it starts when the thread does.
     const abort = new AbortController();
-    const timer = setTimeout(() => abort.abort(), this.#options.budget);
+    const timer = setTimeout(() => abort.abort(), patience);
     try {
-      return await this.#pool.run(task, { signal: abort.signal });
+      return await pool.run(task, { signal: abort.signal, transferList: transferList as never });
     } catch (error) {
       if (!abort.signal.aborted) throw error;
-      throw new OverBudget(`a ${task.kind} took longer than ${this.#options.budget} ms`);
+      throw new OverBudget(`a ${task.kind} took longer than ${Math.round(patience)} ms`);
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  #open(heap: number, threads: number): Piscina {
+    const pool = new Piscina({
+      filename: WORKER_ENTRY,
+      minThreads: 0,
+      maxThreads: threads,
+      idleTimeout: IDLE_MS,
+      niceIncrement: NICE,
+      resourceLimits: { maxOldGenerationSizeMb: Math.ceil(heap / MB) },
+    });
+    // A worker that dies of its heap after its job was given up for its budget: nobody waits for
+    // it any more, and an event `error` that nobody hears would end the process.
+    pool.on('error', (error: unknown) => this.#options.onError?.(error));
+    return pool;
+  }
+
+  async #renew(): Promise<void> {
+    const old = this.#pool;
+    this.#pool = this.#open(this.#memory * SMALL_HEAP_PART, this.#options.threads);
+    await old.destroy();
   }
 
   /** @returns false when none was free within `patience` milliseconds */
@@ -167,4 +287,12 @@ export class Workers {
       line.push(turn);
     });
   }
+}
+
+function isTooDear(result: unknown): result is TooDear {
+  return typeof result === 'object' && result !== null && 'needsHeap' in result;
+}
+
+function inMb(bytes: number): number {
+  return Math.ceil(bytes / MB);
 }

@@ -173,6 +173,26 @@ export function storageContract(
       expect(await store.quarantined('b')).toEqual([]);
     });
 
+    it('[CMP-17] what is remembered of merging a room is kept, and gone with what was in it', async () => {
+      const first = await start();
+      await first.append(next(append('a', 1, 1), append('b', 1, 1)));
+      expect(await first.mergeNote('a')).toBe(undefined);
+      const about = { life: 0, size: 9, memory: 5, deaths: 0, by: 'me', until: 3 };
+      const begun = { ...about, state: 'begun' as const, needs: 0 };
+      const tooLarge = { ...about, state: 'too-large' as const, needs: 7 };
+      await first.noteMerge('a', begun);
+      await first.noteMerge('a', tooLarge);
+      await first.noteMerge('b', begun);
+      await first.noteMerge('b', undefined);
+      const store = await reopen();
+      expect(await store.mergeNote('a')).toEqual(tooLarge);
+      expect(await store.mergeNote('b')).toBe(undefined);
+      // No part of the log, and no room by itself.
+      expect((await store.load('a')).lastSeq).toBe(1);
+      await store.remove('a');
+      expect(await store.mergeNote('a')).toBe(undefined);
+    });
+
     it('[STO-10] a removed room is gone, and no other', async () => {
       const first = await start();
       await first.append(next(append('a', 1, 3), append('ab', 1, 3)));

@@ -12,18 +12,21 @@
  *   snapshots   room        → record(update)
  *   quarantine  [room, seq] → record(meta as JSON, update)
  *   journal     'moved'     → the generation up to which all of the journal is here, in decimal
+ *   merges      room        → what is remembered of merging it, as JSON
  */
 import { rmSync } from 'node:fs';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { chunksOf, type Run } from './chunks.js';
 import { makeFiles, makeFolder } from './folder.js';
 import type { Page } from './listing.js';
+import { parsedNote } from './merge-note.js';
 import { decodeRecord, encodeRecord, KIND, type Record } from './record.js';
 import { salvageRecords } from './salvage.js';
 import {
   type Compaction,
   DamagedSnapshot,
   emptySnapshot,
+  type MergeNote,
   type Quarantined,
   type Snapshot,
   type SnapshotMeta,
@@ -57,6 +60,7 @@ export class Tree {
   readonly #snapshots: Database<Buffer, string>;
   readonly #quarantine: Database<Buffer, Key>;
   readonly #journal: Database<Buffer, string>;
+  readonly #merges: Database<Buffer, string>;
 
   constructor(folder: string) {
     makeFiles(folder, [DATA_FILE, LOCK_FILE]);
@@ -74,6 +78,7 @@ export class Tree {
     this.#snapshots = this.#root.openDB({ name: 'snapshots', ...options });
     this.#quarantine = this.#root.openDB({ name: 'quarantine', ...options });
     this.#journal = this.#root.openDB({ name: 'journal', ...options });
+    this.#merges = this.#root.openDB({ name: 'merges', ...options });
   }
 
   /** Makes one of the records of a damaged file, in a folder of its own. @returns how many there were */
@@ -217,6 +222,23 @@ export class Tree {
     });
   }
 
+  /** @returns undefined also for what cannot be read: it is no part of any document */
+  mergeNote(room: string): MergeNote | undefined {
+    const value = this.#merges.get(room);
+    return value && parsedNote(untext.decode(value));
+  }
+
+  async noteMerge(room: string, note: MergeNote | undefined): Promise<void> {
+    if (note === undefined && this.#merges.get(room) === undefined) return;
+    await this.#commit((promises) => {
+      const written =
+        note === undefined
+          ? this.#merges.remove(room)
+          : this.#merges.put(room, Buffer.from(JSON.stringify(note)));
+      promises.add(written);
+    });
+  }
+
   /** Entries of many rooms, in one commit. */
   async put(rooms: Iterable<readonly [room: string, runs: readonly Run[]]>): Promise<void> {
     await this.#commit((promises) => {
@@ -293,6 +315,7 @@ export class Tree {
   async clear(room: string, life: number): Promise<void> {
     await this.#removeUpTo(this.#updates, room, life);
     await this.#removeUpTo(this.#quarantine, room, life);
+    await this.noteMerge(room, undefined);
   }
 
   #putSnapshot(

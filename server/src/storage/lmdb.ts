@@ -33,6 +33,7 @@ import type {
   Head,
   Listing,
   LogEntry,
+  MergeNote,
   Quarantined,
   RoomSummary,
   SnapshotMeta,
@@ -252,6 +253,14 @@ export class LmdbStorage implements Storage {
       if (known !== undefined) known.last = Math.max(known.last, compaction.snapshot.seq);
       return true;
     });
+  }
+
+  async mergeNote(room: string): Promise<MergeNote | undefined> {
+    return this.#tree.mergeNote(room);
+  }
+
+  async noteMerge(room: string, note: MergeNote | undefined): Promise<void> {
+    await this.#alone(() => this.#tree.noteMerge(room, note));
   }
 
   async quarantined(room: string): Promise<readonly Quarantined[]> {

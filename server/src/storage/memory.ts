@@ -11,6 +11,7 @@ import {
   type Heartbeat,
   type Listing,
   type LogEntry,
+  type MergeNote,
   type Quarantined,
   type RoomSummary,
   type Snapshot,
@@ -26,6 +27,7 @@ interface Room {
   snapshot: (Snapshot & { readonly writtenAt: number }) | undefined;
   entries: Map<number, LogEntry>;
   quarantined: Map<number, Quarantined>;
+  mergeNote: MergeNote | undefined;
 }
 
 export class MemoryStorage implements Storage {
@@ -119,6 +121,15 @@ export class MemoryStorage implements Storage {
     return true;
   }
 
+  async mergeNote(name: string): Promise<MergeNote | undefined> {
+    return this.#rooms.get(name)?.mergeNote;
+  }
+
+  async noteMerge(name: string, note: MergeNote | undefined): Promise<void> {
+    const room = note === undefined ? this.#rooms.get(name) : this.#room(name);
+    if (room !== undefined) room.mergeNote = note;
+  }
+
   async quarantined(name: string): Promise<readonly Quarantined[]> {
     const room = this.#rooms.get(name);
     if (room === undefined) return [];
@@ -189,6 +200,7 @@ function emptyRoom(): Room {
     snapshot: undefined,
     entries: new Map(),
     quarantined: new Map(),
+    mergeNote: undefined,
   };
 }
 

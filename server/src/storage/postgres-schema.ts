@@ -12,6 +12,7 @@
  *   snapshot_parts  (snapshot, part) → its bytes, so that who reads a description reads none of them
  *   quarantine      (room, seq) → what was set aside
  *   instances       which instances are there (postgres-instances.ts)
+ *   merges          room → what is remembered of merging it, as JSON
  *   writers         id of a storage object → its last batch and the seqs that it was given
  *
  * Every change of a room begins with the lock of its row in `rooms`, and of several
@@ -304,6 +305,17 @@ const BEGIN = `
     END IF;
   END $$;
 `;
+/** What is remembered of merging a room; gone with what was in the room. */
+const MERGES = `
+  CREATE TABLE cowrite.merges (room text COLLATE "C" PRIMARY KEY, note text NOT NULL);
+`;
+const RENEW_WITH_MERGES = RENEW.replace('DROP FUNCTION cowrite.remove(text);', '')
+  .replace('CREATE FUNCTION', 'CREATE OR REPLACE FUNCTION')
+  .replace(
+    'DELETE FROM cowrite.quarantine WHERE room = p_room;',
+    `DELETE FROM cowrite.quarantine WHERE room = p_room;
+    DELETE FROM cowrite.merges WHERE room = p_room;`,
+  );
 
 const MIGRATIONS: readonly string[] = [
   TABLES + APPEND + COMPACT + REMOVE,
@@ -311,6 +323,7 @@ const MIGRATIONS: readonly string[] = [
   TIMES + COMPACT_AT,
   INSTANCES,
   BEGIN,
+  MERGES + RENEW_WITH_MERGES,
 ];
 
 /**

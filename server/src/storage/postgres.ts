@@ -18,6 +18,7 @@ import { randomUUID } from 'node:crypto';
 import { systemClock } from '../clock.js';
 import { POSTGRES_FORM, readPostgresUrl, type ServiceAddress } from '../service-url.js';
 import { checkLimit } from './listing.js';
+import { parsedNote } from './merge-note.js';
 import type { Connection, Row } from './postgres-connection.js';
 import { HEARTBEAT, toHeartbeat } from './postgres-instances.js';
 import { Pool } from './postgres-pool.js';
@@ -34,6 +35,7 @@ import {
   type Heartbeat,
   type Listing,
   type LogEntry,
+  type MergeNote,
   type Primary,
   type Quarantined,
   type RoomSummary,
@@ -289,6 +291,23 @@ export class PostgresStorage implements Storage {
         }
         return true;
       }),
+    );
+  }
+
+  async mergeNote(room: string): Promise<MergeNote | undefined> {
+    const [row] = await this.#read('SELECT note FROM cowrite.merges WHERE room = $1', [room]);
+    return row && parsedNote(row.note);
+  }
+
+  async noteMerge(room: string, note: MergeNote | undefined): Promise<void> {
+    if (note === undefined) {
+      await this.#read('DELETE FROM cowrite.merges WHERE room = $1', [room]);
+      return;
+    }
+    await this.#read(
+      `INSERT INTO cowrite.merges (room, note) VALUES ($1, $2)
+       ON CONFLICT (room) DO UPDATE SET note = excluded.note`,
+      [room, JSON.stringify(note)],
     );
   }
 

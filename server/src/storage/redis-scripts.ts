@@ -8,6 +8,7 @@
  *   log:<room>             stream: <seq>-0 → update, author, CRC-32 over both
  *   snapshot:<seq>:<room>  the snapshot's bytes
  *   quarantine:<room>      hash: seq → record (record.ts)
+ *   merge:<room>           what is remembered of merging it, as JSON
  *   writer:<id>            hash: a storage object's last batch and its seqs
  *   instances              hash: instance → its heartbeat, and until when that counts
  *   staged:<id>            a snapshot on its way in, in parts; runs out by itself
@@ -143,13 +144,13 @@ return 1
 /**
  * A room that is removed, or revived: nothing is in it from now on, in another life.
  *
- * Keys: the room's hash, log and quarantine, and that of all names. Arguments: what stands before
+ * Keys: the room's hash, log, quarantine and merge, and that of all names. Arguments: what stands before
  * the seq in the key of its snapshot, the room's name, 1 to remove and 0 to revive, then the bytes of an empty
  * snapshot, their CRC, its state vector and deletes, and the time. Answers 1 where that changed anything.
  */
 export const RENEW = new Script(`
 ${LAST_OF}
-local hash, log, quarantine, names = unpack(KEYS)
+local hash, log, quarantine, merge, names = unpack(KEYS)
 local before, behind, remove = ARGV[1], ':' .. ARGV[2], ARGV[3] == '1'
 local head = redis.call('HMGET', hash, 'last', 'seq', 'deleted')
 if (head[3] and remove) or not (head[3] or remove) then return 0 end
@@ -157,7 +158,7 @@ local last = head[1]
 if not last and redis.call('EXISTS', log) == 1 then last = lastOf(log) end
 local life = string.format('%.0f', (last or 0) + 1)
 if head[2] then redis.call('UNLINK', before .. head[2] .. behind) end
-redis.call('UNLINK', hash, log, quarantine)
+redis.call('UNLINK', hash, log, quarantine, merge)
 redis.call('ZADD', names, 0, ARGV[2])
 redis.call('SET', before .. life .. behind, ARGV[4])
 redis.call('HSET', hash, 'last', life, 'seq', life, 'size', #ARGV[4], 'crc', ARGV[5],

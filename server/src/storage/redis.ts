@@ -23,6 +23,7 @@ import {
 } from '../redis.js';
 import { type RedisInfo, UnusableRedis } from '../redis-signs.js';
 import { type Page as ListPage, listPages } from './listing.js';
+import { parsedNote } from './merge-note.js';
 import { decodeRecord, encodeRecord, KIND } from './record.js';
 import { APPEND, COMPACT, HEARTBEAT, READ, RENEW } from './redis-scripts.js';
 import { examine } from './redis-settings.js';
@@ -35,6 +36,7 @@ import {
   type Heartbeat,
   type Listing,
   type LogEntry,
+  type MergeNote,
   type Quarantined,
   type RoomSummary,
   type SnapshotMeta,
@@ -259,6 +261,18 @@ export class RedisStorage implements Storage {
     return await this.#write(this.#compact(room, compaction));
   }
 
+  async mergeNote(room: string): Promise<MergeNote | undefined> {
+    const text = await this.#redis.get(this.#key('merge', room));
+    return text === null ? undefined : parsedNote(text);
+  }
+
+  async noteMerge(room: string, note: MergeNote | undefined): Promise<void> {
+    const key = this.#key('merge', room);
+    const writing: Promise<unknown> =
+      note === undefined ? this.#redis.unlink(key) : this.#redis.set(key, JSON.stringify(note));
+    await this.#write(writing);
+  }
+
   async quarantined(room: string): Promise<readonly Quarantined[]> {
     const key = this.#key('quarantine', room);
     const seqs = (await this.#redis.hkeys(key)).map(Number).sort((a, b) => a - b);
@@ -279,8 +293,8 @@ export class RedisStorage implements Storage {
   }
 
   async #renew(room: string, isRemoved: boolean): Promise<boolean> {
-    const keys = [this.#key('room', room), this.#key('log', room), this.#key('quarantine', room)];
-    keys.push(this.#names);
+    const kinds = ['room', 'log', 'quarantine', 'merge'] as const;
+    const keys = [...kinds.map((kind) => this.#key(kind, room)), this.#names];
     const { update, stateVector, deletes } = emptySnapshot(0);
     const args = [`${this.#prefix}snapshot:`, room, isRemoved ? 1 : 0];
     const bytes = [asBuffer(update), crc32(update), asBuffer(stateVector), asBuffer(deletes)];
@@ -413,7 +427,7 @@ export class RedisStorage implements Storage {
     }
   }
 
-  #key(kind: 'room' | 'log' | 'quarantine', room: string): string {
+  #key(kind: 'room' | 'log' | 'quarantine' | 'merge', room: string): string {
     return `${this.#prefix}${kind}:${room}`;
   }
 

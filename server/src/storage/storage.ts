@@ -143,6 +143,28 @@ export interface Primary {
   readonly id: number;
 }
 
+/**
+ * What is remembered of merging a room whose document is large: written before it is tried, so that
+ * a process that the kernel ended in the middle is known of, and taken away when it has worked.
+ */
+export interface MergeNote {
+  readonly state: 'begun' | 'too-large' | 'too-slow';
+  /** The room's life that it is about. */
+  readonly life: number;
+  /** Bytes of snapshot and log. */
+  readonly size: number;
+  /** Bytes of memory that it could have. */
+  readonly memory: number;
+  /** Bytes of memory that it is thought to need; 0 where only that it is more. */
+  readonly needs: number;
+  /** How many processes in a row ended while they were at it. */
+  readonly deaths: number;
+  /** The process that wrote this. */
+  readonly by: string;
+  /** In milliseconds since 1970: until when that one may be at it, or from when on to try again. */
+  readonly until: number;
+}
+
 export interface Storage {
   /** For logs and metrics: `lmdb`, `postgres`, `redis`, `memory`. */
   readonly name: string;
@@ -202,6 +224,12 @@ export interface Storage {
    * the room's snapshot is not the base any more.
    */
   compact(room: string, compaction: Compaction): Promise<boolean>;
+
+  /** What was remembered last; undefined for nothing, and for what cannot be read. */
+  mergeNote(room: string): Promise<MergeNote | undefined>;
+
+  /** Remembers it in the place of what was before, or nothing. Gone with the room when that is removed. */
+  noteMerge(room: string, note: MergeNote | undefined): Promise<void>;
 
   /** What was set aside in this room, ascending. */
   quarantined(room: string): Promise<readonly Quarantined[]>;

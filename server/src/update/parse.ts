@@ -29,20 +29,29 @@ const MIN_DELETES = 2;
 const NO_DELETES: ReadonlyMap<number, Ranges> = new Map();
 
 /**
- * Admission looks at these in one turn of the loop. Documents of tens of megabytes
- * that many people wrote stay well below.
+ * References to other clients, and deleted ranges, of one update that a client sends: admission
+ * looks at all of them in one turn of the loop. What is stored is many of those in one, and may
+ * have more.
  */
-const MAX_REFERENCES = 1_000_000;
-const MAX_RANGES = 1_000_000;
+const MOST_SENT = 1_000_000;
+export const UNBOUNDED = Number.POSITIVE_INFINITY;
 /** Every Yjs client sorts its delete set; sorting for one that does not is a favour, and has an end. */
 const MAX_UNSORTED = 10_000;
 
 /**
  * @param bytes a V1 update; kept by reference in the result
+ * @param most how many references, and how many deleted ranges, it may have
  * @throws {UpdateRefused} when no honest client can have written it
  */
-export function parseUpdate(bytes: Uint8Array): Parsed {
-  const parser = new UpdateParser(bytes);
+export function parseUpdate(bytes: Uint8Array, most = MOST_SENT): Parsed {
+  const parser = new UpdateParser(bytes, most);
+  while (!parser.step(Number.POSITIVE_INFINITY));
+  return parser.result();
+}
+
+/** As {@link parseUpdate} of what was admitted long ago, without its references: those of a large document take more memory than it. */
+export function parseOutline(bytes: Uint8Array): Parsed {
+  const parser = new UpdateParser(bytes, UNBOUNDED, false);
   while (!parser.step(Number.POSITIVE_INFINITY));
   return parser.result();
 }
@@ -50,6 +59,8 @@ export function parseUpdate(bytes: Uint8Array): Parsed {
 /** Reads an update in steps, for one that is too large to be read in a single turn of the loop. */
 export class UpdateParser {
   readonly #reader: Reader;
+  readonly #most: number;
+  readonly #keepsReferences: boolean;
   readonly #blocks: Block[] = [];
   readonly #references: Reference[] = [];
   readonly #skips: Span[] = [];
@@ -74,10 +85,15 @@ export class UpdateParser {
   #openDeletes: { client: number; ranges: Ranges; left: number } | undefined;
   #areDeletesRead = false;
 
-  /** @throws {UpdateRefused} */
-  constructor(bytes: Uint8Array) {
+  /**
+   * @param most as in {@link parseUpdate}
+   * @throws {UpdateRefused}
+   */
+  constructor(bytes: Uint8Array, most = MOST_SENT, keepsReferences = true) {
     const reader = new Reader(bytes);
     this.#reader = reader;
+    this.#most = most;
+    this.#keepsReferences = keepsReferences;
     this.#blocksLeft = reader.uint();
     if (this.#blocksLeft * MIN_BLOCK > reader.left) {
       throw new UpdateRefused('more clients declared than sent');
@@ -105,7 +121,7 @@ export class UpdateParser {
         left -= this.#readDeletes(left);
       } else {
         // Of fewer types it is worked out where it matters, and in one go.
-        if (this.#types <= MAX_NESTING) return true;
+        if (this.#types <= MAX_NESTING || !this.#keepsReferences) return true;
         this.#nesting = new Nesting(this.#reader.bytes, this.#blocks);
         return this.#nesting.step(left);
       }
@@ -168,13 +184,17 @@ export class UpdateParser {
         if (struct.kind === KIND_DELETED) pushJoined(this.#bornDeleted, block, clock, end);
         else if (struct.kind === KIND_TYPE) this.#types++;
         if (struct.isDeepValue) this.#hasDeepValues = true;
+        if (!this.#keepsReferences) {
+          clock = end;
+          continue;
+        }
         refer(struct.originClient, struct.originClock, client, block, clock, end, this.#references);
         refer(struct.rightClient, struct.rightClock, client, block, clock, end, this.#references);
         refer(struct.parentClient, struct.parentClock, client, block, clock, end, this.#references);
       }
       clock = end;
     }
-    if (this.#references.length > MAX_REFERENCES)
+    if (this.#references.length > this.#most)
       throw new UpdateTooLarge('it has too many references for one message');
     this.#clock = clock;
     this.#structsLeft -= budget;
@@ -219,7 +239,7 @@ export class UpdateParser {
     }
     if (this.#deletes?.has(client)) throw new UpdateRefused('two delete sets of one client');
     this.#ranges += count;
-    if (this.#ranges > MAX_RANGES)
+    if (this.#ranges > this.#most)
       throw new UpdateTooLarge('it has too many deletions for one message');
     const ranges: Ranges = [];
     return { client, ranges, left: count };
@@ -238,7 +258,8 @@ export class UpdateParser {
 
   #closeDeletes(client: number, ranges: Ranges): void {
     this.#openDeletes = undefined;
-    if (!canonicalise(ranges, MAX_UNSORTED)) this.#canonical = false;
+    if (!canonicalise(ranges, this.#most === UNBOUNDED ? UNBOUNDED : MAX_UNSORTED))
+      this.#canonical = false;
     if (ranges.length > 0) {
       this.#deletes ??= new Map();
       this.#deletes.set(client, ranges);
