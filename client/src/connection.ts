@@ -17,6 +17,8 @@
  *                                 connecting, syncing, online ──▶ refused ── connect ──▶ connecting
  *        denied (the last attempt, and so would be the next):
  *                                 retrying ──▶ refused
+ *        outdated (the server has another document under this name):
+ *                                 all but refused and destroyed ──▶ refused
  *        disconnect:              all but refused and destroyed ─▶ offline
  *        destroy:                 all ──▶ destroyed, for good
  *
@@ -116,6 +118,8 @@ export type ConnectionEvent =
   | ({ readonly type: 'lost'; readonly isCurable?: boolean } & CloseReason)
   /** It became known why the last attempt failed, and that the next one would as well. */
   | ({ readonly type: 'denied' } & CloseReason)
+  /** The server has another document under this name than this client. */
+  | ({ readonly type: 'outdated' } & CloseReason)
   /** The socket is there and of no use, for instance because it sent nonsense. */
   | { readonly type: 'broken'; readonly reason: string }
   | { readonly type: 'due' }
@@ -266,6 +270,13 @@ function suspendOpen(): Step {
   return { state: { kind: 'suspended' }, effects: [{ type: 'farewell' }, leave] };
 }
 
+const refuse = (_state: unknown, { code, reason }: CloseReason): Step =>
+  stay({ kind: 'refused', code, reason });
+
+function refuseOpen(_state: unknown, { code, reason }: CloseReason): Step {
+  return { state: { kind: 'refused', code, reason }, effects: [{ type: 'farewell' }, leave] };
+}
+
 const wake = (_state: unknown, _event: unknown, chance: Chance): Step => connectNow(0, chance);
 
 const TABLE: Table = {
@@ -281,6 +292,7 @@ const TABLE: Table = {
     drain: stay,
     lost: stay,
     denied: stay,
+    outdated: refuse,
     broken: stay,
     due: stay,
     networkUp: stay,
@@ -304,6 +316,10 @@ const TABLE: Table = {
     drain: stay,
     lost: ({ attempt }, event, chance) => afterLoss(attempt, event, chance),
     denied: stay,
+    outdated: (_state, { code, reason }) => ({
+      state: { kind: 'refused', code, reason },
+      effects: [leave],
+    }),
     broken: ({ attempt }, { reason }, chance) => giveUp(attempt, reason, chance),
     due: (state, _event, chance) =>
       chance.now < state.deadline ? stay(state) : giveUp(state.attempt, 'timed out', chance),
@@ -325,6 +341,7 @@ const TABLE: Table = {
     drain: drained,
     lost: ({ attempt }, event, chance) => afterLoss(attempt, event, chance),
     denied: stay,
+    outdated: refuseOpen,
     broken: ({ attempt }, { reason }, chance) => giveUp(attempt, reason, chance),
     due: openIsDue,
     networkUp: probe,
@@ -345,6 +362,7 @@ const TABLE: Table = {
     drain: drained,
     lost: (_state, event, chance) => afterLoss(0, event, chance),
     denied: stay,
+    outdated: refuseOpen,
     broken: (_state, { reason }, chance) => giveUp(0, reason, chance),
     due: openIsDue,
     networkUp: probe,
@@ -365,6 +383,7 @@ const TABLE: Table = {
     drain: stay,
     lost: stay,
     denied: (_state, { code, reason }) => stay({ kind: 'refused', code, reason }),
+    outdated: refuse,
     broken: stay,
     due: (state, _event, chance) =>
       chance.now < state.deadline ? stay(state) : connectNow(state.attempt, chance),
@@ -386,6 +405,7 @@ const TABLE: Table = {
     drain: stay,
     lost: stay,
     denied: stay,
+    outdated: refuse,
     broken: stay,
     due: stay,
     networkUp: stay,
@@ -406,6 +426,7 @@ const TABLE: Table = {
     drain: stay,
     lost: stay,
     denied: stay,
+    outdated: stay,
     broken: stay,
     due: stay,
     networkUp: stay,
@@ -426,6 +447,7 @@ const TABLE: Table = {
     drain: stay,
     lost: stay,
     denied: stay,
+    outdated: stay,
     broken: stay,
     due: stay,
     networkUp: stay,

@@ -46,8 +46,8 @@ describe('[CLI-12] in a tab without the socket', () => {
     look('visible');
     globals.dispatchEvent(new Event('online'));
     expect(posted('nudge')).toEqual([
-      { type: 'nudge', nudge: 'visible' },
-      { type: 'nudge', nudge: 'networkUp' },
+      { type: 'nudge', nudge: 'visible', generation: null },
+      { type: 'nudge', nudge: 'networkUp', generation: null },
     ]);
   });
 
@@ -74,7 +74,7 @@ describe('[CLI-16] a holder that is late for its attempt', () => {
     clock.advance(5_000);
     expect(posted('nudge')).toEqual([]);
     clock.advance(1_000);
-    expect(posted('nudge')).toEqual([{ type: 'nudge', nudge: 'due' }]);
+    expect(posted('nudge')).toEqual([{ type: 'nudge', nudge: 'due', generation: null }]);
   });
 });
 

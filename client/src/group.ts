@@ -13,6 +13,7 @@
 import * as Y from 'yjs';
 import { type Change, UNKNOWN } from './change.js';
 import { applyReceived } from './document.js';
+import type { Generation } from './generation.js';
 import type { CowriteStatus, Refusal, Rejection } from './options.js';
 import type { Access, RejectReason } from './protocol/index.js';
 import { Tabs, type TabsBrowser } from './tabs.js';
@@ -69,7 +70,12 @@ type Message =
   | { readonly type: 'nudge'; readonly nudge: Nudge }
   | { readonly type: 'rejected'; readonly rejection: Rejection };
 
+/** A message, and of which document of the room's name it is; null if its tab does not know. */
+type Said = Message & { readonly generation: number | null };
+
 export interface GroupListener {
+  /** Which document of the room's name this is. */
+  generation(): Generation;
   /** How things are here; as to the server, asked while this tab is the holder. */
   view(): View;
   /** Everybody that this tab knows of, or only itself, as an awareness update. */
@@ -107,7 +113,7 @@ export class Group {
   readonly #origin: unknown;
   readonly #client: number;
   readonly #listener: GroupListener;
-  readonly #tabs: Tabs<Message>;
+  readonly #tabs: Tabs<Said>;
   #isIn = false;
   /** The client ids of the others, by tab. */
   #members = new Map<string, number>();
@@ -140,12 +146,12 @@ export class Group {
     this.#origin = origin;
     this.#client = client;
     this.#listener = listener;
-    this.#tabs = new Tabs(name, browser, {
+    this.#tabs = new Tabs<Said>(name, browser, {
       joined: () => this.#joined(),
       held: () => this.#held(),
       heard: (from, message) => this.#heard(from, message),
       gone: (id) => {
-        this.#tabs.post({ type: 'gone', id });
+        this.#say({ type: 'gone', id });
         this.#left(id);
       },
       unavailable: (error) => {
@@ -194,14 +200,19 @@ export class Group {
 
   leave(): void {
     if (!this.#isIn) return;
-    this.#tabs.post({ type: 'bye' });
+    this.#say({ type: 'bye' });
     this.#tabs.leave();
     this.#forget();
   }
 
+  /** For the holder: tells at once how things are. */
+  announce(): void {
+    if (this.isHolder) this.#post({ type: 'state', state: this.#ownState() });
+  }
+
   /** Lets another tab try to hold the socket. */
   resign(): void {
-    if (this.isHolder) this.#post({ type: 'state', state: this.#ownState() });
+    this.announce();
     this.#tabs.resign();
   }
 
@@ -249,7 +260,26 @@ export class Group {
   }
 
   #post(message: Message): void {
-    if (this.#members.size > 0) this.#tabs.post(message);
+    if (this.#members.size > 0) this.#say(message);
+  }
+
+  #say(message: Message): void {
+    this.#tabs.post({ ...message, generation: this.#listener.generation().known });
+  }
+
+  /**
+   * A tab with another document of the room's name: nothing may be mixed. Which of the two is
+   * there now only the server knows, and the tab that has no socket asks it by itself.
+   */
+  #heardOther(from: string, { type }: Message): void {
+    if (this.isHolder) {
+      if (type === 'hello') this.#say({ type: 'state', state: this.#ownState() });
+      return;
+    }
+    if (type !== 'state' && type !== 'welcome' && type !== 'holding') return;
+    this.#tabs.leave();
+    this.#forget();
+    this.#listener.unavailable(new Error(`the document of tab ${from} is another one`));
   }
 
   #ownState(): State {
@@ -264,7 +294,7 @@ export class Group {
 
   #hello(): void {
     this.#isAsking = true;
-    this.#tabs.post({
+    this.#say({
       type: 'hello',
       client: this.#client,
       stateVector: Y.encodeStateVector(this.#doc),
@@ -277,11 +307,17 @@ export class Group {
     this.#holder = null;
     this.#welcomedBy = this.#tabs.id;
     for (const id of this.#members.keys()) this.#tabs.watch(id);
-    this.#tabs.post({ type: 'holding', client: this.#client });
+    this.#say({ type: 'holding', client: this.#client });
     this.#listener.held();
   }
 
-  #heard(from: string, message: Message): void {
+  #heard(from: string, message: Said): void {
+    const generation = this.#listener.generation();
+    if (generation.isOther(message.generation)) {
+      this.#heardOther(from, message);
+      return;
+    }
+    if (HAS_CONTENT.has(message.type)) generation.heard(message.generation);
     switch (message.type) {
       case 'hello':
         this.#members.set(from, message.client);
@@ -329,7 +365,7 @@ export class Group {
   #welcome(to: string, { stateVector, people }: Message & { type: 'hello' }): void {
     this.#tabs.watch(to);
     this.#listener.heardPeople(people);
-    this.#tabs.post({
+    this.#say({
       type: 'welcome',
       to,
       members: new Map([...this.#members, [this.#tabs.id, this.#client]]),
@@ -445,6 +481,9 @@ export class Group {
     this.#welcomedBy = null;
   }
 }
+
+/** What a tab takes over: from then on it has the same document. */
+const HAS_CONTENT: ReadonlySet<Message['type']> = new Set(['welcome', 'edit', 'update', 'state']);
 
 /** Whether the document has structs behind this state vector. */
 function hasMore(doc: Y.Doc, stateVector: Uint8Array): boolean {

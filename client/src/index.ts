@@ -6,6 +6,7 @@ export type {
   CowriteProviderEvents,
   CowriteProviderOptions,
   CowriteStatus,
+  RecoverableCopy,
   Refusal,
   Rejection,
   StatusChange,

@@ -93,6 +93,14 @@ export class Keeper {
     this.#isNone = true;
   }
 
+  /** Keeps nothing from now on; what is unsaved is set aside, and the copy removed, unless it is of another document. */
+  async setAside(): Promise<void> {
+    if (this.#settings === null) return;
+    this.#isWanted = false;
+    await (this.#copy ?? (await this.#make())).setAside();
+    this.#isNone = true;
+  }
+
   /** Keeps nothing from now on. What the document holds by now is still written. */
   close(): void {
     this.#isWanted = false;

@@ -17,6 +17,7 @@ import { isTooDeep } from './depth.js';
 import { applyReceived, hasContent } from './document.js';
 import { askAtDoor } from './door.js';
 import { checkProtocols, roomAddress, tokenProtocols } from './endpoint.js';
+import { Generation } from './generation.js';
 import type { Mend } from './mend.js';
 import type { CowriteStatus, Refusal, Rejection, Settings } from './options.js';
 import { type DocumentMessage, Pending } from './pending.js';
@@ -71,6 +72,8 @@ export interface LineListener {
 }
 
 export class Line {
+  /** Which document of the room's name this is. */
+  readonly generation: Generation;
   readonly #doc: Y.Doc;
   readonly #origin: unknown;
   readonly #settings: Settings;
@@ -98,6 +101,10 @@ export class Line {
   /** Null until something is refused. */
   #refusals: typeof refusals | null = null;
   #pieceBytes = PIECE;
+  /** What this socket's server has said of the room; null before it has, and where it says nothing of it. */
+  #told: number | null = null;
+  /** Whether this socket's server has the same document: nothing of it is sent before. */
+  #isSame = false;
   /** The code for pieces is being loaded: what the server lacks follows when it is there. */
   #isHolding = false;
   /** It could not be loaded. */
@@ -118,6 +125,7 @@ export class Line {
     isOurs: (transaction: Y.Transaction) => boolean,
     listener: LineListener,
   ) {
+    this.generation = new Generation(doc, settings.url, settings.room);
     this.#doc = doc;
     this.#origin = origin;
     this.#settings = settings;
@@ -203,6 +211,7 @@ export class Line {
       if (connection.isOpen(before) && !connection.isOpen(state)) {
         this.#token.stop();
         this.#stateVector = null;
+        this.#isSame = false;
         this.#isComplete = false;
         this.#hasAnswered = false;
         this.#reports = [];
@@ -236,7 +245,8 @@ export class Line {
     }
     const message = { type: 'update', update } as const;
     // Behind what is held back nothing may pass: the server would lack what it is about.
-    const wasSent = !isLarge && !this.#isHolding && this.#send(message);
+    const maySend = this.#isSame && !isLarge && !this.#isHolding;
+    const wasSent = maySend && this.#send(message);
     this.#track(wasSent ? unsaved.sentUpdate(this.#unsaved) : unsaved.changed(this.#unsaved));
     this.#pending.changed(wasSent ? this.#unsaved.sent : null);
     if (isLarge && this.#stateVector !== null) this.#sendStep2(this.#stateVector);
@@ -276,6 +286,16 @@ export class Line {
     this.#mend = mend;
     if (this.#isComplete) this.#mendRest();
     else if (!isBeginning && !isAsking(this.#state)) mend.guess();
+  }
+
+  /** The server has another document under this name. */
+  outdated(reason = 'another document has taken the place of this one'): void {
+    this.dispatch({ type: 'outdated', code: CLOSE.deleted, reason });
+  }
+
+  /** Whether the server of this socket has just said that it has the same document. */
+  get isTold(): boolean {
+    return this.#isSame && this.#told !== null;
   }
 
   /** Without a socket here: what another tab has told of before the server says anything. */
@@ -424,7 +444,10 @@ export class Line {
 
   #onOpened(protocol: string): void {
     this.#isAccessTold = false;
+    this.#told = null;
     const isCowrite = protocol === COWRITE_SUBPROTOCOL;
+    // Another server cannot say it.
+    this.#isSame = !isCowrite;
     this.#track(unsaved.opened(this.#unsaved, isCowrite));
     if (isCowrite) this.#pending.opened();
     else this.#pending.forget();
@@ -447,6 +470,7 @@ export class Line {
   #receive(message: Message): void {
     switch (message.type) {
       case 'step1':
+        if (!this.#checkSame(message.stateVector)) break;
         if (this.#mend?.isContradicted(message.stateVector)) this.#listener.contradicted();
         this.#stateVector = message.stateVector;
         // A server asks again until it has all. The last answer is not even on its way yet.
@@ -483,6 +507,11 @@ export class Line {
       case 'access':
         this.#setAccess(message.access);
         break;
+      case 'generation':
+        this.#told = message.generation;
+        // Of one that comes later the document has just been replaced.
+        if (this.#isSame && this.generation.isOther(message.generation)) this.outdated();
+        break;
       case 'drain':
         this.dispatch({ type: 'drain', delay: message.delay });
         break;
@@ -490,6 +519,16 @@ export class Line {
       case 'probe':
         throw new MalformedMessage(`a server does not send ${message.type}`);
     }
+  }
+
+  /** Before anything of the document is sent. */
+  #checkSame(stateVector: Uint8Array): boolean {
+    if (this.#isSame) return true;
+    const told = this.#told;
+    const isHere = hasContent(this.#doc);
+    this.#isSame = told === null || this.generation.told(told, stateVector, isHere);
+    if (!this.#isSame) this.outdated();
+    return this.#isSame;
   }
 
   /** What is still missing, nobody has. */

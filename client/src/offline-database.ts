@@ -15,6 +15,8 @@ export const UPDATES = 'updates';
 export const REMOVALS = 'removals';
 /** Records that could not be read, as they were found. */
 export const DAMAGED = 'damaged';
+/** What was unsaved in documents that were deleted or replaced, until the application discards it. */
+export const RECOVERABLE = 'recoverable';
 /** The indexes of updates: by the copy that they belong to, and by its life. */
 export const BY_COPY = 'key';
 export const BY_LIFE = 'life';
@@ -38,6 +40,8 @@ export interface Copy extends CopyOf {
   readonly usedAt: number;
   /** Whether there was a document to show. */
   readonly isReady: boolean;
+  /** Which document of the room's name it is; null if no server has said. */
+  readonly generation: number | null;
 }
 
 /** Numbered by the database, from 1. */
@@ -50,6 +54,8 @@ export interface Stored {
   readonly sum: number;
   /** Whether it may hold something that was on no server's disk when it was written. */
   readonly isUnsaved: boolean;
+  /** Of the document, as far as was known. */
+  readonly generation: number | null;
   /**
    * Where it comes from, or all that was made in this browser and unsaved when it was written;
    * `filled` is made up, in the place of what is damaged.
@@ -66,6 +72,18 @@ export interface Damaged {
   /** When it was found, in milliseconds since 1970. */
   readonly at: number;
   readonly value: unknown;
+}
+
+/** What was unsaved in a document, with the document. */
+export interface Recoverable {
+  /** Of the copy. */
+  readonly key: string;
+  readonly generation: number | null;
+  /** When it was set aside, in milliseconds since 1970. */
+  readonly at: number;
+  readonly update: Uint8Array;
+  /** Without what was unsaved. */
+  readonly before: Uint8Array;
 }
 
 /** That all copies, those of a user, or one, were removed. */
@@ -98,6 +116,7 @@ function layOut(database: IDBDatabase): void {
   database.createObjectStore(COPIES, { keyPath: 'key' });
   database.createObjectStore(REMOVALS, { keyPath: 'what' });
   database.createObjectStore(DAMAGED, { autoIncrement: true });
+  database.createObjectStore(RECOVERABLE, { autoIncrement: true });
   const updates = database.createObjectStore(UPDATES, { autoIncrement: true });
   updates.createIndex(BY_COPY, 'key');
   updates.createIndex(BY_LIFE, 'life');

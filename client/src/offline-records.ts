@@ -34,6 +34,8 @@ export interface Found {
   readonly life: string | undefined;
   readonly savedUpTo: number;
   readonly wasReady: boolean;
+  /** Which document of the room's name it is; null if no server has said. */
+  readonly generation: number | null;
   /** In their order. */
   readonly rows: readonly Row[];
   readonly bad: readonly Bad[];
@@ -61,12 +63,16 @@ export async function readCopy(transaction: IDBTransaction, key: string): Promis
   );
   // Of a copy whose entry is damaged, the newest record knows which one it is.
   const life = copy?.life ?? ('reason' in entry ? rows.at(-1)?.life : undefined);
+  const own = rows.filter((row) => row.life === life);
+  // The entry may be written a moment later.
+  const said = [copy, ...own.toReversed()].map((each) => each?.generation);
   return {
     life,
+    generation: said.find((each) => typeof each === 'number') ?? null,
     savedUpTo: copy?.savedUpTo ?? 0,
     wasReady: copy?.isReady === true,
     // All else is left of one that was removed.
-    rows: rows.filter((row) => row.life === life),
+    rows: own,
     bad,
   };
 }

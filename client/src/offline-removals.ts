@@ -11,9 +11,9 @@ import {
   COPIES,
   type Copy,
   DAMAGED,
-  type Damaged,
   done,
   openDatabase,
+  RECOVERABLE,
   REMOVALS,
   type Removal,
   result,
@@ -31,7 +31,8 @@ export const REMOVED = 'somebody has removed the offline copy';
 
 /**
  * Removes the offline copies of this origin: when somebody signs out, or to free the space. What
- * was unsaved in them is lost. Documents that are open go on without a copy.
+ * was unsaved in them is lost, and what was set aside of documents that were deleted or replaced.
+ * Documents that are open go on without a copy.
  *
  * @param user whose, as the provider's option has it; all if left out
  * @throws when the browser keeps nothing for this page
@@ -51,21 +52,27 @@ export function hearRemovals(heard: (removal: Removal) => void): BroadcastChanne
   return channel;
 }
 
-function tellRemoval(removal: Removal): void {
+/** Other pages that have such a copy open go on without. */
+export function tellRemoval(removal: Removal): void {
   if (typeof BroadcastChannel === 'undefined') return;
   const channel = new BroadcastChannel(CHANNEL);
   channel.postMessage(removal);
   channel.close();
 }
 
-/** @param isMeant of a copy's `key` and `user`, which are all that is known of one that is damaged */
+/**
+ * What was set aside of documents stays, unless all of a user goes.
+ *
+ * @param isMeant of a copy's `key` and `user`, which are all that is known of one that is damaged
+ */
 export async function removeCopies(
   what: string,
   isMeant: (copy: Pick<Copy, 'key' | 'user'>) => boolean,
+  isOne = false,
 ): Promise<void> {
   const database = await openDatabase();
   try {
-    const stores = [COPIES, UPDATES, REMOVALS, DAMAGED];
+    const stores = [COPIES, UPDATES, REMOVALS, DAMAGED, RECOVERABLE];
     const transaction = database.transaction(stores, 'readwrite');
     const removals = transaction.objectStore(REMOVALS);
     for (const { what: old, at } of await result<Removal[]>(removals.getAll())) {
@@ -76,12 +83,14 @@ export async function removeCopies(
     const isMeantKey = (key: string) => isMeant({ key, user: userIn(key) });
     const copies = (await result(transaction.objectStore(COPIES).getAllKeys())) as string[];
     for (const key of copies) if (isMeantKey(key)) await removeCopy(transaction, key);
-    const damaged = transaction.objectStore(DAMAGED);
-    const [values, ids] = await Promise.all([
-      result<Damaged[]>(damaged.getAll()),
-      result(damaged.getAllKeys()),
-    ]);
-    for (const [at, id] of ids.entries()) if (isMeantKey(values[at]!.key)) damaged.delete(id);
+    for (const name of isOne ? [DAMAGED] : [DAMAGED, RECOVERABLE]) {
+      const store = transaction.objectStore(name);
+      const [values, ids] = await Promise.all([
+        result<{ key: string }[]>(store.getAll()),
+        result(store.getAllKeys()),
+      ]);
+      for (const [at, id] of ids.entries()) if (isMeantKey(values[at]!.key)) store.delete(id);
+    }
     await done(transaction);
     forgetRescued(isMeantKey);
     tellRemoval(removal);

@@ -31,7 +31,9 @@ import {
   done,
   keyOf,
   openDatabase,
+  RECOVERABLE,
   REMOVALS,
+  type Recoverable,
   type Removal,
   result,
   type Stored,
@@ -48,7 +50,8 @@ import {
   readCopy,
   sumOf,
 } from './offline-records.js';
-import { hearRemovals, REMOVED, removeCopies, removeLife } from './offline-removals.js';
+import { contentOf, setAside, unsavedIn } from './offline-recoverable.js';
+import { hearRemovals, REMOVED, removeCopies, removeCopy, removeLife } from './offline-removals.js';
 import { rescueAtEnd, rescued } from './offline-rescue.js';
 
 export { clearOfflineCopies } from './offline-removals.js';
@@ -73,6 +76,8 @@ export interface Kept {
   readonly wasReady: boolean;
   /** What was made in this browser of what may be unsaved. */
   readonly change: Change;
+  /** Which document of the room's name it is; null if no server has said. */
+  readonly generation: number | null;
   /** Whether a deleted item will never be brought back. */
   readonly mayForget: ((item: Y.Item) => boolean) | undefined;
   /** Applies all of it in order, by what is handed over; what throws is passed over. */
@@ -96,6 +101,8 @@ export interface OfflineListener {
   unsavedChange(): Change;
   /** Whether there is a document to show. */
   isReady(): boolean;
+  /** Which document of the room's name it is, and whether the server has just said so. */
+  generation(): { readonly generation: number | null; readonly isTold: boolean };
   /**
    * Whether the document may hold something that no server has on disk; also asked when it
    * has just changed.
@@ -137,6 +144,7 @@ export class OfflineCopy {
   #saysUnsaved = false;
   /** It says that there was a document to show. */
   #saysReady = false;
+  #saysGeneration: number | null = null;
   #removals: BroadcastChannel | null = null;
   #opening: Promise<void> | null = null;
   #isRead = false;
@@ -233,7 +241,16 @@ export class OfflineCopy {
   /** Keeps nothing from now on, and removes what was kept. */
   async remove(): Promise<void> {
     this.#end();
-    await removeCopies(this.#key, ({ key }) => key === this.#key);
+    await removeCopies(this.#key, ({ key }) => key === this.#key, true);
+  }
+
+  /** The same, and sets aside what is unsaved: the server has another document under this name. */
+  async setAside(): Promise<void> {
+    const { generation } = this.#listener.generation();
+    const change = this.#listener.isUnsaved() ? this.#listener.unsavedChange() : null;
+    this.#end();
+    const content = change && contentOf(this.#doc, change);
+    await setAside(this.#key, generation, this.#now(), content, this.#isRead);
   }
 
   /** Keeps nothing from now on. What the document holds by now is still written. */
@@ -264,7 +281,7 @@ export class OfflineCopy {
   }
 
   /** @returns those that the document did not take */
-  #apply({ rows, bad, savedUpTo, wasReady }: Found): Bad[] {
+  #apply({ rows, bad, savedUpTo, wasReady, generation }: Found): Bad[] {
     this.#isRead = true;
     this.#isApplying = true;
     this.#saysUnsaved = bad.length > 0 || hasUnsaved(rows, savedUpTo);
@@ -277,6 +294,7 @@ export class OfflineCopy {
         isUnsaved: this.#saysUnsaved,
         wasReady,
         change,
+        generation,
         mayForget: mustKeep ? isTrace(change) : undefined,
         apply: (apply) => {
           failed.push(...applyRows(rows, apply));
@@ -341,12 +359,14 @@ export class OfflineCopy {
 
   #row(update: Uint8Array, isUnsaved: boolean, from: Stored['from']): Stored {
     const [key, life] = [this.#key, this.#life];
-    return { key, life, update, sum: sumOf({ key, life, update }), isUnsaved, from };
+    const { generation } = this.#listener.generation();
+    const sum = sumOf({ key, life, update });
+    return { key, life, update, sum, isUnsaved, generation, from };
   }
 
   /** Reads the copy, or begins one. */
   async #load(database: IDBDatabase): Promise<Found> {
-    const stores = [COPIES, UPDATES, REMOVALS, DAMAGED];
+    const stores = [COPIES, UPDATES, REMOVALS, DAMAGED, RECOVERABLE];
     const transaction = database.transaction(stores, 'readwrite');
     const removals = transaction.objectStore(REMOVALS);
     let removedAt = 0;
@@ -364,7 +384,8 @@ export class OfflineCopy {
       if (removedAt > since) continue;
       for (const row of rows) transaction.objectStore(UPDATES).add(row);
     }
-    const found = await readCopy(transaction, this.#key);
+    const kept = await readCopy(transaction, this.#key);
+    const found = this.#isOther(kept) ? await this.#replace(transaction, kept) : kept;
     this.#life = found.life ?? crypto.randomUUID();
     // Not what it says: a page that ended at once had no time to count.
     let bytes = 0;
@@ -374,11 +395,34 @@ export class OfflineCopy {
     }
     this.#lookedAt = bytes;
     this.#saysReady = found.wasReady;
+    this.#saysGeneration = found.generation;
     await this.#move(transaction, found.bad);
     transaction.objectStore(COPIES).put(this.#entry(bytes, found.savedUpTo));
     await done(transaction);
     left.forget();
     return found;
+  }
+
+  /** Whether a copy is of another document than this one. @throws where nobody has said which of them is gone */
+  #isOther({ generation: kept }: Found): boolean {
+    const { generation, isTold } = this.#listener.generation();
+    if (kept === null || generation === null || kept === generation) return false;
+    if (isTold) return true;
+    throw new Error('this browser has kept another document of this name');
+  }
+
+  /** The copy is of a document that was deleted, or replaced by this one. @returns an empty one */
+  async #replace(transaction: IDBTransaction, found: Found): Promise<Found> {
+    const content = unsavedIn(found);
+    if (content !== null) {
+      const { generation } = found;
+      const kept: Recoverable = { key: this.#key, generation, at: this.#now(), ...content };
+      transaction.objectStore(RECOVERABLE).add(kept);
+    }
+    await removeCopy(transaction, this.#key);
+    const { generation: own } = this.#listener.generation();
+    const nothing = { rows: [], bad: [], life: undefined, savedUpTo: 0, wasReady: false };
+    return { ...nothing, generation: own };
   }
 
   /** What the document did not take is not lost with the next time that the copy is put together. */
@@ -404,8 +448,9 @@ export class OfflineCopy {
 
   #entry(bytes: number, savedUpTo: number): Copy {
     const { url, room, user } = this.#of;
-    const [usedAt, isReady] = [this.#now(), this.#saysReady];
-    return { url, room, user, key: this.#key, life: this.#life, bytes, savedUpTo, usedAt, isReady };
+    const [usedAt, isReady, generation] = [this.#now(), this.#saysReady, this.#saysGeneration];
+    const [key, life] = [this.#key, this.#life];
+    return { url, room, user, key, life, bytes, savedUpTo, usedAt, isReady, generation };
   }
 
   /** @returns what the database knows of this copy; null where somebody has removed it */
@@ -421,7 +466,8 @@ export class OfflineCopy {
     const isDue =
       this.#isUntidy ||
       this.#saysUnsaved !== this.#listener.isUnsaved() ||
-      (!this.#saysReady && this.#listener.isReady());
+      (!this.#saysReady && this.#listener.isReady()) ||
+      this.#saysGeneration !== this.#listener.generation().generation;
     if (this.#adding.size > 0) return;
     if (!isDue) {
       if (this.#isClosing) this.#end();
@@ -451,6 +497,7 @@ export class OfflineCopy {
     // Before the first wait: what is added meanwhile is not saved by this.
     this.#saysUnsaved = isUnsaved;
     this.#saysReady ||= this.#listener.isReady();
+    this.#saysGeneration = this.#listener.generation().generation;
     const bytes =
       isMany || isSavedNow
         ? await this.#goThrough(database, counted, isMany, isUnsaved)

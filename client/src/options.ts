@@ -63,6 +63,20 @@ export interface Rejection {
   readonly isTakenBack: boolean;
 }
 
+/** What was unsaved in a document that was deleted, or whose place another has taken. */
+export interface RecoverableCopy {
+  /** Which of the documents of the room's name it was: later ones have higher numbers. Null if no server has said. */
+  readonly generation: number | null;
+  /** When it was set aside, by this browser's clock. */
+  readonly at: Date;
+  /** The whole document, with what was unsaved, as an update of Yjs. */
+  readonly update: Uint8Array;
+  /** The same without what was unsaved, as far as it is known what that was. */
+  readonly before: Uint8Array;
+  /** Removes it from this browser. */
+  discard(): Promise<void>;
+}
+
 /** What a {@link CowriteProvider} emits, by event. */
 export interface CowriteProviderEvents {
   status: StatusChange;

@@ -24,6 +24,7 @@ import {
   type CowriteProviderEvents,
   type CowriteProviderOptions,
   type CowriteStatus,
+  type RecoverableCopy,
   type Refusal,
   type Settings,
   settingsOf,
@@ -58,6 +59,10 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
   #isBringing = false;
   /** Something in it is not as the server has it, and in the copy neither. */
   #isTorn = false;
+  /** Null until the document is deleted, or another has taken its place. */
+  #settingAside: Promise<void> | null = null;
+  /** What is unsaved is in the browser's database, beside the copies. */
+  #isSetAside = false;
   #isLoaded: boolean;
   /** The offline copy is being loaded, and then it connects. */
   #isBeginning = false;
@@ -228,6 +233,26 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
   }
 
   /**
+   * What was unsaved in documents of this room's name when they were deleted, or another took
+   * their place ({@link refusal} is `deleted`), the oldest first. With an offline copy it stays in this
+   * browser, also for later pages, until it is discarded; otherwise it is what this document holds.
+   */
+  async recover(): Promise<readonly RecoverableCopy[]> {
+    await this.#settingAside;
+    const { contentOf, listRecoverable } = await import('./offline-recoverable.js');
+    const { copy, clock } = this.#settings;
+    const kept = copy === null ? [] : await listRecoverable(copy.of);
+    const found = kept.map(({ key: _, at, ...each }) => ({ ...each, at: new Date(at) }));
+    const generation = this.#line.generation.known;
+    const isThere = this.#isSetAside || kept.some((each) => each.generation === generation);
+    if (this.refusal?.reason !== 'deleted' || !this.unsavedHere || isThere) return found;
+    const content = contentOf(this.doc, this.#line.unsavedChange);
+    // It goes with the page.
+    const discard = () => Promise.resolve();
+    return [...found, { generation, at: clock.date(), ...content, discard }];
+  }
+
+  /**
    * Removes this browser's copy of the document, and keeps none any more. What was unsaved in
    * it is in the document still. For all copies, such as at sign-out, there is
    * `clearOfflineCopies`.
@@ -311,7 +336,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     const { status, nextRetryAt, refusal, rejection, access } = this.#line;
     // Of what could not be read nobody knows whether it is saved.
     const unsaved = this.unsavedHere || (this.#isLoaded && this.#copy.isUnread);
-    const isKept = this.#copy.isComplete;
+    const isKept = this.#copy.isComplete || this.#isSetAside;
     const own = { status, nextRetryAt, refusal, unsaved, rejection, access, isKept };
     if (status === 'closed') return own;
     if (this.#isBeginning) return { ...own, status: 'connecting' };
@@ -342,9 +367,8 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     this.#guard?.(this.unsavedHere && !after.isKept);
     if (unsaved !== before.unsaved) this.#unsavedChanged(unsaved);
     this.#copy.check();
-    // Whoever has a copy of what was deleted drops it, so that it does not come back by it.
-    const isUseless = refusal?.reason === 'deleted' || (this.#isTorn && !unsaved);
-    if (isUseless && this.#copy.isWanted) this.#dropCopy();
+    if (refusal?.reason === 'deleted') this.#outdated(refusal);
+    else if (this.#isTorn && !unsaved && this.#copy.isWanted) this.#dropCopy();
     if (access !== before.access) this.emit('access', access);
     if (this.#group?.isHolder === true) {
       this.#group.tell();
@@ -369,6 +393,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     const { clientID } = this.awareness;
     return new Group(name, browser, this.doc, this, clientID, {
       view: () => this.#look(),
+      generation: () => this.#line.generation,
       people: (which) =>
         this.#presence.of(which === 'own' ? [clientID] : this.awareness.getStates().keys()),
       joined: () => this.#showOwn(),
@@ -422,8 +447,10 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     return new Keeper(this.doc, this.#settings.copy, this.#since, now, {
       origin: this,
       isReady: () => this.#isReady,
-      loaded: ({ isUnsaved, wasReady, change, mayForget, apply }) => {
+      generation: () => ({ generation: this.#line.generation.known, isTold: this.#line.isTold }),
+      loaded: ({ isUnsaved, wasReady, change, generation, mayForget, apply }) => {
         this.hold(() => {
+          this.#line.generation.heard(generation);
           this.#isBringing = isUnsaved;
           const { isDamaged, mend } = apply((update) =>
             applyReceived(this.doc, update, this, mayForget),
@@ -436,7 +463,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
       },
       sourceOf: (transaction) => this.#sourceOf(transaction),
       unsavedChange: () => this.#line.unsavedChange,
-      isUnsaved: () => this.unsaved,
+      isUnsaved: () => this.unsavedHere,
       changed: () => this.#refresh(),
       damaged: (error) => this.emit('connection-error', { error }),
       failed: (error) => {
@@ -444,6 +471,29 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
         this.#refresh();
       },
     });
+  }
+
+  /** The document was deleted, or another has taken its place: of what is here only what is unsaved is kept. */
+  #outdated({ message }: Refusal): void {
+    if (this.#group?.isIn === true) {
+      // Tabs that come from now on are to have what is there now.
+      this.#group.announce();
+      this.#line.outdated(message);
+      this.#leave();
+    }
+    this.#settingAside ??= this.#setAside();
+  }
+
+  async #setAside(): Promise<void> {
+    if (this.#settings.copy === null || !this.#copy.isOpen) return this.#copy.close();
+    try {
+      await this.#copy.setAside();
+      this.#isSetAside = this.unsavedHere;
+      this.#refresh();
+    } catch (cause) {
+      const error = new Error('what is unsaved could not be set aside', { cause });
+      this.emit('connection-error', { error });
+    }
   }
 
   #dropCopy(): void {

@@ -96,9 +96,14 @@ export async function twoPages() {
   return { ...parts, one, other };
 }
 
-/** A server with this document lets the client in: it relays nothing by itself. */
-export function accept(socket: FakeSocket, doc = new Y.Doc()): void {
+/**
+ * A server with this document lets the client in: it relays nothing by itself.
+ *
+ * @param generation which of the documents of its name this is; left out where that matters to nobody
+ */
+export function accept(socket: FakeSocket, doc = new Y.Doc(), generation?: number): void {
   socket.accept();
+  if (generation !== undefined) socket.say({ type: 'generation', generation });
   socket.say({ type: 'step1', stateVector: Y.encodeStateVector(doc) });
   socket.say({ type: 'step2', update: Y.encodeStateAsUpdate(doc) });
 }

@@ -62,6 +62,7 @@ const KINDS = Object.keys({
   drain: true,
   token: true,
   access: true,
+  generation: true,
   probe: true,
 } satisfies Record<Kind, true>) as Kind[];
 

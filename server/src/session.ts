@@ -240,6 +240,8 @@ export class Session
   /** The room is loaded: from now on messages are read. */
   enter(room: Room): void {
     this.#state = { kind: 'in', room };
+    // Before its step 1: a client with another document sends nothing of that.
+    this.tellGeneration(room.life);
     room.enter(this);
     if (this.#standing.access === 'read') this.#tellAccess();
     this.#intake.release();
@@ -436,6 +438,7 @@ export class Session
       case 'rejected':
       case 'access':
       case 'drain':
+      case 'generation':
         throw new MalformedMessage(`a client does not send ${message.type}`);
     }
   }
@@ -474,6 +477,11 @@ export class Session
     } else if (!this.#rules.areReadersPresent) {
       room.hide(this);
     }
+  }
+
+  /** Which document the room is. Other dialects have no word for it. */
+  tellGeneration(generation: number): void {
+    if (this.dialect.acknowledges) this.send({ type: 'generation', generation });
   }
 
   #tellAccess(): void {

@@ -41,7 +41,8 @@ describe('[JOIN] joining', () => {
     const client = await RawClient.connect(server, 'room');
     client.send({ type: 'step1', stateVector: Uint8Array.of(0) });
     await client.next('step2');
-    expect(client.received.map(({ type }) => type)).toEqual(['step1', 'update', 'step2']);
+    const types = client.received.map(({ type }) => type);
+    expect(types).toEqual(['generation', 'step1', 'update', 'step2']);
     const copy = new Y.Doc();
     for (const message of client.received) {
       if (message.type === 'update' || message.type === 'step2')

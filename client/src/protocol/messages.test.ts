@@ -21,6 +21,7 @@ const EXAMPLES: readonly (readonly [string, Message])[] = [
   ['66 b817', { type: 'drain', delay: 3000 }],
   ['67 03 612e62', { type: 'token', token: 'a.b' }],
   ['68 04 72656164', { type: 'access', access: 'read' }],
+  ['69 b817', { type: 'generation', generation: 3000 }],
 ];
 
 const payload = fc.uint8Array({ maxLength: 300 });
@@ -35,6 +36,7 @@ const message: fc.Arbitrary<Message> = fc.oneof(
   count.map((count): Message => ({ type: 'saved', count })),
   count.map((count): Message => ({ type: 'rejected', count, reason: 'read-only' })),
   count.map((delay): Message => ({ type: 'drain', delay })),
+  count.map((generation): Message => ({ type: 'generation', generation })),
   fc.string({ unit: 'grapheme' }).map((token): Message => ({ type: 'token', token })),
   fc.constantFrom('read', 'write').map((access): Message => ({ type: 'access', access })),
 );

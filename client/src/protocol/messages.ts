@@ -36,6 +36,8 @@ export const MESSAGE_DRAIN = 102;
 export const MESSAGE_TOKEN = 103;
 /** A frame's first number: `access` of {@link Message}. */
 export const MESSAGE_ACCESS = 104;
+/** A frame's first number: `generation` of {@link Message}. */
+export const MESSAGE_GENERATION = 105;
 /** A frame's first number: `probe` of {@link Message}. */
 export const MESSAGE_PROBE = 106;
 
@@ -80,6 +82,10 @@ export type Access = (typeof ACCESSES)[number];
  * `access` is sent before the first step 2 to those who may only read, and whenever it
  * changes. `token` is sent by a client, to go on with a newer token than it came with.
  *
+ * `generation` comes before everything else, and says which document this room is: where a room
+ * is deleted or its document replaced, the next one of its name has a higher number. It comes
+ * again, before the socket is closed, where that happens while the client is there.
+ *
  * `probe` is sent by a client that waits for a `saved`, to find out whether the line lives: a
  * server answers with an awareness message, at the least with one that has nothing in it.
  *
@@ -98,6 +104,7 @@ export type Message =
   | { readonly type: 'drain'; readonly delay: number }
   | { readonly type: 'token'; readonly token: string }
   | { readonly type: 'access'; readonly access: Access }
+  | { readonly type: 'generation'; readonly generation: number }
   | { readonly type: 'probe' };
 
 /** The frame is not one whole message of a known type. */
@@ -148,6 +155,8 @@ function readMessage(decoder: decoding.Decoder): Message {
       return { type: 'token', token: readText(decoder) };
     case MESSAGE_ACCESS:
       return { type: 'access', access: readOneOf(ACCESSES, decoder) };
+    case MESSAGE_GENERATION:
+      return { type: 'generation', generation: decoding.readVarUint(decoder) };
     case MESSAGE_PROBE:
       return { type: 'probe' };
     default:
@@ -240,6 +249,10 @@ export function encodeMessage(message: Message): Uint8Array {
     case 'access':
       encoding.writeVarUint(encoder, MESSAGE_ACCESS);
       encoding.writeVarString(encoder, message.access);
+      break;
+    case 'generation':
+      encoding.writeVarUint(encoder, MESSAGE_GENERATION);
+      encoding.writeVarUint(encoder, message.generation);
       break;
     case 'probe':
       encoding.writeVarUint(encoder, MESSAGE_PROBE);
