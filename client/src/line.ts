@@ -34,6 +34,7 @@ import {
 } from './protocol/index.js';
 import type * as refusals from './refusals.js';
 import { Socket } from './socket.js';
+import { Spacing } from './spacing.js';
 import { Token } from './token.js';
 import * as unsaved from './unsaved.js';
 
@@ -105,6 +106,11 @@ export class Line {
   #told: number | null = null;
   /** Whether this socket's server has the same document: nothing of it is sent before. */
   #isSame = false;
+  /** What was refused and is to be reverted at {@link Line.#revertAt}: one event for all of it. */
+  #burst: Rejection | null = null;
+  #revertAt = 0;
+  readonly #spacing = new Spacing();
+  readonly #revertAlarm: Alarm;
   /** The code for pieces is being loaded: what the server lacks follows when it is there. */
   #isHolding = false;
   /** It could not be loaded. */
@@ -152,6 +158,7 @@ export class Line {
       failed: (error) => listener.failed(error),
     });
     this.#alarm = new Alarm(this.#clock, () => this.#due());
+    this.#revertAlarm = new Alarm(this.#clock, () => listener.hold(() => this.#revertWhenDue()));
   }
 
   get status(): CowriteStatus {
@@ -167,6 +174,11 @@ export class Line {
 
   get unsaved(): boolean {
     return unsaved.isUnsaved(this.#unsaved);
+  }
+
+  /** Whether anything is unsaved that may still be saved. */
+  get isAtRisk(): boolean {
+    return unsaved.isAtRisk(this.#unsaved);
   }
 
   get rejection(): RejectReason | null {
@@ -215,6 +227,8 @@ export class Line {
         this.#isComplete = false;
         this.#hasAnswered = false;
         this.#reports = [];
+        // Another socket, or another page, is not to bring it to a server once more.
+        this.#revert();
         this.#listener.lost();
       }
       if (isAsking(before) && !isAsking(state)) this.#mend?.guess();
@@ -385,7 +399,7 @@ export class Line {
     const { largest } = this.#pending;
     if (code !== CLOSE.messageTooBig || largest === undefined) return false;
     const [message, { bytes, isDivisible }] = largest;
-    if (!isDivisible) return this.#takeBack(message, 'message-too-large');
+    if (!isDivisible) return this.#refuse(message, 'message-too-large', true);
     this.#pieceBytes = Math.min(PIECE, bytes / 2);
     void this.#prepare().then((isReady) => {
       if (!isReady) this.dispatch({ type: 'denied', code, reason: 'too large' });
@@ -550,7 +564,7 @@ export class Line {
       if (this.#unsaved.reports) this.#pending.saved(count);
     } else if (this.#unsaved.reports) {
       unsaved.checkRejected(this.#unsaved, count);
-      this.#listener.hold(() => this.#takeBack(count, report.reason));
+      this.#listener.hold(() => this.#refuse(count, report.reason));
     }
   }
 
@@ -574,6 +588,7 @@ export class Line {
 
   /** All that the document holds and the server lacks. */
   #sendStep2(stateVector: Uint8Array): void {
+    this.#revert();
     const update = Y.encodeStateAsUpdate(this.#doc, stateVector);
     if (update.length > LARGE && this.#refusals === null && !this.#isWhole) {
       this.#holdForPieces();
@@ -602,32 +617,61 @@ export class Line {
   }
 
   /**
-   * A message in which there is nothing new of this client's is no news for the application.
+   * The document keeps it until {@link Line.#revert}. A message in which there is nothing new of
+   * this client's is no news for the application.
    *
-   * @returns whether there was something, of which nothing is left
+   * @param isUrgent whether it is reverted now
+   * @returns whether there was something, of which nothing is left, or is going to be
    */
-  #takeBack(message: number, reason: RejectReason): boolean {
-    const wasForked = this.#pending.isForked;
-    const isTakenBack = this.#pending.takeBack(
+  #refuse(message: number, reason: RejectReason, isUrgent = false): boolean {
+    const isReverted = this.#pending.refuse(
       message,
       reason === 'too-deep' ? (change) => isTooDeep(this.#doc, change) : undefined,
     );
-    if (this.#pending.isForked) {
-      // From now on it has to be known what the server has deleted.
-      if (!wasForked) {
-        this.#isComplete = false;
-        this.#sendStep1();
-      }
-      void this.#prepare().then(() => this.#isComplete && this.#pending.complete());
+    if (isReverted === null) {
+      this.#compare(true);
+      return false;
     }
-    if (isTakenBack === null) return false;
-    this.#track(unsaved.reportedRejected(this.#unsaved, reason, isTakenBack));
-    if (this.#pending.isLeft) {
-      this.#track(unsaved.changed(this.#unsaved));
-      if (this.#stateVector !== null) this.#sendStep2(this.#stateVector);
-    }
-    this.#listener.rejected({ reason, isTakenBack });
+    const isTakenBack = isReverted && this.#burst?.isTakenBack !== false;
+    this.#burst = { reason, isTakenBack };
+    this.#track(unsaved.refused(this.#unsaved));
+    if (this.#pending.isLeft) this.#track(unsaved.changed(this.#unsaved));
+    const now = this.#clock.now();
+    this.#revertAt = isUrgent ? now : this.#spacing.next(now);
+    this.#revertWhenDue();
+    if (this.#pending.isLeft && this.#stateVector !== null) this.#sendStep2(this.#stateVector);
     return isTakenBack;
+  }
+
+  #revertWhenDue(): void {
+    if (this.#burst === null) return;
+    if (this.#clock.now() < this.#revertAt) this.#revertAlarm.set(this.#revertAt);
+    else this.#revert();
+  }
+
+  /** Where there are traces of what was refused: they follow what the others do. */
+  #compare(wasForked: boolean): void {
+    if (!this.#pending.isForked) return;
+    // From now on it has to be known what the server has deleted.
+    if (!wasForked) {
+      this.#isComplete = false;
+      this.#sendStep1();
+    }
+    void this.#prepare().then(() => this.#isComplete && this.#pending.complete());
+  }
+
+  /** All that was refused and is in the document still, as one. */
+  #revert(): void {
+    const burst = this.#burst;
+    if (burst === null) return;
+    this.#burst = null;
+    this.#revertAlarm.set(null);
+    this.#spacing.reverted(this.#clock.now());
+    const wasForked = this.#pending.isForked;
+    this.#pending.revert();
+    this.#compare(wasForked);
+    this.#track(unsaved.reportedRejected(this.#unsaved, burst.reason, burst.isTakenBack));
+    this.#listener.rejected(burst);
   }
 
   #setAccess(access: Access): void {

@@ -21,9 +21,13 @@ const MANY_EDITS = 450;
 
 let network: Parts['network'];
 let open: Parts['open'];
+let clock: Parts['clock'];
+
+/** Milliseconds after which what is refused soon after something else is reverted. */
+const SPACING = 500;
 
 beforeEach(() => {
-  ({ network, open } = setUpPages({ offline: true, tabs: false }));
+  ({ network, open, clock } = setUpPages({ offline: true, tabs: false }));
 });
 
 afterEach(closePages);
@@ -210,6 +214,7 @@ describe('[CLI-17] what has come back', () => {
     reject(network.last);
     save(network.last);
     network.last.say({ type: 'step2', update: Y.encodeStateAsUpdate(server) });
+    clock.advance(SPACING);
     await written();
   }
 

@@ -42,12 +42,19 @@ function setUp(doc = new Y.Doc(), hasContent = false) {
   };
 }
 
+/** The server refuses a message, and what it refuses is reverted at once. */
+function takeBack(pending: Pending, message: number): boolean | null {
+  const isReverted = pending.refuse(message);
+  pending.revert();
+  return isReverted;
+}
+
 describe('[CLI-17] a refused change', () => {
   test('that inserted is gone', () => {
     const { text, pending } = setUp();
     text.insert(0, 'kept');
     text.insert(4, ' refused');
-    expect(pending.takeBack(2)).toBe(true);
+    expect(takeBack(pending, 2)).toBe(true);
     expect(text.toString()).toBe('kept');
   });
 
@@ -56,7 +63,7 @@ describe('[CLI-17] a refused change', () => {
     text.insert(0, 'all of it');
     pending.saved(1);
     text.delete(0, 4);
-    expect(pending.takeBack(2)).toBe(true);
+    expect(takeBack(pending, 2)).toBe(true);
     expect(text.toString()).toBe('all of it');
   });
 
@@ -65,16 +72,16 @@ describe('[CLI-17] a refused change', () => {
     text.insert(0, 'a');
     text.insert(1, 'b');
     text.insert(2, 'c');
-    pending.takeBack(2);
+    takeBack(pending, 2);
     expect(text.toString()).toBe('ac');
-    expect(pending.takeBack(2)).toBe(null);
+    expect(takeBack(pending, 2)).toBe(null);
   });
 
   test('is no change when it is saved, or when nothing was in the message', () => {
     const { text, pending, sendWhole } = setUp();
     text.insert(0, 'a');
     pending.saved(1);
-    expect(pending.takeBack(sendWhole())).toBe(null);
+    expect(takeBack(pending, sendWhole())).toBe(null);
     expect(text.toString()).toBe('a');
   });
 
@@ -87,7 +94,7 @@ describe('[CLI-17] a refused change', () => {
     text.insert(10, ' with it');
     text.delete(0, 5);
     open();
-    expect(pending.takeBack(sendWhole())).toBe(true);
+    expect(takeBack(pending, sendWhole())).toBe(true);
     expect(text.toString()).toBe('saved');
   });
 
@@ -97,7 +104,7 @@ describe('[CLI-17] a refused change', () => {
     text.insert(1, 'b');
     const whole = sendWhole();
     text.insert(2, 'c');
-    pending.takeBack(whole);
+    takeBack(pending, whole);
     expect(text.toString()).toBe('c');
   });
 
@@ -106,10 +113,10 @@ describe('[CLI-17] a refused change', () => {
     doc.getText('t').insert(0, 'before');
     const { text, pending, sendWhole } = setUp(doc, true);
     const whole = sendWhole();
-    expect(pending.takeBack(whole)).toBe(false);
+    expect(takeBack(pending, whole)).toBe(false);
     expect(text.toString()).toBe('before');
     pending.saved(whole);
-    expect(pending.takeBack(whole)).toBe(null);
+    expect(takeBack(pending, whole)).toBe(null);
   });
 
   test('stays where the server has it: it was not heard to be saved, and is', () => {
@@ -125,7 +132,7 @@ describe('[CLI-17] a refused change', () => {
     text.delete(text.length - 2, 2);
     open();
     pending.heard(Y.decodeUpdate(Y.encodeStateAsUpdate(server)), Y.createDeleteSet(), false);
-    expect(pending.takeBack(sendWhole(server))).toBe(true);
+    expect(takeBack(pending, sendWhole(server))).toBe(true);
     expect(text.toString()).toBe('written');
   });
 
@@ -137,7 +144,7 @@ describe('[CLI-17] a refused change', () => {
     Y.applyUpdate(server, updates[0] as Uint8Array);
     text.delete(0, 8);
     text.insert(4, ' refused');
-    pending.takeBack(sendWhole(server));
+    takeBack(pending, sendWhole(server));
     expect(text.toString()).toBe('kept');
   });
 
@@ -149,10 +156,10 @@ describe('[CLI-17] a refused change', () => {
     close();
     text.insert(4, ' refused');
     open();
-    pending.takeBack(sendWhole(server));
+    takeBack(pending, sendWhole(server));
     expect(text.toString()).toBe('lost');
     open();
-    expect(pending.takeBack(sendWhole())).toBe(true);
+    expect(takeBack(pending, sendWhole())).toBe(true);
     expect(text.toString()).toBe('');
   });
 
@@ -163,7 +170,7 @@ describe('[CLI-17] a refused change', () => {
     Y.applyUpdate(server, updates[0] as Uint8Array);
     close();
     open();
-    expect(pending.takeBack(sendWhole(server))).toBe(null);
+    expect(takeBack(pending, sendWhole(server))).toBe(null);
     expect(text.toString()).toBe('there');
   });
 
@@ -179,18 +186,18 @@ describe('[CLI-17] a refused change', () => {
     other.getText('t').insert(0, 'kept');
     Y.applyUpdate(doc, Y.encodeStateAsUpdate(other));
     open();
-    pending.takeBack(sendWhole());
+    takeBack(pending, sendWhole());
     expect(text.toString()).toBe('kept');
   });
 
   test('leaves traces, until the server has taken a message with all of them in it', () => {
     const { text, pending, sendWhole } = setUp();
     text.insert(0, 'first');
-    pending.takeBack(1);
+    takeBack(pending, 1);
     expect(pending.isForked).toBe(true);
     const early = sendWhole();
     text.insert(0, 'second');
-    pending.takeBack(early + 1);
+    takeBack(pending, early + 1);
     pending.saved(early + 1);
     expect(pending.isForked).toBe(true);
     pending.saved(sendWhole());
@@ -209,7 +216,7 @@ describe('[CLI-17] a refused change', () => {
     const deleted = Y.decodeUpdate(updates[1] as Uint8Array);
     pending.heard(deleted, Y.createDeleteSet(), false);
     open();
-    pending.takeBack(sendWhole(server));
+    takeBack(pending, sendWhole(server));
     expect(text.toString()).toBe('kept');
   });
 
@@ -217,7 +224,7 @@ describe('[CLI-17] a refused change', () => {
     const { doc, text, pending, updates } = setUp();
     const server = new Y.Doc();
     text.insert(0, 'x'.repeat(100_000));
-    pending.takeBack(1);
+    takeBack(pending, 1);
     text.insert(0, 'small');
     const update = Y.encodeStateAsUpdate(doc, Y.encodeStateVector(server));
     expect(update.length).toBeLessThan(200);
@@ -236,7 +243,7 @@ describe('[CLI-17] a refused change', () => {
       else text.insert(text.length, `${n} `);
     }
     open();
-    expect(pending.takeBack(sendWhole())).toBe(true);
+    expect(takeBack(pending, sendWhole())).toBe(true);
     expect(text.toString()).toBe('kept');
   });
 
@@ -247,11 +254,11 @@ describe('[CLI-17] a refused change', () => {
     text.observe(() => {
       throw new Error('of the application');
     });
-    pending.takeBack(1);
+    takeBack(pending, 1);
     expect(text.toString()).toBe('');
     expect(await thrown).toEqual(new Error('of the application'));
     doc.getArray('a').push([1]);
-    pending.takeBack(2);
+    takeBack(pending, 2);
     expect(doc.getArray('a').length).toBe(0);
   });
 });
@@ -312,7 +319,7 @@ test('[CLI-17] whatever of it the server had already, the document shows what th
       for (const group of refused) performAll(doc, group);
       open();
       pending.heard(Y.decodeUpdate(Y.encodeStateAsUpdate(server)), Y.createDeleteSet(), false);
-      pending.takeBack(sendWhole(server));
+      takeBack(pending, sendWhole(server));
       expect(shown(doc)).toEqual(shown(server));
     }),
     { numRuns: 500 },
@@ -332,7 +339,7 @@ test('[CLI-17] what another page has written is taken back in this one', () => {
       applyReceived(doc, Y.encodeStateAsUpdate(other.doc), null, () => false);
       pending.add(structuredClone(other.pending.all));
       open();
-      pending.takeBack(sendWhole());
+      takeBack(pending, sendWhole());
       expect(shown(doc)).toEqual(was);
     }),
     { numRuns: 500 },
@@ -355,7 +362,7 @@ test('[CLI-17] whatever was refused, the document shows what it showed before', 
         if (isLoose) close();
         for (const group of refused) performAll(doc, group);
         if (isLoose) open();
-        pending.takeBack(sendWhole());
+        takeBack(pending, sendWhole());
         expect(shown(doc)).toEqual(was);
       },
     ),

@@ -56,6 +56,8 @@ export class Pending {
   readonly #doc: Y.Doc;
   readonly #undoing: Y.UndoManager;
   #entries: Entry[] = [];
+  /** What was refused and is in the document still. */
+  #refused = NONE;
   /** What was refused, and the copies of what it had deleted; and that. */
   #traces: Change = NONE;
   /** The message that brings the traces to the server, as they are; {@link NEVER} if none does. */
@@ -92,10 +94,11 @@ export class Pending {
 
   /** All that is not known to be saved, for a page that takes over, or one that comes later. */
   get all(): Change {
-    return { ...merge(this.#entries.map(({ change }) => change)), traces: this.#traces };
+    const changes = this.#entries.map(({ change }) => change);
+    return { ...merge([...changes, this.#refused]), traces: this.#traces };
   }
 
-  /** Whether an update of the document comes from {@link takeBack}. */
+  /** Whether an update of the document comes from {@link revert}. */
   isTakingBack(origin: unknown): boolean {
     return origin === this.#undoing;
   }
@@ -170,7 +173,7 @@ export class Pending {
       this.#traces = NONE;
       this.#offer = NEVER;
     }
-    if (this.#entries.length === 0 && !this.isForked) this.#heard = NONE;
+    if (this.#entries.length === 0 && !this.isForked && isEmpty(this.#refused)) this.#heard = NONE;
   }
 
   /** Whether something was left of a message that was refused, and waits to be sent once more. */
@@ -193,12 +196,12 @@ export class Pending {
 
   /**
    * The server has refused a message. One that holds all that it lacks stands for everything
-   * before it that is not saved.
+   * before it that is not saved. It stays in the document until {@link revert}.
    *
    * @param isAtFault whether a change is one for which it was refused; if none is, all are
    * @returns whether nothing of it is left; null if it held no change that was made here
    */
-  takeBack(refused: number, isAtFault: (change: Change) => boolean = () => true): boolean | null {
+  refuse(refused: number, isAtFault: (change: Change) => boolean = () => true): boolean | null {
     const { known, piece } = this.#sent.get(refused) ?? {};
     const { deletions: heard } = this.#heard;
     const taken: Change[] = [];
@@ -223,11 +226,22 @@ export class Pending {
       return { change: without(change, lacking), message };
     });
     const all = merge(taken);
-    if (!isEmpty(all)) this.#undo(merge([this.#traces, all]));
+    this.#refused = merge([this.#refused, { ...all, isUnknown: false }]);
     if (refused === this.#offer || !isEmpty(all)) this.#offer = NEVER;
     // What nothing can undo is still there, and may yet be accepted.
     const isLeft = all.isUnknown && !(piece && isEmpty(without(piece, all)));
     return isLeft || !isEmpty(all) ? !isLeft : null;
+  }
+
+  /** Removes from the document what was refused, and brings back what it had deleted. */
+  revert(): void {
+    const refused = this.#refused;
+    if (isEmpty(refused)) return;
+    this.#refused = NONE;
+    // What others have deleted since it was refused is not to come back.
+    const { deletions } = this.#heard;
+    const lacking = without(refused, { insertions: NOTHING, deletions });
+    this.#undo(merge([this.#traces, lacking]));
   }
 
   #follow(structs: Decoded['structs'] | null): void {
@@ -262,6 +276,7 @@ export class Pending {
 
   destroy(): void {
     this.#entries = [];
+    this.#refused = NONE;
     this.#undoing.destroy();
   }
 }

@@ -364,7 +364,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     }
     if (refusal !== null && before.refusal === null) this.emit('refused', refusal);
     // What cannot be read is not lost with the page.
-    this.#guard?.(this.unsavedHere && !after.isKept);
+    this.#guard?.(this.#line.isAtRisk && !after.isKept);
     if (unsaved !== before.unsaved) this.#unsavedChanged(unsaved);
     this.#copy.check();
     if (refusal?.reason === 'deleted') this.#outdated(refusal);

@@ -17,9 +17,10 @@ import { MAX_NESTING } from './protocol/index.js';
 
 let network: Parts['network'];
 let open: Parts['open'];
+let clock: Parts['clock'];
 
 beforeEach(() => {
-  ({ network, open } = setUpPages({ tabs: false }));
+  ({ network, open, clock } = setUpPages({ tabs: false }));
 });
 
 afterEach(closePages);
@@ -97,6 +98,7 @@ describe('[CLI-37] of what was written offline', () => {
     // Whatever the server means, nothing that it refuses stays.
     network.last.say({ type: 'step2', update: NOTHING });
     rejectLast();
+    clock.advance(500);
     expect(textOf(page)).toBe('');
     expect(told).toHaveLength(2);
   });

@@ -9,7 +9,7 @@
  * reported; or saved. A change made while a socket is open is carried by its
  * own update message. One made before, or whose socket was lost, is loose until
  * the next step 2, which holds everything the server lacks. A refused change is
- * taken back; where that is impossible it is loose again: it exists here and nowhere
+ * unsaved until it is reverted; where that is impossible it is loose again: it exists here and nowhere
  * else, and a later step 2 may yet be accepted.
  *
  * A step 2 that carries no local change (the usual answer of a client that
@@ -28,6 +28,8 @@ export interface Unsaved {
   readonly saved: number;
   /** Whether the server on this socket reports anything at all. */
   readonly reports: boolean;
+  /** Something that was refused is in the document still, and is going to be reverted. */
+  readonly refused: boolean;
   /** Why the server refused a change on this socket, as long as it is unsaved. */
   readonly rejection: RejectReason | null;
 }
@@ -39,16 +41,29 @@ export class ImpossibleReport extends Error {
 
 /** @param hasContent whether the document holds anything that was not received from this server. */
 export function initial(hasContent: boolean): Unsaved {
-  return { loose: hasContent, sent: 0, carrying: 0, saved: 0, reports: false, rejection: null };
+  return {
+    loose: hasContent,
+    sent: 0,
+    carrying: 0,
+    saved: 0,
+    reports: false,
+    refused: false,
+    rejection: null,
+  };
 }
 
 export function isUnsaved(state: Unsaved): boolean {
-  return state.loose || state.carrying > state.saved;
+  return state.refused || isAtRisk(state);
 }
 
 /** Whether a report of this socket's server is to come. */
 export function isAwaited({ reports, carrying, saved }: Unsaved): boolean {
   return reports && carrying > saved;
+}
+
+/** Whether anything is unsaved that may still be saved: what was refused is not. */
+export function isAtRisk(state: Unsaved): boolean {
+  return state.loose || state.carrying > state.saved;
 }
 
 /**
@@ -91,8 +106,13 @@ export function checkRejected({ sent }: Unsaved, count: number): void {
   if (count < 1 || count > sent) throw new ImpossibleReport(`rejected ${count} of ${sent}`);
 }
 
+/** The server will never have a change of this client's, which is in the document still. */
+export function refused(state: Unsaved): Unsaved {
+  return { ...state, refused: true };
+}
+
 /**
- * The server will never have a change of this client's.
+ * What was refused was reverted.
  *
  * @param isTakenBack whether it is not in the document any more, either
  */
@@ -101,5 +121,5 @@ export function reportedRejected(
   reason: RejectReason,
   isTakenBack: boolean,
 ): Unsaved {
-  return { ...state, loose: state.loose || !isTakenBack, rejection: reason };
+  return { ...state, refused: false, loose: state.loose || !isTakenBack, rejection: reason };
 }

@@ -13,7 +13,7 @@ const STEPS = 60;
 const RUNS = Number(process.env.RUNS ?? 12);
 const MAX_MESSAGE_BYTES = 4096;
 /** Milliseconds after which something that does not come is missing. */
-const PATIENCE = 5_000;
+const PATIENCE = 60_000;
 
 /** What there is to see of a document, as text; of a map in the order of its keys. */
 function shown(doc: Y.Doc): string {
