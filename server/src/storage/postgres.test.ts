@@ -148,6 +148,7 @@ describe('[STO] postgres', () => {
       { version: 3 },
       { version: 4 },
       { version: 5 },
+      { version: 6 },
     ]);
   });
 
