@@ -82,6 +82,49 @@ describe('[AUTH] the application is asked', () => {
     expect(lines.join('')).not.toMatch(/opaque-secret|sesame/);
   });
 
+  it('[AUTH-23] what one client can cause is no outage, and is told once a minute', async () => {
+    const { endpoint, next, lines, clock } = await application();
+    const said = () => lines.splice(0).map((line) => JSON.parse(line));
+    const ask = async (cookie: string) =>
+      await endpoint.ask({ ...QUESTION, cookie }).then(
+        () => 'in',
+        ({ kind }) => kind,
+      );
+    let cookies = 0;
+    const one = async (status: number, answer: unknown = { access: 'write' }) => {
+      Object.assign(next, {
+        ...{ status, answer },
+        headers: status < 400 && status >= 300 ? { Location: 'http://127.0.0.1:1/' } : {},
+      });
+      return await ask(`sesame-${cookies++}`);
+    };
+    for (const status of [400, 404, 405, 408, 413, 422, 429, 431, 302, 307, 204]) {
+      expect([status, await one(status)]).toEqual([status, 'unavailable']);
+      // Others come in meanwhile.
+      expect(await one(200)).toBe('in');
+    }
+    for (const answer of [{}, { access: 'write', user: { id: 'x'.repeat(1_000) } }]) {
+      expect(await one(200, answer)).toBe('unavailable');
+    }
+    const [line, ...more] = said();
+    expect(more).toEqual([]);
+    expect(line).toMatchObject({ level: 40, reason: 'it answered with 400' });
+    expect(line.msg).toContain('AUTH_URL');
+    clock.advance(60_000);
+    await one(404);
+    expect(said()).toMatchObject([{ level: 40, reason: 'it answered with 404', more: 12 }]);
+    // An outage begins and ends once, whatever single clients are answered meanwhile.
+    await one(503);
+    clock.advance(60_000);
+    for (const status of [400, 500, 404]) await one(status);
+    await one(200);
+    expect(said().map(({ msg }) => msg)).toEqual([
+      'AUTH_URL gives no answer that can be used',
+      'AUTH_URL answers again',
+    ]);
+    expect(JSON.stringify(lines)).not.toMatch(/opaque-secret|sesame/);
+  });
+
   it('[AUTH-5] an answer holds for some seconds, for the same question; no answer is asked for again at once', async () => {
     const { endpoint, asked, next, clock } = await application();
     await Promise.all([1, 2, 3].map(() => endpoint.ask(QUESTION)));

@@ -3,7 +3,9 @@
  * the client brought, the token as `Authorization: Bearer` and its cookies.
  *
  * Invariants: an answer is a 200 with an identity, a 401 or a 403, and is remembered for
- * some seconds; everything else says nothing about the client, who may try again;
+ * some seconds; everything else says nothing about the client, who may try again. That nobody
+ * answers, or that a 5xx does, is an outage; any other answer may be one client's doing, who can
+ * send whatever cookie and token they like, and says nothing about the endpoint either;
  * equal questions at once are one request; what is remembered is bounded, and holds
  * no token.
  */
@@ -13,7 +15,7 @@ import type { Logger } from 'pino';
 import type { Clock } from '../clock.js';
 import { identityOf } from './answer.js';
 import { AuthRefused, hasEnded, type Identity } from './identity.js';
-import { Outage } from './outage.js';
+import { OddAnswers, Outage } from './outage.js';
 
 export interface EndpointOptions {
   readonly url: string;
@@ -39,12 +41,14 @@ export class Endpoint {
   readonly #options: EndpointOptions;
   readonly #answers: LRUCache<string, Promise<Identity>>;
   readonly #outage: Outage;
+  readonly #odd: OddAnswers;
   #asking = 0;
 
   constructor(options: EndpointOptions) {
     this.#options = options;
     const { clock, logger } = options;
     this.#outage = new Outage(logger, 'AUTH_URL');
+    this.#odd = new OddAnswers(logger, clock, 'AUTH_URL');
     this.#answers = new LRUCache({
       max: MAX_REMEMBERED,
       ttl: REMEMBERED_MS,
@@ -93,7 +97,7 @@ export class Endpoint {
         },
         body: JSON.stringify({ room }),
         // Elsewhere nobody should see the token.
-        redirect: 'error',
+        redirect: 'manual',
         signal: AbortSignal.timeout(TIMEOUT_MS),
       });
       const identity = await answered(response);
@@ -104,7 +108,9 @@ export class Endpoint {
         this.#outage.worked();
         throw error;
       }
-      this.#outage.failed(error);
+      if (!(error instanceof OddAnswer)) this.#outage.failed(error);
+      // While it fails anyway, they are likely to be a part of that.
+      else if (!this.#outage.isOn) this.#odd.add(error.message);
       throw unavailable();
     } finally {
       this.#asking--;
@@ -116,13 +122,31 @@ function unavailable(): AuthRefused {
   return new AuthRefused('unavailable', 'who you are could not be found out');
 }
 
+/** It says nothing of the client, and nothing of whether the endpoint works. */
+class OddAnswer extends Error {
+  override readonly name = 'OddAnswer';
+}
+
 async function answered(response: Response): Promise<Identity> {
   const { status } = response;
   if (status !== 200) await response.body?.cancel();
   if (status === 401) throw new AuthRefused('unauthenticated', 'the application does not know you');
   if (status === 403) throw new AuthRefused('forbidden', 'this room is not open to you');
-  if (status !== 200) throw new Error(`it answered with ${status}`);
-  return identityOf(await response.json());
+  if (status >= 500) throw new Error(`it answered with ${status}`);
+  if (status !== 200) throw new OddAnswer(`it answered with ${status}`);
+  // Not the parsing alone: an answer that breaks off is no answer.
+  const text = await response.text();
+  try {
+    return identityOf(JSON.parse(text));
+  } catch (error) {
+    // What JSON.parse says quotes the answer.
+    const reason = error instanceof SyntaxError ? 'the answer is no JSON' : reasonOf(error);
+    throw new OddAnswer(reason);
+  }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function keyOf({ room, token, cookie }: EndpointQuestion): string {
