@@ -115,6 +115,15 @@ describe('[RLY-17] a Redis that is demoted with its connections open', () => {
     await untilAllAt(pair);
   });
 
+  it('[RLY-18] where somebody else is at another server, it is looked at once where the address leads', async () => {
+    const pair = await startPair();
+    const { storage } = await openAll(pair, NEVER);
+    await pair.promote();
+    pair.lead();
+    storage.checkPrimary();
+    await untilAllAt(pair);
+  });
+
   it('[STO-70] what is written while it fails over is written once, by the server that takes over', async () => {
     const pair = await startPair();
     const { storage } = await openAll(pair, NEVER);
@@ -127,6 +136,10 @@ describe('[RLY-17] a Redis that is demoted with its connections open', () => {
     await vi.waitFor(async () => expect(await storage.append(batch)).toEqual([1]), PATIENT);
     // The same server with the same history.
     expect(failovers).toBe(0);
+    const { primary } = storage;
+    const other = await RedisStorage.open(pair.url, { prefix: 'other:' });
+    onTestFinished(() => other.close());
+    expect(other.primary).toEqual(primary);
     await pair.promote();
     pair.lead();
     await pair.demote();
@@ -134,6 +147,8 @@ describe('[RLY-17] a Redis that is demoted with its connections open', () => {
     await expect(storage.append(next)).rejects.toThrow('READONLY');
     await vi.waitFor(async () => expect(await storage.append(next)).toEqual([2]), PATIENT);
     expect(failovers).toBe(1);
+    expect(storage.primary).not.toEqual(primary);
+    await vi.waitFor(() => expect(other.primary).toEqual(storage.primary), PATIENT);
     expect((await storage.load('a')).tail).toHaveLength(2);
   });
 });

@@ -25,6 +25,8 @@ import {
 export const DEFAULT_LOOK_MS = 2_000;
 /** So many looks are one look at where the address leads. */
 const LOOKS_PER_PROBE = 5;
+/** However many messages say that others are elsewhere, it is looked so often at most. */
+const PROBE_AT_MOST_MS = 100;
 /** From one renewal for reaching different servers to the next: an address may lead to several for good. */
 const FIRST_PAUSE_MS = 1_000;
 const LAST_PAUSE_MS = 60_000;
@@ -39,10 +41,11 @@ export class RedisGroup {
   #pausedUntil = Number.NEGATIVE_INFINITY;
   readonly #probing: Timer;
   #isProbing = false;
+  #probedAt = Number.NEGATIVE_INFINITY;
 
   private constructor(address: string, { lookMs }: GroupMemberOptions) {
     this.#address = address;
-    this.#probing = systemClock.every(LOOKS_PER_PROBE * lookMs, () => void this.#probe());
+    this.#probing = systemClock.every(LOOKS_PER_PROBE * lookMs, () => void this.probe());
   }
 
   /** @param address protocol, host and port */
@@ -64,9 +67,11 @@ export class RedisGroup {
     RedisGroup.#groups.delete(this.#address);
   }
 
-  async #probe(): Promise<void> {
+  async probe(): Promise<void> {
     const [member] = this.#members;
-    if (this.#isProbing || member === undefined) return;
+    const now = systemClock.now();
+    if (this.#isProbing || member === undefined || now - this.#probedAt < PROBE_AT_MOST_MS) return;
+    this.#probedAt = now;
     this.#isProbing = true;
     const server = await member.probe();
     this.#isProbing = false;
@@ -160,6 +165,10 @@ export class GroupMember {
     this.#isRenewed = true;
     this.#options.onUnusable(new UnusableRedis(reason));
     redis.disconnect(true);
+  }
+
+  lookAround(): void {
+    void this.#group.probe();
   }
 
   leave(): void {

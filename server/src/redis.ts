@@ -178,6 +178,11 @@ function connectorOf(check: (info: RedisInfo) => boolean) {
   };
 }
 
+/** Somebody else is connected to another server: looks at once where the address leads. */
+export function lookAround(redis: Redis): void {
+  members.get(redis)?.lookAround();
+}
+
 /** Resolves once it is known whether the first attempt succeeded: undefined, or why it did not. */
 export async function firstAttempt(
   redis: Redis,

@@ -57,7 +57,8 @@ export async function startRedis(options: RedisServiceOptions = {}): Promise<Red
   atEnd(async () => {
     process.off('exit', killAtExit);
     await kill();
-    rmSync(folder, { recursive: true, force: true });
+    // A child of it may still be writing what it began.
+    rmSync(folder, { recursive: true, force: true, maxRetries: 50, retryDelay: 20 });
   });
 
   let port = await freePort();

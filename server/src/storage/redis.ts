@@ -18,6 +18,7 @@ import {
   DEFAULT_TIMEOUT_MS,
   endConnection,
   firstAttempt,
+  lookAround,
   type RedisOptions,
   reasonOf,
 } from '../redis.js';
@@ -37,6 +38,7 @@ import {
   type Listing,
   type LogEntry,
   type MergeNote,
+  type Primary,
   type Quarantined,
   type RoomSummary,
   type SnapshotMeta,
@@ -81,10 +83,8 @@ export class RedisStorage implements Storage {
   /** What was begun and changes something: it may be under way when the storage is closed. */
   readonly #writing = new Set<Promise<unknown>>();
   readonly #failoverListeners: (() => void)[] = [];
-  /** The server and its history, as far as it says. */
-  #history: string | undefined;
-  /** Counts the histories that were read from. */
-  #epoch = 0;
+  /** The server and its history, as far as it says; another object for another one. */
+  #primary: Primary = { id: 0 };
 
   private constructor(url: string, options: RedisOptions) {
     const prefix = checkPrefix(options.prefix);
@@ -116,6 +116,14 @@ export class RedisStorage implements Storage {
     return storage;
   }
 
+  get primary(): Primary {
+    return this.#primary;
+  }
+
+  checkPrimary(): void {
+    lookAround(this.#redis);
+  }
+
   onFailover(listener: () => void): void {
     this.#failoverListeners.push(listener);
   }
@@ -126,20 +134,20 @@ export class RedisStorage implements Storage {
    */
   #connected({ run_id, master_replid }: RedisInfo): void {
     if (run_id === undefined) return;
-    const history = `${run_id} ${master_replid}`;
-    const isOther = this.#history !== undefined && this.#history !== history;
-    this.#history = history;
-    if (!isOther) return;
-    this.#epoch++;
+    const before = this.#primary;
+    const id = crc32(`${run_id} ${master_replid}`);
+    if (id === before.id) return;
+    this.#primary = { id };
+    if (before.id === 0) return;
     for (const listener of this.#failoverListeners) listener();
   }
 
   async load(room: string): Promise<StoredRoom> {
     for (;;) {
-      const epoch = this.#epoch;
+      const primary = this.#primary;
       const pages = await this.#read(room, undefined);
       // What was read so far may have been compacted away between two pages, or be of another server: then from the start.
-      if (pages === undefined || epoch !== this.#epoch) continue;
+      if (pages === undefined || primary !== this.#primary) continue;
       const { snapshot, snapshotSeq, lastSeq, isDeleted } = pages[0]!;
       const tail = pages.flatMap(({ entries }) => entries);
       const damaged = pages.flatMap((page) => page.damaged);
@@ -326,7 +334,7 @@ export class RedisStorage implements Storage {
 
   async #compact(room: string, { base, snapshot, quarantined }: Compaction): Promise<boolean> {
     const { seq, stateVector, deletes } = snapshot;
-    const epoch = this.#epoch;
+    const primary = this.#primary;
     const update = asBuffer(snapshot.update);
     const staged = `${this.#prefix}staged:${randomUUID()}`;
     await this.#redis.set(staged, update.subarray(0, PART_BYTES), 'EX', STAGED_SECONDS);
@@ -346,7 +354,7 @@ export class RedisStorage implements Storage {
       args.push(entry.seq, encodeRecord(key, [about, entry.update]));
     }
     // It is of what another server had: here it might take the place of something else.
-    if (epoch !== this.#epoch) return false;
+    if (primary !== this.#primary) return false;
     return (await COMPACT.run(this.#redis, keys, args)) === 1;
   }
 
