@@ -31,6 +31,18 @@ describe('[RLY-19] whether others are heard', () => {
     expect(noted(note('a', 12), note('b', 1))).toEqual([]);
   });
 
+  it('[RLY-19] how often somebody was there while the store was away says nothing', () => {
+    const hearing = new Hearing();
+    hearing.noted([note('a', 1)]);
+    hearing.noted([note('a', 9)], true);
+    expect(hearing.unheard).toEqual([]);
+    hearing.noted([note('a', 12)]);
+    expect(hearing.unheard).toEqual(['a']);
+    // That it is out of reach is known from before.
+    hearing.noted([note('a', 20)], true);
+    expect(hearing.unheard).toEqual(['a']);
+  });
+
   it('[RLY-19] nothing is known of one that is dead, new, gone, or cut off itself', () => {
     const { heard, forgive, noted } = setUp();
     // Dead: it is remembered for a while, and stands still.

@@ -36,8 +36,11 @@ export class Hearing {
     other.isUnheard = false;
   }
 
-  /** @param others what all others have noted by now */
-  noted(others: readonly Heartbeat[]): void {
+  /**
+   * @param others what all others have noted by now
+   * @param isFirst whether it could not be read before: that they noted much meanwhile says nothing
+   */
+  noted(others: readonly Heartbeat[], isFirst = false): void {
     const there = new Set(others.map(({ instance }) => instance));
     for (const instance of this.#others.keys()) {
       if (!there.has(instance)) this.#others.delete(instance);
@@ -46,7 +49,7 @@ export class Hearing {
       const other = this.#others.get(instance) ?? { noted: count, heard: count, isUnheard: false };
       this.#others.set(instance, other);
       other.noted = count;
-      if (!isRelayed) this.heard(instance);
+      if (!isRelayed || (isFirst && !other.isUnheard)) this.heard(instance);
       if (count - other.heard >= UNHEARD) other.isUnheard = true;
     }
   }
@@ -98,7 +101,7 @@ export class RelayCheck {
     this.#isNoting = true;
     const own = { instance, count: ++this.#count, isRelayed: relay.isConnected };
     try {
-      this.hearing.noted(await storage.heartbeat(own, ttl));
+      this.hearing.noted(await storage.heartbeat(own, ttl), this.#isStoreFailing);
       this.#isStoreFailing = false;
     } catch (error) {
       // Once: it is tried with every beat, and health tells when the store is back.
