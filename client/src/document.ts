@@ -10,6 +10,18 @@ export function hasContent(doc: Y.Doc): boolean {
   return clients.size > 0 || pendingStructs !== null || pendingDs !== null;
 }
 
+/** By the origin of a change: who is told that an observer threw while it was applied. */
+const watchers = new WeakMap<object, (error: unknown) => void>();
+
+/**
+ * @param origin of changes that are applied by {@link applyReceived}
+ * @param thrown is told of an observer that threw: what it keeps, such as what an editor shows,
+ *   may not be what the document holds any more
+ */
+export function watchObservers(origin: object, thrown: (error: unknown) => void): void {
+  watchers.set(origin, thrown);
+}
+
 /**
  * Applies an update of the server. Applying calls the application's observers,
  * and one of them that throws is no reason to drop the connection; so after an
@@ -32,6 +44,7 @@ export function applyReceived(
     revive(doc);
     Y.applyUpdate(new Y.Doc(), update);
     reportUncaught(error);
+    if (typeof origin === 'object' && origin !== null) watchers.get(origin)?.(error);
   } finally {
     doc.gcFilter = gcFilter;
   }

@@ -1,3 +1,4 @@
+export { guardAwareness } from './awareness-guard.js';
 export { CowriteClient, type CowriteClientOptions, type RoomHandle } from './client.js';
 export type { Clock, TimerHandle } from './clock.js';
 export type { Params } from './endpoint.js';
@@ -13,5 +14,6 @@ export type {
 } from './options.js';
 export { type Access, CLOSE, type RefusalReason, type RejectReason } from './protocol/index.js';
 export { CowriteProvider } from './provider.js';
+export type { Positions } from './safe-state.js';
 export type { SocketConstructor, SocketLike } from './socket.js';
 export type { TokenSource } from './token.js';

@@ -17,6 +17,7 @@ import {
   type RefusalReason,
   type RejectReason,
 } from './protocol/index.js';
+import type { Positions } from './safe-state.js';
 import type { SocketConstructor } from './socket.js';
 import { type TabsBrowser, tabsBrowser } from './tabs.js';
 import { subjectOf, type TokenSource } from './token.js';
@@ -101,6 +102,12 @@ export interface CowriteProviderEvents {
   rejected: Rejection;
   /** The server closed the connection and wants no other attempt. */
   refused: Refusal;
+  /**
+   * An observer of the document threw while a change from elsewhere was applied. The document has
+   * the change; what the observer keeps may have come apart from it, such as what an editor shows,
+   * and then what is typed there may never be in the document. The error is uncaught as well.
+   */
+  'observer-error': { readonly error: unknown };
   /** An attempt failed, or the server sent something of no use. Retried where that can help. */
   'connection-error': { readonly error: Error };
 }
@@ -156,6 +163,13 @@ export interface CowriteProviderOptions {
   readonly user?: string;
   /** The constructor to use; needed in Node 20, which has none of its own: pass that of `ws`. */
   readonly WebSocket?: SocketConstructor;
+  /**
+   * Names of the fields of awareness states that hold relative positions: `ranges`, with an
+   * `anchor` and a `head`, are `cursor` and `selection` if left out, `points` are `anchor` and
+   * `head`. What stands there in a state of somebody else and is none is not handed over, because
+   * editors throw at it. Give `{ ranges: [] }` if your application means something else by `cursor`.
+   */
+  readonly positions?: Positions;
   /** Milliseconds between two sends of the own awareness state, from 0 to 10,000; 50 if left out. */
   readonly awarenessInterval?: number;
   /** What asks why a socket was refused; that of the platform if left out. For tests. */
@@ -202,6 +216,11 @@ export function settingsOf(options: CowriteProviderOptions): Settings {
   }
   if (typeof token !== 'string' && typeof token !== 'function') {
     throw new TypeError('token is neither a string nor a function');
+  }
+  for (const names of [options.positions?.ranges, options.positions?.points]) {
+    if (names !== undefined && !Array.isArray(names)) {
+      throw new TypeError('positions.ranges and positions.points are lists of names');
+    }
   }
   checkRoom(room);
   if (typeof token === 'string') checkProtocols(tokenProtocols(token));

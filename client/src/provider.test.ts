@@ -610,10 +610,12 @@ describe('[CLI-5] a socket', () => {
     expect(network.last.closedWith?.code).toBe(4000);
   });
 
-  test('is kept when an observer of the application throws', () => {
+  test('[CLI-31] is kept when an observer of the application throws, which is told', () => {
     const uncaught = vi.spyOn(globalThis, 'queueMicrotask').mockReturnValue(undefined);
     const { network, provider } = setUp();
     sync(network.last);
+    const told: unknown[] = [];
+    provider.on('observer-error', ({ error }) => told.push(error));
     provider.doc.getText('t').observe(() => {
       throw new Error('of the application');
     });
@@ -623,6 +625,7 @@ describe('[CLI-5] a socket', () => {
     expect(provider.status).toBe('online');
     expect(provider.doc.getText('t').toString()).toBe('hello');
     expect(uncaught.mock.calls[0]?.[0]).toThrow('of the application');
+    expect(told).toEqual([new Error('of the application')]);
   });
 
   test('that reports a refusal is kept', () => {

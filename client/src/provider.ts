@@ -13,9 +13,10 @@
 import { Awareness } from 'y-protocols/awareness';
 import * as Y from 'yjs';
 import { Alarm } from './alarm.js';
+import { guardAwareness } from './awareness-guard.js';
 import type { Source } from './change.js';
 import { instant } from './clock.js';
-import { applyReceived, hasContent } from './document.js';
+import { applyReceived, hasContent, watchObservers } from './document.js';
 import { Emitter } from './emitter.js';
 import { Group, type View } from './group.js';
 import { Keeper } from './keeper.js';
@@ -91,6 +92,8 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     this.doc = options.doc ?? options.awareness?.doc ?? new Y.Doc();
     this.awareness = options.awareness ?? new Awareness(this.doc);
     this.#ownsAwareness = options.awareness === undefined;
+    guardAwareness(this.awareness, options.positions);
+    watchObservers(this, (error) => this.emit('observer-error', { error }));
     const { awarenessInterval, clock } = this.#settings;
     this.#presence = new Presence(this.awareness, awarenessInterval, clock);
     this.#line = new Line(this.doc, this, this.#settings, (each) => isOurs(this.#sourceOf(each)), {

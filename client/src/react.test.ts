@@ -324,22 +324,22 @@ describe('[CLI-22] hooks', () => {
     });
     const grace = join(socket, 7);
     const ada = join(socket, 3);
-    await grace.show({ name: 'Grace', cursor: 1 });
+    await grace.show({ name: 'Grace', at: 1 });
     await ada.show({ name: 'Ada' });
     expect(last('useOthers')).toEqual([
       { clientId: 3, state: { name: 'Ada' } },
-      { clientId: 7, state: { name: 'Grace', cursor: 1 } },
+      { clientId: 7, state: { name: 'Grace', at: 1 } },
     ]);
     expect(last('names')).toEqual(['Ada', 'Grace']);
     expect(last('count')).toBe(2);
     const before = counts();
     expect(before).toMatchObject({ useSelf: 1, useStatus: 1, useDoc: 1, useOthers: 3, count: 3 });
     const [adaBefore] = last('useOthers') as readonly unknown[];
-    await grace.show({ name: 'Grace', cursor: 2 });
+    await grace.show({ name: 'Grace', at: 2 });
     expect(counts()).toEqual({ ...before, useOthers: 4 });
     expect((last('useOthers') as readonly unknown[])[0]).toBe(adaBefore);
     // A heartbeat: the same state under a new clock.
-    await grace.show({ name: 'Grace', cursor: 2 });
+    await grace.show({ name: 'Grace', at: 2 });
     expect(counts()).toEqual({ ...before, useOthers: 4 });
     await ada.show(null);
     expect(last('names')).toEqual(['Grace']);
@@ -360,8 +360,8 @@ describe('[CLI-22] hooks', () => {
     await act(async () => setSelf('name', 'Ada'));
     expect(last('useSelf')).toEqual({ clientId, state: { name: 'Ada' } });
     expect(last('name')).toBe('Ada');
-    await act(async () => setSelf('cursor', 1));
-    await act(async () => setSelf('cursor', 1));
+    await act(async () => setSelf('at', 1));
+    await act(async () => setSelf('at', 1));
     expect(counts()).toEqual({ useSelf: 3, useSetSelf: 1, useOthers: 1, name: 2 });
     await act(async () => provider.awareness.setLocalState(null));
     expect(last('useSelf')).toBeNull();

@@ -10,6 +10,7 @@ import type {
 } from '@cowrite/client';
 import { h } from '../dom.js';
 import { type IconName, icon } from '../icons.js';
+import type { Integrity } from './integrity.js';
 
 /** A server that restarts is back sooner; a banner for that would only startle. */
 const PATIENCE = 700;
@@ -17,12 +18,12 @@ const PATIENCE = 700;
 type Rejected = CowriteProviderEvents['rejected'];
 
 interface Notice {
-  readonly kind: 'offline' | 'closed' | 'refused' | 'reading';
+  readonly kind: 'apart' | 'offline' | 'closed' | 'refused' | 'reading';
   readonly icon: IconName;
   readonly text: string;
 }
 
-export function banner(provider: CowriteProvider): HTMLElement {
+export function banner(provider: CowriteProvider, integrity: Integrity): HTMLElement {
   const element = h('div', { class: 'banner' });
   element.hidden = true;
   let lastKind: Notice['kind'] | undefined;
@@ -64,7 +65,7 @@ export function banner(provider: CowriteProvider): HTMLElement {
       }, PATIENCE);
     }
 
-    const notice = noticeFor(provider, { impatient, rejected });
+    const notice = integrity.isApart ? APART : noticeFor(provider, { impatient, rejected });
     if (notice?.kind !== lastKind) {
       lastKind = notice?.kind;
       element.hidden = !notice;
@@ -86,9 +87,10 @@ export function banner(provider: CowriteProvider): HTMLElement {
     element.replaceChildren(icon(notice.icon), text);
     if (notice.kind === 'offline') element.append(next, tryNow);
     const isStale = notice.kind === 'refused' && !rejected?.isTakenBack;
-    if (notice.kind === 'closed' || isStale) element.append(reload);
+    if (notice.kind === 'apart' || notice.kind === 'closed' || isStale) element.append(reload);
   };
 
+  integrity.onApart(show);
   provider.on('status', show);
   provider.on('loaded', show);
   provider.on('rejected', (event) => {
@@ -103,6 +105,12 @@ export function banner(provider: CowriteProvider): HTMLElement {
   show();
   return element;
 }
+
+const APART: Notice = {
+  kind: 'apart',
+  icon: 'stop',
+  text: 'This page does not show the document as it is any more, and what you typed last may not be in it. Copy what you need before you reload this page.',
+};
 
 function noticeFor(
   provider: CowriteProvider,

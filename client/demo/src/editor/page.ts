@@ -16,6 +16,7 @@ import { banner } from './banner.js';
 import { peerCarets } from './carets.js';
 import { copyLink } from './copy-link.js';
 import { createEditor, titleOf } from './editor.js';
+import { Integrity } from './integrity.js';
 import { linkPopover } from './link-popover.js';
 import { presence } from './presence.js';
 import { saveStatus } from './save-status.js';
@@ -35,6 +36,7 @@ export function documentPage(root: HTMLElement, room: string): void {
   watchForToken();
   const me = Me.load(location.search);
   const carets = peerCarets(provider.awareness);
+  const integrity = new Integrity();
   const tools = toolbar();
   const title = h('span', { class: 'doc-title' }, room);
   const sheet = h('div', { class: 'sheet' }, skeleton());
@@ -59,14 +61,14 @@ export function documentPage(root: HTMLElement, room: string): void {
           mark(),
         ),
         title,
-        saveStatus(provider),
+        saveStatus(provider, integrity),
         h('span', { class: 'spring' }),
         presence(provider.awareness, me, (clientId) => carets.goTo(clientId)),
         themeButton(),
         copyLink(linkTo(room)),
       ),
       h('div', { class: 'tool-row' }, tools.element),
-      banner(provider),
+      banner(provider, integrity),
     ),
     h('main', { class: 'desk' }, sheet),
   );
@@ -87,12 +89,15 @@ export function documentPage(root: HTMLElement, room: string): void {
     tools.attach(editor, () => link.open());
     followTitle(editor, room, title);
     followCarets(editor, () => carets.keepNamesInside(sheet));
+    integrity.watch(editor, doc.getXmlFragment('default'), provider);
     const showEditable = () => {
-      const editable = provider.status !== 'refused' && provider.access === 'write';
+      const editable =
+        !integrity.isApart && provider.status !== 'refused' && provider.access === 'write';
       if (editor.isEditable !== editable) editor.setEditable(editable);
     };
     provider.on('status', showEditable);
     provider.on('access', showEditable);
+    integrity.onApart(showEditable);
     showEditable();
     // Whoever is doing something else already is not to be interrupted.
     if (editor.isEmpty && document.activeElement === document.body) editor.commands.focus();

@@ -2,6 +2,7 @@
 import type { CowriteProvider } from '@cowrite/client';
 import { h } from '../dom.js';
 import { icon } from '../icons.js';
+import type { Integrity } from './integrity.js';
 
 /**
  * Milliseconds without a new change before “Saved” is shown again. A server that saves within a few
@@ -9,7 +10,7 @@ import { icon } from '../icons.js';
  */
 const SETTLED = 400;
 
-export function saveStatus(provider: CowriteProvider): HTMLElement {
+export function saveStatus(provider: CowriteProvider, integrity: Integrity): HTMLElement {
   const text = h('span', { class: 'save-text' });
   const element = h('span', { class: 'save-status', 'data-testid': 'save-status' });
   let timer: number | undefined;
@@ -29,9 +30,11 @@ export function saveStatus(provider: CowriteProvider): HTMLElement {
   };
   // Nothing is saved or not before there is a document.
   const showWhenReady = () => {
-    element.hidden = !provider.ready;
+    element.hidden = !provider.ready || integrity.isApart;
   };
   showWhenReady();
+  // Of what is shown then, nobody knows; the banner says so.
+  integrity.onApart(showWhenReady);
   for (const event of ['synced', 'loaded'] as const) provider.on(event, showWhenReady);
   provider.on('unsaved', (unsaved) => {
     clearTimeout(timer);
