@@ -38,7 +38,7 @@ export interface Limits extends CrowdLimits, SessionRates {
   readonly idleMs: number;
   /** Milliseconds that loading a room may take. Default 20 000. */
   readonly loadMs: number;
-  /** Milliseconds that a job on a document may take in a worker, and a second for each MB of it. Default 30 000. */
+  /** Milliseconds that a job on a document may take in a worker, and 5 000 for each MB of it. Default 30 000. */
   readonly workerMs: number;
   /** MB of memory that workers may take together; undefined: four fifths of what this process may take beyond 256 MB, or half of what the machine has beyond it. */
   readonly workerMemoryMb: number | undefined;

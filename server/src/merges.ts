@@ -54,7 +54,8 @@ function inMb(bytes: number): number {
 
 /** Rooms whose names are kept, for the figure. */
 const MOST_KNOWN = 10_000;
-const DAY_MS = 24 * 3600 * 1000;
+/** A merge that took too long is tried again after so many times as long: it takes that part of a worker. */
+const REST = 10;
 /** By which clocks of processes may differ, and reading and writing take. */
 const MARGIN_MS = 60_000;
 
@@ -144,7 +145,7 @@ export class Merges {
       throw new MergePostponed(
         verdict.is === 'busy'
           ? 'another server may be merging this document'
-          : 'merging this document takes longer than it may; it is tried again when it is twice as large, or tomorrow',
+          : 'merging this document took longer than it may; it is tried again later, or when it is twice as large',
       );
     }
     await storage.noteMerge(room, {
@@ -166,7 +167,8 @@ export class Merges {
       return { ...this.#noteOf(about, 'too-large', 0), needs: error.needs };
     }
     if (error instanceof OverBudget && this.#isLarge(about)) {
-      return this.#noteOf(about, 'too-slow', Date.now() + DAY_MS);
+      const rest = REST * this.#options.workers.patience(about.size);
+      return this.#noteOf(about, 'too-slow', Date.now() + rest);
     }
     return undefined;
   }

@@ -297,6 +297,11 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
     return true;
   }
 
+  /** Whether a document of so many bytes more would be larger than it may be. */
+  isTooSmallFor(bytes: number): boolean {
+    return this.#contents.size + bytes > this.#deps.maxDocumentBytes;
+  }
+
   /**
    * An update as it may be written: what of it lies too deep and is deleted has nothing in it.
    *

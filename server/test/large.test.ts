@@ -1,9 +1,13 @@
 /** Documents that are too large to merge with the memory there is: served, told of, and not tried for ever. */
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { LmdbStorage, MemoryStorage, type Storage } from '@cowrite/server';
 import { pino } from 'pino';
 import { describe, expect, it, vi } from 'vitest';
 import * as Y from 'yjs';
+import { cutBlock } from '../src/update/admit.js';
+import { assemble } from '../src/update/assemble.js';
+import { parseOutline } from '../src/update/parse.js';
 import { ADMIN, call, governed, post, request } from './administrator.js';
 import { cowrite } from './command-line.js';
 import { typedByTurns } from './large.js';
@@ -13,6 +17,21 @@ const LITTLE = 72;
 const ENOUGH = 120;
 const LARGE = typedByTurns({ items: 80_000 });
 const FULL_TEXT = 80_000;
+/** Items with two references each. */
+const MANY = 510_000;
+
+function lengthIn(update: Uint8Array): number {
+  const doc = new Y.Doc();
+  Y.applyUpdate(doc, update);
+  return doc.getText('text').length;
+}
+
+/** Without what the last of the clients wrote. */
+function withoutLast(update: Uint8Array): Uint8Array {
+  const { blocks } = parseOutline(update);
+  const kept = blocks.slice(0, -1).map((block) => cutBlock(update, block, block.start, block.end));
+  return assemble(kept, []);
+}
 
 /** A server with little memory for workers, and the lines of its log. */
 async function served(storage: Storage, workerMemoryMb: number) {
@@ -165,6 +184,35 @@ describe('[CMP] a document that is too large', () => {
     Y.applyUpdate(doc, new Uint8Array(exported.bytes));
     expect(doc.getText('text').length).toBe(FULL_TEXT);
   });
+
+  it('[CMP-18] a document with more than a million references is imported as a whole', async () => {
+    const whole = typedByTurns({ items: MANY, isBetween: true });
+    const server = await governed();
+    const cut = withoutLast(whole);
+    expect(await call(server, 'rooms/part', post(cut))).toEqual([409, 'incomplete']);
+    expect((await call(server, 'rooms/part'))[1]).toMatchObject({ seq: 0 });
+    const made = await request(server, 'rooms/many', post(whole));
+    const { seq } = (await made.json()) as { seq: number };
+    expect(made.status).toBe(201);
+    // In pieces, so that others are served in between.
+    expect(seq).toBeGreaterThan(10);
+    const read = await request(server, 'rooms/many/document');
+    expect(lengthIn(new Uint8Array(await read.arrayBuffer()))).toBe(MANY);
+    expect(await call(server, 'rooms/many', post(whole))).toEqual([409, 'exists']);
+  }, 180_000);
+
+  it('[CMP-18] so it is by the command', async ({ skip }) => {
+    if (process.env.LONG !== '1') skip('it takes half a minute: LONG=1 runs it');
+    const folder = temporaryFolder();
+    writeFileSync(join(folder, 'many.yjs'), typedByTurns({ items: MANY, isBetween: true }));
+    const imported = await cowrite(['import', 'many', 'many.yjs'], { folder });
+    expect(imported.errors).toBe('');
+    expect(imported.out).toMatch(/^\d+ of \d+ bytes were new, and are updates 1 to \d+ of many\n$/);
+    const again = await cowrite(['import', 'many', 'many.yjs'], { folder });
+    expect(again.out).toBe('many has all of it already\n');
+    const exported = await cowrite(['export', 'many'], { folder });
+    expect(lengthIn(new Uint8Array(exported.bytes))).toBe(MANY);
+  }, 180_000);
 
   it('[OPS-10] a server says at its start when documents may become too large for it', async () => {
     const open = async (maxDocumentBytes: number) => {

@@ -335,7 +335,7 @@ function troubleOf({
   needsBytes,
   memoryBytes,
 }: NonNullable<DescribedRoom['merge']>): [text: string, more: string] {
-  if (problem === 'too-slow') return ['takes too long', 'it is tried again once a day'];
+  if (problem === 'too-slow') return ['takes too long', 'it is tried again now and then'];
   const needs = needsBytes === null ? 'more' : `about ${size(needsBytes)}`;
   return ['too large', `it needs ${needs} of memory, and servers could take ${size(memoryBytes)}`];
 }

@@ -10,6 +10,7 @@ import { CLOSE } from '@cowrite/client/protocol';
 import type { Clock } from '../clock.js';
 import { SnapshotReplaced } from '../compact/compaction.js';
 import type { Form, Kind } from '../compact/forms.js';
+import { unpack } from '../compact/packed.js';
 import { OverBudget, TooLargeToMerge, type Workers } from '../compact/workers.js';
 import { RoomDeleted } from '../load.js';
 import type { Presence } from '../presence/presence.js';
@@ -21,7 +22,8 @@ import { everyRoom } from '../storage/copy.js';
 import { byBytes } from '../storage/listing.js';
 import { DamagedSnapshot, type MergeNote, type Storage } from '../storage/storage.js';
 import type { Turns } from '../turns.js';
-import { UpdateRefused } from '../update/refused.js';
+import type { Missing } from '../update/admit.js';
+import { TooDeep, UpdateRefused, UpdateTooLarge } from '../update/refused.js';
 import { within } from '../within.js';
 import { Bystander } from './bystander.js';
 import { ApiError, stored } from './errors.js';
@@ -221,14 +223,44 @@ export class Documents {
     }
   }
 
-  async #write(visit: Visit, update: Uint8Array, makes: boolean): Promise<void> {
+  async #writeAtOnce(
+    visit: Visit,
+    update: Uint8Array,
+    makes: boolean,
+  ): Promise<Missing | undefined> {
     const { turns, clock } = this.#options;
     const writing = visit.write(update, turns, makes).then((missing) => ({ missing }));
     const written = await within(SAVE_MS, clock, writing);
-    if (written === undefined) {
-      throw new ApiError('not-saved', 'the store has not taken it yet: it may, or may not');
+    if (written !== undefined) return written.missing;
+    throw new ApiError('not-saved', 'the store has not taken it yet: it may, or may not');
+  }
+
+  /**
+   * What many people wrote may have more references than are admitted in one go. What is to make
+   * a room is whole, and has its place, before anything of it is written.
+   */
+  async #writeInPieces(
+    visit: Visit,
+    update: Uint8Array,
+    makes: boolean,
+  ): Promise<Missing | undefined> {
+    const cut = await this.#options.workers.cut({ update, isWhole: makes });
+    if ('isTooDeep' in cut) throw new TooDeep();
+    if ('refusal' in cut) throw new UpdateRefused(cut.refusal);
+    if ('lacking' in cut) throw new Incomplete(cut.lacking);
+    if (makes && visit.room.isTooSmallFor(update.length)) throw new DocumentFull();
+    let missing: Missing | undefined;
+    for (const [i, piece] of unpack(cut.pieces).entries()) {
+      missing ??= await this.#writeAtOnce(visit, piece, makes && i === 0);
     }
-    const { missing } = written;
+    return missing;
+  }
+
+  async #write(visit: Visit, update: Uint8Array, makes: boolean): Promise<void> {
+    const missing = await this.#writeAtOnce(visit, update, makes).catch((error: unknown) => {
+      if (error instanceof UpdateTooLarge) return this.#writeInPieces(visit, update, makes);
+      throw error;
+    });
     if (missing === undefined) return;
     const { client, clock: at } = missing;
     throw new ApiError(

@@ -142,7 +142,7 @@ function remembered(note: MergeNote | undefined, life: number): string | undefin
   if (note === undefined || note.life !== life || note.state === 'begun') return undefined;
   const [needs, memory] = [note.needs, note.memory].map((bytes) => Math.ceil(bytes / MB));
   return note.state === 'too-slow'
-    ? 'the servers took too long to merge it, and try again once a day'
+    ? 'the servers took too long to merge it, and try again now and then'
     : `the servers do not merge it: it needs ${needs === 0 ? 'more' : `about ${needs} MB`} of memory, and their workers could take ${memory} MB`;
 }
 

@@ -8,8 +8,9 @@ import { explained, readFrom } from '../terminal/files.js';
 import { roomOf } from '../terminal/names.js';
 import { STORAGE_OPTION, storageUrl, withStore } from '../terminal/store.js';
 import { admit } from '../update/admit.js';
-import { parseUpdate, UNBOUNDED } from '../update/parse.js';
-import { TooDeep, UpdateRefused } from '../update/refused.js';
+import { parseUpdate } from '../update/parse.js';
+import { cutIntoPieces } from '../update/pieces.js';
+import { TooDeep, UpdateRefused, UpdateTooLarge } from '../update/refused.js';
 
 const AUTHOR = 'cowrite import';
 
@@ -49,32 +50,57 @@ async function importInto(
 ): Promise<string> {
   try {
     const { frontier, tail, depth, snapshot } = await loadRoom(room, store, systemClock);
-    const parsed = depth.vet(parseUpdate(bytes, UNBOUNDED), tail, frontier);
-    if (parsed === undefined) throw new TooDeep();
-    const { change, missing } = admit(frontier, parsed, undefined, 'all or nothing');
-    if (missing !== undefined) {
-      throw new Failure(
-        `it needs what client ${missing.client} wrote at ${missing.clock}, which is not in the room`,
-      );
+    const before = (snapshot?.size ?? 0) + tail.size;
+    const updates: Uint8Array[] = [];
+    let hasStructs = false;
+    for (const piece of piecesOf(bytes)) {
+      const parsed = depth.vet(parseUpdate(piece), tail, frontier);
+      if (parsed === undefined) throw new TooDeep();
+      const { change, missing } = admit(frontier, parsed, undefined, 'all or nothing');
+      if (missing !== undefined) {
+        throw new Failure(
+          `it needs what client ${missing.client} wrote at ${missing.clock}, which is not in the room`,
+        );
+      }
+      if (change === undefined) continue;
+      updates.push(change.update);
+      if (change.parts.length > 0) hasStructs = true;
+      tail.append(tail.last + 1, change);
+      depth.admitted(parsed);
     }
-    if (change === undefined) return `${room} has all of it already`;
-    const { update, parts } = change;
+    if (updates.length === 0) return `${room} has all of it already`;
+    const added = updates.reduce((sum, { length }) => sum + length, 0);
     // As a room of a server counts them, which takes deletions always, too.
-    const size = (snapshot?.size ?? 0) + tail.size + update.length;
-    if (parts.length > 0 && size > maxBytes) {
+    const size = before + added;
+    if (hasStructs && size > maxBytes) {
       throw new Failure(
         `room ${JSON.stringify(room)} would have ${size} bytes, and MAX_DOCUMENT_BYTES allows ${maxBytes}: ` +
           'set it higher, also for the servers',
       );
     }
-    const append = { room, life: snapshot?.life ?? 0, entries: [{ update, author: AUTHOR }] };
+    const entries = updates.map((update) => ({ update, author: AUTHOR }));
+    const append = { room, life: snapshot?.life ?? 0, entries };
     const [seq] = await store.append({ number: 1, appends: [append] });
-    if (seq === 0) throw new RoomDeleted();
-    return `${update.length} of ${bytes.length} bytes were new, and are update ${seq} of ${room}`;
+    if (seq === undefined || seq === 0) throw new RoomDeleted();
+    const names =
+      updates.length === 1 ? `update ${seq}` : `updates ${seq} to ${seq + updates.length - 1}`;
+    return `${added} of ${bytes.length} bytes were new, and are ${names} of ${room}`;
   } catch (error) {
     if (error instanceof UpdateRefused) throw new Failure(`it is refused: ${error.message}`);
     if (error instanceof RoomDeleted) throw new Failure(`room ${JSON.stringify(room)} was deleted`);
     throw error;
+  }
+}
+
+/** What many people wrote may have more references than a server admits in one go when it loads the room. */
+function piecesOf(bytes: Uint8Array): readonly Uint8Array[] {
+  try {
+    parseUpdate(bytes);
+    return [bytes];
+  } catch (error) {
+    if (!(error instanceof UpdateTooLarge)) throw error;
+    // What others have written is in the room, or admission says that it is not.
+    return cutIntoPieces(bytes, false) as Uint8Array[];
   }
 }
 

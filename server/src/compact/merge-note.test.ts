@@ -38,7 +38,7 @@ describe('[CMP] what is remembered of a merge', () => {
     expect(judge(begun, { ...shared, now: 2_000 })).toEqual({ is: 'go', deaths: 1 });
   });
 
-  it('[CMP-17] one that took too long is tried again tomorrow, when it is twice as large, or with more memory', () => {
+  it('[CMP-17] one that took too long is tried again later, when it is twice as large, or with more memory', () => {
     const slow: MergeNote = { ...note, state: 'too-slow', until: 5_000 };
     expect(judge(slow, attempt)).toEqual({ is: 'too-slow' });
     expect(judge(slow, { ...attempt, now: 5_000 }).is).toBe('go');

@@ -1,7 +1,14 @@
 /** What a worker does: one task in, one result out, bytes handed over and not copied. */
 import { move, transferableSymbol, valueSymbol } from 'piscina';
+import { Depth } from '../update/depth.js';
+import { Frontier } from '../update/frontier.js';
+import { Levels } from '../update/levels.js';
+import { parseOutline } from '../update/parse.js';
+import { cutIntoPieces, type Lacking } from '../update/pieces.js';
+import { UpdateRefused } from '../update/refused.js';
+import { Tail } from '../update/tail.js';
 import { type CompactTask, compact, type DiffTask, diff } from './job.js';
-import { type Packed, unpack } from './packed.js';
+import { type Packed, pack, unpack } from './packed.js';
 import { type ViewTask, view } from './view.js';
 import { priceOf, weigh } from './weight.js';
 import { whole } from './whole.js';
@@ -14,8 +21,23 @@ export interface DocumentTask {
   readonly heap: number;
 }
 
+/** An update with too many references to be admitted in one go. */
+export interface CutTask {
+  readonly update: Uint8Array;
+  /** Whether it has to bring all that it needs. */
+  readonly isWhole: boolean;
+}
+
+export type CutResult =
+  | { readonly pieces: Packed }
+  | { readonly lacking: Lacking }
+  /** Why it is none that an honest client writes. */
+  | { readonly refusal: string }
+  | { readonly isTooDeep: true };
+
 /** A task on its way to a worker. */
 export type Task =
+  | ({ readonly kind: 'cut' } & CutTask)
   | ({ readonly kind: 'diff' } & DiffTask)
   | ({ readonly kind: 'compact' } & DocumentTask)
   | ({ readonly kind: 'view' } & DocumentTask & Omit<ViewTask, 'snapshot' | 'updates'>);
@@ -28,6 +50,7 @@ export interface TooDear {
 
 export default function run(task: Task): unknown {
   if (task.kind === 'diff') return handedOver(diff(task));
+  if (task.kind === 'cut') return cut(task);
   const parts = takeParts(task);
   const needsHeap = heapOf(parts, task.heap);
   if (task.kind === 'compact') {
@@ -42,6 +65,26 @@ export default function run(task: Task): unknown {
   }
   const shown = view({ ...task, ...parts });
   return shown && handedOver(shown);
+}
+
+function cut({ update, isWhole }: CutTask): CutResult {
+  try {
+    const outline = parseOutline(update);
+    // What is not whole lies in what the room has, which the room says of each piece.
+    const vetted = isWhole ? nothing().vet(outline, new Tail(0), new Frontier()) : outline;
+    if (vetted === undefined) return { isTooDeep: true };
+    const cut = cutIntoPieces(vetted.bytes, isWhole);
+    return Array.isArray(cut) ? { pieces: pack(cut) } : { lacking: cut };
+  } catch (error) {
+    // What kind of error it is would be lost on the way.
+    if (error instanceof UpdateRefused) return { refusal: error.message };
+    throw error;
+  }
+}
+
+/** How deep an empty document is. */
+function nothing(): Depth {
+  return new Depth(new Levels(), 0, 0);
 }
 
 /** The task lets go of them, so that they are garbage once they are in the document. */

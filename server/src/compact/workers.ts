@@ -12,7 +12,7 @@ import type { CompactResult, CompactTask, DiffTask } from './job.js';
 import { pack } from './packed.js';
 import type { ViewTask } from './view.js';
 import { outsideOf, priceBySize } from './weight.js';
-import type { Task, TooDear } from './worker.js';
+import type { CutResult, CutTask, Task, TooDear } from './worker.js';
 
 export interface WorkerOptions {
   /** Worker threads at most. */
@@ -63,8 +63,8 @@ const NICE = 10;
 const MAX_WAITING_DIFFS = 8;
 /** So is one that no thread is free for in this many milliseconds. */
 const DIFF_PATIENCE_MS = 500;
-/** An honest document takes a fifth of it on a core of its own. */
-const BUDGET_MS_PER_MB = 1_000;
+/** An honest document takes a tenth of it on a core of its own, which it has not: others come first. */
+const BUDGET_MS_PER_MB = 5_000;
 const MB = 1024 * 1024;
 /** Of the memory of a thread, what a document may need that is not weighed before, and what its heap may grow to. */
 const SMALL_PART = 1 / 4;
@@ -78,8 +78,10 @@ export class Workers {
   /** For large documents, each while it is worked on. */
   readonly #apart = new Set<Piscina>();
   #free: number;
-  /** Jobs that wait for a thread. Somebody waits for a diff and for a view, nobody for a compaction. */
-  readonly #waiting: Record<Task['kind'], (() => void)[]> = { diff: [], view: [], compact: [] };
+  /** Jobs that wait for a thread. Somebody waits for a diff, a view and a cut, nobody for a compaction. */
+  readonly #waiting: Record<Task['kind'], (() => void)[]> = {
+    ...{ diff: [], view: [], cut: [], compact: [] },
+  };
 
   constructor(options: WorkerOptions) {
     this.#options = options;
@@ -148,6 +150,12 @@ export class Workers {
     );
   }
 
+  /** An update in pieces that are admitted one after the other. @throws {OverBudget} */
+  async cut(task: CutTask): Promise<CutResult> {
+    const patience = Number.POSITIVE_INFINITY;
+    return (await this.#run<CutResult>('cut', () => ({ kind: 'cut', ...task }), patience))!;
+  }
+
   get running(): number {
     return this.#options.threads - this.#free;
   }
@@ -171,8 +179,8 @@ export class Workers {
     try {
       return await this.#runNow(await read());
     } finally {
-      const { diff, view, compact } = this.#waiting;
-      const next = diff.shift() ?? view.shift() ?? compact.shift();
+      const { diff, view, cut, compact } = this.#waiting;
+      const next = diff.shift() ?? view.shift() ?? cut.shift() ?? compact.shift();
       if (next === undefined) this.#free++;
       else next();
     }
@@ -181,6 +189,9 @@ export class Workers {
   async #runNow<T>(task: Task): Promise<T> {
     if (task.kind === 'diff') {
       return await this.#runIn(this.#pool, task, this.patience(task.snapshot.length), []);
+    }
+    if (task.kind === 'cut') {
+      return await this.#runIn(this.#pool, task, this.patience(task.update.length), []);
     }
     const { snapshot, updates } = task;
     const bytes = (snapshot?.length ?? 0) + updates.bytes.length;

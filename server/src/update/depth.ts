@@ -12,7 +12,7 @@ import type { Frontier } from './frontier.js';
 import { Levels } from './levels.js';
 import { Nesting } from './nesting.js';
 import { MAX_NESTING } from './nesting-limits.js';
-import { parseUpdate } from './parse.js';
+import { parseOutline, parseUpdate } from './parse.js';
 import type { Parsed } from './parsed.js';
 import type { RangeSet } from './ranges.js';
 import { emptied, KIND_SKIP, KIND_TYPE, newStruct, readStruct } from './struct.js';
@@ -77,7 +77,7 @@ export class Depth {
 
   #workOut(tail: Tail): void {
     if (this.#worked >= tail.last) return;
-    const behind = parseUpdate(tail.since(this.#worked));
+    const behind = parseOutline(tail.since(this.#worked));
     this.#tail ??= new Levels();
     const levels = this.#tail;
     Nesting.of(behind.bytes, behind.blocks).forEach(
