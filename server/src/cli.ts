@@ -4,7 +4,7 @@ import { shownText } from './service-url.js';
 import { StorageInUse, StorageLost } from './storage/lock.js';
 import { StorageUnavailable } from './storage/open.js';
 import { type Command, EXIT, Failure, UsageError } from './terminal/command.js';
-import { endingOf, useStdout, watchOutput } from './terminal/output.js';
+import { complain, endingOf, useStdout, watchOutput } from './terminal/output.js';
 import { failWhereUnfinished } from './terminal/unfinished.js';
 
 /** What it is without a command. */
@@ -100,7 +100,7 @@ ending.then(
   },
   (error: unknown) => {
     const { line, code } = explain(error);
-    process.stderr.write(`cowrite: ${line}\n`);
+    complain(line);
     process.exit(code);
   },
 );

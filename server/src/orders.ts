@@ -4,6 +4,7 @@
  */
 import { CLOSE } from '@cowrite/client/protocol';
 import type { Logger } from 'pino';
+import { userIdProblem } from './auth/user-id.js';
 import type { Cooldowns } from './cooldown.js';
 import { type Doors, isAbout } from './doors.js';
 import type { Instances, Order } from './instances.js';
@@ -56,14 +57,15 @@ export class Orders {
     this.#options = options;
   }
 
-  /** Everybody in a room, or one user. @throws {TypeError} */
+  /** Everybody in a room, or one user. @throws {TypeError} for what is no room's name, or no user's id */
   kick(room: string, { user, reason = KICKED }: KickOptions = {}): Ended {
-    // To others it would say everybody.
-    if (user === '') throw new TypeError('the user to be kicked has no name');
-    return this.#everywhere({ kind: 'kick', room: room.normalize('NFC'), user, reason });
+    if (user !== undefined) checkUser(user);
+    return this.#everywhere({ kind: 'kick', room: nameOf(room), user, reason });
   }
 
+  /** @throws {TypeError} for what is no user's id */
   recheck(user: string): Ended {
+    checkUser(user);
     return this.#everywhere({ kind: 'recheck', user });
   }
 
@@ -105,6 +107,11 @@ export class Orders {
     const sessions = this.carryOut(order);
     return { sessions, isEverywhere: this.#options.others?.order(order) ?? true };
   }
+}
+
+function checkUser(id: string): void {
+  const problem = userIdProblem(id);
+  if (problem !== undefined) throw new TypeError(`the user's id ${problem}`);
 }
 
 function nameOf(room: string): string {

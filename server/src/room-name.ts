@@ -2,6 +2,7 @@
  * A room's name from the address of a socket: what follows `/ws/`, percent-decoded
  * and NFC-normalised, so that one name typed on two keyboards is one room.
  */
+import { nameProblem } from './name.js';
 
 const PREFIX = '/ws/';
 const MAX_BYTES = 256;
@@ -29,6 +30,15 @@ export function readRoomName(url: string): RoomName | undefined {
   }
 }
 
+/**
+ * A name as a store or a backup has it, which is to be one that a room can be found by.
+ *
+ * @returns what is wrong with it; undefined where nothing is
+ */
+export function storedNameProblem(name: string): string | undefined {
+  return name === name.normalize('NFC') ? problemOf(name) : "the room's name is not NFC-normalised";
+}
+
 /** @param text a name as somebody wrote it, in any Unicode form */
 export function checkRoomName(text: string): RoomName {
   const name = text.normalize('NFC');
@@ -38,13 +48,9 @@ export function checkRoomName(text: string): RoomName {
 
 function problemOf(name: string): string | undefined {
   const bytes = Buffer.byteLength(name);
-  if (bytes === 0) return "the room's name is empty";
   if (bytes > MAX_BYTES) return `the room's name has ${bytes} bytes, more than ${MAX_BYTES}`;
-  // In JSON a half of a character can be written, which no store and no address can.
-  if (/\p{Cs}/u.test(name)) return "the room's name is no Unicode text";
-  if (/\p{Cc}/u.test(name)) return "the room's name has a control character";
-  // In an address they would be steps, also percent-encoded: they would lead to other rooms.
-  if (name === '.' || name === '..') return "the room's name is a step of a path";
+  const problem = nameProblem(name);
+  if (problem !== undefined) return `the room's name ${problem}`;
   // Where permissions are given, such a name means all rooms that begin so.
   if (name.endsWith('*')) return "the room's name ends with *";
   return undefined;

@@ -86,11 +86,14 @@ export interface CowriteServer {
    * by themselves, as those of y-websocket, are refused for a minute.
    *
    * @returns how many sessions that were here, and whether the other instances were told
+   * @throws {TypeError} for what is no room's name, or no user's id
    */
   kick(room: string, about?: KickOptions): Ended;
   /**
    * What a user may do has changed: on every instance their sessions are asked about again,
    * or, where that is for a token to say, closed with 4401 until they bring a new one.
+   *
+   * @throws {TypeError} for what is no user's id
    */
   recheck(user: string): Ended;
   /**

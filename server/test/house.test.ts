@@ -84,7 +84,7 @@ const FLOORS = [
     'service-url',
     'bucket',
   ],
-  ['update/'],
+  ['update/', 'name', 'shown'],
 ];
 
 interface Source {

@@ -1,4 +1,6 @@
 /** The rooms: those open at this server, kept current, or all that the store has, in pages. */
+
+import { shownName } from '../../../server/src/shown.js';
 import { h } from '../../demo/src/dom.js';
 import { type Api, type ListedRoom, type Readiness, Refused, reasonOf } from './api.js';
 import { adminIcon } from './icons.js';
@@ -189,9 +191,10 @@ export class RoomList {
     const row = this.#rows.get(room) ?? h('a', { class: 'row', href: hashOf(room) });
     this.#rows.set(room, row);
     const cell = (label: string, text: string) => h('span', { 'data-label': label }, text);
-    const [start, end] = halves(room, TAIL);
+    const name = shownName(room);
+    const [start, end] = halves(name, TAIL);
     const spoken = [
-      room,
+      name,
       ...(isDeleted ? ['deleted'] : [count(seq, 'update')]),
       ...(isOpen ? [count(people, 'person', 'people'), count(sessions, 'socket')] : []),
     ];
@@ -203,7 +206,7 @@ export class RoomList {
         h('span', { class: isOpen ? 'dot live' : 'dot' }),
         h(
           'span',
-          { class: 'row-text', title: room },
+          { class: 'row-text', title: name },
           h('span', { class: 'row-start' }, start),
           ...(end === '' ? [] : [h('span', { class: 'row-end' }, end)]),
         ),

@@ -1,4 +1,6 @@
 /** One room: who is there, what its log is like, and what can be done with it. */
+
+import { shownName, visible } from '../../../server/src/shown.js';
 import { h } from '../../demo/src/dom.js';
 import { icon } from '../../demo/src/icons.js';
 import { initials, personFrom, textOn } from '../../demo/src/people.js';
@@ -55,7 +57,7 @@ export class RoomView {
     this.#isOver = isOver;
     this.element = h(
       'section',
-      { class: 'card detail', 'aria-label': `Room ${room}` },
+      { class: 'card detail', 'aria-label': `Room ${shownName(room)}` },
       h(
         'div',
         { class: 'detail-head' },
@@ -64,7 +66,7 @@ export class RoomView {
           { class: 'icon-button', href: '#', 'aria-label': 'All rooms', 'data-tip': 'All rooms' },
           icon('close'),
         ),
-        h('h2', {}, room),
+        h('h2', {}, shownName(room)),
         this.#chips,
       ),
       this.#note,
@@ -188,7 +190,8 @@ export class RoomView {
 
   #person({ client, state }: ShownPerson): HTMLElement {
     const user = userOf(state);
-    const { name, color } = personFrom(user);
+    const { name: called, color } = personFrom(user);
+    const name = visible(called);
     const id = typeof user?.id === 'string' ? user.id : undefined;
     const avatar = h('span', { class: 'avatar', 'aria-hidden': 'true' }, initials(name));
     avatar.style.setProperty('--peer', color);
@@ -212,7 +215,7 @@ export class RoomView {
         'span',
         { class: 'present-name' },
         name,
-        h('small', {}, id === undefined ? `client ${client}` : id),
+        h('small', {}, id === undefined ? `client ${client}` : shownName(id)),
       ),
       ...(id === undefined ? [] : [out]),
     );
@@ -293,7 +296,7 @@ export class RoomView {
       title: 'Delete this document for good?',
       text: 'Everybody is shown out, what was written is gone, and the name stays deleted until it is made usable again.',
       action: 'Delete',
-      typed: this.#room,
+      typed: shownName(this.#room),
     });
     if (!isSure) return;
     await this.#act(async () => {

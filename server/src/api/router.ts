@@ -12,6 +12,7 @@ import { OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import type { Administrator } from '../administrator.js';
+import { userIdProblem } from '../auth/user-id.js';
 import type { Clock } from '../clock.js';
 import type { LimitName } from '../limits.js';
 import { checkRoomName } from '../room-name.js';
@@ -174,7 +175,7 @@ export class Router {
         const asked = {
           c,
           room: names.includes('room') ? roomOf(c) : '',
-          id: names.includes('id') ? partOf(c) : '',
+          id: names.includes('id') ? userOf(c) : '',
           query: parse(query ?? noQuery, c.req.query()) as z.infer<Q>,
           body: await readBody(c),
         };
@@ -288,10 +289,25 @@ function roomOf(c: ApiContext): string {
   return roomNamed(partOf(c));
 }
 
-/** What follows `/api/rooms/` or `/api/users/`. Strictly, where Hono would take a wrong encoding as it stands. */
+/** A segment that a URL takes for a step; and a backslash, which it takes for a slash. */
+const STEP = /\\|\/(?:\.|%2e){1,2}(?:\/|$)/i;
+
+function userOf(c: ApiContext): string {
+  const id = partOf(c);
+  const problem = userIdProblem(id);
+  if (problem !== undefined) throw new ApiError('bad-request', `the user's id ${problem}`);
+  return id;
+}
+
+/**
+ * What follows `/api/rooms/` or `/api/users/`. Strictly, where Hono would take a wrong encoding as
+ * it stands; and as it was sent: what a URL takes for a step (`%2e`, too) would lead to another name.
+ */
 function partOf(c: ApiContext): string {
+  const [path = ''] = (c.env.incoming.url ?? '').replace(/^\w+:\/\/[^/?#]*/, '').split(/[?#]/);
+  if (STEP.test(path)) throw new ApiError('bad-request', 'the path has a step in it, . or ..');
   try {
-    return decodeURIComponent(new URL(c.req.url).pathname.split('/')[3] ?? '');
+    return decodeURIComponent(path.split('/')[3] ?? '');
   } catch {
     throw new ApiError('bad-request', 'the path is not percent-encoded UTF-8');
   }

@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { z } from '@hono/zod-openapi';
-import { MAX_ID } from '../auth/tokens.js';
+import { userId } from '../auth/user-id.js';
 import { FORMS, KINDS } from '../compact/forms.js';
 import type { LimitName } from '../limits.js';
 import type { Ended, KickOptions } from '../orders.js';
@@ -320,7 +320,7 @@ export function addRoutes(router: Router, options: RoutesOptions): void {
     path: '/api/rooms/{room}/kick',
     summary: 'End the sessions in a room, or those of one user',
     body: z.strictObject({
-      user: z.string().min(1).max(MAX_ID).optional(),
+      user: userId.optional(),
       reason: z
         .string()
         .refine(

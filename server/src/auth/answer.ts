@@ -1,13 +1,11 @@
 /** What an application says of somebody, from its endpoint or its hook, read strictly. */
 import { z } from 'zod';
 import type { Identity } from './identity.js';
-import { MAX_ID } from './tokens.js';
+import { MAX_ID, userId } from './user-id.js';
 
 const answer = z.object({
   access: z.enum(['write', 'read', 'none']),
-  user: z
-    .object({ id: z.string().min(1).max(MAX_ID), name: z.string().max(MAX_ID).nullish() })
-    .nullish(),
+  user: z.object({ id: userId, name: z.string().max(MAX_ID).nullish() }).nullish(),
   expiresAt: z
     .union([z.date(), z.iso.datetime({ offset: true }).transform((text) => new Date(text))])
     .nullish(),

@@ -8,7 +8,7 @@ import type { Clock } from '../clock.js';
 export type Access = 'write' | 'read' | 'none';
 
 export interface User {
-  /** Unique among the users of the application. */
+  /** Unique among the users of the application, and compared as it is. What it may be, `user-id.ts` says. */
   readonly id: string;
   /** As others are shown it. */
   readonly name?: string;

@@ -25,6 +25,7 @@ import type { Clock } from '../clock.js';
 import { Grants, GrantsMalformed } from './grants.js';
 import { AuthRefused, type Identity, type User } from './identity.js';
 import { Outage } from './outage.js';
+import { MAX_ID, userId, userIdProblem } from './user-id.js';
 
 export interface TokenSettings {
   /** For HS256; at least {@link MIN_SECRET} bytes. */
@@ -50,11 +51,8 @@ const NO_ANSWER = 'fetch failed';
 const JWKS_REST = 1_000;
 /** Milliseconds: how long keys are kept, how soon they are asked for again for one that is not among them, and how long that may take. */
 const JWKS = { cacheMaxAge: 600_000, cooldownDuration: 30_000, timeoutDuration: 5_000 };
-/** Characters of a user's id or name: both are written into presence, over and over. */
-export const MAX_ID = 256;
-
 const claims = z.object({
-  sub: z.string().min(1).max(MAX_ID),
+  sub: userId,
   // A Date goes no further.
   exp: z.number().max(8.6e12),
   name: z.string().max(MAX_ID).optional(),
@@ -209,11 +207,13 @@ export interface NewToken {
   readonly expiresIn: string;
 }
 
-/** @throws {GrantsMalformed} @throws {RangeError} when the secret is too short. @throws {TypeError} when the span is not one */
+/** @throws {GrantsMalformed} @throws {RangeError} when the secret is too short, or the id is none. @throws {TypeError} when the span is not one */
 export async function signToken(
   { user, rooms, expiresIn }: NewToken,
   { secret, issuer, audience }: TokenSettings & { readonly secret: string },
 ): Promise<string> {
+  const problem = userIdProblem(user.id);
+  if (problem !== undefined) throw new RangeError(`the user's id ${problem}`);
   new Grants(rooms);
   const token = new SignJWT({ rooms, ...(user.name !== undefined && { name: user.name }) })
     .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })

@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import type { Config } from '../config.js';
+import { inJson } from '../shown.js';
 import {
   type BackupEnd,
   readBackup,
@@ -12,6 +13,7 @@ import { everyRoom } from '../storage/copy.js';
 import { StorageInUse } from '../storage/lock.js';
 import { command, EXIT, Failure } from '../terminal/command.js';
 import { canBeReadAgain, explained, readFrom, writeTo } from '../terminal/files.js';
+import { complain } from '../terminal/output.js';
 import { counted, countRooms, progress } from '../terminal/progress.js';
 import { fromServer, SERVER_OPTION } from '../terminal/server.js';
 import { STORAGE_OPTION, storageUrl, withExistingStore } from '../terminal/store.js';
@@ -143,9 +145,8 @@ async function verify(
   }
   told.write(`${file}: ${counted(documents, 'room')}, ${end.rooms - documents} deleted\n`);
   for (const name of end.unreadable) {
-    process.stderr.write(`cowrite: room ${JSON.stringify(name)} cannot be read: not in it\n`);
+    complain(`room ${inJson(name)} cannot be read: not in it`);
   }
-  if (lost > 0)
-    process.stderr.write(`cowrite: ${counted(lost, 'update')} cannot be read: not in it\n`);
+  if (lost > 0) complain(`${counted(lost, 'update')} cannot be read: not in it`);
   return lost > 0 || end.unreadable.length > 0 ? EXIT.damage : EXIT.ok;
 }

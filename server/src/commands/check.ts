@@ -6,12 +6,14 @@ import { systemClock } from '../clock.js';
 import { compactRoom } from '../compact/compaction.js';
 import { TooLargeToMerge, type Workers } from '../compact/workers.js';
 import { type LoadedRoom, loadRoom, RoomDeleted } from '../load.js';
+import { inJson } from '../shown.js';
 import { Snapshots } from '../snapshots.js';
 import { everyRoom, type RoomCopy, readRoom } from '../storage/copy.js';
 import { DamagedSnapshot, type MergeNote, type Storage } from '../storage/storage.js';
 import { command, EXIT } from '../terminal/command.js';
 import { withWorkers } from '../terminal/documents.js';
 import { prefixOf } from '../terminal/names.js';
+import { say } from '../terminal/output.js';
 import { counted, countRooms, progress } from '../terminal/progress.js';
 import { STORAGE_OPTION, storageUrl, withExistingStore } from '../terminal/store.js';
 
@@ -64,10 +66,10 @@ It ends with 0 when all is well or was repaired, and with 3 when something is da
           bar.step();
           if (problems.length + remarks.length === 0 && !verbose) continue;
           const report = { room: name, problems, remarks, isRepaired };
-          bar.line(json ? JSON.stringify(report) : inWords(report));
+          bar.line(json ? inJson(report) : inWords(report));
         }
         bar.end();
-        if (!json) process.stdout.write(summaryOf(counts));
+        if (!json) say(summaryOf(counts));
         return counts.damaged > counts.repaired ? EXIT.damage : EXIT.ok;
       }),
     );
@@ -88,7 +90,7 @@ interface Report extends Findings {
 }
 
 function inWords({ room, problems, remarks, isRepaired }: Report): string {
-  const name = JSON.stringify(room);
+  const name = inJson(room);
   const state =
     problems.length > 0
       ? isRepaired

@@ -1,10 +1,12 @@
 /** `cowrite export`: a document as a file. */
 import { FORMS, type Form } from '../compact/forms.js';
+import { inJson } from '../shown.js';
 import { readRoom } from '../storage/copy.js';
 import { command, EXIT, Failure, wrong } from '../terminal/command.js';
 import { withWorkers } from '../terminal/documents.js';
 import { explained, writeTo } from '../terminal/files.js';
 import { roomOf } from '../terminal/names.js';
+import { complain } from '../terminal/output.js';
 import { counted } from '../terminal/progress.js';
 import { STORAGE_OPTION, storageUrl, withExistingStore } from '../terminal/store.js';
 
@@ -45,11 +47,11 @@ store, use cowrite backup.`,
       config,
       async (store) => {
         const [head] = await store.heads([name]);
-        if (head!.lastSeq === 0) throw new Failure(`there is no room ${JSON.stringify(name)}`);
+        if (head!.lastSeq === 0) throw new Failure(`there is no room ${inJson(name)}`);
         return await readRoom(store, name);
       },
     );
-    if (copy.isDeleted) throw new Failure(`room ${JSON.stringify(name)} was deleted`);
+    if (copy.isDeleted) throw new Failure(`room ${inJson(name)} was deleted`);
     const bytes = await withWorkers(config, (workers) =>
       workers.view(async () => ({
         snapshot: copy.snapshot?.update,
@@ -58,10 +60,10 @@ store, use cowrite backup.`,
         type,
       })),
     );
-    if (bytes === undefined) throw new Failure(`there is no type ${JSON.stringify(type)} in it`);
+    if (bytes === undefined) throw new Failure(`there is no type ${inJson(type)} in it`);
     await explained(file, () => writeTo(file, [bytes], SHARED));
     if (copy.lost === 0) return EXIT.ok;
-    process.stderr.write(`cowrite: ${counted(copy.lost, 'update')} cannot be read: not in it\n`);
+    complain(`${counted(copy.lost, 'update')} cannot be read: not in it`);
     return EXIT.damage;
   },
 });

@@ -2,10 +2,12 @@
 import { systemClock } from '../clock.js';
 import { DEFAULT_LIMITS } from '../limits.js';
 import { loadRoom, RoomDeleted } from '../load.js';
+import { inJson, shownName } from '../shown.js';
 import type { Storage } from '../storage/storage.js';
 import { command, EXIT, Failure } from '../terminal/command.js';
 import { explained, readFrom } from '../terminal/files.js';
 import { roomOf } from '../terminal/names.js';
+import { say } from '../terminal/output.js';
 import { STORAGE_OPTION, storageUrl, withStore } from '../terminal/store.js';
 import { admit } from '../update/admit.js';
 import { parseUpdate } from '../update/parse.js';
@@ -36,7 +38,7 @@ While servers run, use their HTTP API instead: they would not know of it.`,
     const said = await withStore(storageUrl(values.storage, config), config, (store) =>
       importInto(store, name, update, maxDocumentBytes),
     );
-    process.stdout.write(`${said}\n`);
+    say(`${said}\n`);
     return EXIT.ok;
   },
 });
@@ -68,13 +70,13 @@ async function importInto(
       tail.append(tail.last + 1, change);
       depth.admitted(parsed);
     }
-    if (updates.length === 0) return `${room} has all of it already`;
+    if (updates.length === 0) return `${shownName(room)} has all of it already`;
     const added = updates.reduce((sum, { length }) => sum + length, 0);
     // As a room of a server counts them, which takes deletions always, too.
     const size = before + added;
     if (hasStructs && size > maxBytes) {
       throw new Failure(
-        `room ${JSON.stringify(room)} would have ${size} bytes, and MAX_DOCUMENT_BYTES allows ${maxBytes}: ` +
+        `room ${inJson(room)} would have ${size} bytes, and MAX_DOCUMENT_BYTES allows ${maxBytes}: ` +
           'set it higher, also for the servers',
       );
     }
@@ -84,10 +86,10 @@ async function importInto(
     if (seq === undefined || seq === 0) throw new RoomDeleted();
     const names =
       updates.length === 1 ? `update ${seq}` : `updates ${seq} to ${seq + updates.length - 1}`;
-    return `${added} of ${bytes.length} bytes were new, and are ${names} of ${room}`;
+    return `${added} of ${bytes.length} bytes were new, and are ${names} of ${shownName(room)}`;
   } catch (error) {
     if (error instanceof UpdateRefused) throw new Failure(`it is refused: ${error.message}`);
-    if (error instanceof RoomDeleted) throw new Failure(`room ${JSON.stringify(room)} was deleted`);
+    if (error instanceof RoomDeleted) throw new Failure(`room ${inJson(room)} was deleted`);
     throw error;
   }
 }

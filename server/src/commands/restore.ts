@@ -1,8 +1,13 @@
 /** `cowrite restore`: a backup into a store of any kind. */
+
+import { storedNameProblem } from '../room-name.js';
+import { inJson } from '../shown.js';
 import { type BackupEnd, readBackup, UnreadableBackup } from '../storage/backup-file.js';
 import { RoomConflict, type RoomCopy, RoomWriter } from '../storage/copy.js';
 import { command, EXIT, Failure } from '../terminal/command.js';
 import { explained, readFrom, sizeOf } from '../terminal/files.js';
+import { roomOf } from '../terminal/names.js';
+import { complain, say } from '../terminal/output.js';
 import { counted, type Progress, progress } from '../terminal/progress.js';
 import { STORAGE_OPTION, storageUrl, withStore } from '../terminal/store.js';
 
@@ -18,8 +23,9 @@ export const restoreCommand = command({
   details: `
 Stop the servers first. The store may be of another kind than the one that was backed up,
 and is best empty. A room that has something else in it is left as it is, and told, unless
-it is to be replaced. Whatever is written is read back and compared; when it was
-interrupted, the same command goes on. - is stdin.
+it is to be replaced. One whose name no room can have is left out, and told. Whatever is
+written is read back and compared; when it was interrupted, the same command goes on. -
+is stdin.
 
   cowrite restore monday.cowrite --storage lmdb:./data
   cowrite restore monday.cowrite --room minutes --replace
@@ -29,9 +35,9 @@ Clients that are still open bring back what they wrote since; nothing is doubled
 It ends with 3 when something could not be read when the backup was made, and is not in it.`,
   async run({ values, operands: [file], config }) {
     const { replace = false } = values;
-    const only = values.room?.normalize('NFC');
+    const only = values.room === undefined ? undefined : roomOf(values.room);
     const url = storageUrl(values.storage, config);
-    const counts = { written: 0, there: 0, conflicts: 0, incomplete: 0 };
+    const counts = { written: 0, there: 0, conflicts: 0, incomplete: 0, misnamed: 0 };
     const bar = await progress('bytes', () => explained(file!, () => sizeOf(file!)));
     const reading = readBackup(watched(await explained(file!, () => readFrom(file!)), bar));
     const next = async (): Promise<IteratorResult<RoomCopy, BackupEnd>> => {
@@ -49,8 +55,14 @@ It ends with 3 when something could not be read when the backup was made, and is
       for (; read.done !== true; read = await next()) {
         const room = read.value;
         if (only !== undefined && room.name !== only) continue;
+        const name = inJson(room.name);
+        const problem = storedNameProblem(room.name);
+        if (problem !== undefined) {
+          counts.misnamed++;
+          bar.complain(`${name} is left out, for nobody could open it: ${problem}`);
+          continue;
+        }
         if (room.lost > 0) {
-          const name = JSON.stringify(room.name);
           bar.complain(`${name}: ${counted(room.lost, 'update')} could not be backed up`);
           counts.incomplete++;
         }
@@ -68,14 +80,14 @@ It ends with 3 when something could not be read when the backup was made, and is
     bar.end();
     const unreadable = end.unreadable.filter((name) => only === undefined || name === only);
     for (const name of unreadable) {
-      process.stderr.write(`cowrite: room ${JSON.stringify(name)} could not be backed up\n`);
+      complain(`room ${inJson(name)} could not be backed up`);
     }
-    process.stdout.write(`${inWords(counts)}\n`);
-    const { written, there, conflicts, incomplete } = counts;
+    say(`${inWords(counts)}\n`);
+    const { written, there, conflicts, incomplete, misnamed } = counts;
     if (only !== undefined && written + there + conflicts + unreadable.length === 0) {
-      throw new Failure(`there is no room ${JSON.stringify(only)} in it`);
+      throw new Failure(`there is no room ${inJson(only)} in it`);
     }
-    if (conflicts > 0) return EXIT.failure;
+    if (conflicts + misnamed > 0) return EXIT.failure;
     return incomplete + unreadable.length > 0 ? EXIT.damage : EXIT.ok;
   },
 });
@@ -95,11 +107,13 @@ interface Counts {
   readonly there: number;
   readonly conflicts: number;
   readonly incomplete: number;
+  readonly misnamed: number;
 }
 
-function inWords({ written, there, conflicts, incomplete }: Counts): string {
+function inWords({ written, there, conflicts, incomplete, misnamed }: Counts): string {
   return (
     `${counted(written, 'room')} written, ${there} were there already, ` +
-    `${conflicts} left as they were, ${incomplete} not complete`
+    `${conflicts} left as they were, ${incomplete} not complete` +
+    (misnamed > 0 ? `, ${misnamed} left out` : '')
   );
 }

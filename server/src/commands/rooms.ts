@@ -1,9 +1,11 @@
 /** `cowrite rooms`: what a store has, without reading it. */
 
+import { inJson, shownName } from '../shown.js';
 import { everyRoom } from '../storage/copy.js';
 import type { RoomSummary } from '../storage/storage.js';
 import { command, EXIT } from '../terminal/command.js';
 import { prefixOf } from '../terminal/names.js';
+import { say } from '../terminal/output.js';
 import { STORAGE_OPTION, storageUrl, withExistingStore } from '../terminal/store.js';
 
 export const roomsCommand = command({
@@ -19,7 +21,8 @@ export const roomsCommand = command({
   },
   details: `
 Of each room: the seq of its last update, how many updates no snapshot holds yet, the
-bytes of its snapshot, and its name. An lmdb store can be open in one process only: ask
+bytes of its snapshot, and its name, as in JSON where it holds characters that a terminal
+would obey, or that do not show. An lmdb store can be open in one process only: ask
 a running server for its rooms instead (GET /api/rooms).
 
   cowrite rooms --prefix team-7/
@@ -28,9 +31,9 @@ a running server for its rooms instead (GET /api/rooms).
     const { deleted = false, json = false } = values;
     const prefix = prefixOf(values.prefix);
     await withExistingStore(storageUrl(values.storage, config), config, async (store) => {
-      if (!json) process.stdout.write(line('updates', 'behind', 'snapshot', 'room'));
+      if (!json) say(line('updates', 'behind', 'snapshot', 'room'));
       for await (const room of everyRoom(store, { prefix, withDeleted: deleted })) {
-        process.stdout.write(json ? `${JSON.stringify(room)}\n` : lineOf(room));
+        say(json ? `${inJson(room)}\n` : lineOf(room));
       }
     });
     return EXIT.ok;
@@ -39,7 +42,8 @@ a running server for its rooms instead (GET /api/rooms).
 
 function lineOf({ name, lastSeq, snapshotSeq, snapshotBytes, isDeleted }: RoomSummary): string {
   const behind = lastSeq - snapshotSeq;
-  return line(lastSeq, behind, snapshotBytes, isDeleted ? `${name}  (deleted)` : name);
+  const shown = shownName(name);
+  return line(lastSeq, behind, snapshotBytes, isDeleted ? `${shown}  (deleted)` : shown);
 }
 
 function line(...[updates, behind, bytes, name]: (string | number)[]): string {

@@ -1,8 +1,10 @@
 /** `cowrite token`: makes a token for somebody, signed with AUTH_SECRET. */
 import { Grants, GrantsMalformed } from '../auth/grants.js';
-import { MAX_ID, signToken } from '../auth/tokens.js';
+import { signToken } from '../auth/tokens.js';
+import { MAX_ID, userIdProblem } from '../auth/user-id.js';
 import type { Config } from '../config.js';
 import { command, EXIT, UsageError, wrong } from '../terminal/command.js';
+import { prefixOf, roomOf } from '../terminal/names.js';
 
 export const tokenCommand = command({
   name: 'token',
@@ -46,12 +48,10 @@ async function makeToken(
   }
   if (user === undefined) throw wrong('token', '--user is missing');
   if (room === undefined) throw wrong('token', '--room is missing');
-  for (const [option, text = 'x'] of [
-    ['--user', user],
-    ['--name', name],
-  ] as const) {
-    if (text === '' || text.length > MAX_ID)
-      throw new UsageError(`${option} has ${text.length} characters, and may have 1 to ${MAX_ID}`);
+  const problem = userIdProblem(user);
+  if (problem !== undefined) throw new UsageError(`--user ${problem}`);
+  if (name === '' || (name !== undefined && name.length > MAX_ID)) {
+    throw new UsageError(`--name has ${name.length} characters, and may have 1 to ${MAX_ID}`);
   }
   const rooms = Object.fromEntries(room.map(grant));
   try {
@@ -72,8 +72,14 @@ async function makeToken(
   }
 }
 
-/** A room's name may have a `=` in it, so the last one counts, and only before a permission. */
+/**
+ * A room's name may have a `=` in it, so the last one counts, and only before a permission.
+ * @throws {UsageError} for what no room is called
+ */
 function grant(text: string): readonly [string, string] {
-  const match = /^(.+)=(write|read|none)$/s.exec(text);
-  return match === null ? [text, 'write'] : [match[1]!, match[2]!];
+  const [, name = text, access = 'write'] = /^(.+)=(write|read|none)$/s.exec(text) ?? [];
+  // One that ends with * stands for all that begin so.
+  if (name.endsWith('*')) prefixOf(name.slice(0, -1), '--room');
+  else roomOf(name);
+  return [name, access];
 }

@@ -3,6 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { systemClock } from '../clock.js';
 import type { Config } from '../config.js';
 import { shownUrl } from '../service-url.js';
+import { shownName, visible } from '../shown.js';
 import { MAX_LISTED } from '../storage/storage.js';
 import { command, EXIT, Failure, UsageError, wrong } from '../terminal/command.js';
 import { fromServer, SERVER_OPTION, TokenRefused } from '../terminal/server.js';
@@ -57,7 +58,9 @@ the server does not answer.
       }
       const warnings = silent === undefined ? [] : [...silenceOf(silent, last), ''];
       if (figures.length + warnings.length > 0) {
-        const frame = `${[`Cowrite at ${shownUrl(server)}`, '', ...warnings, ...figures].join('\n')}\n`;
+        const frame = visible(
+          `${[`Cowrite at ${shownUrl(server)}`, '', ...warnings, ...figures].join('\n')}\n`,
+        );
         // Home and clear, so that a shorter frame leaves nothing of the last.
         process.stdout.write(once || !process.stdout.isTTY ? frame : `\x1b[H\x1b[2J${frame}`);
         if (once) return EXIT.ok;
@@ -214,7 +217,7 @@ function roomLines({ rooms, isCut }: Look, open: number): string[] {
   const busiest = rooms.toSorted((a, b) => b.sessions - a.sessions).slice(0, SHOWN_ROOMS);
   const lines = busiest.map(
     ({ room, sessions, people }) =>
-      `${String(sessions).padStart(8)}${String(people).padStart(8)}  ${room}`,
+      `${String(sessions).padStart(8)}${String(people).padStart(8)}  ${shownName(room)}`,
   );
   const more = isCut ? open - rooms.length : 0;
   const note = `of the first ${rooms.length} rooms by name; ${more} more are open`;

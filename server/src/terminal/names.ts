@@ -13,12 +13,17 @@ export function roomOf(text: string): string {
   return checked.name;
 }
 
-/** @throws {UsageError} */
-export function prefixOf(text: string | undefined): string {
+/** @throws {UsageError} for what no room's name begins with */
+export function prefixOf(text: string | undefined, option = '--prefix'): string {
   const prefix = (text ?? '').normalize('NFC');
   const bytes = Buffer.byteLength(prefix);
-  if (bytes <= MAX_PREFIX_BYTES) return prefix;
-  throw new UsageError(
-    `--prefix has ${bytes} bytes, and no room's name more than ${MAX_PREFIX_BYTES}`,
-  );
+  if (bytes > MAX_PREFIX_BYTES) {
+    throw new UsageError(
+      `${option} has ${bytes} bytes, and no room's name more than ${MAX_PREFIX_BYTES}`,
+    );
+  }
+  if (/\p{Cc}|\p{Cs}/u.test(prefix)) {
+    throw new UsageError(`${option} has a character that no room's name has`);
+  }
+  return prefix;
 }

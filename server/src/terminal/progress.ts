@@ -2,6 +2,7 @@
 import { Presets, SingleBar } from 'cli-progress';
 import { everyRoom } from '../storage/copy.js';
 import type { Storage } from '../storage/storage.js';
+import { complain, say } from './output.js';
 
 export interface Progress {
   /** One more is done, or so many. */
@@ -14,9 +15,8 @@ export interface Progress {
 
 /** @param count asked for only where somebody watches; left out where nobody knows */
 export async function progress(unit: string, count?: () => Promise<number>): Promise<Progress> {
-  const { stdout, stderr } = process;
-  const line = (text: string): void => void stdout.write(`${text}\n`);
-  const complain = (text: string): void => void stderr.write(`cowrite: ${text}\n`);
+  const { stderr } = process;
+  const line = (text: string): void => say(`${text}\n`);
   if (!stderr.isTTY) return { step: () => undefined, line, complain, end: () => undefined };
   const format =
     count === undefined

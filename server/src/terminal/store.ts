@@ -9,6 +9,7 @@ import {
 } from '../storage/open.js';
 import type { Storage } from '../storage/storage.js';
 import { Failure, UsageError } from './command.js';
+import { complain } from './output.js';
 
 export const STORAGE_OPTION = {
   storage: {
@@ -33,8 +34,10 @@ export async function withStore<T>(
 ): Promise<T> {
   const store = await openStorage(url, {
     onSalvage: ({ damage, aside, records }) =>
-      warn(`the store was damaged (${damage}): it lies in ${aside}, ${records} records were kept`),
-    onWarning: warn,
+      complain(
+        `the store was damaged (${damage}): it lies in ${aside}, ${records} records were kept`,
+      ),
+    onWarning: complain,
     allowNetworkFolder,
   });
   try {
@@ -52,8 +55,4 @@ export async function withExistingStore<T>(
 ): Promise<T> {
   if (!isStoreThere(url)) throw new Failure(`there is no store at ${shownUrl(url)}`);
   return await withStore(url, config, use);
-}
-
-function warn(line: string): void {
-  process.stderr.write(`cowrite: ${line}\n`);
 }
