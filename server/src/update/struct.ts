@@ -26,7 +26,7 @@ export const KIND_SKIP = 10;
 
 const HAS_ORIGIN = 0x80;
 const HAS_RIGHT_ORIGIN = 0x40;
-const HAS_PARENT_SUB = 0x20;
+export const HAS_PARENT_SUB = 0x20;
 /** The bits of a struct's first byte that say what it is; the others say which references follow. */
 export const KIND_BITS = 0x1f;
 
@@ -313,23 +313,35 @@ export function cutStruct(
     return writer.bytes;
   }
   const content = cutContent(reader, kind, struct.length, offset, end);
-  const hasRight = struct.rightClient !== NONE;
-  const lastClock = clock + offset - 1;
-  const writer = new Writer(
-    1 +
-      uintSize(client) +
-      uintSize(lastClock) +
-      (hasRight ? uintSize(struct.rightClient) + uintSize(struct.rightClock) : 0) +
-      content.length,
-  );
-  writer.bytes[writer.pos++] = bytes[start]! | HAS_ORIGIN;
+  const head = startOfRest(bytes[start]!, client, clock + offset - 1, struct);
+  const writer = new Writer(head.length + content.length);
+  writer.raw(head);
+  writer.raw(content);
+  return writer.bytes;
+}
+
+/**
+ * How a struct begins that is the rest of another: with an origin, the unit before the cut.
+ *
+ * @param info the first byte of that other
+ * @param lastClock the clock of the unit before the cut
+ */
+export function startOfRest(
+  info: number,
+  client: number,
+  lastClock: number,
+  { rightClient, rightClock }: Struct,
+): Uint8Array {
+  const hasRight = rightClient !== NONE;
+  const right = hasRight ? uintSize(rightClient) + uintSize(rightClock) : 0;
+  const writer = new Writer(1 + uintSize(client) + uintSize(lastClock) + right);
+  writer.bytes[writer.pos++] = info | HAS_ORIGIN;
   writer.uint(client);
   writer.uint(lastClock);
   if (hasRight) {
-    writer.uint(struct.rightClient);
-    writer.uint(struct.rightClock);
+    writer.uint(rightClient);
+    writer.uint(rightClock);
   }
-  writer.raw(content);
   return writer.bytes;
 }
 
@@ -351,14 +363,17 @@ function cutContent(
     case KIND_JSON:
     case KIND_ANY:
       reader.uint();
-      for (let i = 0; i < offset; i++) {
-        if (kind === KIND_JSON) reader.skipString();
-        else skipAny(reader);
-      }
+      for (let i = 0; i < offset; i++) skipValue(reader, kind);
       return withCount(length - offset, reader.bytes.subarray(reader.pos, end));
     default:
       throw new Error(`content of kind ${kind} has one unit and cannot be cut`);
   }
+}
+
+/** One of the values of a struct that has many: {@link KIND_JSON} or {@link KIND_ANY}. */
+export function skipValue(reader: Reader, kind: number): void {
+  if (kind === KIND_JSON) reader.skipString();
+  else skipAny(reader);
 }
 
 function withCount(count: number, rest: Uint8Array): Uint8Array {
