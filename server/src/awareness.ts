@@ -41,6 +41,10 @@ interface Known<Owner> {
 export const NULL_STATE = new TextEncoder().encode('null');
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
+/** Bytes of a part, about, and of an entry beside its state. */
+const PART_BYTES = 256_000;
+const ENTRY_BYTES = 12;
+
 /** More than any room has people. */
 const MAX_ENTRIES = 10_000;
 
@@ -77,6 +81,24 @@ export function encodeAwareness(entries: readonly AwarenessEntry[]): Uint8Array 
     writer.raw(state);
   }
   return writer.bytes;
+}
+
+/** In several updates where a slow line would take too long for one. */
+export function encodeAwarenessInParts(entries: readonly AwarenessEntry[]): Uint8Array[] {
+  const parts: Uint8Array[] = [];
+  let part: AwarenessEntry[] = [];
+  let bytes = 0;
+  for (const entry of entries) {
+    if (bytes > 0 && bytes + entry.state.length > PART_BYTES) {
+      parts.push(encodeAwareness(part));
+      part = [];
+      bytes = 0;
+    }
+    part.push(entry);
+    bytes += entry.state.length + ENTRY_BYTES;
+  }
+  if (part.length > 0) parts.push(encodeAwareness(part));
+  return parts;
 }
 
 /** What is known of a room's people. */

@@ -173,10 +173,9 @@ export class Contents {
     this.#places.skipTo(seq);
   }
 
-  /** The tail behind what a snapshot at `seq` holds, without what `vector` has; undefined when some of it is gone. */
-  behind(seq: number, vector?: StateVector): Uint8Array | undefined {
-    if (seq < this.#places.trimmed) return undefined;
-    return this.tail.since(this.#places.within(seq), vector);
+  /** The position behind which the tail has what a snapshot at `seq` does not hold; undefined when some of it is gone. */
+  endOf(seq: number): number | undefined {
+    return seq < this.#places.trimmed ? undefined : this.#places.within(seq);
   }
 
   /**

@@ -4,15 +4,16 @@
  * Updates and awareness gather and leave together, encoded once per codec, the
  * same bytes to every socket. Invariants: one flush takes at most a quarter of
  * the loop's time; nothing is written to a socket that has more than its high
- * water waiting: it is *behind*, and is sent what it missed, as one update, when
- * it has drained. So the memory a reader costs is bounded whatever it does.
+ * water waiting: it is *behind*, and is sent what it missed, in as few messages as a
+ * slow line can carry, when it has drained. So the memory a reader costs is bounded whatever it does.
  */
 import { CLOSE } from '@cowrite/client/protocol';
-import { type AwarenessEntry, encodeAwareness } from './awareness.js';
+import { type AwarenessEntry, encodeAwareness, encodeAwarenessInParts } from './awareness.js';
 import type { Clock, Timer } from './clock.js';
 import type { Codec, Dialect } from './dialect.js';
 import type { Frame } from './frame.js';
 import type { FanoutMeasures } from './measures.js';
+import { LARGE_MESSAGE } from './update/cut.js';
 import type { Tail } from './update/tail.js';
 
 /** Where frames for one peer go. */
@@ -47,10 +48,20 @@ interface States {
   presentAndGone(): AwarenessEntry[];
 }
 
+/** The tail in messages that a slow line can carry. */
+interface Pieces {
+  behind(position: number): readonly Uint8Array[] | undefined;
+  ready(): Promise<void>;
+}
+
 interface Frames {
   readonly codec: Codec;
   readonly update: Frame | undefined;
+  /** In the place of it, where there is too much for one. */
+  readonly pieces: readonly Frame[];
   readonly awareness: Frame | undefined;
+  /** The same for this. */
+  readonly parts: readonly Frame[];
 }
 
 interface Behind {
@@ -64,8 +75,13 @@ const SLOWEST = 64;
 /** Milliseconds more for a peer that is sending: what the largest message takes at that rate. */
 const SENDING_MS = 2 ** 25 / SLOWEST;
 
+const NOTHING: readonly never[] = [];
+
 /** What is due at the end of this turn of the loop is not called off. */
 const THIS_TURN: Timer = { cancel: () => undefined };
+
+/** States that are one part, however large each is. */
+const FEW = 4;
 
 /** With this many receivers or fewer a flush is so cheap that it need not wait. */
 const SMALL_ROOM = 8;
@@ -88,6 +104,7 @@ export function flushDelay(receivers: number, lastCost: number): number {
 export class Fanout<R extends Receiver> {
   readonly #options: FanoutOptions;
   readonly #tail: Tail;
+  readonly #pieces: Pieces;
   readonly #awareness: States;
   readonly #receivers = new Map<R, Behind | undefined>();
   #flushed: number;
@@ -100,10 +117,12 @@ export class Fanout<R extends Receiver> {
   #nextFlush = 0;
   /** What a flush costs, as far as believed: one that was interrupted by something else does not count in full. */
   #cost = 0;
+  #isClosed = false;
 
-  constructor(options: FanoutOptions, tail: Tail, awareness: States) {
+  constructor(options: FanoutOptions, tail: Tail, pieces: Pieces, awareness: States) {
     this.#options = options;
     this.#tail = tail;
+    this.#pieces = pieces;
     this.#awareness = awareness;
     this.#flushed = tail.last;
   }
@@ -158,7 +177,18 @@ export class Fanout<R extends Receiver> {
     const from = this.#flushed;
     const position = this.#tail.last;
     const update = position > from ? (this.#single ?? this.#tail.since(from)) : undefined;
+    const isLarge = update !== undefined && update.length > LARGE_MESSAGE;
+    const pieces = isLarge ? this.#pieces.behind(from) : NOTHING;
+    if (pieces === undefined) {
+      // What comes meanwhile leaves behind it.
+      this.#whenCut(() => {
+        this.#timer = undefined;
+        this.schedule();
+      });
+      return;
+    }
     const changes = this.#awareness.takeChanges();
+    const areMany = changes.length >= FEW;
     const author = this.#author;
     const arrivedAt = this.#arrivedAt;
     this.#flushed = position;
@@ -172,11 +202,14 @@ export class Fanout<R extends Receiver> {
       if (known === undefined) {
         known = {
           codec,
-          update: update && codec.encode({ type: 'update', update }),
+          update:
+            isLarge || update === undefined ? undefined : codec.encode({ type: 'update', update }),
+          pieces: framesOf(codec, 'update', pieces),
           awareness:
-            changes.length === 0
+            changes.length === 0 || areMany
               ? undefined
               : codec.encode({ type: 'awareness', update: encodeAwareness(changes) }),
+          parts: areMany ? framesOf(codec, 'awareness', encodeAwarenessInParts(changes)) : NOTHING,
         };
         frames.push(known);
       }
@@ -191,14 +224,22 @@ export class Fanout<R extends Receiver> {
         return;
       }
       const frame = framesFor(receiver.dialect.codec);
-      if (frame.update !== undefined && receiver !== author) {
-        receiver.connection.send(frame.update);
-        isDelivered = true;
+      if (receiver !== author) {
+        if (frame.update !== undefined) receiver.connection.send(frame.update);
+        for (const piece of frame.pieces) receiver.connection.send(piece);
+        isDelivered ||= update !== undefined;
       }
       if (frame.awareness !== undefined) receiver.connection.send(frame.awareness);
+      for (const part of frame.parts) receiver.connection.send(part);
     };
     this.#write([...this.#receivers.keys()], 0, 0, send, (end) => {
       if (isDelivered && arrivedAt !== undefined) measures.lag.add(end - arrivedAt);
+    });
+  }
+
+  #whenCut(call: () => void): void {
+    void this.#pieces.ready().then(() => {
+      if (!this.#isClosed) call();
     });
   }
 
@@ -248,15 +289,18 @@ export class Fanout<R extends Receiver> {
     const behind = this.#receivers.get(receiver);
     if (behind === undefined) return;
     const { connection, dialect } = receiver;
+    // Also what waits for the next flush, which may then send it a second time: that is harmless.
+    const missed = this.#pieces.behind(behind.position);
+    if (missed === undefined) {
+      this.#whenCut(() => this.drained(receiver));
+      return;
+    }
     this.#receivers.set(receiver, undefined);
     this.#options.measures.behind--;
-    if (this.#tail.last > behind.position) {
-      // Also what waits for the next flush, which may then send it a second time: that is harmless.
-      const update = this.#tail.since(behind.position);
-      connection.send(dialect.codec.encode({ type: 'update', update }));
-    }
-    const update = encodeAwareness(this.#awareness.presentAndGone());
-    connection.send(dialect.codec.encode({ type: 'awareness', update }));
+    const states = encodeAwarenessInParts(this.#awareness.presentAndGone());
+    const { codec } = dialect;
+    for (const frame of framesOf(codec, 'update', missed)) connection.send(frame);
+    for (const frame of framesOf(codec, 'awareness', states)) connection.send(frame);
     const { buffered } = connection;
     if (buffered > this.#options.highWater) {
       this.#fallsBehind(receiver, this.#tail.last, buffered);
@@ -284,7 +328,17 @@ export class Fanout<R extends Receiver> {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#timer?.cancel();
     for (const receiver of [...this.#receivers.keys()]) this.remove(receiver);
   }
+}
+
+function framesOf(
+  codec: Codec,
+  type: 'update' | 'awareness',
+  updates: readonly Uint8Array[],
+): readonly Frame[] {
+  if (updates.length === 0) return NOTHING;
+  return updates.map((update) => codec.encode({ type, update }));
 }

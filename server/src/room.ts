@@ -13,7 +13,7 @@ import {
   Awareness,
   type AwarenessEntry,
   type AwarenessLimits,
-  encodeAwareness,
+  encodeAwarenessInParts,
   isNull,
 } from './awareness.js';
 import type { Clock } from './clock.js';
@@ -31,6 +31,7 @@ import type { Merges } from './merges.js';
 import { Peer } from './people.js';
 import type { Snapshots } from './snapshots.js';
 import type { NewEntry, Quarantined, SnapshotMeta, Storage } from './storage/storage.js';
+import { Stretches } from './stretches.js';
 import type { Change, Missing, Sender } from './update/admit.js';
 import { parseUpdate } from './update/parse.js';
 import type { Parsed } from './update/parsed.js';
@@ -140,6 +141,7 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
   readonly #deps: RoomDependencies;
   readonly #contents: Contents;
   readonly #compactor: Compactor;
+  readonly #stretches: Stretches;
   readonly #link: Link | undefined;
   readonly #sessions = new Set<Member>();
   /** Those with something that is not on disk: the others need not be told at every commit. Undefined before the first. */
@@ -160,8 +162,10 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
     this.#contents = new Contents(loaded);
     this.#compactor = new Compactor(deps, this, this.#contents, loaded.unusable);
     this.awareness = new Awareness(deps.awareness, link && isSession, hasLetGo);
-    this.fanout = new Fanout(deps.fanout, this.#contents.tail, this.awareness);
-    this.joining = new Joining(deps, this, this.#contents);
+    const { tail } = this.#contents;
+    this.#stretches = new Stretches(deps, tail);
+    this.fanout = new Fanout(deps.fanout, tail, this.#stretches, this.awareness);
+    this.joining = new Joining(deps, this, this.#contents, this.#stretches);
   }
 
   /** Reads the room from the store. Writes nothing, whatever it finds. */
@@ -279,8 +283,9 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
   }
 
   sendAwareness(session: Member): void {
-    const present = this.awareness.present();
-    if (present.length > 0) session.send({ type: 'awareness', update: encodeAwareness(present) });
+    for (const update of encodeAwarenessInParts(this.awareness.present())) {
+      session.send({ type: 'awareness', update });
+    }
   }
 
   /** Whether an update holds anything that the log does not. */
@@ -383,7 +388,7 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
       entries.map(({ update }) => update),
     );
     this.#deps.onSaved?.(this.name, firstSeq + entries.length - 1);
-    if (this.#contents.isTrimmable) this.#contents.trim(this.fanout.oldestNeeded);
+    if (this.#contents.isTrimmable) this.#trim();
     this.#compactor.consider();
     this.#considerRest();
   }
@@ -435,7 +440,12 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
     const before = this.#contents.snapshot;
     if (!this.#contents.adopt(snapshot)) return;
     if (before !== undefined) this.#deps.snapshots.drop(this.name, before);
+    this.#trim();
+  }
+
+  #trim(): void {
     this.#contents.trim(this.fanout.oldestNeeded);
+    this.#stretches.trimmed();
   }
 
   get head(): number {

@@ -120,7 +120,12 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     }
   };
   const onLimit = (limit: LimitName): void => measures.limits.add(limit);
-  const snapshots = new Snapshots({ storage, workers, maxBytes: limits.snapshotCacheBytes });
+  const snapshots = new Snapshots({
+    storage,
+    workers,
+    maxBytes: limits.snapshotCacheBytes,
+    logger,
+  });
   const merges = new Merges({ storage, workers, logger });
   warnOfTooLarge(limits.maxDocumentBytes, workers, logger);
   const instances =

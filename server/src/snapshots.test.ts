@@ -6,8 +6,10 @@ import { compact, type DiffTask, diff } from './compact/job.js';
 import { Workers } from './compact/workers.js';
 import { chooseDialect } from './dialect.js';
 import type { Frame } from './frame.js';
+import type { MessagePieces } from './message-pieces.js';
 import { Snapshots } from './snapshots.js';
 import { MemoryStorage } from './storage/memory.js';
+import { cutUpdate } from './update/cut.js';
 
 const { codec } = chooseDialect(new Set()).dialect;
 const CLIENT = 7;
@@ -15,10 +17,16 @@ const CLIENT = 7;
 /** The job itself, without a thread; counts. */
 class CountingWorkers extends Workers {
   diffs = 0;
+  cuts = 0;
 
-  override async diff(task: Omit<DiffTask, 'kind'>): Promise<Uint8Array> {
+  override async diffInPieces(task: DiffTask): Promise<readonly Uint8Array[]> {
     this.diffs++;
-    return diff(task);
+    return cutUpdate(diff(task));
+  }
+
+  override async divide(update: Uint8Array): Promise<readonly Uint8Array[]> {
+    this.cuts++;
+    return cutUpdate(update);
   }
 }
 
@@ -38,20 +46,24 @@ function setUp() {
     const meta = { seq, size: update.length, life: 0, writtenAt: 0, ...snapshot };
     return {
       update,
-      whole: async () => bytesOf(await snapshots.whole(name, meta, codec)),
+      whole: async () => bytesOf(await snapshots.whole(name, meta)),
       difference: async (vector: Uint8Array) =>
-        bytesOf(await snapshots.difference(name, meta, vector, codec)),
+        bytesOf(await snapshots.difference(name, meta, vector)),
     };
   };
   return { room, workers, snapshots, storage };
 }
 
-function bytesOf(frame: Frame | undefined): Buffer {
-  return Buffer.concat(frame!.chunks.flat());
+function bytesOf(pieces: MessagePieces | undefined): Buffer {
+  return bytesOfFrames(pieces!.frames(codec, 'step2'));
+}
+
+function bytesOfFrames(frames: readonly Frame[]): Buffer {
+  return Buffer.concat(frames.flatMap(({ chunks }) => chunks.flat()));
 }
 
 function step2(update: Uint8Array): Buffer {
-  return bytesOf(codec.encode({ type: 'step2', update }));
+  return bytesOfFrames([codec.encode({ type: 'step2', update })]);
 }
 
 /** The state vector of somebody who has so many characters; its own array every time. */
@@ -114,10 +126,33 @@ describe('[JOIN] snapshots', () => {
     const { room, workers } = setUp();
     const { difference } = await room('room', 1, 'abcdef');
     let diffs = 0;
-    workers.diff = async () => Uint8Array.of(0, diffs++);
+    workers.diffInPieces = async () => [Uint8Array.of(0, diffs++)];
     const before = await used();
     for (let i = 0; i < 50; i++) await difference(new Uint8Array(2 ** 20).fill(i));
     expect(diffs).toBe(50);
     expect((await used()) - before).toBeLessThan(10);
+  });
+
+  it('[JOIN-10] a large snapshot is cut once for all who come, a small one is sent as its bytes are', async () => {
+    const { room, workers } = setUp();
+    const small = await room('small', 1, 'abcdef');
+    const large = await room('large', 1, 'x'.repeat(700_000));
+    await Promise.all(
+      Array.from({ length: 50 }, async () => [await small.whole(), await large.whole()]),
+    );
+    expect([workers.cuts, workers.diffs]).toEqual([1, 0]);
+    expect(await small.whole()).toEqual(step2(small.update));
+    expect((await large.whole()).equals(step2(large.update))).toBe(false);
+  });
+
+  it('[JOIN-10] where it cannot be cut, it is sent whole, and the next who comes tries again', async () => {
+    const { room, workers } = setUp();
+    const large = await room('large', 1, 'x'.repeat(700_000));
+    const { divide } = CountingWorkers.prototype;
+    workers.divide = () => Promise.reject(new Error('over its budget'));
+    expect((await large.whole()).equals(step2(large.update))).toBe(true);
+    workers.divide = divide.bind(workers);
+    expect((await large.whole()).length).toBeGreaterThan(700_000);
+    expect(workers.cuts).toBe(1);
   });
 });

@@ -42,6 +42,7 @@ const FLOORS = [
     'waiting',
     'parking',
     'snapshots',
+    'stretches',
     'compact/compaction',
     'compact/workers',
     'merges',
@@ -49,6 +50,7 @@ const FLOORS = [
   ['metrics', 'measures'],
   ['limits'],
   ['crowd', 'allowance', 'cooldown', 'rejection-log'],
+  ['message-pieces'],
   [
     'drain',
     'places',

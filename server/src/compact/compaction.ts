@@ -47,7 +47,7 @@ export async function compactRoom(input: CompactionInput): Promise<CompactionOut
     const entries = await entriesOf(input);
     return { snapshot, updates: entries.map(({ update }) => update) };
   });
-  const { update, stateVector, deletes, isFaithful } = result;
+  const { update, stateVector, deletes, isFaithful, pieces } = result;
   // The log was not kept beside its merge: it may be a hundred megabytes, and is hardly ever needed.
   const isKept = !isFaithful || result.poisoned.length > 0;
   const entries = isKept ? await entriesOf(input) : [];
@@ -65,7 +65,7 @@ export async function compactRoom(input: CompactionInput): Promise<CompactionOut
   const life = base?.life ?? 0;
   const writtenAt = Date.now();
   const meta = { seq: upTo, size: update.length, life, writtenAt, stateVector, deletes };
-  snapshots.put(room, meta, update);
+  snapshots.put(room, meta, update, pieces);
   return { snapshot: meta, poisoned, isFaithful };
 }
 

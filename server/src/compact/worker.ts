@@ -1,5 +1,6 @@
 /** What a worker does: one task in, one result out, bytes handed over and not copied. */
 import { move, transferableSymbol, valueSymbol } from 'piscina';
+import { cutUpdate, LARGE_MESSAGE } from '../update/cut.js';
 import { Depth } from '../update/depth.js';
 import { Frontier } from '../update/frontier.js';
 import { Levels } from '../update/levels.js';
@@ -7,7 +8,7 @@ import { parseOutline } from '../update/parse.js';
 import { cutIntoPieces, type Lacking } from '../update/pieces.js';
 import { UpdateRefused } from '../update/refused.js';
 import { Tail } from '../update/tail.js';
-import { type CompactTask, compact, type DiffTask, diff } from './job.js';
+import { type CompactResult, type CompactTask, compact, type DiffTask, diff } from './job.js';
 import { type Packed, pack, unpack } from './packed.js';
 import { type ViewTask, view } from './view.js';
 import { priceOf, weigh } from './weight.js';
@@ -38,7 +39,9 @@ export type CutResult =
 /** A task on its way to a worker. */
 export type Task =
   | ({ readonly kind: 'cut' } & CutTask)
-  | ({ readonly kind: 'diff' } & DiffTask)
+  | ({ readonly kind: 'diff'; readonly inPieces: boolean } & DiffTask)
+  /** Of an update that was admitted: the messages that it is sent in. */
+  | { readonly kind: 'divide'; readonly update: Uint8Array }
   | ({ readonly kind: 'compact' } & DocumentTask)
   | ({ readonly kind: 'view' } & DocumentTask & Omit<ViewTask, 'snapshot' | 'updates'>);
 
@@ -48,8 +51,18 @@ export interface TooDear {
   readonly needsHeap: number;
 }
 
+/** A snapshot, and the pieces that it is sent in where it is large. */
+export type Compacted = CompactResult & { readonly pieces: readonly Uint8Array[] | undefined };
+
+/** Bytes of a snapshot that is cut when it is made; a larger one would take too much memory then, and is cut when somebody comes. */
+const MAX_CUT_AT_ONCE = 32 * 1024 * 1024;
+
 export default function run(task: Task): unknown {
-  if (task.kind === 'diff') return handedOver(diff(task));
+  if (task.kind === 'diff') {
+    const rest = diff(task);
+    return task.inPieces ? allHandedOver(cutUpdate(rest)) : handedOver(rest);
+  }
+  if (task.kind === 'divide') return allHandedOver(cutUpdate(task.update));
   if (task.kind === 'cut') return cut(task);
   const parts = takeParts(task);
   const needsHeap = heapOf(parts, task.heap);
@@ -57,7 +70,11 @@ export default function run(task: Task): unknown {
     if (needsHeap > task.heap) return { needsHeap } satisfies TooDear;
     const result = compact(parts);
     const update = own(result.update);
-    return moved({ ...result, update }, update);
+    const { length } = update;
+    const isCut = length > LARGE_MESSAGE && length <= MAX_CUT_AT_ONCE;
+    const pieces = isCut ? cutUpdate(update).map(own) : undefined;
+    const compacted: Compacted = { ...result, update, pieces };
+    return moved(compacted, [update, ...(pieces ?? [])]);
   }
   if (needsHeap > task.heap) {
     // That takes no document.
@@ -107,11 +124,17 @@ function heapOf({ snapshot, updates }: CompactTask, enough: number): number {
 
 function handedOver(bytes: Uint8Array): unknown {
   const alone = own(bytes);
+  return moved(alone, [alone]);
+}
+
+function allHandedOver(arrays: readonly Uint8Array[]): unknown {
+  const alone = arrays.map(own);
   return moved(alone, alone);
 }
 
-function moved(value: object, bytes: Uint8Array<ArrayBuffer>): unknown {
-  return move({ [transferableSymbol]: [bytes.buffer], [valueSymbol]: value } as never);
+function moved(value: object, arrays: readonly Uint8Array<ArrayBuffer>[]): unknown {
+  const buffers = arrays.map(({ buffer }) => buffer);
+  return move({ [transferableSymbol]: buffers, [valueSymbol]: value } as never);
 }
 
 /** Only a whole buffer can be handed over. */

@@ -12,7 +12,7 @@ import type { CompactResult, CompactTask, DiffTask } from './job.js';
 import { pack } from './packed.js';
 import type { ViewTask } from './view.js';
 import { outsideOf, priceBySize } from './weight.js';
-import type { CutResult, CutTask, Task, TooDear } from './worker.js';
+import type { Compacted, CutResult, CutTask, Task, TooDear } from './worker.js';
 
 export interface WorkerOptions {
   /** Worker threads at most. */
@@ -63,12 +63,18 @@ const NICE = 10;
 const MAX_WAITING_DIFFS = 8;
 /** So is one that no thread is free for in this many milliseconds. */
 const DIFF_PATIENCE_MS = 500;
+/** MB of heap for the thread that divides: what it works on lies outside of it. */
+const DIVIDE_HEAP_MB = 256;
 /** An honest document takes a tenth of it on a core of its own, which it has not: others come first. */
 const BUDGET_MS_PER_MB = 5_000;
 const MB = 1024 * 1024;
 /** Of the memory of a thread, what a document may need that is not weighed before, and what its heap may grow to. */
 const SMALL_PART = 1 / 4;
 const SMALL_HEAP_PART = 1 / 2;
+
+/** What waits for one of the threads. */
+type QueuedTask = Exclude<Task, { kind: 'divide' }>;
+type Queued = QueuedTask['kind'];
 
 export class Workers {
   readonly #options: WorkerOptions;
@@ -77,9 +83,11 @@ export class Workers {
   #pool: Piscina;
   /** For large documents, each while it is worked on. */
   readonly #apart = new Set<Piscina>();
+  /** Opened when something is to be divided for the first time. */
+  #divider: Piscina | undefined;
   #free: number;
   /** Jobs that wait for a thread. Somebody waits for a diff, a view and a cut, nobody for a compaction. */
-  readonly #waiting: Record<Task['kind'], (() => void)[]> = {
+  readonly #waiting: Record<Queued, (() => void)[]> = {
     ...{ diff: [], view: [], cut: [], compact: [] },
   };
 
@@ -113,8 +121,10 @@ export class Workers {
    * @throws {OverBudget}
    * @throws {TooLargeToMerge} or whatever the job or `read` throws, such as an unreadable snapshot
    */
-  async compact(read: () => Promise<CompactTask>): Promise<CompactResult> {
-    const result = await this.#run<CompactResult>(
+  async compact(
+    read: () => Promise<CompactTask>,
+  ): Promise<CompactResult & { readonly pieces?: readonly Uint8Array[] | undefined }> {
+    const result = await this.#run<Compacted>(
       'compact',
       async () => {
         const { snapshot, updates } = await read();
@@ -127,8 +137,29 @@ export class Workers {
 
   /** @returns undefined when it would have to wait for longer than its answer is worth */
   async diff(task: DiffTask): Promise<Uint8Array | undefined> {
+    return await this.#diff(task, false);
+  }
+
+  /** The same, cut into pieces where it is large. */
+  async diffInPieces(task: DiffTask): Promise<readonly Uint8Array[] | undefined> {
+    return await this.#diff(task, true);
+  }
+
+  async #diff<T>(task: DiffTask, inPieces: boolean): Promise<T | undefined> {
     if (this.#waiting.diff.length >= MAX_WAITING_DIFFS) return undefined;
-    return await this.#run('diff', () => ({ kind: 'diff', ...task }), DIFF_PATIENCE_MS);
+    return await this.#run('diff', () => ({ kind: 'diff', inPieces, ...task }), DIFF_PATIENCE_MS);
+  }
+
+  /**
+   * The messages that an update is sent in which was admitted. In a thread of its own: a whole
+   * room waits for it, and a merge may take half a minute.
+   *
+   * @throws {OverBudget}
+   */
+  async divide(update: Uint8Array): Promise<readonly Uint8Array[]> {
+    this.#divider ??= this.#open(DIVIDE_HEAP_MB * MB, 1);
+    const patience = this.patience(update.length);
+    return await this.#runIn(this.#divider, { kind: 'divide', update }, patience, []);
   }
 
   /**
@@ -167,12 +198,14 @@ export class Workers {
 
   /** Kills what runs: its result would be thrown away. */
   async close(): Promise<void> {
-    await Promise.all([this.#pool, ...this.#apart].map((pool) => pool.destroy()));
+    const divider = this.#divider === undefined ? [] : [this.#divider];
+    const pools = [this.#pool, ...this.#apart, ...divider];
+    await Promise.all(pools.map((pool) => pool.destroy()));
   }
 
   async #run<T>(
-    kind: Task['kind'],
-    read: () => Task | Promise<Task>,
+    kind: Queued,
+    read: () => QueuedTask | Promise<QueuedTask>,
     patience: number,
   ): Promise<T | undefined> {
     if (!(await this.#takeThread(kind, patience))) return undefined;
@@ -186,7 +219,7 @@ export class Workers {
     }
   }
 
-  async #runNow<T>(task: Task): Promise<T> {
+  async #runNow<T>(task: QueuedTask): Promise<T> {
     if (task.kind === 'diff') {
       return await this.#runIn(this.#pool, task, this.patience(task.snapshot.length), []);
     }
@@ -279,7 +312,7 @@ export class Workers {
   }
 
   /** @returns false when none was free within `patience` milliseconds */
-  async #takeThread(kind: Task['kind'], patience: number): Promise<boolean> {
+  async #takeThread(kind: Queued, patience: number): Promise<boolean> {
     if (this.#free > 0) {
       this.#free--;
       return true;

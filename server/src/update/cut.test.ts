@@ -4,8 +4,8 @@ import { describe, expect, it } from 'vitest';
 import * as Y from 'yjs';
 import { content, type Edit, edits, replay, withSeed } from '../../test/histories.js';
 import { assemble } from './assemble.js';
-import { parseUpdate } from './parse.js';
 import { cutUpdate, LARGE_MESSAGE, PIECE } from './cut.js';
+import { parseUpdate } from './parse.js';
 
 /** Applies pieces one after the other; none may wait for a later one. */
 function apply(pieces: readonly Uint8Array[], doc = new Y.Doc()): Y.Doc {

@@ -17,6 +17,8 @@ import { cutStruct, newStruct, readStruct } from './struct.js';
 /** Numbers per entry of a client's index: position, first clock, first byte, structs before it. */
 const ENTRY = 4;
 const ORDER = 2;
+/** Bytes of a deleted range in an update, at most, without its client. */
+const DELETED_BYTES = 10;
 /** Shared by all that have nothing: many rooms stay empty, and an array of its own weighs as much as their clock. Not to be written into. */
 const NONE: number[] = [];
 
@@ -125,12 +127,14 @@ export class Tail {
    * write into it.
    *
    * @param position from {@link base} to {@link last}
+   * @param to the last position of the stretch
    */
-  since(position: number, vector?: StateVector): Uint8Array {
+  since(position: number, vector?: StateVector, to = this.#last): Uint8Array {
     if (position < this.#first)
       throw new RangeError(`the tail begins behind ${this.#first}, not ${position}`);
-    if (position >= this.#last) return EMPTY_UPDATE;
-    const key = vector === undefined ? `${position}` : `${position};${this.#relevant(vector)}`;
+    if (position >= to) return EMPTY_UPDATE;
+    const known = vector === undefined ? '' : this.#relevant(vector);
+    const key = `${position};${to};${known}`;
     const before = this.#merged?.get(key);
     if (before !== undefined) return before;
     const parts: Part[] = [];
@@ -139,14 +143,51 @@ export class Tail {
         client,
         this.#columns!.get(client)!,
         position,
+        to,
         vector?.get(client) ?? 0,
       );
       if (part !== undefined) parts.push(part);
     }
-    const merged = assemble(parts, this.#deletesSince(position));
+    const merged = assemble(parts, this.#deletesSince(position, to));
     if (this.#merged === undefined || this.#merged.size >= MAX_MERGED) this.#merged = new Map();
     this.#merged.set(key, merged);
     return merged;
+  }
+
+  /**
+   * Positions at which what lies behind `position` is cut into stretches of about `bytes`, the last
+   * of them {@link last}. Each can be integrated once those before it are; one entry may have more.
+   */
+  stops(position: number, bytes: number): number[] {
+    const stops: number[] = [];
+    const order = this.#order;
+    const deletes = this.#deletes;
+    /** Of each client: the next of its entries. */
+    const entries = new Map<number, number>();
+    let size = 0;
+    let before = position;
+    let o = firstBehind(order, position, ORDER);
+    let d = firstBehind(deletes, position);
+    while (o < order.length || d < deletes.length) {
+      const at = Math.min(order[o] ?? this.#last, deletes[d] ?? this.#last);
+      let added = 0;
+      for (; order[o] === at; o += ORDER) {
+        const client = order[o + 1]!;
+        const { index, used } = this.#columns!.get(client)!;
+        const entry = entries.get(client) ?? firstBehind(index, position);
+        added += (index[entry + ENTRY + 2] ?? used) - index[entry + 2]!;
+        entries.set(client, entry + ENTRY);
+      }
+      for (; deletes[d] === at; d += ENTRY) added += DELETED_BYTES;
+      if (size > 0 && size + added > bytes) {
+        stops.push(before);
+        size = 0;
+      }
+      size += added;
+      before = at;
+    }
+    stops.push(this.#last);
+    return stops;
   }
 
   /** In the order of the columns where it is most of them: equal stretches are equal bytes. */
@@ -169,9 +210,10 @@ export class Tail {
     return known.join();
   }
 
-  #deletesSince(position: number): Map<number, Ranges> {
+  #deletesSince(position: number, to: number): Map<number, Ranges> {
     const deletes = new Map<number, Ranges>();
-    for (let i = firstBehind(this.#deletes, position); i < this.#deletes.length; i += ENTRY) {
+    const end = to >= this.#last ? this.#deletes.length : firstBehind(this.#deletes, to);
+    for (let i = firstBehind(this.#deletes, position); i < end; i += ENTRY) {
       const client = this.#deletes[i + 1]!;
       const ranges = deletes.get(client);
       if (ranges === undefined) deletes.set(client, [this.#deletes[i + 2]!, this.#deletes[i + 3]!]);
@@ -251,33 +293,41 @@ function sliceColumn(
   client: number,
   column: Column,
   position: number,
+  to: number,
   known: number,
 ): Part | undefined {
-  if (known >= column.end) return undefined;
-  const unseen = firstBehind(column.index, position);
-  if (unseen === column.index.length) return undefined;
-  const entry = Math.max(unseen, lastStartingAt(column.index, known));
-  let clock = column.index[entry + 1]!;
+  const { index } = column;
+  const unseen = firstBehind(index, position);
+  // Most often to the end.
+  const isLast = index.length === 0 || index.at(-ENTRY)! <= to;
+  const stop = isLast ? index.length : firstBehind(index, to);
+  if (unseen >= stop) return undefined;
+  const end = isLast ? column.end : index[stop + 1]!;
+  if (known >= end) return undefined;
+  const used = isLast ? column.used : index[stop + 2]!;
+  const last = isLast ? column.count : index[stop + 3]!;
+  const entry = Math.max(unseen, lastStartingAt(index, known));
+  let clock = index[entry + 1]!;
+  let count = last - index[entry + 3]!;
   if (known <= clock) {
-    const chunks = [column.bytes.subarray(column.index[entry + 2]!, column.used)];
-    return { client, start: clock, count: column.count - column.index[entry + 3]!, chunks };
+    const chunks = [column.bytes.subarray(index[entry + 2]!, used)];
+    return { client, start: clock, count, chunks };
   }
-  const reader = new Reader(column.bytes.subarray(0, column.used), column.index[entry + 2]!);
-  let count = column.count - column.index[entry + 3]!;
+  const reader = new Reader(column.bytes.subarray(0, used), index[entry + 2]!);
   const chunks: Uint8Array[] = [];
   const struct = newStruct();
   for (;;) {
     const start = reader.pos;
     readStruct(reader, struct);
-    const end = clock + struct.length;
-    if (end > known) {
+    const structEnd = clock + struct.length;
+    if (structEnd > known) {
       if (clock < known) {
         chunks.push(cutStruct(reader.bytes, start, client, clock, known - clock));
         clock = known;
       } else reader.pos = start;
       break;
     }
-    clock = end;
+    clock = structEnd;
     count--;
   }
   chunks.push(reader.bytes.subarray(reader.pos));
