@@ -137,11 +137,14 @@ describe('[CLI-35] a document of another generation', () => {
     expect(other.status).toBe('online');
   });
 
-  test('it is replaced while the client is there', () => {
+  test('one that takes its place while the client is there is another one, too', async () => {
     const page = open();
     accept(network.last, docOf('old'), 3);
-    network.last.say({ type: 'generation', generation: 5 });
+    type(page, ' unsaved');
+    network.last.drop(4404, 'another document has taken the place of this one');
     expect([page.status, page.refusal?.reason]).toEqual(['refused', 'deleted']);
+    comeBack(page, docOf('new'), 5);
+    expect([page.status, sent()]).toEqual(['refused', []]);
   });
 
   test('a server of y-websocket says nothing of it: there nobody can know', async () => {

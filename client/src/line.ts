@@ -523,8 +523,6 @@ export class Line {
         break;
       case 'generation':
         this.#told = message.generation;
-        // Of one that comes later the document has just been replaced.
-        if (this.#isSame && this.generation.isOther(message.generation)) this.outdated();
         break;
       case 'drain':
         this.dispatch({ type: 'drain', delay: message.delay });

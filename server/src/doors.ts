@@ -270,7 +270,7 @@ export class Doors {
 /** Whether somebody in this room, perhaps known, is meant. */
 export function isAbout(order: Order, room: string, user: string | undefined): boolean {
   if (order.kind === 'recheck') return order.user === user;
-  if (order.kind === 'delete') return order.room === room;
+  if (order.kind === 'delete' || order.kind === 'replace') return order.room === room;
   if (order.kind === 'undelete') return false;
   return order.room === room && (order.user === undefined || order.user === user);
 }

@@ -41,7 +41,8 @@ export interface InstancesOptions {
 }
 
 /** What is done to sessions wherever they are. */
-export type Order = Extract<Content, { readonly kind: 'kick' | 'recheck' | 'delete' | 'undelete' }>;
+const ORDERS = ['kick', 'recheck', 'delete', 'replace', 'undelete'] as const;
+export type Order = Extract<Content, { readonly kind: (typeof ORDERS)[number] }>;
 
 const EVERYBODY = 'instances';
 /** How often an instance says that it is there, as a part of its people's time to live. */
@@ -298,6 +299,5 @@ export class Instances {
 }
 
 function isOrder(content: Content): content is Order {
-  const { kind } = content;
-  return kind === 'kick' || kind === 'recheck' || kind === 'delete' || kind === 'undelete';
+  return (ORDERS as readonly string[]).includes(content.kind);
 }

@@ -179,6 +179,7 @@ export class Link {
       case 'kick':
       case 'recheck':
       case 'delete':
+      case 'replace':
       case 'undelete':
         // Of an instance, not of a room.
         break;

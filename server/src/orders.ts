@@ -16,7 +16,7 @@ import type { Storage } from './storage/storage.js';
 
 export interface OrdersOptions {
   readonly storage: Pick<Storage, 'remove' | 'revive'>;
-  readonly rooms: Pick<Rooms, 'deleted'>;
+  readonly rooms: Pick<Rooms, 'deleted' | 'replaced'>;
   readonly cooldowns: Pick<Cooldowns, 'undeleted' | 'reauthorized'>;
   readonly doors: () => Pick<Doors, 'reconsider'>;
   /** Those that are here now. */
@@ -47,6 +47,7 @@ const LINES: Record<Order['kind'], string> = {
   kick: 'sessions are shown out',
   recheck: 'sessions are asked about again',
   delete: 'a room was deleted',
+  replace: 'a document was replaced',
   undelete: 'a room was undeleted',
 };
 
@@ -77,6 +78,11 @@ export class Orders {
     return this.#everywhere({ kind: 'delete', room: name });
   }
 
+  /** The store has another document in the place of the one that was in this room. */
+  replaced(room: string): Ended {
+    return this.#everywhere({ kind: 'replace', room });
+  }
+
   /** @throws {TypeError} for what is no room's name */
   async revive(room: string): Promise<boolean> {
     const name = nameOf(room);
@@ -99,6 +105,8 @@ export class Orders {
       else if (order.kind === 'recheck') session.recheck();
     }
     if (order.kind === 'delete') rooms.deleted(order.room);
+    // Who waits for the room to be loaded has nothing of the old document.
+    else if (order.kind === 'replace') rooms.replaced(order.room);
     return concerned.length;
   }
 

@@ -55,6 +55,9 @@ function reportUnusable(
 /** As those are told who are in a room that is deleted, and those who come afterwards. */
 export const DELETED = 'this document was deleted';
 
+/** As those are told who are in a room in which another document takes the place of theirs. */
+export const REPLACED = 'another document has taken the place of this one';
+
 /** The store takes no more for now; the client keeps its edits and comes back. */
 export class StoreFull extends Error {
   override readonly name = 'StoreFull';
@@ -208,6 +211,11 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
 
   get life(): number {
     return this.#contents.life;
+  }
+
+  /** Which of the documents of its name it is, as clients know it. */
+  get generation(): number {
+    return this.#contents.snapshot?.generation ?? 0;
   }
 
   /** All updates up to this position are on disk. */
@@ -516,8 +524,8 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
   }
 
   /** What is on its way to the store is not written, and of none of it anybody is told that it is saved. */
-  deleted(): void {
-    if (!this.#isClosed) this.#end(CLOSE.deleted, DELETED);
+  deleted(reason = DELETED): void {
+    if (!this.#isClosed) this.#end(CLOSE.deleted, reason);
   }
 
   #end(code: number, reason: string): void {

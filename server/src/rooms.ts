@@ -6,7 +6,7 @@
  */
 import type { Timer } from './clock.js';
 import { RoomDeleted } from './load.js';
-import { Room, type RoomDependencies, type RoomOwner } from './room.js';
+import { REPLACED, Room, type RoomDependencies, type RoomOwner } from './room.js';
 
 export interface RoomsOptions extends RoomDependencies {
   /** Milliseconds that an empty room stays in memory. */
@@ -28,7 +28,7 @@ class Entry implements RoomOwner {
   room: Room | undefined;
   /** What is being read may be of before that. */
   isDeleted = false;
-  /** What is being read may be of a server that answers for the store no more. */
+  /** What is being read may be of a server that answers for the store no more, or of a document that was replaced. */
   isStale = false;
   /** Something of its log was set aside. */
   isQuarantined = false;
@@ -138,7 +138,7 @@ export class Rooms {
     try {
       const room = await Promise.race([opening, timeout]);
       if (entry.isDeleted) throw new RoomDeleted();
-      if (entry.isStale) throw new Error('the store failed over meanwhile');
+      if (entry.isStale) throw new Error('what is in the store is another one meanwhile');
       entry.loaded(room);
       return room;
     } catch (error) {
@@ -177,6 +177,16 @@ export class Rooms {
       entry.room?.reload();
       this.forget(name, entry);
     }
+  }
+
+  /** Another document is in the store under this name: who waits for the room comes again. */
+  replaced(name: string): void {
+    this.#options.merges.forget(name);
+    const entry = this.#entries.get(name);
+    if (entry === undefined) return;
+    entry.isStale = true;
+    entry.room?.deleted(REPLACED);
+    this.forget(name, entry);
   }
 
   /** @returns undefined once no room is unloaded any more */

@@ -228,6 +228,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     presence: meeting?.presence,
     administrator,
     maxUpdate: limits.maxMessageBytes,
+    maxDocumentBytes: limits.maxDocumentBytes,
     maxRequests: limits.maxApiRequests,
     patience: limits.behindMs,
     maxWatchers: limits.maxWatchers,

@@ -241,7 +241,9 @@ export class Session
   enter(room: Room): void {
     this.#state = { kind: 'in', room };
     // Before its step 1: a client with another document sends nothing of that.
-    this.tellGeneration(room.life);
+    if (this.dialect.acknowledges) {
+      this.send({ type: 'generation', generation: room.generation });
+    }
     room.enter(this);
     if (this.#standing.access === 'read') this.#tellAccess();
     this.#intake.release();
@@ -477,11 +479,6 @@ export class Session
     } else if (!this.#rules.areReadersPresent) {
       room.hide(this);
     }
-  }
-
-  /** Which document the room is. Other dialects have no word for it. */
-  tellGeneration(generation: number): void {
-    if (this.dialect.acknowledges) this.send({ type: 'generation', generation });
   }
 
   #tellAccess(): void {

@@ -43,7 +43,7 @@ function setUp() {
     const snapshot = compact({ snapshot: undefined, updates: [Y.encodeStateAsUpdate(doc)] });
     const { update } = snapshot;
     await storage.compact(name, { base: 0, snapshot: { seq, ...snapshot }, quarantined: [] });
-    const meta = { seq, size: update.length, life: 0, writtenAt: 0, ...snapshot };
+    const meta = { seq, size: update.length, life: 0, generation: 0, writtenAt: 0, ...snapshot };
     return {
       update,
       whole: async () => bytesOf(await snapshots.whole(name, meta)),

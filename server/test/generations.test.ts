@@ -11,7 +11,10 @@ import {
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import * as Y from 'yjs';
-import { RawClient, socketUrl, startServer, temporaryFolder } from './support.js';
+import { readBackup } from '../src/storage/backup-file.js';
+import { RoomWriter } from '../src/storage/copy.js';
+import { LmdbStorage } from '../src/storage/lmdb.js';
+import { gate, RawClient, socketUrl, startServer, temporaryFolder } from './support.js';
 
 const ADMIN = 'an-administrator-with-a-long-token';
 const TEXT = 'one paragraph';
@@ -55,6 +58,12 @@ async function seen(server: { readonly url: string }): Promise<string> {
   const fresh = provider(server);
   await fresh.whenSynced();
   return textOf(fresh);
+}
+
+/** Of a server that shares its store with nobody. */
+function alone() {
+  const relay = new MemoryRelay(new MemoryHub());
+  return { relay, presence: new MemoryPresence(new PresenceHub()) };
 }
 
 async function remade(server: CowriteServer): Promise<void> {
@@ -136,5 +145,209 @@ describe('[DEL-8] a room is deleted, undeleted and made of the same text', () =>
     expect(await seen(other)).toBe(TEXT);
     expect(there.unsaved).toBe(true);
     expect(await there.recover()).toHaveLength(1);
+  });
+});
+
+describe('[API-12] a document is replaced over HTTP', () => {
+  it('with an administrator’s token alone, by a whole document, where nothing is deleted', async () => {
+    const server = await startServer({ storage: new MemoryStorage(), adminToken: ADMIN });
+    const put = async (body: Uint8Array, room = 'room') => {
+      const answer = await call(server, 'PUT', `${room}/document`, body);
+      const { error } = (await answer.json()) as { error?: { code: string } };
+      return error?.code ?? answer.status;
+    };
+    expect(await put(made(TEXT))).toBe(200);
+    expect(await seen(server)).toBe(TEXT);
+    expect(await put(Uint8Array.of(1, 2, 3))).toBe('refused');
+    expect(await put(new Uint8Array(0))).toBe('bad-request');
+    const doc = new Y.Doc();
+    doc.getText('t').insert(0, 'a');
+    const before = Y.encodeStateVector(doc);
+    doc.getText('t').insert(1, 'b');
+    expect(await put(Y.encodeStateAsUpdate(doc, before))).toBe('incomplete');
+    expect(await seen(server)).toBe(TEXT);
+    await call(server, 'DELETE', 'room');
+    expect(await put(made(TEXT))).toBe('deleted');
+    const unknown = await fetch(`${server.url}/api/rooms/room/document`, {
+      method: 'PUT',
+      body: made(TEXT) as Uint8Array<ArrayBuffer>,
+    });
+    expect(unknown.status).toBe(401);
+  });
+
+  it('larger than a document may be, or nested too deep, it is refused, and nothing is different', async () => {
+    const server = await startServer({
+      storage: new MemoryStorage(),
+      adminToken: ADMIN,
+      limits: { maxDocumentBytes: 10_000 },
+    });
+    await call(server, 'POST', 'room', made(TEXT));
+    const deep = new Y.Doc();
+    let inner = deep.getArray<unknown>('a');
+    for (let level = 0; level < 2_000; level++) {
+      const next = new Y.Array<unknown>();
+      inner.push([next]);
+      inner = next;
+    }
+    for (const [body, status] of [
+      [made('x'.repeat(20_000)), 413],
+      [Y.encodeStateAsUpdate(deep), 422],
+    ] as const) {
+      expect((await call(server, 'PUT', 'room/document', body)).status).toBe(status);
+    }
+    expect(await seen(server)).toBe(TEXT);
+  });
+
+  it('[DEL-9] everybody who is in it is refused, with what is unsaved kept, and nobody mixes the two', async () => {
+    const storage = new MemoryStorage();
+    const hub = new MemoryHub();
+    const start = () =>
+      startServer({
+        storage: new MemoryStorage(storage),
+        redis: {
+          relay: new MemoryRelay(hub),
+          presence: new MemoryPresence(new PresenceHub()),
+        },
+        adminToken: ADMIN,
+      });
+    const [one, other] = [await start(), await start()];
+    await call(one, 'POST', 'room', made(TEXT));
+    const [here, there, away] = [provider(one), provider(other), provider(one)];
+    await Promise.all([here, there, away].map((each) => each.whenSynced()));
+    away.disconnect();
+    away.doc.getText('t').insert(0, 'mine, ');
+    const answer = await call(one, 'PUT', 'room/document', made('another'));
+    const { generation, seq, isEverywhere } = (await answer.json()) as Record<string, unknown>;
+    expect([generation === seq, isEverywhere]).toEqual([true, true]);
+    away.connect();
+    for (const by of [here, there, away]) expect(await refused(by)).toBe('deleted');
+    expect(here.refusal?.message).toBe('another document has taken the place of this one');
+    expect([await seen(one), await seen(other)]).toEqual(['another', 'another']);
+    expect((await away.recover()).map(({ generation: of }) => of)).toEqual([0]);
+    const [{ generation: told }] = [
+      (await (await call(other, 'GET', 'room')).json()) as { generation: number },
+    ];
+    expect(told).toBe(generation);
+    // It is written, merged and read as any other.
+    const fresh = provider(other);
+    await fresh.whenSynced();
+    fresh.doc.getText('t').insert(0, 'and ');
+    await fresh.whenSaved();
+    await call(one, 'POST', 'room/compact');
+    expect(await seen(one)).toBe('and another');
+  });
+
+  it('[DEL-9] who waits for the room to be loaded meanwhile comes again, and has the new one', async () => {
+    const held = gate();
+    class HeldStorage extends MemoryStorage {
+      isHeld = false;
+      readonly asked = gate();
+
+      override async load(room: string) {
+        const stored = await super.load(room);
+        if (!this.isHeld) return stored;
+        this.isHeld = false;
+        this.asked.open();
+        await held.opened;
+        return stored;
+      }
+    }
+    const storage = new HeldStorage();
+    const server = await startServer({ storage, adminToken: ADMIN, limits: { idleMs: 0 } });
+    const appends = [{ room: 'room', entries: [{ update: made('old'), author: 'ada' }] }];
+    await storage.append({ number: 1_000, appends });
+    storage.isHeld = true;
+    const early = provider(server);
+    await storage.asked.opened;
+    expect((await call(server, 'PUT', 'room/document', made(TEXT))).status).toBe(200);
+    held.open();
+    await early.whenSynced();
+    expect(textOf(early)).toBe(TEXT);
+  });
+
+  it('[DEL-9] two at the same moment: one of them is there afterwards, as a whole', async () => {
+    const storage = new MemoryStorage();
+    const hub = new MemoryHub();
+    const servers = await Promise.all(
+      [1, 2].map(() =>
+        startServer({
+          storage: new MemoryStorage(storage),
+          redis: {
+            relay: new MemoryRelay(hub),
+            presence: new MemoryPresence(new PresenceHub()),
+          },
+          adminToken: ADMIN,
+        }),
+      ),
+    );
+    await call(servers[0]!, 'POST', 'room', made('before'));
+    const answers = await Promise.all(
+      servers.map((server) => call(server, 'PUT', 'room/document', made(TEXT))),
+    );
+    expect(answers.map(({ status }) => status)).toEqual([200, 200]);
+    for (const server of servers) expect(await seen(server)).toBe(TEXT);
+  });
+
+  it('[DEL-9] after a crash nothing of the old one comes back from the journal', async () => {
+    const folder = temporaryFolder();
+    const storage = await LmdbStorage.open(folder);
+    const document = (text: string) => {
+      const doc = new Y.Doc();
+      Y.applyUpdate(doc, made(text));
+      const deletes = Uint8Array.of(0, 0);
+      const update = Y.encodeStateAsUpdate(doc);
+      return { update, stateVector: Y.encodeStateVector(doc), deletes };
+    };
+    const appends = [{ room: 'room', entries: [{ update: made('before'), author: 'ada' }] }];
+    await storage.append({ number: 1, appends });
+    await storage.replace('room', document(TEXT));
+    const { tail, snapshot } = await storage.load('room');
+    expect([tail, snapshot?.seq]).toEqual([[], 2]);
+    await storage.close();
+    const again = await LmdbStorage.open(folder);
+    onTestFinished(() => again.close());
+    expect((await again.load('room')).snapshot?.generation).toBe(2);
+  });
+});
+
+describe('[DEL-10] a document that is copied to another store', () => {
+  it('is the same one to its clients, whatever its life is there', async () => {
+    const server = await startServer({ storage: new MemoryStorage(), adminToken: ADMIN });
+    await remade(server);
+    const away = provider(server);
+    await away.whenSynced();
+    away.disconnect();
+    away.doc.getText('t').insert(0, 'mine, ');
+    const backup = await fetch(`${server.url}/api/backup`, {
+      headers: { Authorization: `Bearer ${ADMIN}` },
+    });
+    const bytes = new Uint8Array(await backup.arrayBuffer());
+    await server.close();
+    const restore = async (store: MemoryStorage, replace: boolean) => {
+      const rooms = readBackup(
+        (async function* () {
+          yield bytes;
+        })(),
+      );
+      const writer = new RoomWriter(store);
+      for await (const room of rooms) await writer.write(room, replace);
+    };
+    for (const isThere of [false, true]) {
+      const store = new MemoryStorage();
+      const lasting = new MemoryStorage(store);
+      if (isThere) {
+        const appends = [{ room: 'room', entries: [{ update: made('?'), author: 'bob' }] }];
+        await new MemoryStorage(store).append({ number: 1, appends });
+      }
+      await restore(lasting, isThere);
+      expect((await lasting.load('room')).snapshot?.generation).toBe(2);
+      const port = Number(new URL(server.url).port);
+      const next = await startServer({ storage: new MemoryStorage(store), redis: alone(), port });
+      away.connect();
+      await away.whenSaved();
+      expect(await seen(next)).toBe(`mine, ${TEXT}`);
+      away.disconnect();
+      await next.close();
+    }
   });
 });

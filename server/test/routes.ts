@@ -11,6 +11,7 @@ export const ROUTES: Readonly<Record<string, 'everybody' | 'administrator' | 'th
   'DELETE /api/rooms/:room': 'administrator',
   'POST /api/rooms/:room/revive': 'administrator',
   'GET /api/rooms/:room/document': 'administrator',
+  'PUT /api/rooms/:room/document': 'administrator',
   'POST /api/rooms/:room/updates': 'administrator',
   'POST /api/rooms/:room/copy': 'administrator',
   'POST /api/rooms/:room/compact': 'administrator',

@@ -83,8 +83,7 @@ export type Access = (typeof ACCESSES)[number];
  * changes. `token` is sent by a client, to go on with a newer token than it came with.
  *
  * `generation` comes before everything else, and says which document this room is: where a room
- * is deleted or its document replaced, the next one of its name has a higher number. It comes
- * again, before the socket is closed, where that happens while the client is there.
+ * is deleted or its document replaced, the next one of its name has another number.
  *
  * `probe` is sent by a client that waits for a `saved`, to find out whether the line lives: a
  * server answers with an awareness message, at the least with one that has nothing in it.

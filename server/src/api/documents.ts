@@ -28,6 +28,7 @@ import { within } from '../within.js';
 import { Bystander } from './bystander.js';
 import { ApiError, stored } from './errors.js';
 import { peopleOf } from './people.js';
+import { replacementOf } from './replacement.js';
 import type { DescribedRoom, ListedRoom, OpenHere, ShownPerson } from './shapes.js';
 import { Incomplete, isWritten, RoomEnded, RoomExists, Visit } from './visit.js';
 import { Watcher } from './watcher.js';
@@ -38,6 +39,8 @@ export interface DocumentsOptions {
   readonly workers: Workers;
   readonly snapshots: Snapshots;
   readonly turns: Turns;
+  /** Bytes of a document. */
+  readonly maxDocumentBytes: number;
   readonly clock: Clock;
   /** Whom other instances hold; undefined for one that is alone. */
   readonly presence: Presence | undefined;
@@ -107,6 +110,7 @@ export class Documents {
       isDeleted,
       seq: lastSeq,
       life: snapshot?.life ?? 0,
+      generation: snapshot?.generation ?? 0,
       snapshot:
         snapshot === undefined || isDeleted
           ? null
@@ -169,6 +173,18 @@ export class Documents {
       if (!isWritten(room)) throw new ApiError('refused', 'there is nothing in this update');
       return room.head;
     });
+  }
+
+  /** Puts a whole document in the place of all that is in the room. @returns its seq, which is its generation */
+  async replace(name: string, update: Uint8Array): Promise<number> {
+    try {
+      const document = await replacementOf(update, this.#options);
+      const seq = await stored(() => this.#options.storage.replace(name, document));
+      if (seq === undefined) throw new RoomDeleted();
+      return seq;
+    } catch (error) {
+      throw asApiError(error);
+    }
   }
 
   /** @returns the seq up to which the log goes with it */

@@ -54,7 +54,7 @@ interface Answer {
 }
 
 interface Described {
-  readonly method: 'get' | 'post' | 'delete';
+  readonly method: 'get' | 'post' | 'put' | 'delete';
   /** As OpenAPI writes it: `/api/rooms/{room}`. */
   readonly path: string;
   readonly summary: string;

@@ -24,6 +24,7 @@ export interface RoutesOptions {
     remove(room: string): Promise<Ended>;
     /** @returns false for one that is not deleted @throws whatever the store throws */
     revive(room: string): Promise<boolean>;
+    replaced(room: string): Ended;
   };
   /** Begins to let go of everybody, or has begun. @returns how many sessions are here */
   readonly drain: () => number;
@@ -68,7 +69,11 @@ const described = z
     room: z.string(),
     isDeleted: z.boolean(),
     seq: count.openapi({ description: 'the newest entry of its log' }),
-    life: count.openapi({ description: 'the seq of its last deletion or revival' }),
+    life: count.openapi({ description: 'the seq of its last deletion, revival or replacement' }),
+    generation: count.openapi({
+      description:
+        'which of the documents of this name it is, as clients know it: its life, unless it was copied from another store',
+    }),
     snapshot: z
       .object({
         seq: count,
@@ -219,6 +224,38 @@ export function addRoutes(router: Router, options: RoutesOptions): void {
       }
       const bytes = await documents.read(room, form, type, as);
       return c.body(bytes as Uint8Array<ArrayBuffer>, 200, { 'Content-Type': CONTENT_TYPES[form] });
+    },
+  });
+
+  router.addUpdate({
+    method: 'put',
+    path: '/api/rooms/{room}/document',
+    summary: 'Replace the document',
+    description:
+      'The body is a Yjs update that holds a whole document. It takes the place of all that is in the room, in one step; who reads meanwhile has either. It is another document from then on (`generation`): everybody in the room is closed with 4404 and has to open it again, and clients of `cowrite.v1` mix nothing of the old one with it. Those of y-websocket cannot know, and bring the old one when they come back. To change a document while people write in it, write what is to be different (`POST /api/rooms/{room}/updates`).',
+    answers: {
+      200: {
+        says: 'It is on disk. How many sessions were here, and whether the other servers were told; one that was not finds out by itself.',
+        schema: z.object({
+          seq: count,
+          generation: count,
+          sessions: count,
+          isEverywhere: z.boolean(),
+        }),
+      },
+    },
+    errors: [
+      'deleted',
+      'refused',
+      'incomplete',
+      'too-large',
+      'document-too-large',
+      'over-budget',
+      'unavailable',
+    ],
+    handle: async ({ c, room, body }) => {
+      const seq = await documents.replace(room, body);
+      return c.json({ seq, generation: seq, ...orders.replaced(room) });
     },
   });
 

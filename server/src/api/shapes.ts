@@ -22,6 +22,7 @@ export interface DescribedRoom extends OpenHere {
   readonly seq: number;
   /** The seq of the last removal or revival. */
   readonly life: number;
+  readonly generation: number;
   readonly snapshot: { seq: number; bytes: number; writtenAt?: string } | null;
   readonly tail: { readonly updates: number; readonly bytes: number };
   readonly quarantined: number;

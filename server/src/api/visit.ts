@@ -181,7 +181,7 @@ function unspoken(): never {
 }
 
 /** @throws {Incomplete} */
-function checkWhole(whole: Parsed): void {
+export function checkWhole(whole: Parsed): void {
   const { missing } = admit(new Frontier(), whole, undefined, 'all or nothing');
   if (missing !== undefined) throw new Incomplete(missing);
 }

@@ -62,9 +62,17 @@ export async function compactRoom(input: CompactionInput): Promise<CompactionOut
     quarantined: [...kept, ...unusable.filter(({ seq }) => seq <= upTo), ...poisoned],
   });
   if (!written) throw new SnapshotReplaced();
-  const life = base?.life ?? 0;
+  const { life = 0, generation = life } = base ?? {};
   const writtenAt = Date.now();
-  const meta = { seq: upTo, size: update.length, life, writtenAt, stateVector, deletes };
+  const meta = {
+    seq: upTo,
+    size: update.length,
+    life,
+    generation,
+    writtenAt,
+    stateVector,
+    deletes,
+  };
   snapshots.put(room, meta, update, pieces);
   return { snapshot: meta, poisoned, isFaithful };
 }

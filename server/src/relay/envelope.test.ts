@@ -15,6 +15,7 @@ const CONTENTS: Content[] = [
   { kind: 'lost' },
   { kind: 'delete', room: 'é' },
   { kind: 'undelete', room: 'é' },
+  { kind: 'replace', room: 'é' },
   { kind: 'moving', clients: [0, 300] },
   { kind: 'ending' },
 ];
@@ -50,6 +51,7 @@ describe('[INS-13] envelopes', () => {
       '020a0161ac0205',
       '020d0161ac020502c3a9',
       '02100161ac020502c3a9',
+      '02110161ac020502c3a9',
       '020e0161ac02050200ac02',
       '020f0161ac0205',
     ]);

@@ -40,6 +40,8 @@ export type Content =
   | { readonly kind: 'recheck'; readonly user: string }
   /** This room was removed from the store: those in it are to be told so. */
   | { readonly kind: 'delete'; readonly room: string }
+  /** Another document has taken the place of the one in this room: those in it are to be told so. */
+  | { readonly kind: 'replace'; readonly room: string }
   /** This room's name may be used again. */
   | { readonly kind: 'undelete'; readonly room: string };
 
@@ -80,6 +82,7 @@ const KINDS = [
   'moving',
   'ending',
   'undelete',
+  'replace',
 ] as const;
 const encoder = new TextEncoder();
 
@@ -130,6 +133,7 @@ function fieldsOf(content: Content): (number | Uint8Array)[] {
     case 'recheck':
       return [encoder.encode(content.user)];
     case 'delete':
+    case 'replace':
     case 'undelete':
       return [encoder.encode(content.room)];
     case 'here':
@@ -190,6 +194,7 @@ function readContent(kind: (typeof KINDS)[number], reader: Reader): Content {
     case 'recheck':
       return { kind, user: reader.string() };
     case 'delete':
+    case 'replace':
     case 'undelete':
       return { kind, room: reader.string() };
     case 'here':

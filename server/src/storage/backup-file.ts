@@ -4,7 +4,8 @@
  *
  *   backup record    {"version": 1, "part": "head", "created": …}
  *   for each room    room record     {"snapshot": its seq, or 0 where there is none, "quarantined",
- *                                    "updates": how many, "isDeleted", "lost"}, state vector, deletes
+ *                                    "updates": how many, "isDeleted", "generation", "lost"}, state
+ *                                    vector, deletes
  *                    snapshot record, where it has one
  *                    quarantine records, then update records, both with ascending seqs
  *   backup record    {"version": 1, "part": "end", "rooms": how many, "unreadable"}
@@ -41,6 +42,7 @@ const DESCRIPTION = z.object({
   quarantined: COUNT,
   updates: COUNT,
   isDeleted: z.boolean(),
+  generation: COUNT,
   lost: COUNT,
 });
 const SET_ASIDE = z.object({ reason: z.string(), author: z.string() });
@@ -92,13 +94,14 @@ function about(what: About & { readonly created?: string }): Uint8Array {
 }
 
 function* recordsOf({ name: room, ...copy }: RoomCopy): Iterable<Uint8Array> {
-  const { snapshot, quarantined, tail, isDeleted, lost } = copy;
+  const { snapshot, quarantined, tail, isDeleted, generation, lost } = copy;
   const seq = snapshot?.seq ?? 0;
   const description = JSON.stringify({
     snapshot: seq,
     quarantined: quarantined.length,
     updates: tail.length,
     isDeleted,
+    generation,
     lost,
   } satisfies Description);
   const { stateVector = NONE, deletes = NONE } = snapshot ?? {};
@@ -196,7 +199,7 @@ function take(room: Reading | undefined, { kind, room: name, seq, fields }: Reco
 }
 
 function whole({ room: name, seq, fields, said, update, quarantined, tail }: Reading): RoomCopy {
-  const { isDeleted, lost } = said;
+  const { isDeleted, generation, lost } = said;
   const isAllThere =
     (update !== undefined) === said.snapshot > 0 &&
     quarantined.length === said.quarantined &&
@@ -207,7 +210,7 @@ function whole({ room: name, seq, fields, said, update, quarantined, tail }: Rea
   if (said.snapshot !== seq || holes > lost) throw damaged(name, 'it is not in order');
   const [, stateVector, deletes] = fields as [Uint8Array, Uint8Array, Uint8Array];
   const snapshot = update && { seq, update, stateVector, deletes };
-  return { name, isDeleted, lost, snapshot, quarantined, tail };
+  return { name, isDeleted, generation, lost, snapshot, quarantined, tail };
 }
 
 function damaged(room: string, how: string): UnreadableBackup {

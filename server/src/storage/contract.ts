@@ -373,6 +373,91 @@ export function storageContract(
       expect(plainRoom(await again.load('a'))).toEqual(empty(10, true));
     });
 
+    it('[DEL-9] a document takes the place of all that is in a room, or of nothing, in one step', async () => {
+      const first = await start();
+      const { seq: _, ...document } = snapshot(0, 70_000);
+      const set = { seq: 2, reason: 'it threw', author: 'mallory', update: bytes(9, 30) };
+      await first.append(next(append('a', 1, 5), append('b', 1, 2)));
+      await first.compact('a', { base: 0, snapshot: snapshot(3, 9), quarantined: [set] });
+      const life = (await first.replace('a', document))!;
+      const other = (await first.replace('never', document))!;
+      expect(life > 5).toBe(true);
+      expect(other > 0).toBe(true);
+      const store = await reopen();
+      for (const [room, seq] of [['a', life] as const, ['never', other] as const]) {
+        const { snapshot: meta, tail, lastSeq, isDeleted } = await store.load(room);
+        const { life, generation, size } = meta!;
+        expect([meta!.seq, life, generation, size]).toEqual([
+          seq,
+          seq,
+          seq,
+          document.update.length,
+        ]);
+        expect([[...meta!.stateVector], [...meta!.deletes]]).toEqual([
+          [...document.stateVector],
+          [...document.deletes],
+        ]);
+        expect([tail, lastSeq, isDeleted]).toEqual([[], seq, false]);
+        expect(Buffer.compare((await store.readSnapshot(room, seq))!, document.update)).toBe(0);
+        expect(await store.quarantined(room)).toEqual([]);
+      }
+      expect(await store.readSnapshot('a', 3)).toBe(undefined);
+      expect((await store.load('b')).tail.map(plain)).toEqual(logged(1, 2));
+      // Of those who have not heard nothing is written.
+      expect(await store.append(next(append('a', 7, 7)))).toEqual([0]);
+      const late = { base: 3, snapshot: snapshot(5, 7), quarantined: [] };
+      expect(await store.compact('a', late)).toBe(false);
+      const admitted = { ...append('a', 7, 8), life };
+      expect(await store.append(next(admitted))).toEqual([life + 1]);
+      const merged = { base: life, snapshot: snapshot(life + 2, 9), quarantined: [] };
+      expect(await store.compact('a', merged)).toBe(true);
+      expect((await store.snapshot('a'))?.generation).toBe(life);
+      // A deleted room is for a revival to use again.
+      await store.remove('a');
+      expect(await store.replace('a', document)).toBe(undefined);
+      expect(plainRoom(await store.load('a'))).toEqual(empty(life + 3, true));
+      await store.revive('a');
+      const last = await store.replace('a', document);
+      expect((await store.heads(['a']))[0]).toEqual({
+        ...{ lastSeq: last, snapshotSeq: last, life: last },
+      });
+    });
+
+    it('[DEL-9] of a replacement, an append and another replacement at the same moment one comes last', async () => {
+      const store = await start();
+      for (let round = 0; round < 10; round++) {
+        const room = `room ${round}`;
+        await store.append(next(append(room, 1, 4)));
+        const { seq: _, ...document } = snapshot(0, 10);
+        const calls = [
+          async () => void (await store.replace(room, document)),
+          async () => void (await store.append(next(append(room, 5, 6)))),
+          async () => void (await store.replace(room, document)),
+        ];
+        await Promise.all((round % 2 === 0 ? calls : calls.reverse()).map((call) => call()));
+        const { snapshot: meta, tail, lastSeq } = await store.load(room);
+        expect([tail, lastSeq]).toEqual([[], meta?.seq]);
+        expect([meta?.life, meta?.generation]).toEqual([lastSeq, lastSeq]);
+        expect([...(await store.readSnapshot(room, lastSeq))!]).toEqual([...document.update]);
+      }
+    });
+
+    it('[DEL-10] a snapshot that comes from another store says which document it is of, and its room keeps that', async () => {
+      const first = await start();
+      const from = { base: 0, snapshot: snapshot(4, 9), generation: 3, quarantined: [] };
+      expect(await first.compact('a', from)).toBe(true);
+      const store = await reopen();
+      expect(await store.append(next(append('a', 5, 6)))).toEqual([5]);
+      const again = { base: 4, snapshot: snapshot(6, 9), quarantined: [] };
+      expect(await store.compact('a', again)).toBe(true);
+      const meta = (await store.load('a')).snapshot;
+      expect([meta?.life, meta?.generation, (await store.snapshot('a'))?.generation]).toEqual([
+        ...[0, 3, 3],
+      ]);
+      await store.remove('a');
+      expect((await store.snapshot('a'))?.generation).toBe(7);
+    });
+
     it('[STO-58] lists its rooms in pages, ascending by the bytes of their names', async () => {
       const first = await start();
       const names = [
@@ -714,7 +799,8 @@ function snapshot(seq: number, size: number): Snapshot {
 
 /** A room that has nothing in it since it was removed or revived, which took this seq. */
 function empty(life: number, isDeleted: boolean) {
-  const snapshot = { seq: life, size: 2, life, stateVector: [0], deletes: [0, 0] };
+  const about = { seq: life, size: 2, life, generation: life };
+  const snapshot = { ...about, stateVector: [0], deletes: [0, 0] };
   return { snapshot, tail: [], damaged: [], lastSeq: life, isDeleted };
 }
 

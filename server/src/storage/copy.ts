@@ -20,6 +20,8 @@ import {
 export interface RoomCopy {
   readonly name: string;
   readonly isDeleted: boolean;
+  /** Which of the documents of its name it is: clients know it by that, wherever it is. */
+  readonly generation: number;
   /** Undefined where there is none, and for a room that is deleted. */
   readonly snapshot: Snapshot | undefined;
   readonly quarantined: readonly Quarantined[];
@@ -56,7 +58,8 @@ export async function readRoom(store: Storage, name: string): Promise<RoomCopy> 
   for (;;) {
     const { snapshot: meta, tail, lastSeq, isDeleted } = await store.load(name);
     if (isDeleted) {
-      return { name, isDeleted, snapshot: undefined, quarantined: [], tail: [], lost: 0 };
+      const nothing = { snapshot: undefined, quarantined: [], tail: [], lost: 0 };
+      return { name, isDeleted, generation: 0, ...nothing };
     }
     const update = meta && (await store.readSnapshot(name, meta.seq));
     const quarantined = await store.quarantined(name);
@@ -71,7 +74,8 @@ export async function readRoom(store: Storage, name: string): Promise<RoomCopy> 
       deletes: meta.deletes,
     };
     const lost = lastSeq - (meta?.seq ?? 0) - tail.length;
-    return { name, isDeleted, snapshot, quarantined, tail, lost };
+    const generation = meta?.generation ?? 0;
+    return { name, isDeleted, generation, snapshot, quarantined, tail, lost };
   }
 }
 
@@ -132,7 +136,7 @@ export class RoomWriter {
 
   /** @param shift what is added to the seqs */
   async #put(
-    { name, snapshot, quarantined }: RoomCopy,
+    { name, generation, snapshot, quarantined }: RoomCopy,
     entries: readonly LogEntry[],
     there: RoomCopy,
     shift: number,
@@ -146,9 +150,13 @@ export class RoomWriter {
       const compaction = {
         base,
         snapshot: shifted(snapshot),
+        generation,
         quarantined: quarantined.map(shifted),
       };
       if (!(await this.#store.compact(name, compaction))) throw new RoomConflict(name);
+    } else if (there.snapshot !== undefined && there.generation !== generation) {
+      const same = { base, snapshot: there.snapshot, generation, quarantined: [] };
+      if (!(await this.#store.compact(name, same))) throw new RoomConflict(name);
     }
     const life = shift;
     for (const part of commitsOf(entries.slice(there.tail.length))) {
@@ -159,6 +167,7 @@ export class RoomWriter {
     const written = await readRoom(this.#store, name);
     const wanted = { snapshot: snapshot && shifted(snapshot), tail: entries.map(shifted) };
     const isThere =
+      written.generation === generation &&
       written.tail.length === wanted.tail.length &&
       (snapshot === undefined || isSameSnapshot(written.snapshot, wanted.snapshot)) &&
       startsWith(wanted.tail, written.tail) &&
@@ -176,6 +185,7 @@ function isBeginning(there: RoomCopy, room: RoomCopy, entries: readonly LogEntry
   if (isBlank(there)) return true;
   return (
     there.lost === 0 &&
+    there.generation === room.generation &&
     isSameSnapshot(there.snapshot, room.snapshot) &&
     startsWith(entries, there.tail) &&
     startsWith(there.quarantined, room.quarantined)

@@ -25,7 +25,6 @@ import { salvageRecords } from './salvage.js';
 import {
   type Compaction,
   DamagedSnapshot,
-  emptySnapshot,
   type MergeNote,
   type Quarantined,
   type Snapshot,
@@ -39,6 +38,8 @@ interface Description {
   readonly seq: number;
   readonly size: number;
   readonly life?: number;
+  /** Left out where it is the life. */
+  readonly generation?: number;
   readonly isDeleted?: boolean;
   readonly writtenAt?: number;
 }
@@ -127,8 +128,9 @@ export class Tree {
   meta(room: string): SnapshotMeta | undefined {
     const fields = this.#describe(room);
     if (fields === undefined) return undefined;
-    const { seq, size, life = 0, writtenAt } = descriptionIn(fields);
-    return { seq, size, life, writtenAt, stateVector: fields[1]!, deletes: fields[2]! };
+    const { seq, size, life = 0, generation = life, writtenAt } = descriptionIn(fields);
+    const [, stateVector, deletes] = fields as [Uint8Array, Uint8Array, Uint8Array];
+    return { seq, size, life, generation, writtenAt, stateVector, deletes };
   }
 
   /** Not one whose description is damaged: that may be removed anew. */
@@ -285,15 +287,17 @@ export class Tree {
   }
 
   /** Puts a snapshot in the place of the entries up to its seq. */
-  async compact(room: string, { snapshot, quarantined }: Compaction): Promise<void> {
+  async compact(room: string, compaction: Compaction): Promise<void> {
+    const { snapshot, quarantined } = compaction;
     const { seq } = snapshot;
-    const { life = 0 } = this.meta(room) ?? {};
+    const { life = 0, generation = life } = this.meta(room) ?? {};
+    const about = { life, generation: compaction.generation ?? generation, isDeleted: false };
     await this.#commit((promises) => {
-      this.#putSnapshot(promises, room, snapshot, { life, isDeleted: false });
+      this.#putSnapshot(promises, room, snapshot, about);
       for (const entry of quarantined) {
-        const about = JSON.stringify({ reason: entry.reason, author: entry.author });
+        const words = JSON.stringify({ reason: entry.reason, author: entry.author });
         const key = { kind: KIND.quarantine, room, seq: entry.seq };
-        const value = encodeRecord(key, [about, entry.update]);
+        const value = encodeRecord(key, [words, entry.update]);
         promises.add(this.#quarantine.put([room, entry.seq], value));
       }
     });
@@ -301,14 +305,13 @@ export class Tree {
   }
 
   /**
-   * Nothing is in the room from now on, in a life that begins with this seq: no entry of it
+   * Nothing but this is in the room from now on, in a life that begins with its seq: no entry of it
    * has a higher one. The last word about a room is what has the highest seq, also for
    * whoever finds records in a damaged file. Then {@link clear}.
    */
-  async renew(room: string, life: number, isDeleted: boolean): Promise<void> {
-    await this.#commit((promises) =>
-      this.#putSnapshot(promises, room, emptySnapshot(life), { life, isDeleted }),
-    );
+  async renew(room: string, snapshot: Snapshot, isDeleted: boolean): Promise<void> {
+    const about = { life: snapshot.seq, isDeleted };
+    await this.#commit((promises) => this.#putSnapshot(promises, room, snapshot, about));
   }
 
   /** What is below the life of a room that was removed: nobody reads it. */
@@ -322,7 +325,7 @@ export class Tree {
     promises: Promises,
     room: string,
     { seq, update, stateVector, deletes }: Snapshot,
-    about: Pick<Description, 'life' | 'isDeleted'>,
+    about: Pick<Description, 'life' | 'generation' | 'isDeleted'>,
   ): void {
     const writtenAt = Date.now();
     const description: Description = { seq, size: update.length, writtenAt, ...about };

@@ -26,19 +26,21 @@ import { type Salvage, salvageFolder } from './lmdb-salvage.js';
 import { Tree } from './lmdb-tree.js';
 import { FolderLock, type StorageLost } from './lock.js';
 import { encodeRecord, KIND, readRecords } from './record.js';
-import type {
-  Append,
-  Batch,
-  Compaction,
-  Head,
-  Listing,
-  LogEntry,
-  MergeNote,
-  Quarantined,
-  RoomSummary,
-  SnapshotMeta,
-  Storage,
-  StoredRoom,
+import {
+  type Append,
+  type Batch,
+  type Compaction,
+  emptySnapshot,
+  type Head,
+  type Listing,
+  type LogEntry,
+  type MergeNote,
+  type Quarantined,
+  type RoomSummary,
+  type Snapshot,
+  type SnapshotMeta,
+  type Storage,
+  type StoredRoom,
 } from './storage.js';
 
 const nextTurn = () => new Promise<void>((resolve) => setImmediate(resolve));
@@ -284,14 +286,28 @@ export class LmdbStorage implements Storage {
     });
   }
 
+  async replace(room: string, document: Omit<Snapshot, 'seq'>): Promise<number | undefined> {
+    return await this.#alone(async () => {
+      if (this.#tree.isDeleted(room)) return undefined;
+      await this.#renew(room, false, document);
+      const life = this.#tree.snapshotSeq(room);
+      await this.#tree.clear(room, life);
+      return life;
+    });
+  }
+
   /**
    * The journal is told nothing: what it holds of the room, also of an append that failed
    * half-way, is below the seq that this takes, and counts for nothing after a crash either.
    */
-  async #renew(room: string, isDeleted: boolean): Promise<void> {
+  async #renew(
+    room: string,
+    isDeleted: boolean,
+    document: Omit<Snapshot, 'seq'> = emptySnapshot(0),
+  ): Promise<void> {
     await this.#inTurn(async () => {
       const life = Math.max(this.#lastSeq(room), this.#known.get(room)?.last ?? 0) + 1;
-      await this.#tree.renew(room, life, isDeleted);
+      await this.#tree.renew(room, { ...document, seq: life }, isDeleted);
       this.#tree.refresh();
       this.#journal.forget(room, life);
       this.#known.set(room, { last: life, life, isDeleted });

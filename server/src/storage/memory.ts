@@ -23,6 +23,7 @@ import {
 interface Room {
   lastSeq: number;
   life: number;
+  generation: number;
   isDeleted: boolean;
   snapshot: (Snapshot & { readonly writtenAt: number }) | undefined;
   entries: Map<number, LogEntry>;
@@ -105,9 +106,11 @@ export class MemoryStorage implements Storage {
     return room && metaOf(room);
   }
 
-  async compact(name: string, { base, snapshot, quarantined }: Compaction): Promise<boolean> {
+  async compact(name: string, compaction: Compaction): Promise<boolean> {
+    const { base, snapshot, quarantined, generation } = compaction;
     const room = this.#room(name);
     if ((room.snapshot?.seq ?? 0) !== base) return false;
+    room.generation = generation ?? room.generation;
     room.snapshot = {
       seq: snapshot.seq,
       update: snapshot.update.slice(),
@@ -148,10 +151,24 @@ export class MemoryStorage implements Storage {
     return true;
   }
 
-  #renew(name: string, { lastSeq }: Room, isDeleted: boolean): void {
+  async replace(name: string, document: Omit<Snapshot, 'seq'>): Promise<number | undefined> {
+    const room = this.#rooms.get(name) ?? emptyRoom();
+    if (room.isDeleted) return undefined;
+    const update = document.update.slice();
+    this.#renew(name, room, false, { ...document, update });
+    return room.lastSeq + 1;
+  }
+
+  #renew(
+    name: string,
+    { lastSeq }: Room,
+    isDeleted: boolean,
+    document: Omit<Snapshot, 'seq'> = emptySnapshot(0),
+  ): void {
     const life = lastSeq + 1;
-    const snapshot = { ...emptySnapshot(life), writtenAt: Date.now() };
-    this.#rooms.set(name, { ...emptyRoom(), lastSeq: life, life, isDeleted, snapshot });
+    const snapshot = { ...document, seq: life, writtenAt: Date.now() };
+    const about = { lastSeq: life, life, generation: life, isDeleted, snapshot };
+    this.#rooms.set(name, { ...emptyRoom(), ...about });
   }
 
   async heartbeat(own: Heartbeat, ttl: number): Promise<readonly Heartbeat[]> {
@@ -196,6 +213,7 @@ function emptyRoom(): Room {
   return {
     lastSeq: 0,
     life: 0,
+    generation: 0,
     isDeleted: false,
     snapshot: undefined,
     entries: new Map(),
@@ -204,11 +222,12 @@ function emptyRoom(): Room {
   };
 }
 
-function metaOf({ snapshot, life }: Room): SnapshotMeta | undefined {
+function metaOf({ snapshot, life, generation }: Room): SnapshotMeta | undefined {
   return (
     snapshot && {
       seq: snapshot.seq,
       life,
+      generation,
       size: snapshot.update.length,
       stateVector: snapshot.stateVector.slice(),
       deletes: snapshot.deletes.slice(),

@@ -6,7 +6,7 @@
  * beside an app's own tables, and is named in full, whatever the search path.
  *
  *   rooms           name → how far the log goes, which part of it is a snapshot, where its
- *                   life begins, and whether it is deleted
+ *                   life begins, which document it is, and whether it is deleted
  *   updates         (room, seq) → one entry of the log
  *   snapshots       room → what describes its snapshot
  *   snapshot_parts  (snapshot, part) → its bytes, so that who reads a description reads none of them
@@ -317,6 +317,15 @@ const RENEW_WITH_MERGES = RENEW.replace('DROP FUNCTION cowrite.remove(text);', '
     DELETE FROM cowrite.merges WHERE room = p_room;`,
   );
 
+/** Null where it is the life. */
+const GENERATIONS = `
+  ALTER TABLE cowrite.rooms ADD COLUMN generation bigint;
+`;
+const RENEW_WITH_GENERATION = RENEW_WITH_MERGES.replace(
+  'is_deleted = p_is_removed\n',
+  'is_deleted = p_is_removed, generation = NULL\n',
+);
+
 const MIGRATIONS: readonly string[] = [
   TABLES + APPEND + COMPACT + REMOVE,
   LIVES + APPEND_TO_LIVES + RENEW,
@@ -324,6 +333,7 @@ const MIGRATIONS: readonly string[] = [
   INSTANCES,
   BEGIN,
   MERGES + RENEW_WITH_MERGES,
+  GENERATIONS + RENEW_WITH_GENERATION,
 ];
 
 /**

@@ -19,7 +19,7 @@ import { systemClock } from '../clock.js';
 import { POSTGRES_FORM, readPostgresUrl, type ServiceAddress } from '../service-url.js';
 import { checkLimit } from './listing.js';
 import { parsedNote } from './merge-note.js';
-import type { Connection, Row } from './postgres-connection.js';
+import type { Connection, Row, Run } from './postgres-connection.js';
 import { HEARTBEAT, toHeartbeat } from './postgres-instances.js';
 import { Pool } from './postgres-pool.js';
 import { FailedOver } from './postgres-primary.js';
@@ -39,6 +39,7 @@ import {
   type Primary,
   type Quarantined,
   type RoomSummary,
+  type Snapshot,
   type SnapshotMeta,
   type Storage,
   type StoredRoom,
@@ -126,12 +127,12 @@ export class PostgresStorage implements Storage {
   async load(room: string): Promise<StoredRoom> {
     // One statement is one view. Its first row is the room's, the others are the tail's.
     const rows = await this.#read(
-      `SELECT r.last_seq, r.life, r.is_deleted, s.seq AS snapshot_seq, s.size, s.state_vector, s.deletes, s.written_at,
+      `SELECT r.last_seq, r.life, coalesce(r.generation, r.life) AS generation, r.is_deleted, s.seq AS snapshot_seq, s.size, s.state_vector, s.deletes, s.written_at,
          NULL::bigint AS seq, NULL AS author, NULL::bytea AS update
        FROM cowrite.rooms r LEFT JOIN cowrite.snapshots s ON s.room = r.name
        WHERE r.name = $1
        UNION ALL
-       SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, u.seq, u.author, u.update
+       SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, u.seq, u.author, u.update
        FROM cowrite.rooms r JOIN cowrite.updates u ON u.room = r.name AND u.seq > r.snapshot_seq
        WHERE r.name = $1
        ORDER BY seq NULLS FIRST`,
@@ -256,30 +257,23 @@ export class PostgresStorage implements Storage {
 
   async snapshot(room: string): Promise<SnapshotMeta | undefined> {
     const [row] = await this.#read(
-      `SELECT r.life, s.seq AS snapshot_seq, s.size, s.state_vector, s.deletes, s.written_at
+      `SELECT r.life, coalesce(r.generation, r.life) AS generation, s.seq AS snapshot_seq, s.size, s.state_vector, s.deletes, s.written_at
        FROM cowrite.snapshots s JOIN cowrite.rooms r ON r.name = s.room WHERE s.room = $1`,
       [room],
     );
     return row && toMeta(row);
   }
 
-  async compact(room: string, { base, snapshot, quarantined }: Compaction): Promise<boolean> {
-    const { seq, update, stateVector, deletes } = snapshot;
-    const id = randomUUID();
+  async compact(room: string, compaction: Compaction): Promise<boolean> {
+    const { base, snapshot, generation, quarantined } = compaction;
     return await this.#use(this.#reading, (connection) =>
       connection.transaction(async (run) => {
-        // Nobody knows the id yet, so nobody waits while the bytes are on their way.
-        for (let part = 0; part === 0 || part * PART_BYTES < update.length; part++) {
-          await run(
-            'INSERT INTO cowrite.snapshot_parts (snapshot, part, bytes) VALUES ($1, $2, $3)',
-            [id, part, update.subarray(part * PART_BYTES, (part + 1) * PART_BYTES)],
-          );
+        const isWritten = await putSnapshot(run, room, base, snapshot);
+        if (!isWritten) return false;
+        if (generation !== undefined) {
+          const own = 'UPDATE cowrite.rooms SET generation = $2 WHERE name = $1';
+          await run(own, [room, generation]);
         }
-        const [row] = await run(
-          'SELECT cowrite.compact($1, $2, $3, $4, $5, $6, $7) AS is_written',
-          [room, base, id, seq, update.length, stateVector, deletes],
-        );
-        if (!row!.is_written) return false;
         for (const entry of quarantined) {
           await run(
             `INSERT INTO cowrite.quarantine (room, seq, reason, author, update)
@@ -326,17 +320,26 @@ export class PostgresStorage implements Storage {
     return await this.#renew(room, false);
   }
 
+  async replace(room: string, document: Omit<Snapshot, 'seq'>): Promise<number | undefined> {
+    let life: number | undefined;
+    await this.#use(this.#reading, (connection) =>
+      connection.transaction(async (run) => {
+        life = undefined;
+        // Of others each waits for the row, which is locked until all of it is done.
+        if (!(await renew(run, room, true))) return false;
+        await renew(run, room, false);
+        const [row] = await run('SELECT life FROM cowrite.rooms WHERE name = $1', [room]);
+        const seq = row!.life as number;
+        life = seq;
+        return await putSnapshot(run, room, seq, { ...document, seq });
+      }),
+    );
+    return life;
+  }
+
   async #renew(room: string, isRemoved: boolean): Promise<boolean> {
-    const { update, stateVector, deletes } = emptySnapshot(0);
-    const [row] = await this.#read('SELECT cowrite.renew($1, $2, $3, $4, $5, $6) AS has_changed', [
-      room,
-      isRemoved,
-      randomUUID(),
-      update,
-      stateVector,
-      deletes,
-    ]);
-    return row!.has_changed as boolean;
+    const run: Run = (sql, parameters = []) => this.#read(sql, parameters);
+    return await renew(run, room, isRemoved);
   }
 
   async heartbeat(own: Heartbeat, ttl: number): Promise<readonly Heartbeat[]> {
@@ -365,10 +368,45 @@ const DAY_MS = 24 * 60 * 60 * 1000;
 /** Of a snapshot in one row: as text on the wire it is twice as much. */
 const PART_BYTES = 1024 * 1024;
 
+/** In another life from now on, without anything in it. @returns false where that would change nothing */
+async function renew(run: Run, room: string, isRemoved: boolean): Promise<boolean> {
+  const { update, stateVector, deletes } = emptySnapshot(0);
+  const [row] = await run('SELECT cowrite.renew($1, $2, $3, $4, $5, $6) AS has_changed', [
+    room,
+    isRemoved,
+    randomUUID(),
+    update,
+    stateVector,
+    deletes,
+  ]);
+  return row!.has_changed as boolean;
+}
+
+/** In a transaction. @returns false where the room's snapshot is not the base any more */
+async function putSnapshot(
+  run: Run,
+  room: string,
+  base: number,
+  { seq, update, stateVector, deletes }: Snapshot,
+): Promise<boolean> {
+  const id = randomUUID();
+  // Nobody knows the id yet, so nobody waits while the bytes are on their way.
+  for (let part = 0; part === 0 || part * PART_BYTES < update.length; part++) {
+    const bytes = update.subarray(part * PART_BYTES, (part + 1) * PART_BYTES);
+    await run('INSERT INTO cowrite.snapshot_parts (snapshot, part, bytes) VALUES ($1, $2, $3)', [
+      ...[id, part, bytes],
+    ]);
+  }
+  const [row] = await run('SELECT cowrite.compact($1, $2, $3, $4, $5, $6, $7) AS is_written', [
+    ...[room, base, id, seq, update.length, stateVector, deletes],
+  ]);
+  return row!.is_written as boolean;
+}
+
 function toMeta(row: Row): SnapshotMeta {
-  const { snapshot_seq: seq, size, life, state_vector: stateVector, deletes } = row;
+  const { snapshot_seq: seq, size, life, generation, state_vector: stateVector, deletes } = row;
   const writtenAt = (row.written_at as Date | null)?.getTime();
-  return { seq, size, life, writtenAt, stateVector, deletes };
+  return { seq, size, life, generation, writtenAt, stateVector, deletes };
 }
 
 function toEntry({ seq, author, update }: Row): LogEntry {

@@ -3,7 +3,8 @@
  *
  *   room:<room>            hash: last seq; of the snapshot its seq, size, CRC-32,
  *                          state vector, deletes, and seq and time, which an instance of an
- *                          earlier version leaves as they were; life, and whether it is deleted
+ *                          earlier version leaves as they were; life, generation where that is
+ *                          another number, and whether it is deleted
  *   rooms                  sorted set of all names, all with score 0, so that it is one by bytes
  *   log:<room>             stream: <seq>-0 → update, author, CRC-32 over both
  *   snapshot:<seq>:<room>  the snapshot's bytes
@@ -92,9 +93,9 @@ return seqs
  */
 export const READ = new Script(`
 local head = redis.call('HMGET', KEYS[1], 'last', 'lost', 'seq', 'size', 'vector', 'deletes',
-  'life', 'at', 'deleted')
+  'life', 'at', 'generation', 'deleted')
 if not head[1] and redis.call('EXISTS', KEYS[2]) == 1 then head[2] = '1' end
-for i = 1, 9 do head[i] = head[i] or '' end
+for i = 1, 10 do head[i] = head[i] or '' end
 local from = tonumber(ARGV[1])
 local enough = tonumber(ARGV[2])
 local rows, bytes, count = {}, 0, 4
@@ -115,7 +116,7 @@ end
 /**
  * Keys: the room's hash, log and quarantine, the staged bytes, where the bytes of base
  * and snapshot lie, and that of all names. Arguments: the room's name, base, then the snapshot's seq, size, CRC,
- * state vector, deletes and time, then seq and record of each that is set aside.
+ * state vector, deletes, time, and generation or nothing, then seq and record of each that is set aside.
  */
 export const COMPACT = new Script(`
 local hash, log, quarantine, staged, old, new, names = unpack(KEYS)
@@ -134,37 +135,45 @@ redis.call('ZADD', names, 0, ARGV[1])
 redis.call('HSET', hash, 'seq', ARGV[3], 'size', ARGV[4], 'crc', ARGV[5],
   'vector', ARGV[6], 'deletes', ARGV[7], 'at', ARGV[3] .. ':' .. ARGV[8])
 redis.call('HDEL', hash, 'lost')
+if ARGV[9] ~= '' then redis.call('HSET', hash, 'generation', ARGV[9]) end
 local seq = tonumber(ARGV[3])
 if tonumber(head[1] or 0) < seq then redis.call('HSET', hash, 'last', ARGV[3]) end
 redis.call('XTRIM', log, 'MINID', string.format('%.0f-0', seq + 1))
-for i = 9, #ARGV, 2 do redis.call('HSET', quarantine, ARGV[i], ARGV[i + 1]) end
+for i = 10, #ARGV, 2 do redis.call('HSET', quarantine, ARGV[i], ARGV[i + 1]) end
 return 1
 `);
 
 /**
- * A room that is removed, or revived: nothing is in it from now on, in another life.
+ * A room that is removed, revived or replaced: nothing but this is in it from now on, in another life.
  *
- * Keys: the room's hash, log, quarantine and merge, and that of all names. Arguments: what stands before
- * the seq in the key of its snapshot, the room's name, 1 to remove and 0 to revive, then the bytes of an empty
- * snapshot, their CRC, its state vector and deletes, and the time. Answers 1 where that changed anything.
+ * Keys: the room's hash, log, quarantine and merge, that of all names, and the staged bytes of
+ * a snapshot. Arguments: what stands before the seq in the key of its snapshot, the room's name, what is done, then the
+ * snapshot's size, CRC, state vector and deletes, and the time. Answers the life, 0 where that would change nothing.
  */
 export const RENEW = new Script(`
 ${LAST_OF}
-local hash, log, quarantine, merge, names = unpack(KEYS)
-local before, behind, remove = ARGV[1], ':' .. ARGV[2], ARGV[3] == '1'
+local hash, log, quarantine, merge, names, staged = unpack(KEYS)
+local before, behind = ARGV[1], ':' .. ARGV[2]
 local head = redis.call('HMGET', hash, 'last', 'seq', 'deleted')
-if (head[3] and remove) or not (head[3] or remove) then return 0 end
+if (ARGV[3] == 'revive') ~= (head[3] and true or false) then
+  redis.call('UNLINK', staged)
+  return 0
+end
+if redis.call('STRLEN', staged) ~= tonumber(ARGV[4]) then
+  return redis.error_reply('NOTSTAGED the bytes of the snapshot are not there')
+end
 local last = head[1]
 if not last and redis.call('EXISTS', log) == 1 then last = lastOf(log) end
 local life = string.format('%.0f', (last or 0) + 1)
 if head[2] then redis.call('UNLINK', before .. head[2] .. behind) end
 redis.call('UNLINK', hash, log, quarantine, merge)
 redis.call('ZADD', names, 0, ARGV[2])
-redis.call('SET', before .. life .. behind, ARGV[4])
-redis.call('HSET', hash, 'last', life, 'seq', life, 'size', #ARGV[4], 'crc', ARGV[5],
+redis.call('RENAME', staged, before .. life .. behind)
+redis.call('PERSIST', before .. life .. behind)
+redis.call('HSET', hash, 'last', life, 'seq', life, 'size', ARGV[4], 'crc', ARGV[5],
   'vector', ARGV[6], 'deletes', ARGV[7], 'life', life, 'at', life .. ':' .. ARGV[8])
-if remove then redis.call('HSET', hash, 'deleted', 1) end
-return 1
+if ARGV[3] == 'remove' then redis.call('HSET', hash, 'deleted', 1) end
+return life
 `);
 
 /**

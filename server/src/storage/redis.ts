@@ -41,6 +41,7 @@ import {
   type Primary,
   type Quarantined,
   type RoomSummary,
+  type Snapshot,
   type SnapshotMeta,
   type Storage,
   type StoredRoom,
@@ -260,7 +261,7 @@ export class RedisStorage implements Storage {
   }
 
   async snapshot(room: string): Promise<SnapshotMeta | undefined> {
-    const fields = ['seq', 'size', 'vector', 'deletes', 'life', 'at'];
+    const fields = ['seq', 'size', 'vector', 'deletes', 'life', 'at', 'generation'];
     const head = await this.#redis.hmgetBuffer(this.#key('room', room), ...fields);
     return decodeMeta(head.map((field) => field ?? Buffer.alloc(0)));
   }
@@ -293,21 +294,41 @@ export class RedisStorage implements Storage {
   }
 
   async remove(room: string): Promise<void> {
-    await this.#renew(room, true);
+    await this.#write(this.#renew(room, 'remove'));
   }
 
   async revive(room: string): Promise<boolean> {
-    return await this.#renew(room, false);
+    return (await this.#write(this.#renew(room, 'revive'))) > 0;
   }
 
-  async #renew(room: string, isRemoved: boolean): Promise<boolean> {
+  async replace(room: string, document: Omit<Snapshot, 'seq'>): Promise<number | undefined> {
+    const life = await this.#write(this.#renew(room, 'replace', document));
+    return life > 0 ? life : undefined;
+  }
+
+  async #renew(
+    room: string,
+    what: 'remove' | 'revive' | 'replace',
+    document: Omit<Snapshot, 'seq'> = emptySnapshot(0),
+  ): Promise<number> {
+    const update = asBuffer(document.update);
+    const { stateVector, deletes } = document;
+    const staged = await this.#stage(update);
     const kinds = ['room', 'log', 'quarantine', 'merge'] as const;
-    const keys = [...kinds.map((kind) => this.#key(kind, room)), this.#names];
-    const { update, stateVector, deletes } = emptySnapshot(0);
-    const args = [`${this.#prefix}snapshot:`, room, isRemoved ? 1 : 0];
-    const bytes = [asBuffer(update), crc32(update), asBuffer(stateVector), asBuffer(deletes)];
-    const snapshot = [...bytes, Date.now()];
-    return (await this.#write(RENEW.run(this.#redis, keys, [...args, ...snapshot]))) === 1;
+    const keys = [...kinds.map((kind) => this.#key(kind, room)), this.#names, staged];
+    const args = [`${this.#prefix}snapshot:`, room, what, update.length, crc32(update)];
+    const vectors = [asBuffer(stateVector), asBuffer(deletes), Date.now()];
+    return Number(await RENEW.run(this.#redis, keys, [...args, ...vectors]));
+  }
+
+  /** The bytes of a snapshot on their way in. @returns the key of where they are */
+  async #stage(update: Buffer): Promise<string> {
+    const staged = `${this.#prefix}staged:${randomUUID()}`;
+    await this.#redis.set(staged, update.subarray(0, PART_BYTES), 'EX', STAGED_SECONDS);
+    for (let at = PART_BYTES; at < update.length; at += PART_BYTES) {
+      await this.#redis.append(staged, update.subarray(at, at + PART_BYTES));
+    }
+    return staged;
   }
 
   async heartbeat(own: Heartbeat, ttl: number): Promise<readonly Heartbeat[]> {
@@ -332,22 +353,19 @@ export class RedisStorage implements Storage {
     await endConnection(this.#redis);
   }
 
-  async #compact(room: string, { base, snapshot, quarantined }: Compaction): Promise<boolean> {
+  async #compact(room: string, compaction: Compaction): Promise<boolean> {
+    const { base, snapshot, quarantined, generation = '' } = compaction;
     const { seq, stateVector, deletes } = snapshot;
     const primary = this.#primary;
     const update = asBuffer(snapshot.update);
-    const staged = `${this.#prefix}staged:${randomUUID()}`;
-    await this.#redis.set(staged, update.subarray(0, PART_BYTES), 'EX', STAGED_SECONDS);
-    for (let at = PART_BYTES; at < update.length; at += PART_BYTES) {
-      await this.#redis.append(staged, update.subarray(at, at + PART_BYTES));
-    }
+    const staged = await this.#stage(update);
     const keys = [
       ...[this.#key('room', room), this.#key('log', room), this.#key('quarantine', room)],
       ...[staged, this.#snapshotKey(base, room), this.#snapshotKey(seq, room)],
       this.#names,
     ];
     const args: (string | number | Buffer)[] = [room, base, seq, update.length, crc32(update)];
-    args.push(asBuffer(stateVector), asBuffer(deletes), Date.now());
+    args.push(asBuffer(stateVector), asBuffer(deletes), Date.now(), generation);
     for (const entry of quarantined) {
       const about = text.encode(JSON.stringify({ reason: entry.reason, author: entry.author }));
       const key = { kind: KIND.quarantine, room, seq: entry.seq };
@@ -448,9 +466,9 @@ function checksum(update: Uint8Array, author: string): number {
   return crc32(author, crc32(update));
 }
 
-/** @param head seq, size, state vector, deletes, life and time, empty where there is no snapshot */
+/** @param head seq, size, state vector, deletes, life, time and generation, empty where there is no snapshot */
 function decodeMeta(head: readonly Buffer[]): SnapshotMeta | undefined {
-  const [seq, size, stateVector, deletes, life, at] = head;
+  const [seq, size, stateVector, deletes, life, at, generation] = head;
   if (seq === undefined || seq.length === 0) return undefined;
   return {
     seq: Number(seq.toString()),
@@ -458,6 +476,7 @@ function decodeMeta(head: readonly Buffer[]): SnapshotMeta | undefined {
     stateVector: new Uint8Array(stateVector!),
     deletes: new Uint8Array(deletes!),
     life: Number(life!.toString()),
+    generation: Number((generation!.length > 0 ? generation : life)!.toString()),
     writtenAt: timeIn(at!.toString(), seq.toString()),
   };
 }

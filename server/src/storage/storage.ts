@@ -46,8 +46,13 @@ export interface Snapshot {
 export interface SnapshotMeta extends Omit<Snapshot, 'update'> {
   /** Length of the update in bytes. */
   readonly size: number;
-  /** The room's life that it belongs to: the seq of the last removal or revival, 0 where there was none. */
+  /** The room's life that it belongs to: the seq of the last removal, revival or replacement, 0 where there was none. */
   readonly life: number;
+  /**
+   * Which of the documents of the room's name it is of, as clients know it: the life that it began
+   * with, also where it was copied to another store since, in which its life is another.
+   */
+  readonly generation: number;
   /** When it was written there, in milliseconds since 1970; undefined where no store had that yet. */
   readonly writtenAt: number | undefined;
 }
@@ -125,6 +130,8 @@ export interface Compaction {
   /** The seq of the snapshot that was merged, 0 for none. */
   readonly base: number;
   readonly snapshot: Snapshot;
+  /** Which document it is of, where that comes from another store; as before if left out. */
+  readonly generation?: number;
   readonly quarantined: readonly Quarantined[];
 }
 
@@ -243,6 +250,14 @@ export interface Storage {
 
   /** A deleted room is an empty one from now on, in another life. @returns false for one that is not deleted */
   revive(room: string): Promise<boolean>;
+
+  /**
+   * Puts a whole document in the place of all that is in the room, whether or not it was ever
+   * written, in one step and in another life: who reads sees either.
+   *
+   * @returns the seq that it has, which is its life and its generation; undefined for a room that is deleted
+   */
+  replace(room: string, document: Omit<Snapshot, 'seq'>): Promise<number | undefined>;
 
   /**
    * Notes that an instance is there, for `ttl` milliseconds by the store's clock, and tells which

@@ -45,7 +45,7 @@ class Room {
     const { update: bytes, stateVector, deletes, poisoned } = merged;
     this.#snapshot = bytes;
     this.#log = [];
-    const meta = { seq: this.#seq, size: bytes.length, life: 0, writtenAt: 0 };
+    const meta = { seq: this.#seq, size: bytes.length, life: 0, generation: 0, writtenAt: 0 };
     this.#contents.adopt({ ...meta, stateVector, deletes });
     this.#contents.trim(this.#contents.last);
     return { poisoned, reach: decodeReach(stateVector) };
