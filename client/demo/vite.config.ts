@@ -1,9 +1,39 @@
 import { fileURLToPath } from 'node:url';
-import { defineConfig } from 'vite';
+import { defineConfig, type Plugin } from 'vite';
 
 const server = `ws://127.0.0.1:${process.env.COWRITE_PORT ?? 8080}`;
 
+/**
+ * Nothing but what comes from where the page does. In the page, so that it holds wherever that is
+ * served from; not while it is developed, when Vite puts styles and a socket of its own into it.
+ */
+const policy: Plugin = {
+  name: 'content-security-policy',
+  apply: 'build',
+  transformIndexHtml: () => [
+    {
+      tag: 'meta',
+      injectTo: 'head-prepend',
+      attrs: {
+        'http-equiv': 'Content-Security-Policy',
+        content: [
+          "default-src 'none'",
+          "script-src 'self'",
+          "style-src 'self'",
+          // What is pasted says by these what is bold, and is read before anything is shown of it.
+          "style-src-attr 'unsafe-inline'",
+          "img-src 'self' data:",
+          "connect-src 'self'",
+          "form-action 'none'",
+          "base-uri 'none'",
+        ].join('; '),
+      },
+    },
+  ],
+};
+
 export default defineConfig({
+  plugins: [policy],
   root: fileURLToPath(new URL('.', import.meta.url)),
   base: '/',
   resolve: {

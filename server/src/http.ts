@@ -9,6 +9,7 @@ import { secureHeaders } from 'hono/secure-headers';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import type { Administrator } from './administrator.js';
 import { namesOf, type RequestNames } from './api/errors.js';
+import { strictHeaders } from './api/pages.js';
 import type { OriginTrust } from './auth/origin.js';
 import type { Readiness } from './health.js';
 import { offersWebSocket } from './upgrade-offers.js';
@@ -54,7 +55,12 @@ export function httpApp(options: HttpOptions): Hono<{ Bindings: HttpBindings }> 
   // A proxy's, or a new one: the same in the proxy's log, in the answer and in this log.
   app.use(requestId());
   // Whether all of a host and its subdomains speak TLS is for the proxy in front to say.
-  app.use(secureHeaders({ strictTransportSecurity: false }));
+  const usualHeaders = secureHeaders({ strictTransportSecurity: false });
+  app.use(async (c, next) => {
+    // One or the other: of two, the one outside would have the last word.
+    const isStrict = /^\/(admin|api|metrics)(\/|$)/.test(c.req.path);
+    return await (isStrict ? strictHeaders : usualHeaders)(c, next);
+  });
   // Such as a body that is not sent to its end: nobody is there to be answered.
   app.onError((error, c) => {
     onError(error, namesOf(c));

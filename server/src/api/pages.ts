@@ -22,8 +22,8 @@ const TYPES: Readonly<Record<string, string>> = {
   '.svg': 'image/svg+xml',
 };
 
-/** Nothing but what this server serves itself, and nobody may put the page into another. */
-const strict = secureHeaders({
+/** Nothing but what this server serves itself, and nobody may put it into another page. */
+export const strictHeaders = secureHeaders({
   strictTransportSecurity: false,
   xFrameOptions: 'DENY',
   contentSecurityPolicy: {
@@ -47,9 +47,9 @@ export function addPages(app: Hono<{ Bindings: HttpBindings }>): void {
     return c.body(bytes, 200, { 'Content-Type': type, 'Cache-Control': caching });
   };
   for (const [path, file] of Object.entries(PAGES)) {
-    app.get(path, strict, (c) => answer(c, file, 'no-cache'));
+    app.get(path, (c) => answer(c, file, 'no-cache'));
   }
-  app.get('/admin/*', strict, (c) => {
+  app.get('/admin/*', (c) => {
     const name = c.req.path.slice('/admin/'.length);
     // The build puts a hash of the content into these names.
     const isLasting = name.startsWith('assets/');

@@ -7,7 +7,9 @@ import type { Node } from '@tiptap/pm/model';
 import { StarterKit } from '@tiptap/starter-kit';
 import type { Awareness } from 'y-protocols/awareness';
 import type { Doc } from 'yjs';
+import { safeAddress } from './addresses.js';
 import type { Carets } from './carets.js';
+import { Link } from './link.js';
 
 export interface EditorParts {
   readonly element: HTMLElement;
@@ -36,7 +38,8 @@ export function createEditor(parts: EditorParts): Editor {
       handleClickOn(_view, _position, _node, _nodePosition, event) {
         const link = event.target instanceof Element ? event.target.closest('a[href]') : null;
         if (!link || !(event.metaKey || event.ctrlKey)) return false;
-        window.open(link.getAttribute('href') ?? '', '_blank', 'noopener,noreferrer');
+        const address = safeAddress(link.getAttribute('href'));
+        if (address !== undefined) window.open(address, '_blank', 'noopener,noreferrer');
         return true;
       },
     },
@@ -47,9 +50,10 @@ export function createEditor(parts: EditorParts): Editor {
         // Every client would add the empty line at the end, each its own.
         trailingNode: false,
         heading: { levels: [1, 2, 3] },
-        link: { openOnClick: false, defaultProtocol: 'https' },
+        link: false,
         dropcursor: { color: false, width: 2, class: 'drop-cursor' },
       }),
+      Link,
       Collaboration.configure({ document: parts.doc }),
       CollaborationCaret.configure({
         provider: { awareness: parts.awareness },

@@ -3,6 +3,7 @@ import type { Editor } from '@tiptap/core';
 import { h } from '../dom.js';
 import { icon } from '../icons.js';
 import { popover } from '../popover.js';
+import { safeAddress } from './addresses.js';
 
 export interface LinkPopover {
   readonly element: HTMLElement;
@@ -79,8 +80,12 @@ export function linkPopover(editor: Editor): LinkPopover {
       const current = typeof href === 'string' ? href : '';
       input.value = current;
       error.textContent = '';
-      visit.href = current;
-      visit.hidden = remove.hidden = !current;
+      // What cannot be opened is shown in the field, and can be removed.
+      const address = safeAddress(current);
+      if (address === undefined) visit.removeAttribute('href');
+      else visit.href = address;
+      visit.hidden = address === undefined;
+      remove.hidden = !current;
       element.showPopover();
     },
   };
@@ -107,7 +112,7 @@ function addressFrom(text: string): string | undefined {
   if (!/^[a-z][a-z0-9+.-]*:/i.test(trimmed) || /^[\w.-]+:\d/.test(trimmed)) {
     address = /^[^\s/@]+@[^\s/@]+$/.test(trimmed) ? `mailto:${trimmed}` : `https://${trimmed}`;
   }
-  return URL.canParse(address) ? address : undefined;
+  return URL.canParse(address) ? safeAddress(address) : undefined;
 }
 
 function selectionRect(editor: Editor): DOMRectReadOnly {
