@@ -24,6 +24,7 @@ describe('[CFG] addresses of services', () => {
     expect(readPostgresUrl('postgres:///db')).toMatchObject({ hosts: [], database: 'db' });
     expect(readPostgresUrl('postgres://ada:a@b:c@one/db')?.password).toBe('a@b:c');
     expect(readPostgresUrl('postgres://%2Frun%2Fpg/db')?.hosts[0]?.host).toBe('/run/pg');
+    expect(readPostgresUrl('postgres://ada@one/db\n')?.database).toBe('db');
     expect(readRedisUrl('rediss://:secret@one/3')).toMatchObject({
       password: 'secret',
       hosts: [{ host: 'one', port: 6379 }],

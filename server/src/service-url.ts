@@ -33,12 +33,12 @@ const LAST_PORT = 65_535;
 
 /** @returns undefined for what is none, or can be read in another way */
 export function readPostgresUrl(url: string): ServiceAddress | undefined {
-  return /^postgres(ql)?:\/\//.test(url) ? readUrl(url, POSTGRES_PORT) : undefined;
+  return /^\s*postgres(ql)?:\/\//.test(url) ? readUrl(url, POSTGRES_PORT) : undefined;
 }
 
 /** @returns undefined for what is none, or can be read in another way */
 export function readRedisUrl(url: string): ServiceAddress | undefined {
-  if (!/^rediss?:\/\//.test(url)) return undefined;
+  if (!/^\s*rediss?:\/\//.test(url)) return undefined;
   const address = readUrl(url, REDIS_PORT);
   const isRedis = address?.hosts.length === 1 && address.parameters.size === 0;
   return isRedis && /^\d*$/.test(address.database) ? address : undefined;
@@ -66,8 +66,8 @@ export function shownText(text: string): string {
 const UNREADABLE = '(an address that is not shown)';
 
 function readUrl(url: string, defaultPort: number): ServiceAddress | undefined {
-  // An @ behind the hosts is a password's, which holds a / or ? before it.
-  const parts = /^\w+:\/\/([^/?#]*)(?:\/([^/?#@]*))?(?:\?([^#@]*))?$/.exec(url);
+  // An @ behind the hosts is a password's, which holds a / or ? before it. A file with a secret ends with a line feed.
+  const parts = /^\w+:\/\/([^/?#]*)(?:\/([^/?#@]*))?(?:\?([^#@]*))?$/.exec(url.trim());
   if (parts === null) return undefined;
   const [, authority = '', path = '', query = ''] = parts;
   const at = authority.lastIndexOf('@');

@@ -5,6 +5,7 @@ import {
   MemoryHub,
   MemoryPresence,
   MemoryRelay,
+  PostgresStorage,
   PresenceHub,
 } from '@cowrite/server';
 import { afterAll, describe, expect, it, onTestFinished, vi } from 'vitest';
@@ -84,6 +85,7 @@ async function atWork(from: PostgresService, rooms: number) {
   await savedBy(5);
   return {
     address,
+    storage,
     servers,
     /** What was saved until now, of each. */
     saved: () => writers.flat().map(({ saved }) => [...saved]),
@@ -169,8 +171,14 @@ describe('[STO] Postgres fails over', () => {
   it('[STO-64] away from a primary that nobody has told: both servers leave it', async () => {
     const { from, to } = await standby();
     const work = await atWork(from, 1);
+    // Nobody asks this one anything, so that no call makes another connection.
+    const idle = await PostgresStorage.open(work.storage);
+    onTestFinished(() => idle.close());
+    const failedOver = vi.fn();
+    idle.onFailover(failedOver);
     await to.promote();
     work.address.lead(portOf(to));
+    await vi.waitFor(() => expect(failedOver).toHaveBeenCalledOnce(), LONG);
     await vi.waitFor(async () => {
       const [row] = await from.query(
         `SELECT count(*)::int AS count FROM pg_stat_activity WHERE application_name = 'cowrite'`,

@@ -12,6 +12,8 @@ import { type PostgresService, unprivileged } from './postgres-service.js';
 export interface PgbouncerService {
   /** The same database of the Postgres, through it. */
   urlOf(database: string): string;
+  /** Its clients' next transactions are another server's, on connections that stay. */
+  lead(to: PostgresService): void;
 }
 
 /** @param connections to the server, which all its clients share */
@@ -26,10 +28,11 @@ export async function startPgbouncer(
   const port = await freePort();
   const settings = join(folder, 'pgbouncer.ini');
   // As it comes, but for the mode.
-  writeFileSync(
-    settings,
-    `[databases]
-* = host=127.0.0.1 port=${new URL(server.url).port} user=cowrite
+  const write = (to: PostgresService) =>
+    writeFileSync(
+      settings,
+      `[databases]
+* = host=127.0.0.1 port=${new URL(to.url).port} user=cowrite
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = ${port}
@@ -38,7 +41,8 @@ auth_type = any
 pool_mode = transaction
 default_pool_size = ${connections}
 `,
-  );
+    );
+  write(server);
   if (user !== undefined)
     for (const path of [folder, settings]) chownSync(path, user.uid, user.gid);
   const child = spawn(program, [settings], {
@@ -64,5 +68,11 @@ default_pool_size = ${connections}
     child.once('error', reject);
     child.once('close', (code) => reject(new Error(`PgBouncer ended with ${code}: ${log}`)));
   });
-  return { urlOf: (database) => `postgres://cowrite@127.0.0.1:${port}/${database}` };
+  return {
+    urlOf: (database) => `postgres://cowrite@127.0.0.1:${port}/${database}`,
+    lead(to) {
+      write(to);
+      child.kill('SIGHUP');
+    },
+  };
 }

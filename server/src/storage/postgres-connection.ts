@@ -26,17 +26,32 @@ export interface ConnectionOptions {
   readonly deadlineMs: number;
 }
 
-/** For libpq or for poolers' drivers; the server would refuse them. */
+/** For libpq, postgres.js or the drivers of others; the server would refuse them. */
 const NOT_FOR_THE_SERVER = new Set([
+  'backoff',
   'channel_binding',
   'connect_timeout',
   'connection_limit',
+  'debug',
+  'fetch_types',
   'gssencmode',
+  'host',
+  'idle_timeout',
+  'keep_alive',
+  'keepalives',
+  'keepalives_idle',
+  'max',
+  'max_lifetime',
+  'max_pipeline',
   'pgbouncer',
   'pool_timeout',
+  'port',
+  'prepare',
+  'sslrootcert',
   'target_session_attrs',
+  'tcp_user_timeout',
 ]);
-/** What postgres.js knows. */
+/** What postgres.js is told. */
 const FOR_THE_DRIVER = new Set(['ssl', 'sslmode', 'sslnegotiation']);
 
 /** A commit was reported to a standby that never confirmed it. */
@@ -63,7 +78,9 @@ export class Connection {
       password: alsoPassword,
       ...atStart
     } = Object.fromEntries(given.filter(([name]) => !FOR_THE_DRIVER.has(name)));
-    const ssl = parameters.get('sslmode') ?? parameters.get('ssl');
+    // The certificates of this system are those that Node knows.
+    const isVerified = parameters.get('sslrootcert') === 'system';
+    const ssl = isVerified ? 'verify-full' : (parameters.get('sslmode') ?? parameters.get('ssl'));
     const isSocket = server?.host.startsWith('/');
     const options = {
       ...(server && !isSocket && { host: [server.host], port: [server.port] }),

@@ -100,6 +100,36 @@ describe('[STO] postgres behind a pooler', () => {
     await expect(storage.load('a')).rejects.toThrow('relation "cowrite.updates" does not exist');
   });
 
+  it('[STO-63] a pooler that leads to another primary, while its clients stay connected, is a failover', async () => {
+    const primary = await startPostgres();
+    const standby = await startPostgres({ standbyOf: primary });
+    const before = await startPgbouncer(primary);
+    const storage = await PostgresStorage.open(before.urlOf('postgres'));
+    onTestFinished(() => storage.close());
+    const failedOver = vi.fn();
+    storage.onFailover(failedOver);
+    await storage.append({ number: 1, appends: [append('a', '1')] });
+    const { primary: first } = storage;
+    await vi.waitFor(
+      async () => expect(await standby.query('SELECT FROM cowrite.updates')).toHaveLength(1),
+      {
+        timeout: 30_000,
+      },
+    );
+    await standby.promote();
+    before.lead(standby);
+    // What was under way fails, and nothing that the new one says is taken for an answer of the old one.
+    await vi.waitFor(async () => {
+      await storage.heads(['a']).catch((error: unknown) => error);
+      expect(failedOver).toHaveBeenCalled();
+    }, 30_000);
+    expect(storage.primary).not.toBe(first);
+    await storage.append({ number: 2, appends: [append('a', '2')] });
+    expect(await standby.query('SELECT FROM cowrite.updates')).toHaveLength(2);
+    expect(await primary.query('SELECT FROM cowrite.updates')).toHaveLength(1);
+    expect(failedOver).toHaveBeenCalledOnce();
+  });
+
   it('[STO-66] whatever a value is, it comes back as it was, also where backslashes mean something', async () => {
     const name = await database();
     await server.query(`ALTER DATABASE ${name} SET standard_conforming_strings = off`);
