@@ -14,7 +14,7 @@ export async function createLogger({
 }: Pick<Config, 'logLevel' | 'logFormat'>): Promise<Logger> {
   if (!isPretty(logFormat)) {
     const lines = pino.destination(STDERR);
-    return pino({ level }, { write: (line: string) => lines.write(escapedJson(line)) });
+    return pino({ level }, escaping(lines, escapedJson));
   }
   // Whose logs are for machines does not have it in memory.
   const { default: pretty } = await import('pino-pretty');
@@ -24,7 +24,18 @@ export async function createLogger({
     singleLine: true,
     ignore: 'pid,hostname',
   });
-  return pino({ level }, { write: (line: string) => lines.write(readable(line)) });
+  return pino({ level }, escaping(lines, readable));
+}
+
+function escaping(
+  lines: { write(line: string): unknown; flushSync?(): void },
+  rewrite: (line: string) => string,
+) {
+  return {
+    write: (line: string) => void lines.write(rewrite(line)),
+    // What is fatal is written before the process ends.
+    flushSync: () => lines.flushSync?.(),
+  };
 }
 
 /** A line as it came, but for what a terminal would obey; only a stack has several lines. */
