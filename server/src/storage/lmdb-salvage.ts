@@ -2,7 +2,7 @@
 import { chmodSync, existsSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { PRIVATE_FILE } from './folder.js';
-import { DATA_FILE, LOCK_FILE, Tree } from './lmdb-tree.js';
+import { DATA_FILE, Tree } from './lmdb-tree.js';
 import { findDamage } from './salvage.js';
 
 /** A damaged data file and what became of it. */
@@ -35,7 +35,6 @@ export async function salvageFolder(folder: string): Promise<Salvage | undefined
     renameSync(file, aside);
     chmodSync(aside, PRIVATE_FILE);
   }
-  rmSync(join(folder, LOCK_FILE), { force: true });
   renameSync(whole, file);
   rmSync(workshop, { recursive: true, force: true });
   return { damage: damage ?? 'an earlier salvage was interrupted', aside, records };

@@ -15,6 +15,7 @@
  *   merges      room        → what is remembered of merging it, as JSON
  */
 import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { chunksOf, type Run } from './chunks.js';
 import { makeFiles, makeFolder } from './folder.js';
@@ -52,7 +53,7 @@ type Promises = Set<Promise<boolean>>;
 const SLICE = 500;
 const MOVED = 'moved';
 export const DATA_FILE = 'data.mdb';
-export const LOCK_FILE = 'lock.mdb';
+const LOCK_FILE = 'lock.mdb';
 
 export class Tree {
   readonly #root: RootDatabase;
@@ -64,6 +65,9 @@ export class Tree {
   readonly #merges: Database<Buffer, string>;
 
   constructor(folder: string) {
+    // LMDB's own lock is for processes that have a file together. An owner that this one has taken
+    // over from may still have it mapped, and write into it when it wakes.
+    rmSync(join(folder, LOCK_FILE), { force: true });
     makeFiles(folder, [DATA_FILE, LOCK_FILE]);
     this.#root = open({
       path: folder,

@@ -1,5 +1,6 @@
 import {
   closeSync,
+  linkSync,
   mkdtempSync,
   openSync,
   rmSync,
@@ -37,6 +38,20 @@ framework.describe('[STO] lmdb', () => {
     await second.close();
     await dispose();
   });
+
+  framework.it(
+    '[STO-76] an owner shares no memory with the one before it, which may wake and write there',
+    async () => {
+      const { folder, dispose } = temporary();
+      const [path, before] = [join(folder, 'lock.mdb'), join(folder, 'before')];
+      await (await LmdbStorage.open(folder)).close();
+      linkSync(path, before);
+      const storage = await LmdbStorage.open(folder);
+      framework.expect(statSync(path).ino).not.toBe(statSync(before).ino);
+      await storage.close();
+      await dispose();
+    },
+  );
 });
 
 framework.describe('[CMP] compactions in lmdb', () => {
