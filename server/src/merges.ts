@@ -106,7 +106,7 @@ export class Merges {
     let isNoted = false;
     const begin = async (): Promise<void> => {
       before = await this.#begin(about);
-      isNoted = this.#isLarge(about);
+      isNoted = this.#isDear(about);
     };
     try {
       const result = await merge(begin);
@@ -126,7 +126,7 @@ export class Merges {
 
   /** @returns what was remembered before @throws where it is not to be tried */
   async #begin(about: MergedRoom): Promise<MergeNote | undefined> {
-    if (!this.#isLarge(about)) return undefined;
+    if (!this.#isDear(about)) return undefined;
     const { storage, workers } = this.#options;
     const { room, life, size } = about;
     const { memory } = workers;
@@ -155,8 +155,9 @@ export class Merges {
     return note;
   }
 
-  #isLarge({ size }: MergedRoom): boolean {
-    return this.#options.workers.isLarge(size);
+  /** Whether it is noted: by its size, or because it was more than that let expect. */
+  #isDear({ room, size }: MergedRoom): boolean {
+    return this.#options.workers.isLarge(size) || this.#tooLarge.has(room);
   }
 
   /** What there is to be remembered of a failure; undefined where it says nothing of the document. */
@@ -166,7 +167,7 @@ export class Merges {
     if (error instanceof TooLargeToMerge) {
       return { ...this.#noteOf(about, 'too-large', 0), needs: error.needs };
     }
-    if (error instanceof OverBudget && this.#isLarge(about)) {
+    if (error instanceof OverBudget && this.#isDear(about)) {
       const rest = REST * this.#options.workers.patience(about.size);
       return this.#noteOf(about, 'too-slow', Date.now() + rest);
     }

@@ -263,7 +263,7 @@ export class Documents {
     const cut = await this.#options.workers.cut({ update, isWhole: makes });
     if ('isTooDeep' in cut) throw new TooDeep();
     if ('refusal' in cut) throw new UpdateRefused(cut.refusal);
-    if ('lacking' in cut) throw new Incomplete(cut.lacking);
+    if ('missing' in cut) throw new Incomplete(cut.missing);
     if (makes && visit.room.isTooSmallFor(update.length)) throw new DocumentFull();
     let missing: Missing | undefined;
     for (const [i, piece] of unpack(cut.pieces).entries()) {

@@ -10,8 +10,8 @@ import { roomOf } from '../terminal/names.js';
 import { say } from '../terminal/output.js';
 import { STORAGE_OPTION, storageUrl, withStore } from '../terminal/store.js';
 import { admit } from '../update/admit.js';
-import { parseUpdate } from '../update/parse.js';
-import { cutIntoPieces } from '../update/pieces.js';
+import { cutUpdate } from '../update/cut.js';
+import { parseOutline, parseUpdate } from '../update/parse.js';
 import { TooDeep, UpdateRefused, UpdateTooLarge } from '../update/refused.js';
 
 const AUTHOR = 'cowrite import';
@@ -101,8 +101,8 @@ function piecesOf(bytes: Uint8Array): readonly Uint8Array[] {
     return [bytes];
   } catch (error) {
     if (!(error instanceof UpdateTooLarge)) throw error;
-    // What others have written is in the room, or admission says that it is not.
-    return cutIntoPieces(bytes, false) as Uint8Array[];
+    parseOutline(bytes);
+    return cutUpdate(bytes);
   }
 }
 

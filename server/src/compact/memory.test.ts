@@ -19,7 +19,8 @@ const task = (...updates: Uint8Array[]) => ({
   updates: updates.map((update) => update.slice()),
 });
 
-describe('[CMP] memory', () => {
+// Workers are polite, and on a machine with other work that takes its time.
+describe('[CMP] memory', { timeout: 180_000 }, () => {
   for (const [kind, make] of Object.entries(KINDS_OF_DOCUMENTS)) {
     it(`[CMP-15] [CMP-16] what a merge is said to need is enough: ${kind}`, async () => {
       const update = make();
@@ -42,6 +43,15 @@ describe('[CMP] memory', () => {
     const workers = workersWith(200);
     await workers.compact(async () => ({ snapshot, updates: [update] }));
     expect([snapshot.length, update.length > 0]).toEqual([0, true]);
+  });
+
+  it('[CMP-15] no document is made once the workers are closed', async () => {
+    const workers = workersWith(100);
+    const late = workers.compact(async () => {
+      await workers.close();
+      return task(typedByTurns({ items: 40_000 }));
+    });
+    await expect(late).rejects.toThrow('closed');
   });
 
   it('[CMP-15] a document that needs more than there is is weighed, and not made', async () => {

@@ -1,11 +1,11 @@
 /** What a worker does: one task in, one result out, bytes handed over and not copied. */
 import { move, transferableSymbol, valueSymbol } from 'piscina';
+import { admit, type Missing } from '../update/admit.js';
 import { cutUpdate, LARGE_MESSAGE } from '../update/cut.js';
 import { Depth } from '../update/depth.js';
 import { Frontier } from '../update/frontier.js';
 import { Levels } from '../update/levels.js';
-import { parseOutline } from '../update/parse.js';
-import { cutIntoPieces, type Lacking } from '../update/pieces.js';
+import { parseOutline, parseUpdate, UNBOUNDED } from '../update/parse.js';
 import { UpdateRefused } from '../update/refused.js';
 import { Tail } from '../update/tail.js';
 import { type CompactResult, type CompactTask, compact, type DiffTask, diff } from './job.js';
@@ -31,7 +31,7 @@ export interface CutTask {
 
 export type CutResult =
   | { readonly pieces: Packed }
-  | { readonly lacking: Lacking }
+  | { readonly missing: Missing }
   /** Why it is none that an honest client writes. */
   | { readonly refusal: string }
   | { readonly isTooDeep: true };
@@ -90,13 +90,24 @@ function cut({ update, isWhole }: CutTask): CutResult {
     // What is not whole lies in what the room has, which the room says of each piece.
     const vetted = isWhole ? nothing().vet(outline, new Tail(0), new Frontier()) : outline;
     if (vetted === undefined) return { isTooDeep: true };
-    const cut = cutIntoPieces(vetted.bytes, isWhole);
-    return Array.isArray(cut) ? { pieces: pack(cut) } : { lacking: cut };
+    const pieces = cutUpdate(vetted.bytes);
+    const missing = isWhole ? missingFrom(pieces) : undefined;
+    return missing === undefined ? { pieces: pack(pieces) } : { missing };
   } catch (error) {
     // What kind of error it is would be lost on the way.
     if (error instanceof UpdateRefused) return { refusal: error.message };
     throw error;
   }
+}
+
+/** What is needed first that none of them brings. */
+function missingFrom(pieces: readonly Uint8Array[]): Missing | undefined {
+  const frontier = new Frontier();
+  for (const piece of pieces) {
+    const { missing } = admit(frontier, parseUpdate(piece, UNBOUNDED), undefined, 'all or nothing');
+    if (missing !== undefined) return missing;
+  }
+  return undefined;
 }
 
 /** How deep an empty document is. */

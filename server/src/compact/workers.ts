@@ -86,6 +86,7 @@ export class Workers {
   /** Opened when something is to be divided for the first time. */
   #divider: Piscina | undefined;
   #free: number;
+  #isClosed = false;
   /** Jobs that wait for a thread. Somebody waits for a diff, a view and a cut, nobody for a compaction. */
   readonly #waiting: Record<Queued, (() => void)[]> = {
     ...{ diff: [], view: [], cut: [], compact: [] },
@@ -198,6 +199,7 @@ export class Workers {
 
   /** Kills what runs: its result would be thrown away. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     const divider = this.#divider === undefined ? [] : [this.#divider];
     const pools = [this.#pool, ...this.#apart, ...divider];
     await Promise.all(pools.map((pool) => pool.destroy()));
@@ -220,6 +222,7 @@ export class Workers {
   }
 
   async #runNow<T>(task: QueuedTask): Promise<T> {
+    this.#checkOpen();
     if (task.kind === 'diff') {
       return await this.#runIn(this.#pool, task, this.patience(task.snapshot.length), []);
     }
@@ -246,6 +249,7 @@ export class Workers {
     if (heap <= 0) throw new TooLargeToMerge(outsideOf(bytes), this.#memory);
     // What others have left in the heaps of their worker is memory, too.
     if (this.running === 1) await this.#renew();
+    this.#checkOpen();
     const apart = this.#open(heap, 1);
     this.#apart.add(apart);
     try {
@@ -303,6 +307,10 @@ export class Workers {
     // it any more, and an event `error` that nobody hears would end the process.
     pool.on('error', (error: unknown) => this.#options.onError?.(error));
     return pool;
+  }
+
+  #checkOpen(): void {
+    if (this.#isClosed) throw new Error('the workers are closed');
   }
 
   async #renew(): Promise<void> {
