@@ -101,6 +101,8 @@ function asked(
       Buffer.from(Array.from({ length: 16 }, () => dice.below(256))).toString('base64'),
     ],
     ['Sec-WebSocket-Version', '13'],
+    // Each is somebody else: who was closed for good is not let in at once (LIM-16).
+    ['User-Agent', `attacker ${dice.below(2 ** 32)}`],
   ];
   if (protocols.length > 0) headers.push(['Sec-WebSocket-Protocol', protocols.join(', ')]);
   if (token !== undefined && place === 'header') headers.push(['Authorization', `Bearer ${token}`]);

@@ -66,7 +66,6 @@ export const LIMIT_SETTINGS = {
   MAX_API_REQUESTS: 'maxApiRequests',
   MAX_WATCHERS: 'maxWatchers',
   HANDSHAKE_MS: 'handshakeMs',
-  WORKER_MEMORY_MB: 'workerMemoryMb',
 } as const satisfies Record<string, keyof Limits>;
 
 function rateOf(text: string): Rate | undefined {
@@ -267,6 +266,7 @@ function limitsOf(data: z.infer<typeof schema>): Partial<Limits> {
       settings.flatMap(([name, limit]) => (data[name] === undefined ? [] : [[limit, data[name]]])),
     ),
     ...(data.DRAIN_SECONDS !== undefined && { drainMs: data.DRAIN_SECONDS * 1_000 }),
+    ...(data.WORKER_MEMORY_MB !== undefined && { workerMemoryMb: data.WORKER_MEMORY_MB }),
   };
 }
 

@@ -400,12 +400,14 @@ function anAwareness(dice: Dice, honest: CowriteProvider): Uint8Array {
 /** Throws one frame at a time, and a new socket behind each that is closed for it. */
 class Attacker {
   readonly #url: string;
+  readonly #number: number;
   readonly #subprotocols: string[];
   #socket: WebSocket | undefined;
   closed = 0;
 
   constructor(url: string, number: number) {
     this.#url = url;
+    this.#number = number;
     this.#subprotocols = number % 2 === 0 ? ['cowrite.v1'] : [];
   }
 
@@ -435,7 +437,8 @@ class Attacker {
   }
 
   async #open(): Promise<WebSocket> {
-    const socket = new WebSocket(this.#url, this.#subprotocols);
+    // Each time as somebody else: who was closed for good is not let in at once (LIM-16).
+    const socket = new WebSocket(`${this.#url}?${this.#number}.${this.closed}`, this.#subprotocols);
     await new Promise<void>((resolve, reject) => {
       socket.once('open', resolve);
       socket.once('error', reject);
