@@ -5,6 +5,7 @@
  */
 import type { CowriteProvider } from '@cowrite/client';
 import type { Editor } from '@tiptap/core';
+import type { Node } from '@tiptap/pm/model';
 import { yXmlFragmentToProseMirrorRootNode } from '@tiptap/y-tiptap';
 import type { XmlFragment } from 'yjs';
 
@@ -53,11 +54,21 @@ export class Integrity {
   }
 }
 
+/** @returns undefined where the document holds what this editor cannot show */
+function held(editor: Editor, fragment: XmlFragment): Node | undefined {
+  try {
+    return yXmlFragmentToProseMirrorRootNode(fragment, editor.schema);
+  } catch {
+    // Of an editor of another kind: whoever may write removes it, whoever may only read cannot.
+    return undefined;
+  }
+}
+
 function isSame(editor: Editor, fragment: XmlFragment): boolean {
   const { doc } = editor.state;
   // The editor has an empty line where the document has nothing at all.
   if (fragment.length === 0) return doc.textContent === '';
-  if (!yXmlFragmentToProseMirrorRootNode(fragment, editor.schema).eq(doc)) return false;
+  if (held(editor, fragment)?.eq(doc) !== true) return false;
   const shown = editor.view.dom.cloneNode(true) as HTMLElement;
   for (const caret of shown.querySelectorAll('.ProseMirror-widget')) caret.remove();
   return shown.textContent === doc.textContent;
