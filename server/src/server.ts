@@ -56,6 +56,11 @@ const PRESSED_PART = 1 / 4;
 /** Sockets that may be on their way to a decision. */
 const NEWCOMERS = 1_000;
 const WORKER_THREADS = 1;
+/**
+ * Milliseconds for which a connection is kept for another request: longer than proxies keep theirs
+ * (60 s in most), so that none sends a request on one that is just being closed, and answers 502.
+ */
+const KEEP_ALIVE_MS = 75_000;
 const MB = 1024 * 1024;
 /**
  * Opens the store and listens.
@@ -265,6 +270,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
       headersTimeout: limits.handshakeMs,
       requestTimeout: limits.handshakeMs,
       connectionsCheckingInterval: Math.ceil(limits.handshakeMs / 4),
+      keepAliveTimeout: KEEP_ALIVE_MS,
     },
     (request, response) => void listener(request, response),
   );

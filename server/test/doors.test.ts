@@ -31,6 +31,7 @@ const MESSAGES: Readonly<Record<string, 'served' | 'refused' | 'shown' | 'identi
     '102': 'never',
     '103': 'identifies',
     '104': 'never',
+    '105': 'never',
     '106': 'served',
   };
 
@@ -47,6 +48,7 @@ const SAMPLES: Readonly<Record<string, Message>> = {
   '102': { type: 'drain', delay: 1 },
   '103': { type: 'token', token: 'not a token' },
   '104': { type: 'access', access: 'write' },
+  '105': { type: 'generation', generation: 1 },
   '106': { type: 'probe' },
 };
 

@@ -111,6 +111,11 @@ describe('[LIM] the crowd', () => {
     await expect(startServer({ trustedProxies: ['my proxy'] })).rejects.toThrow(TypeError);
   });
 
+  it('[LIM-5] a connection without a request is kept for longer than proxies keep theirs', async () => {
+    const { headers } = await fetch(`${(await startServer()).url}/health`);
+    expect(headers.get('keep-alive')).toBe('timeout=75');
+  });
+
   it('[LIM-5] a request that does not come to an end is cut off', async () => {
     const server = await startServer({ limits: { handshakeMs: 200 } });
     const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
