@@ -293,6 +293,63 @@ describe('offline', () => {
     await eventually(() => grace.words()).toEqual(['before', 'offine', 'more']);
   });
 
+  test('[E2E-32] a document that was replaced while somebody was away is not mixed with theirs, and what was unsaved is kept', async () => {
+    const token = 'an-administrator-with-a-long-token';
+    const server = await Server.start(DEMO, {
+      STORAGE_URL: `lmdb:${temporaryFolder()}`,
+      ADMIN_TOKEN: token,
+    });
+    const pages = await pagesBefore(server);
+    const browser = await openBrowser();
+    const grace = await Tab.open(server, { name: 'Grace', room: 'other' });
+    await grace.write('second');
+    await saved(grace);
+    const ada = await Tab.open(pages, { name: 'Ada', browser });
+    await ada.write('first');
+    await saved(ada);
+    await kept(ada);
+    await server.kill();
+    await ada.write(' unsaved');
+    await kept(ada);
+    await ada.page.close();
+
+    await server.start();
+    const headers = { Authorization: `Bearer ${token}` };
+    const documentOf = (room: string) => `${server.url}/api/rooms/${room}/document`;
+    const body = await (await fetch(documentOf('other'), { headers })).arrayBuffer();
+    const answer = await fetch(documentOf('minutes'), { method: 'PUT', headers, body });
+    expect(answer.status).toBe(200);
+
+    const back = await Tab.open(pages, { name: 'Ada', browser });
+    const banner = back.page.getByTestId('closed-banner');
+    await banner.getByText('Another document has taken the place of this one.').waitFor();
+    expect(await back.words()).toEqual(['first', 'unsaved']);
+    await kept(back);
+    await back.page.reload();
+    await back.editor.waitFor();
+    await eventually(() => back.words()).toEqual(['second']);
+    await back.write(' third');
+    await saved(back);
+    const fresh = await Tab.open(server, { name: 'Bob' });
+    expect(await fresh.words()).toEqual(['second', 'third']);
+    const recoverable = await back.page.evaluate(async () => {
+      const database = await new Promise<IDBDatabase>((resolve, reject) => {
+        const request = indexedDB.open('cowrite');
+        request.onsuccess = () => resolve(request.result);
+        request.onerror = () => reject(request.error);
+      });
+      const store = database.transaction('recoverable').objectStore('recoverable');
+      const found = await new Promise<number>((resolve, reject) => {
+        const request = store.count();
+        request.onsuccess = () => resolve(request.result);
+        request.onerror = () => reject(request.error);
+      });
+      database.close();
+      return found;
+    });
+    expect(recoverable).toBe(1);
+  });
+
   test('[E2E-26] a document that was deleted does not come back from a browser that kept it', async () => {
     const token = 'an-administrator-with-a-long-token';
     const server = await Server.start(DEMO, {

@@ -194,6 +194,7 @@ function ofTheServer(dice: Dice): Uint8Array {
       { type: 'saved', count: dice.below(1_000) },
       { type: 'rejected', count: dice.below(1_000), reason: 'read-only' },
       { type: 'access', access: 'write' },
+      { type: 'generation', generation: dice.below(1_000) },
       { type: 'drain', delay: dice.below(1_000) },
       { type: 'auth', reason: 'none' },
     ]),

@@ -149,6 +149,7 @@ describe('[STO] postgres', () => {
       { version: 4 },
       { version: 5 },
       { version: 6 },
+      { version: 7 },
     ]);
   });
 

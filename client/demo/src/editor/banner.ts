@@ -132,7 +132,9 @@ function noticeFor(
         ? shownOut(message)
         : reason === 'token' && !provider.ready
           ? NOT_LET_IN
-          : CLOSED[reason];
+          : reason === 'deleted' && message.startsWith('another')
+            ? REPLACED
+            : CLOSED[reason];
     return { kind: 'closed', icon: 'stop', text: text + kept };
   }
   if (impatient) {
@@ -168,6 +170,8 @@ function shownOut(reason: string): string {
 
 const NOT_LET_IN =
   'The server does not let you into this document. It may need another link, with access for you.';
+
+const REPLACED = 'Another document has taken the place of this one.';
 
 const CLOSED: Readonly<Record<Exclude<RefusalReason, 'forbidden'>, string>> = {
   protocol: 'This page and the server do not understand each other. Reloading usually helps.',
