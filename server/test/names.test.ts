@@ -40,7 +40,17 @@ const SOME = [
 ];
 
 /** What a URL takes for steps. */
-const STEPS = ['.', '..', '%2e', '%2E%2e', 'a/..', 'recheck/%2e%2e', 'kick/..', 'a\\..'];
+const STEPS = [
+  '.',
+  '..',
+  '%2e',
+  '%2E%2e',
+  'a/..',
+  'recheck/%2e%2e',
+  'kick/../room',
+  'kick/%2e%2E/room',
+  'kick\\..\\room',
+];
 
 /** As it is written, which `fetch` would not do. @returns the status */
 async function raw(server: { readonly port: number }, method: string, path: string) {
