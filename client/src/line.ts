@@ -213,6 +213,9 @@ export class Line {
       this.#state = state;
       this.#alarm.set(connection.deadlineOf(state));
       if (before.kind !== state.kind) {
+        // What was reported saved may have been that of the other client.
+        const isConflict = state.kind === 'refused' && state.code === CLOSE.conflict;
+        if (isConflict) this.#unsaved = unsaved.changed(this.#unsaved);
         this.#nextRetryAt =
           state.kind === 'retrying'
             ? new Date(this.#clock.date().getTime() + state.deadline - chance.now)
@@ -303,8 +306,11 @@ export class Line {
   }
 
   /** The server has another document under this name. */
-  outdated(reason = 'another document has taken the place of this one'): void {
-    this.dispatch({ type: 'outdated', code: CLOSE.deleted, reason });
+  outdated(
+    reason = 'another document has taken the place of this one',
+    code: number = CLOSE.deleted,
+  ): void {
+    this.dispatch({ type: 'outdated', code, reason });
   }
 
   /** Whether the server of this socket has just said that it has the same document. */
@@ -560,6 +566,7 @@ export class Line {
     } else if (report.type === 'saved') {
       this.#track(unsaved.reportedSaved(this.#unsaved, count));
       if (this.#unsaved.reports) this.#pending.saved(count);
+      this.#listener.hold(() => this.#revertWhenDue());
     } else if (this.#unsaved.reports) {
       unsaved.checkRejected(this.#unsaved, count);
       this.#listener.hold(() => this.#refuse(count, report.reason));
@@ -587,7 +594,7 @@ export class Line {
   /** All that the document holds and the server lacks. */
   #sendStep2(stateVector: Uint8Array): void {
     this.#revert();
-    const update = Y.encodeStateAsUpdate(this.#doc, stateVector);
+    const update = Y.encodeStateAsUpdate(this.#doc, this.#pending.certain(stateVector));
     if (update.length > LARGE && this.#refusals === null && !this.#isWhole) {
       this.#holdForPieces();
       return;
@@ -642,7 +649,7 @@ export class Line {
   }
 
   #revertWhenDue(): void {
-    if (this.#burst === null) return;
+    if (this.#burst === null || this.#pending.isOffering) return;
     if (this.#clock.now() < this.#revertAt) this.#revertAlarm.set(this.#revertAt);
     else this.#revert();
   }

@@ -92,6 +92,14 @@ export class Pending {
     return !isEmpty(this.#traces);
   }
 
+  /**
+   * Whether traces are on their way to the server. If it takes them, what is seen of them is what
+   * all see from then on, and nothing of it may be undone.
+   */
+  get isOffering(): boolean {
+    return this.isForked && this.#offer < NEVER;
+  }
+
   /** All that is not known to be saved, for a page that takes over, or one that comes later. */
   get all(): Change {
     const changes = this.#entries.map(({ change }) => change);
@@ -181,6 +189,24 @@ export class Pending {
     return this.#entries.some(({ message }) => message === null);
   }
 
+  /**
+   * What a server says that it has, without what is not known to be saved. It may have lost a word
+   * with a connection, or have something else there: then another client uses this client's id,
+   * which only the server can find out, and only if it gets to see both.
+   */
+  certain(stateVector: Uint8Array): Uint8Array {
+    const vector = Y.decodeStateVector(stateVector);
+    let isLess = false;
+    for (const { change } of this.#entries) {
+      for (const [client, [first]] of change.insertions.clients) {
+        if (first === undefined || first.clock >= (vector.get(client) ?? 0)) continue;
+        vector.set(client, first.clock);
+        isLess = true;
+      }
+    }
+    return isLess ? Y.encodeStateVector(vector) : stateVector;
+  }
+
   /** Nothing of it can be refused any more: all is on disk, or this server reports nothing. */
   forget(): void {
     this.#entries = [];
@@ -227,7 +253,7 @@ export class Pending {
     });
     const all = merge(taken);
     this.#refused = merge([this.#refused, { ...all, isUnknown: false }]);
-    if (refused === this.#offer || !isEmpty(all)) this.#offer = NEVER;
+    if (refused === this.#offer) this.#offer = NEVER;
     // What nothing can undo is still there, and may yet be accepted.
     const isLeft = all.isUnknown && !(piece && isEmpty(without(piece, all)));
     return isLeft || !isEmpty(all) ? !isLeft : null;
@@ -238,6 +264,7 @@ export class Pending {
     const refused = this.#refused;
     if (isEmpty(refused)) return;
     this.#refused = NONE;
+    this.#offer = NEVER;
     // What others have deleted since it was refused is not to come back.
     const { deletions } = this.#heard;
     const lacking = without(refused, { insertions: NOTHING, deletions });

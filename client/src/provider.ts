@@ -237,7 +237,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
 
   /**
    * What was unsaved in documents of this room's name when they were deleted, or another took
-   * their place ({@link refusal} is `deleted`), the oldest first. With an offline copy it stays in this
+   * their place ({@link refusal} is `deleted`), or when another client used this one's id (`conflict`), the oldest first. With an offline copy it stays in this
    * browser, also for later pages, until it is discarded; otherwise it is what this document holds.
    */
   async recover(): Promise<readonly RecoverableCopy[]> {
@@ -248,7 +248,8 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     const found = kept.map(({ key: _, at, ...each }) => ({ ...each, at: new Date(at) }));
     const generation = this.#line.generation.known;
     const isThere = this.#isSetAside || kept.some((each) => each.generation === generation);
-    if (this.refusal?.reason !== 'deleted' || !this.unsavedHere || isThere) return found;
+    const isLost = this.refusal !== null && isOver(this.refusal);
+    if (!isLost || !this.unsavedHere || isThere) return found;
     const content = contentOf(this.doc, this.#line.unsavedChange);
     // It goes with the page.
     const discard = () => Promise.resolve();
@@ -370,7 +371,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     this.#guard?.(this.#line.isAtRisk && !after.isKept);
     if (unsaved !== before.unsaved) this.#unsavedChanged(unsaved);
     this.#copy.check();
-    if (refusal?.reason === 'deleted') this.#outdated(refusal);
+    if (refusal !== null && isOver(refusal)) this.#outdated(refusal);
     else if (this.#isTorn && !unsaved && this.#copy.isWanted) this.#dropCopy();
     if (access !== before.access) this.emit('access', access);
     if (this.#group?.isHolder === true) {
@@ -476,12 +477,12 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     });
   }
 
-  /** The document was deleted, or another has taken its place: of what is here only what is unsaved is kept. */
-  #outdated({ message }: Refusal): void {
+  /** The document was deleted, another has taken its place, or its client's id is another's, too: of what is here only what is unsaved is kept. */
+  #outdated({ message, code }: Refusal): void {
     if (this.#group?.isIn === true) {
       // Tabs that come from now on are to have what is there now.
       this.#group.announce();
-      this.#line.outdated(message);
+      this.#line.outdated(message, code);
       this.#leave();
     }
     this.#settingAside ??= this.#setAside();
@@ -645,6 +646,11 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
 /** Whether the server is to get it from here. */
 function isOurs(source: Source): boolean {
   return source === 'here' || source === 'tab';
+}
+
+/** Whether this document can never be the server's again. */
+function isOver({ reason }: Refusal): boolean {
+  return reason === 'deleted' || reason === 'conflict';
 }
 
 function isOpen({ status }: View): boolean {

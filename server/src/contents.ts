@@ -11,10 +11,12 @@ import type { SnapshotMeta } from './storage/storage.js';
 import { admit, type Sender, type Verdict } from './update/admit.js';
 import type { Depth } from './update/depth.js';
 import type { Frontier } from './update/frontier.js';
+import { findContradiction, hasKnown, knownBeforeTail } from './update/known.js';
 import { parseUpdate, UNBOUNDED } from './update/parse.js';
 import type { Parsed } from './update/parsed.js';
 import { RangeSet } from './update/ranges.js';
 import { decodeReach } from './update/reach.js';
+import { ClientIdConflict } from './update/refused.js';
 import type { StateVector } from './update/state-vector.js';
 import type { Tail } from './update/tail.js';
 
@@ -120,12 +122,23 @@ export class Contents {
     return this.#depth.vet(update, this.tail, this.#frontier);
   }
 
+  /** Each client of which an update repeats what only the snapshot has, with the first such clock; undefined for none. */
+  knownBeforeTail(update: Parsed): Map<number, number> | undefined {
+    if (!hasKnown(update, this.#frontier)) return undefined;
+    const before = knownBeforeTail(update, this.#frontier, this.tail);
+    return before.size === 0 ? undefined : before;
+  }
+
   /**
    * Takes what can be taken of an update that came here first, and was {@link vet}ted.
    *
-   * @throws {UpdateRefused}
+   * @throws {UpdateRefused} also when it contradicts the tail
    */
   admit(update: Parsed, sender?: Sender): Verdict {
+    if (sender !== undefined && hasKnown(update, this.#frontier)) {
+      const found = findContradiction(update, this.#frontier, this.tail);
+      if (found !== undefined) throw new ClientIdConflict(found.client, found.clock);
+    }
     const verdict = admit(this.#frontier, update, sender);
     if (verdict.change !== undefined) {
       this.tail.append(this.#places.admitted(), verdict.change);
@@ -154,12 +167,21 @@ export class Contents {
   }
 
   /**
-   * Takes an entry of the log, or an update that holds all up to `seq`.
+   * Takes an entry of the log, or an update that holds all up to `seq`. Where two contradict each
+   * other, the log has that with the lower seq.
    *
+   * @throws {ClientIdConflict} when what is held is the later one
    * @throws {UpdateRefused}
    */
   apply(seq: number, update: Uint8Array): Verdict {
     const parsed = parseUpdate(update, UNBOUNDED);
+    if (hasKnown(parsed, this.#frontier)) {
+      const found = findContradiction(parsed, this.#frontier, this.tail);
+      const position = found && this.tail.positionOf(found.client, found.clock);
+      if (position !== undefined && this.#places.seqAt(position) > seq) {
+        throw new ClientIdConflict(found!.client, found!.clock);
+      }
+    }
     const verdict = admit(this.#frontier, parsed);
     if (verdict.change !== undefined) {
       this.tail.append(this.#places.applied(seq), verdict.change);

@@ -121,6 +121,11 @@ export class Places {
     this.#pass();
   }
 
+  /** The seq of a position that is kept; infinite while the store has not given one. */
+  seqAt(position: number): number {
+    return this.#seqs[position - this.#base - 1] ?? 0;
+  }
+
   /** The last position for which it and all before it have a seq up to `seq`. */
   within(seq: number): number {
     let count = 0;

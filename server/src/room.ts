@@ -33,8 +33,11 @@ import type { Snapshots } from './snapshots.js';
 import type { NewEntry, Quarantined, SnapshotMeta, Storage } from './storage/storage.js';
 import { Stretches } from './stretches.js';
 import type { Change, Missing, Sender } from './update/admit.js';
-import { parseUpdate } from './update/parse.js';
+import { checkAgainst } from './update/known.js';
+import { parseUpdate, UNBOUNDED } from './update/parse.js';
 import type { Parsed } from './update/parsed.js';
+import { ClientIdConflict } from './update/refused.js';
+import { encodeStateVector } from './update/state-vector.js';
 import { type Waiter, Waiting } from './waiting.js';
 
 function reportUnusable(
@@ -325,6 +328,32 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
   }
 
   /**
+   * Whether what an update says of clocks that only the snapshot has is what that says.
+   *
+   * @returns undefined where there is nothing of the kind; rejects with {@link ClientIdConflict}
+   */
+  compareWithSnapshot(update: Parsed): Promise<void> | undefined {
+    const before = this.#contents.knownBeforeTail(update);
+    const { snapshot } = this.#contents;
+    if (before === undefined || snapshot === undefined) return undefined;
+    const vector = encodeStateVector(new Map([...this.#contents.snapshotVector, ...before]));
+    return this.#compare(update, snapshot, vector);
+  }
+
+  async #compare(update: Parsed, snapshot: SnapshotMeta, stateVector: Uint8Array): Promise<void> {
+    const { snapshots, workers, logger } = this.#deps;
+    try {
+      const bytes = await snapshots.bytes(this.name, snapshot);
+      const stored = bytes && (await workers.diff({ snapshot: bytes, stateVector }));
+      // Where it has been replaced, or others wait for the worker, it is taken as it always is.
+      if (stored !== undefined) checkAgainst(parseUpdate(stored, UNBOUNDED), update);
+    } catch (error) {
+      if (error instanceof ClientIdConflict) throw error;
+      logger.warn({ err: error, room: this.name }, 'known clocks could not be compared');
+    }
+  }
+
+  /**
    * Admits what can be admitted of a {@link vet}ted update, sends it on and hands it to the log.
    *
    * @returns what kept a part of it out
@@ -507,9 +536,23 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
       this.fanout.updated(undefined, change.update.slice(), this.#deps.clock.now());
       this.#waiting?.changed(false);
     } catch (error) {
+      if (error instanceof ClientIdConflict) {
+        this.#contradicted(error);
+        return;
+      }
       // The worker will set it aside; here it is as if it were not there.
       this.#deps.logger.error({ err: error, room: this.name, seq }, 'an entry cannot be used');
     }
+  }
+
+  /**
+   * Another instance's entry says something else under clocks that were taken here meanwhile. The
+   * log has that one, and what everybody here has will never be the same.
+   */
+  #contradicted({ message }: ClientIdConflict): void {
+    if (this.#isClosed) return;
+    this.#deps.logger.error({ room: this.name, reason: message }, 'two clients have one id');
+    this.#end(CLOSE.conflict, message);
   }
 
   lost(): void {

@@ -26,7 +26,7 @@ import { type Connection, type ConnectionEvents, RESTARTING } from './transport.
 import type { Turns } from './turns.js';
 import { parseUpdate } from './update/parse.js';
 import type { Parsed } from './update/parsed.js';
-import { TooDeep, UpdateRefused, UpdateTooLarge } from './update/refused.js';
+import { ClientIdConflict, TooDeep, UpdateRefused, UpdateTooLarge } from './update/refused.js';
 
 /** What sessions have in common. */
 export interface SessionRules {
@@ -385,7 +385,10 @@ export class Session
     try {
       action();
     } catch (error) {
-      if (error instanceof DocumentFull || error instanceof TooDeep) {
+      if (error instanceof ClientIdConflict) {
+        this.#logger.info({ ...this.#names, reason: error.message }, 'two clients have one id');
+        this.close(CLOSE.conflict, error.message);
+      } else if (error instanceof DocumentFull || error instanceof TooDeep) {
         this.close(CLOSE.tooLarge, error.message);
       } else if (error instanceof UpdateTooLarge) {
         this.close(CLOSE.messageTooBig, error.message);
@@ -518,7 +521,7 @@ export class Session
   #write(room: Room, bytes: Uint8Array, isWhole: boolean): void {
     const count = this.#acknowledgements.received();
     if (bytes.length <= LARGE_UPDATE) {
-      this.#take(room, count, parseUpdate(bytes), isWhole, false);
+      this.#compareAndTake(room, count, parseUpdate(bytes), isWhole);
       return;
     }
     let fits: boolean | undefined;
@@ -549,6 +552,31 @@ export class Session
         this.#intake.release();
       },
     });
+  }
+
+  /** What only the snapshot has is compared in a worker; meanwhile the session is not read. */
+  #compareAndTake(room: Room, count: number, update: Parsed, isWhole: boolean): void {
+    const isWriting = this.#standing.access === 'write';
+    const compared = isWriting ? room.compareWithSnapshot(update) : undefined;
+    if (compared === undefined) {
+      this.#take(room, count, update, isWhole, false);
+      return;
+    }
+    this.#intake.hold();
+    // The frame lies in a buffer that ws shares.
+    const copy = parseUpdate(update.bytes.slice());
+    const done = (act: () => void): void => {
+      if (this.isClosed) return;
+      this.guard(act);
+      this.#intake.release();
+    };
+    compared.then(
+      () => done(() => this.#take(room, count, copy, isWhole, false)),
+      (error: unknown) =>
+        done(() => {
+          throw error;
+        }),
+    );
   }
 
   /**

@@ -14,6 +14,8 @@ export const CLOSE = {
   forbidden: 4403,
   /** The room was deleted: whoever has a copy drops it. */
   deleted: 4404,
+  /** Another client has written something else under this client's id: their documents will never be the same. */
+  conflict: 4409,
   /** The document has reached its size limit, and the session cannot be told so otherwise. */
   tooLarge: 4413,
   /** Internal error, or the room could not be loaded. */
@@ -36,15 +38,23 @@ export function isFinal(code: number): boolean {
 
 /**
  * Why a server wants no further attempt as things are: the token is missing, has ended or was
- * revoked; the room is not open to this client (any more); it was deleted; its document is full,
+ * revoked; the room is not open to this client (any more); it was deleted; another client uses
+ * this client's id (`conflict`); its document is full,
  * or what is unsaved is more than the server takes in one message; or this client sent what the server takes for an error.
  */
-export type RefusalReason = 'token' | 'forbidden' | 'deleted' | 'too-large' | 'protocol';
+export type RefusalReason =
+  | 'token'
+  | 'forbidden'
+  | 'deleted'
+  | 'conflict'
+  | 'too-large'
+  | 'protocol';
 
 const REASONS: ReadonlyMap<number, RefusalReason> = new Map([
   [CLOSE.unauthenticated, 'token'],
   [CLOSE.forbidden, 'forbidden'],
   [CLOSE.deleted, 'deleted'],
+  [CLOSE.conflict, 'conflict'],
   [CLOSE.tooLarge, 'too-large'],
   [CLOSE.messageTooBig, 'too-large'],
 ]);

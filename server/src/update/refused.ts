@@ -18,6 +18,15 @@ export class TooDeep extends UpdateRefused {
   }
 }
 
+/** Another client has written other content under the same clocks: two clients use one id. */
+export class ClientIdConflict extends UpdateRefused {
+  override readonly name = 'ClientIdConflict';
+
+  constructor(client: number, clock: number) {
+    super(`client ${client} wrote something else at ${clock}: two clients have this id`);
+  }
+}
+
 /** Cut into several, an honest client's update may be taken. */
 export class UpdateTooLarge extends UpdateRefused {
   override readonly name = 'UpdateTooLarge';

@@ -11,6 +11,7 @@ import type { Change } from './admit.js';
 import { assemble, EMPTY_UPDATE, type Part } from './assemble.js';
 import { Reader } from './bytes.js';
 import { canonicalise, type Ranges } from './ranges.js';
+import type { Run } from './sameness.js';
 import type { StateVector } from './state-vector.js';
 import { cutStruct, newStruct, readStruct } from './struct.js';
 
@@ -251,6 +252,26 @@ export class Tail {
     this.#deletes = this.#deletes.slice(kept);
     this.#first = Math.min(position, this.#last);
     this.#merged = undefined;
+  }
+
+  /** What is kept of a client from an entry on that holds `clock`, or else from the first; undefined for nothing. */
+  run(client: number, clock: number): Run | undefined {
+    const column = this.#columns?.get(client);
+    if (column === undefined) return undefined;
+    const entry = lastStartingAt(column.index, clock);
+    return {
+      bytes: column.bytes.subarray(0, column.used),
+      client,
+      start: column.index[entry + 1]!,
+      from: column.index[entry + 2]!,
+      count: column.count - column.index[entry + 3]!,
+    };
+  }
+
+  /** The position of the entry that brought a clock which {@link run} has. */
+  positionOf(client: number, clock: number): number {
+    const { index } = this.#columns!.get(client)!;
+    return index[lastStartingAt(index, clock)]!;
   }
 
   /** Whether `vector` has every struct that the tail has. */

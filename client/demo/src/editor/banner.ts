@@ -177,5 +177,7 @@ const CLOSED: Readonly<Record<Exclude<RefusalReason, 'forbidden'>, string>> = {
   protocol: 'This page and the server do not understand each other. Reloading usually helps.',
   token: 'Your access has expired. Open the document from a new link to go on.',
   deleted: 'This document was deleted.',
+  conflict:
+    'Something else on another page has the same number as this one. Copy what you wrote last, then reload this page.',
   'too-large': 'This document, or what you wrote last, is larger than the server takes.',
 };
