@@ -15,6 +15,7 @@ import {
 } from 'y-protocols/awareness';
 import * as Y from 'yjs';
 import { Alarm } from './alarm.js';
+import { continueClock, rememberClock } from './awareness-clock.js';
 import type { Clock } from './clock.js';
 import { isHidden } from './page.js';
 import { reportUncaught, shielded } from './uncaught.js';
@@ -44,6 +45,7 @@ export class Presence {
     this.#interval = interval;
     this.#clock = clock;
     this.#alarm = new Alarm(clock, () => this.#sendOwn());
+    continueClock(awareness);
     awareness.on('update', this.#onUpdate);
   }
 
@@ -107,6 +109,7 @@ export class Presence {
     if (this.#send === null || known === undefined) return;
     this.#alarm.set(null);
     meta.set(clientID, { clock: known.clock + 1, lastUpdated: known.lastUpdated });
+    rememberClock(this.#awareness);
     this.#send(encodeAwarenessUpdate(this.#awareness, [clientID], new Map()));
   }
 
@@ -174,6 +177,7 @@ export class Presence {
   #sendOwn(): void {
     this.#alarm.set(null);
     this.#sentAt = this.#clock.now();
+    rememberClock(this.#awareness);
     this.#send?.(encodeAwarenessUpdate(this.#awareness, [this.#awareness.clientID]));
   }
 }

@@ -50,6 +50,46 @@ describe('[AWR] awareness', () => {
     expect(room.hasChanges).toBe(false);
   });
 
+  it('[AWR-8] others are told clocks that only rise, however often a client is back with which clock', () => {
+    const room = new Awareness<object>(limits);
+    const watcher = new protocol.Awareness(new Y.Doc());
+    watcher.setLocalState(null);
+    const told: number[] = [];
+    const tell = () =>
+      protocol.applyAwarenessUpdate(watcher, encodeAwareness(room.takeChanges()), 'x');
+    const clocks = [7, 7, 0, 3, 100, 2, 101];
+    for (const [i, clock] of clocks.entries()) {
+      const owner = {};
+      room.apply(owner, [entry(1, clock, { i })], undefined, false, (_, shown) => told.push(shown));
+      tell();
+      expect(watcher.getStates().get(1)).toEqual({ i });
+      // Counting on from its own clock, and not twice from one.
+      room.apply(owner, [entry(1, clock + 1, { i, moved: true }), entry(1, clock + 1, { i: -1 })]);
+      tell();
+      expect(watcher.getStates().get(1)).toEqual({ i, moved: true });
+      room.leave(owner);
+      tell();
+      expect(watcher.getStates().has(1)).toBe(false);
+    }
+    // Only those whose clock others would have ignored.
+    expect(told).toEqual([9, 11, 13, 102, 104]);
+    watcher.destroy();
+  });
+
+  it('[AWR-8] an instance that others tell of shows no clock either that people here would ignore', () => {
+    const room = new Awareness<object>(limits, (owner) => owner === here);
+    const here = {};
+    room.apply(here, [entry(1, 50, { at: 'here' })]);
+    room.leave(here);
+    room.takeChanges();
+    const peer = {};
+    for (const clock of [3, 4, 4, 2, 60]) room.applyRemote(peer, [entry(1, clock, { clock })]);
+    expect(room.present().map(({ clock }) => clock)).toEqual([60]);
+    room.applyRemote(peer, [entry(1, 61, null)]);
+    room.applyRemote(peer, [entry(1, 5, { back: true })]);
+    expect(room.present().map(({ clock }) => clock)).toEqual([62]);
+  });
+
   it('[AWR-4] who leaves is removed at the clock it had, which y-protocols takes as a removal', () => {
     const room = new Awareness<object>(limits);
     const ada = {};
@@ -205,7 +245,7 @@ describe('[DRN-6] a client on its way to another instance', () => {
   it('[DRN-6] is taken over from whoever let it go, and was never gone', () => {
     const { room, moving, there, ada } = setUp();
     const newer = { client: 1, clock: 6, state: state('{"a":2}') };
-    expect(room.apply(ada, [newer])).toEqual([newer]);
+    expect(room.apply(ada, [newer])).toEqual([{ ...newer, isReturn: false, told: 5 }]);
     expect(room.ownerOf(1)).toBe(there);
     moving.add(1);
     expect(room.apply(ada, [newer])).toEqual([]);

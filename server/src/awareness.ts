@@ -3,7 +3,8 @@
  *
  * Invariants: a client id belongs to the session that introduced it, or to the
  * instance that says so, until that leaves; foreign and unchanged entries are dropped in silence, because
- * y-websocket clients send back what they were sent; a state is relayed as the
+ * y-websocket clients send back what they were sent; of each client others are told clocks that only
+ * rise, also when it is back and counts from 0; a state is relayed as the
  * bytes it came in, once they are known to be JSON, or anew with the user that the
  * owner is known to be.
  *
@@ -31,8 +32,19 @@ export interface AwarenessEntry {
   readonly state: Uint8Array;
 }
 
+/** A state of a client that another holds. */
+export interface Claim extends AwarenessEntry {
+  /** It is no newer than the holder's: its client is back on another socket, or it is an echo. */
+  readonly isReturn: boolean;
+  /** The holder's clock then. */
+  readonly told: number;
+}
+
 interface Known<Owner> {
+  /** As others are told it. */
   readonly clock: number;
+  /** As its owner said it last; less, where others remember a later one. */
+  readonly said: number;
   readonly state: Uint8Array;
   readonly owner: Owner;
 }
@@ -41,9 +53,8 @@ interface Known<Owner> {
 export const NULL_STATE = new TextEncoder().encode('null');
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
-/** Bytes of a part, about, and of an entry beside its state. */
-const PART_BYTES = 256_000;
-const ENTRY_BYTES = 12;
+/** How far a clock may be ahead of the last one that others were told. */
+const MAX_STEP = 2 ** 20;
 
 /** More than any room has people. */
 const MAX_ENTRIES = 10_000;
@@ -81,24 +92,6 @@ export function encodeAwareness(entries: readonly AwarenessEntry[]): Uint8Array 
     writer.raw(state);
   }
   return writer.bytes;
-}
-
-/** In several updates where a slow line would take too long for one. */
-export function encodeAwarenessInParts(entries: readonly AwarenessEntry[]): Uint8Array[] {
-  const parts: Uint8Array[] = [];
-  let part: AwarenessEntry[] = [];
-  let bytes = 0;
-  for (const entry of entries) {
-    if (bytes > 0 && bytes + entry.state.length > PART_BYTES) {
-      parts.push(encodeAwareness(part));
-      part = [];
-      bytes = 0;
-    }
-    part.push(entry);
-    bytes += entry.state.length + ENTRY_BYTES;
-  }
-  if (part.length > 0) parts.push(encodeAwareness(part));
-  return parts;
 }
 
 /** What is known of a room's people. */
@@ -149,17 +142,26 @@ export class Awareness<Owner extends object> {
    * Takes over what the owner may say.
    *
    * @param user who the owner is, where anybody is asked: their states cannot say otherwise
-   * @returns the states that are newer than known, of client ids that belong to somebody else
+   * @param mayReturn whether it may be a client that is back and does not know that it is still held
+   * @param onBehind a client is back with a clock that others would ignore: they are told this one
+   * @returns the states of client ids that belong to somebody else, and may have to wait for them
    */
-  apply(owner: Owner, entries: readonly AwarenessEntry[], user?: User | Guest): AwarenessEntry[] {
-    const foreign: AwarenessEntry[] = [];
+  apply(
+    owner: Owner,
+    entries: readonly AwarenessEntry[],
+    user?: User | Guest,
+    mayReturn = false,
+    onBehind?: (client: number, clock: number) => void,
+  ): Claim[] {
+    const foreign: Claim[] = [];
     for (const entry of entries) {
       const known = this.#lists?.clients.get(entry.client);
       if (known !== undefined && known.owner !== owner && !this.#mayTake(owner, entry, known)) {
-        const isNewer = entry.clock > known.clock && !isNull(entry.state);
-        if (isNewer && this.#isSmall(entry.state)) foreign.push(entry);
+        const isReturn = entry.clock <= known.clock;
+        if (isNull(entry.state) || (isReturn && !(mayReturn && this.#hasNobody(owner)))) continue;
+        if (this.#isSmall(entry.state)) foreign.push({ ...entry, isReturn, told: known.clock });
       } else {
-        this.#applyOwn(owner, entry, known, user);
+        this.#applyOwn(owner, entry, known, user, onBehind);
       }
     }
     // Once a message, of which each of its states would count otherwise.
@@ -173,39 +175,55 @@ export class Awareness<Owner extends object> {
     entry: AwarenessEntry,
     known: Known<Owner> | undefined,
     user: User | Guest | undefined,
+    onBehind: ((client: number, clock: number) => void) | undefined,
   ): void {
     const { client, clock } = entry;
     if (isNull(entry.state)) {
-      if (known === undefined || clock < known.clock) return;
-      this.#forget(client, clock, known);
+      if (known === undefined || clock < known.said) return;
+      this.#forget(client, Math.max(clock, known.clock), known);
       this.#noteHere(client);
       return;
     }
     const isOwn = known?.owner === owner;
-    if (clock > MAX_CLOCK || (isOwn && clock <= known.clock)) return;
+    // As others were told it last, of this owner or another.
+    const told = known?.clock ?? this.#lists?.gone.get(client) ?? -1;
+    if (clock > MAX_CLOCK && clock > told + MAX_STEP) return;
+    if (isOwn && clock <= known.said) return;
     if (!isOwn && !this.#mayIntroduce(this.heldBy(owner), entry)) return;
     const state = this.#fit(entry.state, user);
     if (state === undefined) return;
     if (known !== undefined) this.#lists?.owned.get(known.owner)?.delete(client);
-    this.#set(owner, { client, clock, state });
+    const shown = clockFor(clock, told, known !== undefined && !isOwn);
+    this.#set(owner, { client, clock: shown, state }, clock);
     this.#noteHere(client);
+    if (shown > clock && !isOwn) onBehind?.(client, shown);
+  }
+
+  /** Whether the holder has moved since then: it lives, and what only claimed to be back was an echo. */
+  isRefuted({ client, isReturn, told }: Claim): boolean {
+    const clock = this.#lists?.clients.get(client)?.clock ?? this.#lists?.gone.get(client) ?? -1;
+    return isReturn && clock > told;
+  }
+
+  #hasNobody(owner: Owner): boolean {
+    return this.heldBy(owner).size === 0;
   }
 
   /** A client that moves introduces itself where it arrives, perhaps at the clock it had; others echo that. */
   #mayTake(owner: Owner, { client, clock, state }: AwarenessEntry, known: Known<Owner>): boolean {
     if (isNull(state) || !this.#isMoving(known.owner, client)) return false;
-    return clock > known.clock || (clock === known.clock && this.heldBy(owner).size === 0);
+    return clock > known.clock || (clock === known.clock && this.#hasNobody(owner));
   }
 
   #noteHere(client: number): void {
     if (this.#isHere !== undefined) this.#lists?.changedHere.add(client);
   }
 
-  #set(owner: Owner, { client, clock, state }: AwarenessEntry): void {
+  #set(owner: Owner, { client, clock, state }: AwarenessEntry, said: number): void {
     this.#lists ??= new Lists();
     const { owned, clients, gone, changed } = this.#lists;
     owned.set(owner, (owned.get(owner) ?? new Set()).add(client));
-    clients.set(client, { clock, state: state.slice(), owner });
+    clients.set(client, { clock, said, state: state.slice(), owner });
     gone.delete(client);
     changed.add(client);
   }
@@ -227,11 +245,15 @@ export class Awareness<Owner extends object> {
         held.push(entry.client);
       } else {
         // From one instance to another a client moves with the clock it had.
-        const isStale = known !== undefined && entry.clock < known.clock;
-        const isSame = known?.owner === owner && entry.clock === known.clock;
-        if (isStale || isSame) continue;
+        const isOwn = known?.owner === owner;
+        const isStale =
+          known !== undefined && (isOwn ? entry.clock <= known.said : entry.clock < known.clock);
+        if (isStale) continue;
         if (known !== undefined) this.#lists?.owned.get(known.owner)?.delete(entry.client);
-        this.#set(owner, entry);
+        // That instance may not know what clock of the client others here remember.
+        const told = known?.clock ?? this.#lists?.gone.get(entry.client) ?? -1;
+        const clock = clockFor(entry.clock, told, known !== undefined && !isOwn);
+        this.#set(owner, { ...entry, clock }, entry.clock);
       }
     }
     return held;
@@ -376,6 +398,16 @@ export class Awareness<Owner extends object> {
     });
     return [...this.present(), ...gone];
   }
+}
+
+/**
+ * The clock that others take: they ignore what is not newer than what they remember.
+ *
+ * @param told as they were told it last
+ * @param isMoving whether they still see it, so that the same clock says the same
+ */
+function clockFor(clock: number, told: number, isMoving: boolean): number {
+  return clock > told || (isMoving && clock === told) ? clock : told + 1;
 }
 
 const NOBODY: ReadonlySet<number> = new Set();

@@ -8,7 +8,8 @@
  * slow line can carry, when it has drained. So the memory a reader costs is bounded whatever it does.
  */
 import { CLOSE } from '@cowrite/client/protocol';
-import { type AwarenessEntry, encodeAwareness, encodeAwarenessInParts } from './awareness.js';
+import { type AwarenessEntry, encodeAwareness } from './awareness.js';
+import { encodeAwarenessInParts } from './awareness-parts.js';
 import type { Clock, Timer } from './clock.js';
 import type { Codec, Dialect } from './dialect.js';
 import type { Frame } from './frame.js';

@@ -13,9 +13,12 @@ import {
   Awareness,
   type AwarenessEntry,
   type AwarenessLimits,
-  encodeAwarenessInParts,
+  type Claim,
+  encodeAwareness,
   isNull,
+  NULL_STATE,
 } from './awareness.js';
+import { encodeAwarenessInParts } from './awareness-parts.js';
 import type { Clock } from './clock.js';
 import type { Workers } from './compact/workers.js';
 import { type CompactedRoom, Compactor } from './compactor.js';
@@ -394,9 +397,17 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
     );
   }
 
-  /** @returns the states of clients that belong to others and are newer than known */
-  present(session: Member, entries: readonly AwarenessEntry[]): AwarenessEntry[] {
-    const foreign = this.awareness.apply(session, entries, session.shownAs);
+  /**
+   * @param mayReturn whether it may be a client that is back and does not know that it is still held
+   * @returns the states of clients that belong to others, to be tried again when those leave
+   */
+  present(session: Member, entries: readonly AwarenessEntry[], mayReturn = false): Claim[] {
+    const onBehind = (client: number, clock: number): void => {
+      // Told that it has gone, at this clock, y-protocols says at once that it has not, at the next.
+      const update = encodeAwareness([{ client, clock, state: NULL_STATE }]);
+      session.send({ type: 'awareness', update });
+    };
+    const foreign = this.awareness.apply(session, entries, session.shownAs, mayReturn, onBehind);
     this.#awarenessChanged();
     for (const { client } of foreign) this.awareness.ownerOf(client)?.probe(client);
     return foreign;

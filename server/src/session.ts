@@ -11,7 +11,7 @@ import type { Logger } from 'pino';
 import { Acknowledgements } from './acknowledgements.js';
 import { Allowance, type SessionRates } from './allowance.js';
 import { type Access, GUEST, type Guest, type Identity, type User } from './auth/identity.js';
-import { type AwarenessEntry, readAwareness } from './awareness.js';
+import { type Claim, readAwareness } from './awareness.js';
 import type { Clock, Timer } from './clock.js';
 import type { Dialect } from './dialect.js';
 import type { Departing } from './drain.js';
@@ -91,6 +91,8 @@ const MAX_CLAIMS = 8;
 const HEAVY_WAIT = 9;
 /** How long a live client may take to answer a ping when another claims its id. */
 const PROBE_MS = 3_000;
+/** How long a client waits that may be back on another socket, or may send back what it was told of another. */
+const CLAIM_MS = 2 * PROBE_MS + 1_000;
 /** How long a client that is sent away may take to close its side. */
 const AWAY_PATIENCE_MS = 1_000;
 const FIRST_ASK_MS = 500;
@@ -132,8 +134,12 @@ export class Session
   /** Set while the client has been asked for what is missing: when it may be asked again. */
   #ask: { delay: number; timer: Timer } | undefined;
   /** The newest states this session sent for client ids that belong to another. */
-  #claims: Map<number, AwarenessEntry> | undefined;
+  #claims: Map<number, Claim> | undefined;
+  /** It has said who it is. */
+  #hasPresented = false;
   #probe: Timer | undefined;
+  /** Somebody has claimed what it holds while it was asked for a sign of life. */
+  #isDoubted = false;
   /** The newest step 1 that is not answered yet. */
   #question: Uint8Array | undefined;
   #hasAsked = false;
@@ -699,8 +705,12 @@ export class Session
       (count) => this.#acknowledgements.settle(count, room.last),
     );
     if (isFreed && this.#claims !== undefined) {
-      const entries = [...this.#claims.values()];
-      const refused = room.present(this, entries).map((entry) => [entry.client, entry] as const);
+      const claims = [...this.#claims.values()];
+      const entries = claims.filter((claim) => !room.awareness.isRefuted(claim));
+      const mayReturn = entries.every(({ isReturn }) => isReturn);
+      const refused = room
+        .present(this, entries, mayReturn)
+        .map((entry) => [entry.client, entry] as const);
       this.#claims = refused.length === 0 ? undefined : new Map(refused);
     }
     room.tellSaved(this);
@@ -724,7 +734,12 @@ export class Session
    */
   #present(room: Room, update: Uint8Array): void {
     if (this.#standing.access === 'read' && !this.#rules.areReadersPresent) return;
-    for (const entry of room.present(this, readAwareness(update))) {
+    const entries = readAwareness(update);
+    // A client says who it is before anything else; what one sends back of others comes later.
+    const mayReturn = !this.#hasPresented && entries.length === 1;
+    this.#hasPresented ||= entries.length > 0;
+    for (const entry of room.present(this, entries, mayReturn)) {
+      if (entry.isReturn) this.#forgetClaimLater(entry.client);
       this.#claims ??= new Map();
       if (this.#claims.size >= MAX_CLAIMS && !this.#claims.has(entry.client)) continue;
       this.#claims.set(entry.client, { ...entry, state: entry.state.slice() });
@@ -732,16 +747,30 @@ export class Session
     }
   }
 
+  /** Its holder has proved to live by then, or is gone and the client is back. */
+  #forgetClaimLater(client: number): void {
+    this.#clock.after(CLAIM_MS, () => {
+      if (this.#claims?.get(client)?.isReturn !== true) return;
+      this.#claims.delete(client);
+      if (this.#claims.size === 0) this.#claims = undefined;
+    });
+  }
+
   /** Asks the client for a sign of life, and cuts it off when none comes. */
-  probe(_client: number): void {
-    if (this.#probe !== undefined) return;
+  probe(client: number): void {
+    if (this.#probe !== undefined) {
+      // What it has answered since then says nothing of now.
+      this.#isDoubted = true;
+      return;
+    }
     const asked = this.#clock.now();
     this.connection.ping();
     this.#probe = this.#clock.after(PROBE_MS, () => {
       this.#probe = undefined;
       if (this.connection.silence >= this.#clock.now() - asked) {
         this.connection.terminate('it did not answer a ping');
-      }
+      } else if (this.#isDoubted) this.probe(client);
+      this.#isDoubted = false;
     });
   }
 }

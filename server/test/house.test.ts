@@ -50,7 +50,7 @@ const FLOORS = [
   ['metrics', 'measures'],
   ['limits'],
   ['crowd', 'allowance', 'cooldown', 'rejection-log'],
-  ['message-pieces'],
+  ['message-pieces', 'awareness-parts'],
   [
     'drain',
     'places',
