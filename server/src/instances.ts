@@ -49,6 +49,8 @@ const EVERYBODY = 'instances';
 const HERE_PART = 1 / 6;
 /** The part of the time to live after which a silent instance is gone. */
 const GONE_PART = 0.9;
+/** How long one that comes back is known for that, in times to live. */
+const FORGOTTEN_PART = 1_000;
 /** Times that it may not hear itself. */
 const DEAF_AFTER = 3;
 const HEADS_AT_ONCE = 1_000;
@@ -64,8 +66,8 @@ export class Instances {
   readonly #check: RelayCheck;
   readonly #subscription: Subscription;
   readonly #timers: readonly Timer[];
-  /** Those that were taken for gone because they were silent. */
-  readonly #silent = new Set<string>();
+  /** Those that were taken for gone because they were silent, and when. They are not remembered for ever: each start is another name. */
+  readonly #silent = new Map<string, number>();
   /** Those that take nobody in any more. */
   readonly #ending = new Set<string>();
   #heardMyself: number;
@@ -234,7 +236,10 @@ export class Instances {
     for (const [instance, heardAt] of this.#heard) {
       if (now - heardAt <= presenceTtl * GONE_PART) continue;
       this.#left(instance);
-      this.#silent.add(instance);
+      this.#silent.set(instance, now);
+    }
+    for (const [instance, since] of this.#silent) {
+      if (now - since > FORGOTTEN_PART * presenceTtl) this.#silent.delete(instance);
     }
     this.#publish(EVERYBODY, { kind: this.#isLeaving ? 'ending' : 'here' });
     void this.#check.beat();

@@ -479,6 +479,8 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
 
   close(): void {
     this.#isClosed = true;
+    const { snapshot } = this.#contents;
+    if (snapshot !== undefined) this.#deps.snapshots.drop(this.name, snapshot);
     this.#compactor.close();
     this.#link?.close();
     this.fanout.close();

@@ -1,7 +1,7 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import * as Y from 'yjs';
+import { memoryUsed } from '../test/memory-used.js';
+import { gate } from '../test/support.js';
 import { compact, type DiffTask, diff } from './compact/job.js';
 import { Workers } from './compact/workers.js';
 import { chooseDialect } from './dialect.js';
@@ -71,19 +71,10 @@ function has(clock: number): Uint8Array {
   return Uint8Array.of(1, CLIENT, clock);
 }
 
-/** @returns a function that tells how many megabytes are in use, when all that can be freed is */
+/** @returns a function that tells how many megabytes are in use */
 function memory(): () => Promise<number> {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
-  return async () => {
-    // What this turn holds is free in the next, and no longer counted once a second collection has begun.
-    for (let i = 0; i < 2; i++) {
-      await new Promise((resolve) => setImmediate(resolve));
-      collect();
-    }
-    const { heapUsed, external } = process.memoryUsage();
-    return (heapUsed + external) / 2 ** 20;
-  };
+  const used = memoryUsed();
+  return async () => (await used()) / 2 ** 20;
 }
 
 describe('[JOIN] snapshots', () => {
@@ -154,5 +145,83 @@ describe('[JOIN] snapshots', () => {
     workers.divide = divide.bind(workers);
     expect((await large.whole()).length).toBeGreaterThan(700_000);
     expect(workers.cuts).toBe(1);
+  });
+
+  it('[LIM-13] what small entries cost counts, not their bytes alone', async () => {
+    const megabytes = 8;
+    const { storage, workers } = setUp();
+    storage.readSnapshot = async () => Uint8Array.of(0, 0);
+    workers.diffInPieces = async () => [Uint8Array.of(0, 0)];
+    const snapshots = new Snapshots({ storage, workers, maxBytes: megabytes * 2 ** 20 });
+    const used = memory();
+    const before = await used();
+    const meta = {
+      seq: 1,
+      size: 2,
+      life: 0,
+      generation: 0,
+      writtenAt: 0,
+      stateVector: has(9),
+      deletes: has(0),
+    };
+    for (let i = 0; i < 10_000; i++) {
+      await snapshots.whole(`room ${i}`, meta);
+      await snapshots.difference(`room ${i}`, meta, has(3));
+    }
+    const kept = (await used()) - before;
+    expect(kept).toBeLessThan(megabytes);
+    expect(kept).toBeGreaterThan(megabytes / 8);
+    // So that it is kept until now.
+    expect(await snapshots.bytes('room 0', meta)).toEqual(Uint8Array.of(0, 0));
+  });
+
+  it('[LIM-13] differences go with their snapshot', async () => {
+    const { storage, workers } = setUp();
+    let reads = 0;
+    storage.readSnapshot = async () => {
+      reads++;
+      return Uint8Array.of(0, 0);
+    };
+    const snapshots = new Snapshots({ storage, workers, maxBytes: 2 ** 20 });
+    workers.diffInPieces = async () => {
+      workers.diffs++;
+      return [Uint8Array.of(0, 0)];
+    };
+    const meta = {
+      seq: 1,
+      size: 2,
+      life: 0,
+      generation: 0,
+      writtenAt: 0,
+      stateVector: has(9),
+      deletes: has(0),
+    };
+    const ask = async () => {
+      await snapshots.difference('room', meta, has(3));
+      await snapshots.difference('room', meta, has(4));
+      return [reads, workers.diffs];
+    };
+    expect(await ask()).toEqual([1, 2]);
+    expect(await ask()).toEqual([1, 2]);
+    snapshots.drop('room', meta);
+    expect(await ask()).toEqual([2, 4]);
+    // One that is still being computed when its snapshot goes is not kept either.
+    const { opened, open } = gate();
+    workers.diffInPieces = async () => {
+      await opened;
+      return [Uint8Array.of(0, 0)];
+    };
+    const late = snapshots.difference('room', meta, has(5));
+    snapshots.drop('room', meta);
+    open();
+    await late;
+    snapshots.put('room', meta, Uint8Array.of(0, 0));
+    let diffs = 0;
+    workers.diffInPieces = async () => {
+      diffs++;
+      return [Uint8Array.of(0, 0)];
+    };
+    await snapshots.difference('room', meta, has(5));
+    expect(diffs).toBe(1);
   });
 });

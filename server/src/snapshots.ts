@@ -1,7 +1,11 @@
 /**
- * Snapshots and their differences as frames, in one cache that all rooms share
- * and whose bytes are bounded. What is large is cut into pieces once, by a worker. A thousand clients that ask for the same thing at
- * once cost one read or one computation.
+ * Snapshots and their differences as frames, in one cache that all open rooms share and whose
+ * memory is bounded. What is large is cut into pieces once, by a worker. A thousand clients that
+ * ask for the same thing at once cost one read or one computation.
+ *
+ * Invariants: an entry counts with what it costs beside its bytes, which of small documents is
+ * most of it. What is made of a snapshot goes with it, and it with its room: of a room that is not
+ * open nothing is kept.
  */
 import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
@@ -14,10 +18,13 @@ import { LARGE_MESSAGE } from './update/cut.js';
 /** A snapshot's bytes, or what is sent of one. */
 type Cached = Uint8Array | MessagePieces;
 
+/** What an entry costs beside its bytes and its key, as measured with 50,000 small ones: in the heap and outside of it. */
+const ENTRY_BYTES = 2_000;
+
 export interface SnapshotsOptions {
   readonly storage: Storage;
   readonly workers: Workers;
-  /** Bytes of all snapshots and differences that are kept. */
+  /** Memory of all snapshots and differences that are kept, in bytes. */
   readonly maxBytes: number;
   readonly logger?: Logger;
 }
@@ -27,6 +34,8 @@ export class Snapshots {
   /** Of snapshots that are sent in one message; forgotten with their bytes. */
   readonly #framed = new WeakMap<Uint8Array, MessagePieces>();
   readonly #cache: LRUCache<string, Cached, () => Promise<Cached | undefined>>;
+  /** Under the key of a snapshot, those of what was made of it, or is being made. */
+  readonly #made = new Map<string, Set<string>>();
 
   /** Counts how often seqs began to mean something else. */
   #generation = 0;
@@ -35,11 +44,14 @@ export class Snapshots {
     this.#options = options;
     this.#cache = new LRUCache({
       maxSize: options.maxBytes,
-      sizeCalculation: (cached) =>
-        (cached instanceof MessagePieces ? cached.bytes : cached.length) + 1,
+      sizeCalculation: (cached, key) =>
+        (isMade(cached) ? cached.bytes : cached.length) + key.length + ENTRY_BYTES,
       ignoreFetchAbort: true,
       allowStaleOnFetchAbort: true,
       fetchMethod: async (_key, _stale, { context }) => await context(),
+      disposeAfter: (cached, key) => {
+        if (isMade(cached)) this.#forgetMade(key);
+      },
     });
   }
 
@@ -70,13 +82,13 @@ export class Snapshots {
     const key = this.#keyOfPieces(room, meta);
     // Its bytes are not read where the pieces are there.
     const known = this.#cache.get(key);
-    if (known instanceof MessagePieces) return known;
+    if (known !== undefined && isMade(known)) return known;
     const bytes = await this.bytes(room, meta);
     if (bytes === undefined) return undefined;
     // The bytes themselves: they are cached already, and cost no second time.
     if (bytes.length <= LARGE_MESSAGE) return this.#small(bytes);
-    const pieces = await this.#cache.fetch(key, { context: async () => await this.#cut(bytes) });
-    return (pieces as MessagePieces | undefined) ?? new MessagePieces([bytes]);
+    const pieces = await this.#make(key, async () => await this.#cut(bytes));
+    return pieces ?? new MessagePieces([bytes]);
   }
 
   /** What of the snapshot a state vector lacks; the whole of it when computing that would take long. */
@@ -89,13 +101,11 @@ export class Snapshots {
     if (snapshot === undefined) return undefined;
     const digest = createHash('sha256').update(stateVector).digest('base64');
     const key = `${this.#keyOf(room, meta)}\n${digest}`;
-    const difference = await this.#cache.fetch(key, {
-      context: async () => {
-        const pieces = await this.#options.workers.diffInPieces({ snapshot, stateVector });
-        return pieces && new MessagePieces(pieces);
-      },
+    const difference = await this.#make(key, async () => {
+      const pieces = await this.#options.workers.diffInPieces({ snapshot, stateVector });
+      return pieces && new MessagePieces(pieces);
     });
-    return (difference as MessagePieces | undefined) ?? (await this.whole(room, meta));
+    return difference ?? (await this.whole(room, meta));
   }
 
   /**
@@ -110,19 +120,55 @@ export class Snapshots {
     pieces?: readonly Uint8Array[] | undefined,
   ): void {
     this.#cache.set(this.#keyOf(room, meta), bytes);
-    if (pieces !== undefined)
-      this.#cache.set(this.#keyOfPieces(room, meta), new MessagePieces(pieces));
+    if (pieces === undefined) return;
+    const key = this.#keyOfPieces(room, meta);
+    this.#noteMade(key);
+    this.#cache.set(key, new MessagePieces(pieces));
   }
 
+  /** The snapshot is not the room's any more, or the room is not open any more. */
   drop(room: string, meta: SnapshotMeta): void {
-    this.#cache.delete(this.#keyOf(room, meta));
-    this.#cache.delete(this.#keyOfPieces(room, meta));
+    const own = this.#keyOf(room, meta);
+    this.#cache.delete(own);
+    const made = this.#made.get(own) ?? [];
+    this.#made.delete(own);
+    // Also what is still being made: it is not kept then.
+    for (const key of made) this.#cache.delete(key);
   }
 
   /** What was read before is not what the store has now; also what is on its way is not kept under the new ones. */
   clear(): void {
     this.#generation++;
     this.#cache.clear();
+    this.#made.clear();
+  }
+
+  /** @returns what is kept under this key, or is made now */
+  async #make(
+    key: string,
+    make: () => Promise<MessagePieces | undefined>,
+  ): Promise<MessagePieces | undefined> {
+    // Dropped while it was read: the room is not open any more, or has another.
+    if (!this.#cache.has(ownKey(key))) return await make();
+    this.#noteMade(key);
+    try {
+      return (await this.#cache.fetch(key, { context: make })) as MessagePieces | undefined;
+    } finally {
+      // Dropped meanwhile, it may be in the making again.
+      if (this.#cache.has(key)) this.#noteMade(key);
+      else this.#forgetMade(key);
+    }
+  }
+
+  #noteMade(key: string): void {
+    const own = ownKey(key);
+    this.#made.set(own, (this.#made.get(own) ?? new Set()).add(key));
+  }
+
+  #forgetMade(key: string): void {
+    const own = ownKey(key);
+    const made = this.#made.get(own);
+    if (made?.delete(key) && made.size === 0) this.#made.delete(own);
   }
 
   #small(bytes: Uint8Array): MessagePieces {
@@ -154,4 +200,13 @@ export class Snapshots {
   #keyOfPieces(room: string, meta: SnapshotMeta): string {
     return `${this.#keyOf(room, meta)}\npieces`;
   }
+}
+
+function isMade(cached: Cached): cached is MessagePieces {
+  return cached instanceof MessagePieces;
+}
+
+/** @param key of what was made of a snapshot: that of the snapshot, and one line more */
+function ownKey(key: string): string {
+  return key.slice(0, key.lastIndexOf('\n'));
 }
