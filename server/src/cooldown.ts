@@ -80,6 +80,8 @@ export class Cooldowns {
     if (code === CLOSE.forbidden) return LONGEST_MS;
     const last = this.#clients.get(key);
     if (last === undefined || now > last.until + FORGET_MS) return FIRST_MS;
+    // Several tabs, closed at once: they have come once.
+    if (now < last.until) return last.length;
     return Math.min(last.length * 2, LONGEST_MS);
   }
 

@@ -57,8 +57,9 @@ export function httpApp(options: HttpOptions): Hono<{ Bindings: HttpBindings }> 
   // Whether all of a host and its subdomains speak TLS is for the proxy in front to say.
   const usualHeaders = secureHeaders({ strictTransportSecurity: false });
   app.use(async (c, next) => {
-    // One or the other: of two, the one outside would have the last word.
-    const isStrict = /^\/(admin|api|metrics)(\/|$)/.test(c.req.path);
+    // One or the other: of two, the one outside would have the last word. Where there is no
+    // administrator, an application may have pages of its own at these paths.
+    const isStrict = administrator.exists && /^\/(admin|api|metrics)(\/|$)/.test(c.req.path);
     return await (isStrict ? strictHeaders : usualHeaders)(c, next);
   });
   // Such as a body that is not sent to its end: nobody is there to be answered.

@@ -4,12 +4,10 @@ import { startServer, temporaryFolder } from './support.js';
 
 describe('[ADMIN] headers', () => {
   it('[ADMIN-7] nothing of the administrator’s can be framed, or runs anything but this server’s own', async () => {
-    const server = await startServer({
-      adminToken: 'x'.repeat(32),
-      staticDir: temporaryFolder(),
-    });
-    const headersOf = async (path: string) => {
-      const { headers } = await fetch(server.url + path);
+    const staticDir = temporaryFolder();
+    const server = await startServer({ adminToken: 'x'.repeat(32), staticDir });
+    const headersOf = async (path: string, { url } = server) => {
+      const { headers } = await fetch(url + path);
       return [headers.get('X-Frame-Options'), headers.get('Content-Security-Policy')];
     };
     for (const path of [
@@ -32,5 +30,7 @@ describe('[ADMIN] headers', () => {
     for (const path of ['/', '/health', '/administrators', '/apiary']) {
       expect(await headersOf(path), path).toEqual(['SAMEORIGIN', null]);
     }
+    const without = await startServer({ staticDir });
+    expect(await headersOf('/admin', without)).toEqual(['SAMEORIGIN', null]);
   });
 });
