@@ -18,7 +18,10 @@ const MAX_IDLE_TIME = 2 ** 31 - 1;
 
 /** Options of {@link CowriteProviderOptions} that are the same for all rooms. */
 export interface CowriteClientOptions
-  extends Omit<CowriteProviderOptions, 'room' | 'doc' | 'awareness' | 'connect' | 'browser'> {
+  extends Omit<
+    CowriteProviderOptions,
+    'room' | 'doc' | 'awareness' | 'generation' | 'connect' | 'browser'
+  > {
   /** Milliseconds for which a provider that nobody uses is kept; 10,000 if left out, 0 allowed. */
   readonly idleTime?: number;
 }

@@ -147,6 +147,23 @@ describe('[CLI-35] a document of another generation', () => {
     expect([page.status, sent()]).toEqual(['refused', []]);
   });
 
+  test('an application that stores the document says which it was', () => {
+    const page = open();
+    accept(network.last, docOf('old'), 3);
+    const stored = { update: Y.encodeStateAsUpdate(page.doc), generation: page.generation };
+    page.destroy();
+    for (const [generation, status] of [
+      [stored.generation, 'refused'],
+      [null, 'online'],
+    ] as const) {
+      const doc = new Y.Doc();
+      Y.applyUpdate(doc, stored.update);
+      const next = open({ doc, generation });
+      accept(network.last, docOf('new'), 5);
+      expect(next.status).toBe(status);
+    }
+  });
+
   test('a server of y-websocket says nothing of it: there nobody can know', async () => {
     const page = await leave(3);
     page.connect();

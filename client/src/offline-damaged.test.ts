@@ -423,6 +423,17 @@ describe('[CLI-34] nothing is called saved while an offline copy cannot be read'
     expect(textOf((await reopen()).page)).toBe('abc');
   });
 
+  test('nor where the page does not connect, and its database is blocked by another page', async () => {
+    await write('abc');
+    const release = holdDatabase();
+    const page = open({ connect: false });
+    clock.advance(3_000);
+    expect([page.loaded, page.unsaved]).toEqual([true, true]);
+    release();
+    await vi.waitFor(() => expect(textOf(page)).toBe('abc'));
+    expect(page.unsaved).toBe(true);
+  });
+
   test('until it is removed', async () => {
     await write('abc');
     const release = holdDatabase();

@@ -130,6 +130,8 @@ export interface CowriteProviderOptions {
    * session goes on with the new one. It never stands in an address.
    */
   readonly token?: TokenSource;
+  /** What `generation` of the provider said when the application stored the document, if it did. */
+  readonly generation?: number | null;
   /** Subprotocols offered besides `cowrite.v1`; a function is called before each attempt. */
   readonly protocols?: readonly string[] | (() => readonly string[]);
   /** The address's query; a function is called before each attempt, so that it can hold a fresh token. */

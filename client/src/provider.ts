@@ -120,6 +120,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
       failed: (error) => this.emit('connection-error', { error }),
       hold: (work) => this.hold(work),
     });
+    this.#line.generation.heard(options.generation ?? null);
     this.#copy = this.#makeCopy();
     this.#isLoaded = !this.#copy.isWanted && this.#settings.group === null;
     this.#isReady = this.#isLoaded && hasContent(this.doc);
@@ -168,6 +169,15 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
    */
   get ready(): boolean {
     return this.#isReady;
+  }
+
+  /**
+   * Which of the documents of the room's name this is: where a room is deleted or its document
+   * replaced, the next one has another number. Null until a server has said it. An application that
+   * keeps the document itself keeps this with it, and gives it back as an option.
+   */
+  get generation(): number | null {
+    return this.#line.generation.known;
   }
 
   /**
@@ -528,15 +538,20 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     this.#patience.set(null);
     this.hold(() => {
       this.#loaded();
-      if (!this.#isBeginning) return;
-      this.#isBeginning = false;
-      this.#line.connect();
+      if (this.#isBeginning) {
+        this.#isBeginning = false;
+        this.#line.connect();
+      } else if (this.status !== 'closed') {
+        this.#refresh();
+      }
     });
   }
 
   /** Without a connection, and without another tab, it is this one that keeps the document. */
   #keep(): void {
-    if (this.#copy.isWanted) void this.#copy.open().then(() => this.#loaded());
+    if (!this.#copy.isWanted) return;
+    if (!this.#isLoaded) this.#patience.set(this.#settings.clock.now() + COPY_PATIENCE);
+    void this.#copy.open().then(() => this.#goOn());
   }
 
   #loaded(): void {
