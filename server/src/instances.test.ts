@@ -58,7 +58,7 @@ function setUp() {
   const hub = new MemoryHub(clock);
   const people = new PresenceHub(clock);
   const logger = pino({ level: 'silent' });
-  const workers = new Workers({ threads: 1, budget: 1_000, memory: 128 });
+  const workers = new Workers({ threads: 1, budget: 600_000, memory: 128 });
   onTestFinished(() => workers.close());
   const shared = new MemoryStorage();
   const start = (at = hub) => {

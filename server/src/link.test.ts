@@ -53,7 +53,7 @@ class NoWorkers extends Workers {
 function setUp() {
   const clock = new ManualClock();
   const storage = new AskedStorage();
-  const workers = new NoWorkers({ threads: 1, budget: 1_000, memory: 128 });
+  const workers = new NoWorkers({ threads: 1, budget: 600_000, memory: 128 });
   onTestFinished(() => workers.close());
   const snapshots = new Snapshots({ storage, workers, maxBytes: 1_000_000 });
   const logger = pino({ level: 'silent' });

@@ -31,7 +31,7 @@ function setUp() {
   const clock = new ManualClock();
   const logger = pino({ level: 'silent' });
   const storage = new SlowStorage();
-  const workers = new Workers({ threads: 1, budget: 1_000, memory: 128 });
+  const workers = new Workers({ threads: 1, budget: 600_000, memory: 128 });
   onTestFinished(() => workers.close());
   const limits = { ...DEFAULT_LIMITS, commitInterval: 10, random: () => 0 };
   const measures = new Measures();

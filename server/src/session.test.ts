@@ -40,7 +40,7 @@ async function setUp() {
   const clock = new ManualClock();
   const logger = pino({ level: 'silent' });
   const storage = new MemoryStorage();
-  const workers = new Workers({ threads: 1, budget: 1_000, memory: 128 });
+  const workers = new Workers({ threads: 1, budget: 600_000, memory: 128 });
   onTestFinished(() => workers.close());
   const measures = new Measures();
   const options = {

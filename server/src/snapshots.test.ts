@@ -32,7 +32,7 @@ class CountingWorkers extends Workers {
 
 function setUp() {
   const storage = new MemoryStorage();
-  const workers = new CountingWorkers({ threads: 1, budget: 1_000, memory: 128 });
+  const workers = new CountingWorkers({ threads: 1, budget: 600_000, memory: 128 });
   onTestFinished(() => workers.close());
   const snapshots = new Snapshots({ storage, workers, maxBytes: 1_000_000 });
   /** A room with a snapshot of this text. */

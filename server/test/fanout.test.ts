@@ -36,6 +36,9 @@ async function stopsReading(
   };
 }
 
+/** However slow the machine is, who is behind in these tests is not closed for it. */
+const FOREVER = 3_600_000;
+
 describe('[FAN] fan-out', () => {
   it('[FAN-1] an author is not sent its own edit, everybody else is', async () => {
     const server = await startServer();
@@ -84,7 +87,7 @@ describe('[FAN] fan-out', () => {
     const peer = yWebsocket(server, 'room');
     await Promise.all([synced(writer), synced(peer)]);
     const stuck = await Promise.all(
-      Array.from({ length: 1_000 }, () => stopsReading(server.url, 'room')),
+      Array.from({ length: 400 }, () => stopsReading(server.url, 'room')),
     );
     const before = process.memoryUsage().rss;
     const text = writer.doc.getText('t');
@@ -94,21 +97,25 @@ describe('[FAN] fan-out', () => {
       await untilDoc(peer.doc, () => peer.doc.getText('t').length === text.length);
     }
     const grown = (process.memoryUsage().rss - before) / 2 ** 20;
-    // 5 MB for each of 1,000 readers would be 5 GB. Allowed: the high water and one more frame each.
-    expect(grown).toBeLessThan(400);
+    // 5 MB for each of 400 readers would be 2 GB. Allowed: the high water and one more frame each.
+    expect(grown).toBeLessThan(200);
     for (let i = 0; i < 4; i++) {
       // The peer and the writer answer the pings in between; the stuck ones could too, and are behind.
       clock.advance(10_000);
       text.insert(0, 'x');
       clock.advance(60);
       await untilDoc(peer.doc, () => peer.doc.getText('t').length === text.length);
+      // Arrives behind its answer.
+      peer.doc.getMap('answers').set('round', i);
+      clock.advance(60);
+      await untilDoc(writer.doc, () => writer.doc.getMap('answers').get('round') === i);
     }
     await Promise.all(stuck.map((reader) => reader.untilClosed()));
     expect(peer.wsconnected).toBe(true);
   });
 
   it('[FAN-3] a reader that was behind is sent what it missed as one update when it reads again', async () => {
-    const server = await startServer({ limits: { highWaterBytes: 32 * 1024 } });
+    const server = await startServer({ limits: { highWaterBytes: 32 * 1024, behindMs: FOREVER } });
     const writer = yWebsocket(server, 'room');
     await synced(writer);
     const slow = await RawClient.connect(server, 'room');
@@ -144,7 +151,10 @@ describe('[CMP] compaction beside a reader that is behind', () => {
       sizes.push(compaction.snapshot.update.length);
       return await compact(room, compaction);
     };
-    const server = await startServer({ storage, limits: { highWaterBytes: 32 * 1024 } });
+    const server = await startServer({
+      storage,
+      limits: { highWaterBytes: 32 * 1024, behindMs: FOREVER },
+    });
     const writer = yWebsocket(server, 'room');
     await synced(writer);
     await stopsReading(server.url, 'room');

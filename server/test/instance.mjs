@@ -14,7 +14,7 @@ const server = await createServer({
   port: 0,
   storage: storage.startsWith('postgres')
     ? await opened(() => PostgresStorage.open(storage, { deadlineMs: timeout }))
-    : await RedisStorage.open(storage, { timeout }),
+    : await opened(() => RedisStorage.open(storage, { timeout })),
   redis: {
     relay: await RedisRelay.open(redis, { timeout }),
     presence: await RedisPresence.open(redis, { timeout }),

@@ -216,7 +216,7 @@ class World {
     this.#dice = dice;
     const clock = this.#clock;
     const logger = pino({ level: 'silent' });
-    const workers = new Inline({ threads: 1, budget: 1_000, memory: 128 });
+    const workers = new Inline({ threads: 1, budget: 600_000, memory: 128 });
     onTestFinished(() => workers.close());
     const { storage } = this;
     const measures = new Measures();

@@ -7,7 +7,7 @@ import { Workers } from './workers.js';
 
 it('[CMP-10] a compaction of entries that the store has not got all of is not carried out', async () => {
   const storage = new MemoryStorage();
-  const workers = new Workers({ threads: 1, budget: 10_000, memory: 512 });
+  const workers = new Workers({ threads: 1, budget: 600_000, memory: 512 });
   onTestFinished(() => workers.close());
   const snapshots = new Snapshots({ storage, workers, maxBytes: 1e6 });
   const entries = ['a', 'b'].map((text) => ({ update: typed(text), author: 'ada' }));
@@ -26,7 +26,7 @@ it('[CMP-10] a compaction of entries that the store has not got all of is not ca
 
 it('[STO-73] a compaction of what another server had is not carried out', async () => {
   const storage = new MemoryStorage();
-  const workers = new Workers({ threads: 1, budget: 10_000, memory: 512 });
+  const workers = new Workers({ threads: 1, budget: 600_000, memory: 512 });
   onTestFinished(() => workers.close());
   const snapshots = new Snapshots({ storage, workers, maxBytes: 1e6 });
   const entries = [{ update: typed('a'), author: 'ada' }];
@@ -49,7 +49,7 @@ it('[CMP-14] of rooms that are due at once none reads its log before a thread is
       return super.compact(...args);
     }
   })();
-  const workers = new Workers({ threads: 1, budget: 10_000, memory: 512 });
+  const workers = new Workers({ threads: 1, budget: 600_000, memory: 512 });
   onTestFinished(() => workers.close());
   const snapshots = new Snapshots({ storage, workers, maxBytes: 1e6 });
   const entries = [{ update: typed('x'), author: 'ada' }];
