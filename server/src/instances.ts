@@ -188,7 +188,7 @@ export class Instances {
 
   #publish(channel: string, content: Content): void {
     const { relay, clock, storage } = this.#options;
-    const { id: primary } = storage.primary ?? { id: 0 };
+    const primary = storage.primary?.id ?? 0;
     const envelope = { origin: this.id, sentAt: clock.date(), primary, content };
     relay.publish(channel, encodeEnvelope(envelope));
   }

@@ -25,11 +25,11 @@ import { Pool } from './postgres-pool.js';
 import { FailedOver } from './postgres-primary.js';
 import { migrate, riskySettings, WRITER_DAYS } from './postgres-schema.js';
 import { Servers } from './postgres-servers.js';
+import { getSnapshot, putSnapshot } from './postgres-snapshots.js';
 import { intArray, textArray, type Value } from './postgres-statement.js';
 import {
   type Batch,
   type Compaction,
-  DamagedSnapshot,
   emptySnapshot,
   type Head,
   type Heartbeat,
@@ -145,28 +145,7 @@ export class PostgresStorage implements Storage {
   }
 
   async readSnapshot(room: string, seq: number): Promise<Uint8Array | undefined> {
-    return await this.#use(this.#reading, async (connection) => {
-      let bytes: Uint8Array | undefined;
-      let read = 0;
-      // Part by part: no statement has more to transfer than its deadline allows.
-      for (let part = 0; bytes === undefined || read < bytes.length; part++) {
-        const [row] = await connection.one(
-          `SELECT s.size, p.bytes
-           FROM cowrite.snapshots s
-           LEFT JOIN cowrite.snapshot_parts p ON p.snapshot = s.id AND p.part = $3
-           WHERE s.room = $1 AND s.seq = $2`,
-          [room, seq, part],
-        );
-        if (row === undefined) return undefined;
-        bytes ??= new Uint8Array(row.size);
-        if (row.bytes === null || read + row.bytes.length > bytes.length) {
-          throw new DamagedSnapshot(`the snapshot of room ${JSON.stringify(room)} is damaged`);
-        }
-        bytes.set(row.bytes, read);
-        read += row.bytes.length;
-      }
-      return bytes;
-    });
+    return await this.#use(this.#reading, (connection) => getSnapshot(connection, room, seq));
   }
 
   async append({ number, appends }: Batch): Promise<readonly number[]> {
@@ -365,9 +344,6 @@ export class PostgresStorage implements Storage {
 /** Comes behind whatever a name of 256 bytes can go on with. */
 const LAST_OF_NAMES = '\u{10ffff}'.repeat(64);
 const DAY_MS = 24 * 60 * 60 * 1000;
-/** Of a snapshot in one row: as text on the wire it is twice as much. */
-const PART_BYTES = 1024 * 1024;
-
 /** In another life from now on, without anything in it. @returns false where that would change nothing */
 async function renew(run: Run, room: string, isRemoved: boolean): Promise<boolean> {
   const { update, stateVector, deletes } = emptySnapshot(0);
@@ -380,27 +356,6 @@ async function renew(run: Run, room: string, isRemoved: boolean): Promise<boolea
     deletes,
   ]);
   return row!.has_changed as boolean;
-}
-
-/** In a transaction. @returns false where the room's snapshot is not the base any more */
-async function putSnapshot(
-  run: Run,
-  room: string,
-  base: number,
-  { seq, update, stateVector, deletes }: Snapshot,
-): Promise<boolean> {
-  const id = randomUUID();
-  // Nobody knows the id yet, so nobody waits while the bytes are on their way.
-  for (let part = 0; part === 0 || part * PART_BYTES < update.length; part++) {
-    const bytes = update.subarray(part * PART_BYTES, (part + 1) * PART_BYTES);
-    await run('INSERT INTO cowrite.snapshot_parts (snapshot, part, bytes) VALUES ($1, $2, $3)', [
-      ...[id, part, bytes],
-    ]);
-  }
-  const [row] = await run('SELECT cowrite.compact($1, $2, $3, $4, $5, $6, $7) AS is_written', [
-    ...[room, base, id, seq, update.length, stateVector, deletes],
-  ]);
-  return row!.is_written as boolean;
 }
 
 function toMeta(row: Row): SnapshotMeta {
