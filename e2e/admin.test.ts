@@ -4,6 +4,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import * as Y from 'yjs';
 import { LmdbStorage } from '../server/src/storage/lmdb.js';
 import { cowrite } from '../server/test/command-line.js';
+import { typedByTurns } from '../server/test/large.js';
 import { startRedis } from '../server/test/redis-service.js';
 import { eventually, openBrowser, Server, Tab, temporaryFolder } from './fixtures.js';
 
@@ -219,6 +220,20 @@ describe('administration', () => {
     const room = page.getByRole('region', { name: 'Room minutes' });
     await room.getByRole('button', { name: 'Compact now' }).click();
     await room.getByText('Set aside1 entry').waitFor();
+  });
+
+  test('[CMP-17] a document that is too large to merge is told above the figures, and in its room', async () => {
+    const server = await governed({ WORKER_MEMORY_MB: '64' });
+    const headers = { Authorization: `Bearer ${ADMIN_TOKEN}` };
+    const body = typedByTurns({ items: 80_000 }) as Uint8Array<ArrayBuffer>;
+    await fetch(`${server.url}/api/rooms/large`, { method: 'POST', headers, body });
+    const page = await quietPage();
+    await signIn(page, server);
+    await page.getByText('Documents need more memory to merge than this server has').waitFor();
+    await page.getByText(': 1 room. The log names them').waitFor();
+    await page.getByRole('link', { name: 'large' }).click();
+    const room = page.getByRole('region', { name: 'Room large' });
+    await room.getByText(/^Mergingtoo largeit needs about .+ of memory/).waitFor();
   });
 
   test('[ADMIN-3] shows one person out, and nobody else', async () => {

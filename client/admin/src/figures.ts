@@ -182,6 +182,11 @@ export class Figures {
   }
 
   /** Seconds that the oldest edit waits for the store. */
+  /** Rooms whose documents are too large to merge. */
+  get tooLarge(): number {
+    return this.#last === undefined ? 0 : (sum(this.#last, 'cowrite_too_large_rooms') ?? 0);
+  }
+
   get oldestUnsaved(): number {
     return this.#last === undefined ? 0 : oldestOf(this.#last);
   }

@@ -68,7 +68,7 @@ function start(api: Api): void {
     const found = health.status === 'fulfilled' ? health.value : undefined;
     const failed = [health, measured].find((each) => each.status === 'rejected');
     warnings.show([
-      ...(found === undefined ? [] : warningsOf(found, figures.oldestUnsaved)),
+      ...(found === undefined ? [] : warningsOf(found, figures.oldestUnsaved, figures.tooLarge)),
       ...(failed === undefined ? [] : [unread(failed.reason)]),
     ]);
     tiles.element.classList.toggle('is-old', measured.status === 'rejected');

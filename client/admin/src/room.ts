@@ -339,8 +339,8 @@ function troubleOf({
   memoryBytes,
 }: NonNullable<DescribedRoom['merge']>): [text: string, more: string] {
   if (problem === 'too-slow') return ['takes too long', 'it is tried again now and then'];
-  const needs = needsBytes === null ? 'more' : `about ${size(needsBytes)}`;
-  return ['too large', `it needs ${needs} of memory, and servers could take ${size(memoryBytes)}`];
+  const needs = needsBytes === null ? 'more memory' : `about ${size(needsBytes)} of memory`;
+  return ['too large', `it needs ${needs}, and servers could take ${size(memoryBytes)}`];
 }
 
 function standOf({ seq, writtenAt }: { seq: number; writtenAt?: string }): string {

@@ -4,7 +4,7 @@ import { icon } from '../../demo/src/icons.js';
 import type { Readiness } from './api.js';
 import { LATE_S } from './figures.js';
 import { arrange } from './page.js';
-import { lasting } from './words.js';
+import { count, lasting } from './words.js';
 
 export interface Warning {
   /** Read out when it comes, and then no more. */
@@ -15,8 +15,11 @@ export interface Warning {
   readonly isGrave: boolean;
 }
 
-/** @param oldest seconds that the oldest edit waits for the store */
-export function warningsOf(readiness: Readiness, oldest: number): Warning[] {
+/**
+ * @param oldest seconds that the oldest edit waits for the store
+ * @param tooLarge how many documents cannot be merged
+ */
+export function warningsOf(readiness: Readiness, oldest: number, tooLarge: number): Warning[] {
   const { draining, store, relay, loopDelayMs, ready } = readiness;
   const warnings: Warning[] = [];
   const isWaiting = oldest > LATE_S;
@@ -58,6 +61,13 @@ export function warningsOf(readiness: Readiness, oldest: number): Warning[] {
     warnings.push({
       text: 'This server has too much to do, and asks for no new connections',
       more: `: everything waits ${loopDelayMs} ms.`,
+      isGrave: false,
+    });
+  }
+  if (tooLarge > 0) {
+    warnings.push({
+      text: 'Documents need more memory to merge than this server has',
+      more: `: ${count(tooLarge, 'room', 'rooms')}. The log names them; nothing is lost.`,
       isGrave: false,
     });
   }

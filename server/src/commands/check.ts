@@ -145,7 +145,7 @@ function remembered(note: MergeNote | undefined, life: number): string | undefin
   const [needs, memory] = [note.needs, note.memory].map((bytes) => Math.ceil(bytes / MB));
   return note.state === 'too-slow'
     ? 'the servers took too long to merge it, and try again now and then'
-    : `the servers do not merge it: it needs ${needs === 0 ? 'more' : `about ${needs} MB`} of memory, and their workers could take ${memory} MB`;
+    : `the servers do not merge it: it needs ${needs === 0 ? 'more memory' : `about ${needs} MB of memory`}, and their workers could take ${memory} MB`;
 }
 
 /**

@@ -41,9 +41,9 @@ export class TooLargeToMerge extends Error {
    * @param memory bytes that there are
    */
   constructor(needs: number, memory: number) {
-    const much = needs > 0 ? `about ${inMb(needs)} MB` : 'more';
+    const much = needs > 0 ? `about ${inMb(needs)} MB of memory` : 'more memory';
     super(
-      `the document is too large to merge here: it needs ${much} of memory, and workers may take ${inMb(memory)} MB`,
+      `the document is too large to merge here: it needs ${much}, and workers may take ${inMb(memory)} MB`,
     );
     this.needs = Math.ceil(needs);
     this.memory = Math.floor(memory);
