@@ -36,6 +36,26 @@ describe('[CLI-17] a step 2 that is too large', () => {
     expect(messages.map(({ type, isDivisible }) => [type, isDivisible])).toEqual([['step2', true]]);
   });
 
+  test('[CLI-39] brings again what may not be saved, and of that nothing is reverted which the server has', () => {
+    const doc = new Y.Doc();
+    doc.getText('t').insert(0, 'the server has this');
+    const known = below(Y.encodeStateVector(doc));
+    for (let i = 0; i < 9; i++) doc.getText('t').insert(0, 'x'.repeat(50));
+    const step2: DocumentMessage = {
+      type: 'step2',
+      update: Y.encodeStateAsUpdate(doc),
+      known,
+      isDivisible: true,
+    };
+    const messages = cut(doc, step2, 100);
+    applyAll(new Y.Doc(), messages);
+    const pieces = messages.flatMap(({ piece }) => (piece === undefined ? [] : [piece]));
+    expect(pieces.length).toBeGreaterThan(3);
+    for (const { insertions } of pieces) {
+      expect(Y.isDeleted(insertions, Y.createID(doc.clientID, 0))).toBe(false);
+    }
+  });
+
   test('is cut between what was written, and no further', () => {
     const doc = new Y.Doc();
     const text = doc.getText('t');

@@ -6,7 +6,7 @@
  */
 import * as encoding from 'lib0/encoding';
 import * as Y from 'yjs';
-import { below, NOTHING, type Ranges } from './change.js';
+import { below, NOTHING, outside, type Ranges } from './change.js';
 import type { DocumentMessage } from './pending.js';
 
 type Struct = ReturnType<typeof Y.decodeUpdate>['structs'][number];
@@ -25,7 +25,7 @@ export function cut(doc: Y.Doc, step2: DocumentMessage, maxBytes: number): Docum
   /** Where each client's structs end in the piece. */
   const ends = new Map<number, number>();
   const flush = () => {
-    if (size > 0) messages.push(pieceOf(structs));
+    if (size > 0) messages.push(pieceOf(structs, step2.known));
     [structs, size] = [[], 0];
     ends.clear();
   };
@@ -88,7 +88,7 @@ function byClient(structs: readonly Struct[]): Map<number, Struct[]> {
 }
 
 /** Yjs's first update format, as its `writeClientsStructs` writes it, with an empty delete set. */
-function pieceOf(structs: readonly Struct[]): DocumentMessage {
+function pieceOf(structs: readonly Struct[], known: Ranges = NOTHING): DocumentMessage {
   const insertions = Y.createDeleteSet();
   const encoder = new Y.UpdateEncoderV1();
   const { restEncoder } = encoder;
@@ -105,6 +105,7 @@ function pieceOf(structs: readonly Struct[]): DocumentMessage {
   }
   encoding.writeVarUint(restEncoder, 0);
   const update = encoder.toUint8Array();
-  const piece = { insertions, deletions: NOTHING };
+  // What the server has is not to be reverted with the rest.
+  const piece = { insertions: outside(insertions, known), deletions: NOTHING };
   return { type: 'update', update, piece, isDivisible: structs.length > 1 };
 }
