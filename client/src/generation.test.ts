@@ -323,7 +323,7 @@ describe('[CLI-36] what was unsaved in a document that is there no more', () => 
     });
     comeBack(page, docOf('new'), 5);
     await expect(page.recover()).rejects.toThrow('forbidden');
-    expect(errors).toEqual(['what is unsaved could not be set aside']);
+    expect(errors).toEqual(['what is unsaved could not be preserved']);
     fails.mockRestore();
     expect((await page.recover()).map(({ update }) => textIn([update]))).toEqual([
       'old saved unsaved',

@@ -93,11 +93,11 @@ export class Keeper {
     this.#isNone = true;
   }
 
-  /** Keeps nothing from now on; what is unsaved is set aside, and the copy removed, unless it is of another document. */
-  async setAside(): Promise<void> {
+  /** Keeps nothing from now on; what is unsaved is preserved, and the copy removed, unless it is of another document. */
+  async preserve(): Promise<void> {
     if (this.#settings === null) return;
     this.#isWanted = false;
-    await (this.#copy ?? (await this.#make())).setAside();
+    await (this.#copy ?? (await this.#make())).preserve();
     this.#isNone = true;
   }
 

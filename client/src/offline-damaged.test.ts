@@ -133,7 +133,7 @@ describe('[CLI-33] an offline copy with a damaged record', () => {
       const { page, told } = await reopen();
       expect([keysOf(page), page.unsaved, page.loaded]).toEqual([rest, true, true]);
       expect(textOf(page)).toBe(rest);
-      expect(told).toEqual(['damaged records of the offline copy are set aside: 1']);
+      expect(told).toEqual(['damaged records of the offline copy were quarantined: 1']);
       page.connect();
       accept(network.last);
       const server = atServer();

@@ -79,7 +79,7 @@ export interface Recoverable {
   /** Of the copy. */
   readonly key: string;
   readonly generation: number | null;
-  /** When it was set aside, in milliseconds since 1970. */
+  /** When it was preserved, in milliseconds since 1970. */
   readonly at: number;
   readonly update: Uint8Array;
   /** Without what was unsaved. */

@@ -45,7 +45,7 @@ export function contentOf(doc: Y.Doc, unsaved: Change): Content {
  * @param content what is kept of it; null for nothing
  * @param isRead whether all that is in the copy is in that
  */
-export async function setAside(
+export async function preserve(
   key: string,
   generation: number | null,
   now: number,

@@ -31,7 +31,7 @@ export const REMOVED = 'somebody has removed the offline copy';
 
 /**
  * Removes the offline copies of this origin: when somebody signs out, or to free the space. What
- * was unsaved in them is lost, and what was set aside of documents that were deleted or replaced.
+ * was unsaved in them is lost, and what was preserved of documents that were deleted or replaced.
  * Documents that are open go on without a copy.
  *
  * @param user whose, as the provider's option has it; all if left out
@@ -61,7 +61,7 @@ export function tellRemoval(removal: Removal): void {
 }
 
 /**
- * What was set aside of documents stays, unless all of a user goes.
+ * What was preserved of documents stays, unless all of a user goes.
  *
  * @param isMeant of a copy's `key` and `user`, which are all that is known of one that is damaged
  */

@@ -50,7 +50,7 @@ import {
   readCopy,
   sumOf,
 } from './offline-records.js';
-import { contentOf, setAside, unsavedIn } from './offline-recoverable.js';
+import { contentOf, preserve, unsavedIn } from './offline-recoverable.js';
 import { hearRemovals, REMOVED, removeCopies, removeCopy, removeLife } from './offline-removals.js';
 import { rescueAtEnd, rescued } from './offline-rescue.js';
 
@@ -219,7 +219,7 @@ export class OfflineCopy {
       // What a document does not hold is not for it to say anything of.
       if (this.#isClosing) this.#known.clear();
       for (const { id } of failed) this.#known.delete(id as number);
-      if (failed.length > 0) await this.#setAside(database, failed);
+      if (failed.length > 0) await this.#quarantine(database, failed);
       if (hadContent) {
         const updates = found.rows.map(({ update }) => update);
         const rest = Y.encodeStateAsUpdate(this.#doc, stateVectorOf(updates));
@@ -244,13 +244,13 @@ export class OfflineCopy {
     await removeCopies(this.#key, ({ key }) => key === this.#key, true);
   }
 
-  /** The same, and sets aside what is unsaved: the server has another document under this name. */
-  async setAside(): Promise<void> {
+  /** The same, and preserves what is unsaved: the server has another document under this name. */
+  async preserve(): Promise<void> {
     const { generation } = this.#listener.generation();
     const change = this.#listener.isUnsaved() ? this.#listener.unsavedChange() : null;
     this.#end();
     const content = change && contentOf(this.#doc, change);
-    await setAside(this.#key, generation, this.#now(), content, this.#isRead);
+    await preserve(this.#key, generation, this.#now(), content, this.#isRead);
   }
 
   /** Keeps nothing from now on. What the document holds by now is still written. */
@@ -324,7 +324,7 @@ export class OfflineCopy {
     this.#listener.changed();
     const [first] = [...bad, ...failed];
     if (first !== undefined) {
-      const text = `damaged records of the offline copy are set aside: ${bad.length + failed.length}`;
+      const text = `damaged records of the offline copy were quarantined: ${bad.length + failed.length}`;
       this.#listener.damaged(new Error(text, { cause: new Error(first.reason) }));
     }
     return failed;
@@ -426,7 +426,7 @@ export class OfflineCopy {
   }
 
   /** What the document did not take is not lost with the next time that the copy is put together. */
-  async #setAside(database: IDBDatabase, bad: readonly Bad[]): Promise<void> {
+  async #quarantine(database: IDBDatabase, bad: readonly Bad[]): Promise<void> {
     const transaction = database.transaction([COPIES, UPDATES, DAMAGED], 'readwrite');
     await this.#move(transaction, bad);
     await done(transaction);

@@ -68,7 +68,7 @@ export interface Rejection {
 export interface RecoverableCopy {
   /** Which of the documents of the room's name it was: later ones have higher numbers. Null if no server has said. */
   readonly generation: number | null;
-  /** When it was set aside, by this browser's clock. */
+  /** When it was preserved, by this browser's clock. */
   readonly at: Date;
   /** The whole document, with what was unsaved, as an update of Yjs. */
   readonly update: Uint8Array;

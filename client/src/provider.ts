@@ -61,9 +61,9 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
   /** Something in it is not as the server has it, and in the copy neither. */
   #isTorn = false;
   /** Null until the document is deleted, or another has taken its place. */
-  #settingAside: Promise<void> | null = null;
+  #preserving: Promise<void> | null = null;
   /** What is unsaved is in the browser's database, beside the copies. */
-  #isSetAside = false;
+  #isPreserved = false;
   #isLoaded: boolean;
   /** The offline copy is being loaded, and then it connects. */
   #isBeginning = false;
@@ -251,13 +251,13 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
    * browser, also for later pages, until it is discarded; otherwise it is what this document holds.
    */
   async recover(): Promise<readonly RecoverableCopy[]> {
-    await this.#settingAside;
+    await this.#preserving;
     const { contentOf, listRecoverable } = await import('./offline-recoverable.js');
     const { copy, clock } = this.#settings;
     const kept = copy === null ? [] : await listRecoverable(copy.of);
     const found = kept.map(({ key: _, at, ...each }) => ({ ...each, at: new Date(at) }));
     const generation = this.#line.generation.known;
-    const isThere = this.#isSetAside || kept.some((each) => each.generation === generation);
+    const isThere = this.#isPreserved || kept.some((each) => each.generation === generation);
     const isLost = this.refusal !== null && isOver(this.refusal);
     if (!isLost || !this.unsavedHere || isThere) return found;
     const content = contentOf(this.doc, this.#line.unsavedChange);
@@ -350,7 +350,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     const { status, nextRetryAt, refusal, rejection, access } = this.#line;
     // Of what could not be read nobody knows whether it is saved.
     const unsaved = this.unsavedHere || (this.#isLoaded && this.#copy.isUnread);
-    const isKept = this.#copy.isComplete || this.#isSetAside;
+    const isKept = this.#copy.isComplete || this.#isPreserved;
     const own = { status, nextRetryAt, refusal, unsaved, rejection, access, isKept };
     if (status === 'closed') return own;
     if (this.#isBeginning) return { ...own, status: 'connecting' };
@@ -495,17 +495,17 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
       this.#line.outdated(message, code);
       this.#leave();
     }
-    this.#settingAside ??= this.#setAside();
+    this.#preserving ??= this.#preserve();
   }
 
-  async #setAside(): Promise<void> {
+  async #preserve(): Promise<void> {
     if (this.#settings.copy === null || !this.#copy.isOpen) return this.#copy.close();
     try {
-      await this.#copy.setAside();
-      this.#isSetAside = this.unsavedHere;
+      await this.#copy.preserve();
+      this.#isPreserved = this.unsavedHere;
       this.#refresh();
     } catch (cause) {
-      const error = new Error('what is unsaved could not be set aside', { cause });
+      const error = new Error('what is unsaved could not be preserved', { cause });
       this.emit('connection-error', { error });
     }
   }

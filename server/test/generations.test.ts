@@ -116,7 +116,7 @@ describe('[DEL-8] a room is deleted, undeleted and made of the same text', () =>
     expect(await saved.recover()).toEqual([]);
   });
 
-  it('whoever was there, also at an instance that was not told, brings nothing afterwards', async () => {
+  it('those who were there, also at an instance that was not told, brings nothing afterwards', async () => {
     const storage = new MemoryStorage();
     const hub = new MemoryHub();
     const start = () =>
