@@ -399,6 +399,13 @@ describe('[CLI-41] while something is to be reported saved', () => {
     }
   });
 
+  test('while it loads, it waits as long as ever: one large value may take that long', () => {
+    const loading = run(run(STATES.syncing, EVENTS.frame), EVENTS.awaits);
+    expect(deadlineOf(loading)).toBe(NOW + SILENCE_TIMEOUT);
+    expect(deadlineOf(run(loading, EVENTS.frame))).toBe(NOW + SILENCE_TIMEOUT);
+    expect(deadlineOf(run(loading, EVENTS.synced))).toBe(NOW + ACKNOWLEDGEMENT_TIMEOUT);
+  });
+
   test('asks no more once it is saved', () => {
     const saved = run(waiting, { type: 'awaits', isAwaiting: false }, NOW + 1);
     expect(deadlineOf(saved)).toBe(NOW + SILENCE_TIMEOUT);

@@ -217,17 +217,19 @@ function heard(state: OpenState, _: unknown, { now }: Chance): Step {
     ...state,
     deadline: now + SILENCE_TIMEOUT,
     isDoubted: false,
-    probesAt: probesAt(state.isAwaiting, now),
+    probesAt: probesAt(state, state.isAwaiting, now),
   });
 }
 
-function probesAt(isAwaiting: boolean, now: number): number {
-  return isAwaiting ? now + ACKNOWLEDGEMENT_TIMEOUT : Number.POSITIVE_INFINITY;
+/** Not while it loads: one value that is large may take as long as a silence may. */
+function probesAt({ kind }: OpenState, isAwaiting: boolean, now: number): number {
+  const asks = kind === 'online' && isAwaiting;
+  return asks ? now + ACKNOWLEDGEMENT_TIMEOUT : Number.POSITIVE_INFINITY;
 }
 
 function awaits(state: OpenState, { isAwaiting }: Event<'awaits'>, { now }: Chance): Step {
   if (isAwaiting === state.isAwaiting) return stay(state);
-  return stay({ ...state, isAwaiting, probesAt: probesAt(isAwaiting, now) });
+  return stay({ ...state, isAwaiting, probesAt: probesAt(state, isAwaiting, now) });
 }
 
 /** The network changed under an open socket, which may be dead without knowing. */
@@ -337,7 +339,10 @@ const TABLE: Table = {
     frame: heard,
     progress: heard,
     awaits,
-    synced: ({ kind: _, attempt: __, ...open }) => stay({ kind: 'online', ...open }),
+    synced: ({ kind: _, attempt: __, ...open }, _event, { now }) => {
+      const online = { kind: 'online', ...open } as const;
+      return stay({ ...online, probesAt: probesAt(online, open.isAwaiting, now) });
+    },
     drain: drained,
     lost: ({ attempt }, event, chance) => afterLoss(attempt, event, chance),
     denied: stay,
