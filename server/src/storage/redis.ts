@@ -25,7 +25,8 @@ import {
 import { type RedisInfo, UnusableRedis } from '../redis-signs.js';
 import { type Page as ListPage, listPages } from './listing.js';
 import { parsedNote } from './merge-note.js';
-import { decodeRecord, encodeRecord, KIND } from './record.js';
+import { encodeRecord, KIND } from './record.js';
+import { checksum, decodeMeta, decodePage, decodeQuarantined, type Page } from './redis-answers.js';
 import { APPEND, COMPACT, HEARTBEAT, READ, RENEW } from './redis-scripts.js';
 import { examine } from './redis-settings.js';
 import {
@@ -48,7 +49,6 @@ import {
 } from './storage.js';
 
 const text = new TextEncoder();
-const untext = new TextDecoder();
 
 const PART_BYTES = 4 * 1024 * 1024;
 /** How long a batch may be tried again: longer than any outage that somebody waits for. */
@@ -56,23 +56,7 @@ const WRITER_SECONDS = 30 * 24 * 3600;
 /** Keys that one step of a walk looks at; it takes Redis a fraction of a millisecond. */
 const SCANNED = 1_000;
 const STAGED_SECONDS = 3600;
-const DAMAGED = 'checksum does not match';
 const MISSING = 'it is not in the log';
-
-type Row = readonly [id: Buffer, fields: readonly Buffer[]];
-
-/** One answer of READ. */
-interface Page {
-  readonly lastSeq: number;
-  readonly snapshotSeq: number;
-  readonly snapshot: SnapshotMeta | undefined;
-  readonly isDeleted: boolean;
-  readonly hasMore: boolean;
-  readonly entries: readonly LogEntry[];
-  readonly damaged: readonly Quarantined[];
-  /** The seq of the last row, readable or not; that of the question when there is none. */
-  readonly upTo: number;
-}
 
 export class RedisStorage implements Storage {
   readonly name = 'redis';
@@ -396,43 +380,9 @@ export class RedisStorage implements Storage {
     return pages;
   }
 
-  async #readPage(room: string, from: number, to = Number.MAX_SAFE_INTEGER): Promise<Page> {
+  async #readPage(room: string, from: number, to?: number): Promise<Page> {
     const keys = [this.#key('room', room), this.#key('log', room)];
-    const answer = await READ.run(this.#redis, keys, [from, PART_BYTES]);
-    const [head, more, rows] = answer as [Buffer[], number, Row[]];
-    const [last, lost, ...rest] = head;
-    const meta = rest.slice(0, -1);
-    const deleted = rest.at(-1)!;
-    if (lost!.length > 0) {
-      throw new DamagedSnapshot(`what describes room ${JSON.stringify(room)} is lost`);
-    }
-    const entries: LogEntry[] = [];
-    const damaged: Quarantined[] = [];
-    let upTo = from;
-    for (const [id, fields] of rows) {
-      const seq = Number.parseInt(id.toString('latin1'), 10);
-      if (seq > to) break;
-      upTo = seq;
-      // Copies: what is read is a view into what the socket read.
-      const update = new Uint8Array(fields[1]!);
-      const author = fields[3]!.toString();
-      if (checksum(update, author) === Number(fields[5]!.toString())) {
-        entries.push({ seq, update, author });
-      } else {
-        damaged.push({ seq, reason: DAMAGED, author, update });
-      }
-    }
-    const snapshot = decodeMeta(meta);
-    return {
-      lastSeq: Number(last!.toString()),
-      snapshotSeq: snapshot?.seq ?? 0,
-      snapshot,
-      isDeleted: deleted.length > 0,
-      hasMore: more === 1,
-      entries,
-      damaged,
-      upTo,
-    };
+    return decodePage(room, await READ.run(this.#redis, keys, [from, PART_BYTES]), from, to);
   }
 
   /** The seq, size and CRC of the room's snapshot. */
@@ -460,38 +410,4 @@ export class RedisStorage implements Storage {
   #snapshotKey(seq: number, room: string): string {
     return `${this.#prefix}snapshot:${seq}:${room}`;
   }
-}
-
-function checksum(update: Uint8Array, author: string): number {
-  return crc32(author, crc32(update));
-}
-
-/** @param head seq, size, state vector, deletes, life, time and generation, empty where there is no snapshot */
-function decodeMeta(head: readonly Buffer[]): SnapshotMeta | undefined {
-  const [seq, size, stateVector, deletes, life, at, generation] = head;
-  if (seq === undefined || seq.length === 0) return undefined;
-  return {
-    seq: Number(seq.toString()),
-    size: Number(size!.toString()),
-    stateVector: new Uint8Array(stateVector!),
-    deletes: new Uint8Array(deletes!),
-    life: Number(life!.toString()),
-    generation: Number((generation!.length > 0 ? generation : life)!.toString()),
-    writtenAt: timeIn(at!.toString(), seq.toString()),
-  };
-}
-
-/** Undefined where it is that of an earlier snapshot. */
-function timeIn(at: string, seq: string): number | undefined {
-  const [of, time] = at.split(':');
-  return of === seq ? Number(time) : undefined;
-}
-
-function decodeQuarantined(room: string, seq: number, value: Buffer): Quarantined {
-  const record = decodeRecord(value);
-  if (record?.room !== room || record.seq !== seq) {
-    return { seq, reason: DAMAGED, author: '', update: new Uint8Array(value) };
-  }
-  const about = JSON.parse(untext.decode(record.fields[0]));
-  return { seq, ...about, update: new Uint8Array(record.fields[1]!) };
 }
