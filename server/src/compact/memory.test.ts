@@ -1,6 +1,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import * as Y from 'yjs';
 import { KINDS_OF_DOCUMENTS, typedByTurns } from '../../test/large.js';
+import { workerMemory } from '../memory.js';
 import { compact, diff } from './job.js';
 import { priceBySize, priceOf, weigh } from './weight.js';
 import { whole } from './whole.js';
@@ -20,7 +21,7 @@ const task = (...updates: Uint8Array[]) => ({
 });
 
 // Workers are polite, and on a machine with other work that takes its time.
-describe('[CMP] memory', { timeout: 180_000 }, () => {
+describe('[CMP] memory', { timeout: 600_000 }, () => {
   for (const [kind, make] of Object.entries(KINDS_OF_DOCUMENTS)) {
     it(`[CMP-15] [CMP-16] what a merge is said to need is enough: ${kind}`, async () => {
       const update = make();
@@ -44,6 +45,21 @@ describe('[CMP] memory', { timeout: 180_000 }, () => {
     await workers.compact(async () => ({ snapshot, updates: [update] }));
     expect([snapshot.length, update.length > 0]).toEqual([0, true]);
   });
+
+  for (const [container, items, typed] of [
+    [1, 984_200, 'a'.repeat(45)],
+    [2, 3_000_000, 'a'],
+  ] as const) {
+    it(`[CMP-16] what a container of ${container} GB leaves is enough for ${items} pieces`, async ({
+      skip,
+    }) => {
+      skip(process.env.LONG !== '1', 'it takes a minute: LONG=1 npm test runs it');
+      const update = typedByTurns({ items, people: 200, typed });
+      const workers = workersWith(workerMemory({ bytes: container * 1024 * MB, isOwn: true }) / MB);
+      const made = await workers.compact(async () => task(update));
+      expect(made).toMatchObject({ isFaithful: true, passes: 1, poisoned: [] });
+    });
+  }
 
   it('[CMP-15] no document is made once the workers are closed', async () => {
     const workers = workersWith(100);
