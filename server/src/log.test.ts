@@ -80,6 +80,49 @@ const contents = ({ number, appends }: Batch) => [
 ];
 
 describe('[LOG] group commit', () => {
+  it('[INS-18] what is on its way when the store fails over is owned by nobody until it is claimed, and is owed until then', async () => {
+    const { clock, storage, log, room } = setUp();
+    const [a, b] = [room('a'), room('b')];
+    a.write();
+    clock.turn();
+    b.write();
+    let isFlushed = false;
+    void log.flush().then(() => {
+      isFlushed = true;
+    });
+    const bytes = log.unsavedBytes;
+    log.strand();
+    // The server before has taken it after all; that says nothing any more.
+    await storage.commits[0]!.end();
+    clock.advance(100);
+    expect([a.saved, storage.commits.length, log.stranded]).toEqual([[], 1, ['a', 'b']]);
+    expect(log.unsavedBytes).toBe(bytes);
+    expect(log.unsaved).toEqual([
+      { room: 'a', updates: 1 },
+      { room: 'b', updates: 1 },
+    ]);
+    const claimed = log.claim('a', 0);
+    expect(claimed).toHaveLength(1);
+    log.append(
+      {
+        name: 'a',
+        life: 0,
+        committed: () => undefined,
+        deleted: () => undefined,
+        overflowed: () => undefined,
+      },
+      claimed[0]!,
+    );
+    clock.advance(100);
+    await storage.commits[1]!.end();
+    expect(isFlushed).toBe(false);
+    // The room is in a later life: what was admitted to an earlier one is nobody's.
+    expect(log.claim('b', 5)).toEqual([]);
+    clock.turn();
+    await settled();
+    expect([isFlushed, log.unsavedBytes, log.stranded]).toEqual([true, 0, []]);
+  });
+
   it('[LOG-1] what one turn appends to all rooms is one commit, at the end of the turn', () => {
     const { clock, storage, room } = setUp();
     const [a, b] = [room('a'), room('b')];
