@@ -76,6 +76,8 @@ describe('[CLI-7] the own state', () => {
     sent.length = 0;
     expect(hear(11_000)).toBe(first + 1);
     expect(sent.length).toBe(1);
+    // [CLI-32] The page's clock is set back.
+    expect(hear(-600_000)).toBe(first + 2);
     awareness.setLocalState(null);
     sent.length = 0;
     hear(40_000);

@@ -168,9 +168,12 @@ export class Presence {
    *
    * @param at when the own state was last renewed, in milliseconds since 1970
    */
-  #renew(at = Number.POSITIVE_INFINITY): void {
+  #renew(at: number | undefined): void {
     const state = this.#awareness.getLocalState();
-    if (state === null || this.#send === null || !isHidden() || Date.now() - at < RENEWAL) return;
+    if (state === null || at === undefined || this.#send === null || !isHidden()) return;
+    const age = Date.now() - at;
+    // Below 0 the page's clock was set back since.
+    if (age >= 0 && age < RENEWAL) return;
     shielded(() => this.#awareness.setLocalState(state));
   }
 
