@@ -123,6 +123,29 @@ describe('[ADM] depth', () => {
     expect(room.write(update([{ client: 3, clock: 0, structs: below(3).slice(0, 1) }]))).toBe(true);
   });
 
+  it('[ADM-3] follows from a neighbour in what is too deep for a type, deleted or not', () => {
+    const room = new Room();
+    room.write(chain(1, 0, MAX_NESTING));
+    // Text may lie in the deepest type, but no type beside it.
+    const words = [item({ parent: [1, MAX_NESTING - 1], kind: 4, content: text('words') })];
+    expect(room.write(update([{ client: 2, clock: 0, structs: words }]))).toBe(true);
+    const beside = (kind: 'origin' | 'right') =>
+      update([
+        {
+          client: 3,
+          clock: 0,
+          structs: [item({ [kind]: [2, kind === 'origin' ? 4 : 0], kind: 7, content: type(0) })],
+        },
+      ]);
+    for (let round = 0; round < 2; round++) {
+      expect(room.write(beside('origin'))).toBe(false);
+      expect(room.write(beside('right'))).toBe(false);
+      expect(room.write(update([], [[2, 0, 5]]))).toBe(true);
+      expect(room.write(beside('right'))).toBe(false);
+      room.compact();
+    }
+  });
+
   it('[ADM-3] wide documents are not deep, however many types come', () => {
     const room = new Room();
     const doc = new Y.Doc();

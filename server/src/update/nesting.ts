@@ -34,7 +34,7 @@ interface Column {
 interface Base {
   readonly client: number;
   readonly clock: number;
-  /** Of the types that count from it, the most levels. */
+  /** Of the types that count from it, the most levels, 0 for one that lies beside it; {@link UNKNOWN} for no type. */
   levels: number;
 }
 
@@ -48,7 +48,7 @@ export class Nesting {
   readonly #bytes: Uint8Array;
   readonly #blocks: readonly Block[];
   readonly #columns = new Map<number, Column>();
-  readonly #bases: Base[] = [{ ...ROOT, levels: 0 }];
+  readonly #bases: Base[] = [{ ...ROOT, levels: UNKNOWN }];
   readonly #struct = newStruct();
   /** The block being read, then, once all are read, the column being resolved. */
   #at = 0;
@@ -83,7 +83,7 @@ export class Nesting {
   deepest(levelOf: LevelOf): number {
     let deepest = 0;
     for (const { client, clock, levels } of this.#bases) {
-      if (levels === 0) continue;
+      if (levels === UNKNOWN) continue;
       deepest = Math.max(deepest, levels + (client === NONE ? 0 : levelOf(client, clock)));
     }
     return deepest;
@@ -189,7 +189,7 @@ export class Nesting {
       const next = this.#columns.get(client);
       const nextIndex = next === undefined ? NONE : indexAt(next, clock);
       if (next === undefined || nextIndex === NONE) {
-        base = this.#bases.push({ client, clock, levels: 0 }) - 1;
+        base = this.#bases.push({ client, clock, levels: UNKNOWN }) - 1;
         break;
       }
       at = next;
