@@ -14,7 +14,13 @@ const PATIENCE = 300_000;
 
 /** Less than a test has, so that what was waited for is named. */
 const expect = { poll: { timeout: PATIENCE / 2 } };
-const common = { maxWorkers, expect, testTimeout: PATIENCE, hookTimeout: PATIENCE };
+const common = {
+  maxWorkers,
+  expect,
+  testTimeout: PATIENCE,
+  hookTimeout: PATIENCE,
+  setupFiles: './scripts/vitest-patience.ts',
+};
 
 /** Files of browser tests take the longest; one that comes last would be waited for alone. */
 class BrowsersFirst extends BaseSequencer {

@@ -3,7 +3,6 @@ import { IDBDatabase } from 'fake-indexeddb';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import * as Y from 'yjs';
 import { contents, copies, forbidWriting, nextTurn, written } from '../test/copies.js';
-import { eventually } from '../test/eventually.js';
 import {
   accept,
   closePages,
@@ -58,7 +57,7 @@ describe('[CLI-18] the question of a page whose copy was removed by another', ()
     await written();
     expect(isAsking()).toBe(false);
     await clearOfflineCopies();
-    await eventually(() => expect([page.unsaved, isAsking()]).toEqual([true, true]));
+    await vi.waitFor(() => expect([page.unsaved, isAsking()]).toEqual([true, true]));
     expect(await copies()).toEqual({});
   });
 

@@ -9,7 +9,6 @@ import {
   watchDatabase,
   written,
 } from '../test/copies.js';
-import { eventually } from '../test/eventually.js';
 import {
   accept,
   closePages,
@@ -141,7 +140,7 @@ describe('[CLI-27] an offline copy that does not come in 3 s', () => {
     // Nobody knows yet what is in the copy.
     expect(page.unsaved).toBe(true);
     release();
-    await eventually(() => expect(textOf(page)).toContain('late'));
+    await vi.waitFor(() => expect(textOf(page)).toContain('late'));
     expect(page.unsaved).toBe(true);
     expect(textAt(network.last)).toBe(textOf(page));
     save(network.last);
@@ -158,7 +157,7 @@ describe('[CLI-27] an offline copy that does not come in 3 s', () => {
     page.connect();
     network.last.accept();
     release();
-    await eventually(() => expect(textOf(page)).toBe('late'));
+    await vi.waitFor(() => expect(textOf(page)).toBe('late'));
     expect(documentsOf(network.last)).toEqual([]);
     network.last.say({ type: 'step1', stateVector: Uint8Array.of(0) });
     expect(textAt(network.last)).toBe('late');
@@ -174,7 +173,7 @@ describe('[CLI-27] an offline copy that does not come in 3 s', () => {
     const told: unknown[] = [];
     page.on('rejected', (why) => told.push(why));
     release();
-    await eventually(() => expect(textOf(page)).toBe('late'));
+    await vi.waitFor(() => expect(textOf(page)).toBe('late'));
     reject(network.last);
     save(network.last);
     expect(told).toEqual([{ reason: 'read-only', isTakenBack: true }]);

@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { contents, copies, holdDatabase } from '../test/copies.js';
-import { eventually } from '../test/eventually.js';
 import {
   accept,
   closePages,
@@ -141,7 +140,7 @@ describe('[CLI-27] an offline copy of tabs', () => {
     // Nobody knows yet what is in the copy.
     expect([one.unsaved, other.unsaved]).toEqual([true, true]);
     release();
-    await eventually(async () => {
+    await vi.waitFor(async () => {
       await browser.step(0);
       expect(textOf(other)).toBe('late');
       expect([one.unsaved, other.unsaved]).toEqual(Array(2).fill(!wasSaved));

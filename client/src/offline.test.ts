@@ -1,7 +1,6 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import * as Y from 'yjs';
 import { contents, copies, nextTurn, watchTransactions, written } from '../test/copies.js';
-import { eventually } from '../test/eventually.js';
 import type { FakeSocket } from '../test/fake-socket.js';
 import {
   accept,
@@ -159,7 +158,7 @@ describe('[CLI-27] an offline copy', () => {
       type(one, 'a');
       type(other, 'b');
     }
-    await eventually(async () => {
+    await vi.waitFor(async () => {
       expect((await copies()).room?.updates.length).toBe(2 * half);
     });
     await close(one);
@@ -203,7 +202,7 @@ describe('[CLI-27] an offline copy', () => {
       type(first, 'x');
       if (edit % 2 === 0) await nextTurn();
     }
-    await eventually(async () => {
+    await vi.waitFor(async () => {
       expect((await copies()).room?.updates.length).toBeLessThanOrEqual(201);
     });
     expect(textIn((await copies()).room?.updates ?? [])).toBe('x'.repeat(MANY_EDITS));
@@ -216,7 +215,7 @@ describe('[CLI-27] an offline copy', () => {
       type(other, 'b');
       if (edit % 2 === 0) await nextTurn();
     }
-    await eventually(async () => {
+    await vi.waitFor(async () => {
       expect((await copies()).room?.updates.length).toBeLessThanOrEqual(402);
     });
     await close(one);
@@ -242,7 +241,7 @@ describe('[CLI-27] an offline copy', () => {
   test('is not called saved by a page that has as many updates, but others', async () => {
     const half = 150;
     const areThere = (count: number) =>
-      eventually(async () => expect((await copies()).room?.updates.length).toBe(count));
+      vi.waitFor(async () => expect((await copies()).room?.updates.length).toBe(count));
     const seed = await reopen();
     accept(network.last);
     for (let edit = 0; edit < half; edit++) type(seed, 's');

@@ -1,6 +1,5 @@
 /** A step 2 that is too large, where the code that would cut it does not come. */
 import { afterEach, expect, test, vi } from 'vitest';
-import { eventually } from '../test/eventually.js';
 import { accept, closePages, setUpPages, textOf, type } from '../test/pages.js';
 
 vi.mock('./refusals.js', () => {
@@ -17,7 +16,7 @@ test('[CLI-17] what cannot be cut stays in the document, and is not sent for eve
   type(page, 'too much');
   accept(network.last);
   network.last.drop(1009, 'too large');
-  await eventually(() => expect(page.status).toBe('refused'));
+  await vi.waitFor(() => expect(page.status).toBe('refused'));
   expect(page.refusal).toMatchObject({ reason: 'too-large', code: 1009 });
   expect(errors).toEqual(['a part of this package could not be loaded']);
   expect([textOf(page), page.unsaved]).toEqual(['too much', true]);

@@ -15,17 +15,22 @@ import { type PostgresService, startPostgres } from './postgres-service.js';
 import { served, socketUrl, startServer } from './support.js';
 import { startSwitch } from './switch.js';
 
-const LONG = { timeout: 60_000, interval: 50 };
+const LONG = { timeout: 150_000, interval: 50 };
 const TYPING_MS = 40;
 const portOf = ({ url }: { readonly url: string }) => Number(new URL(url).port);
 
 /** In these tests each primary was the standby of the one before. */
 let primary: Promise<PostgresService> | undefined;
+const stops: (() => Promise<void>)[] = [];
+// An afterAll that a running test asks for is never called.
+afterAll(async () => {
+  await Promise.all(stops.map((stop) => stop()));
+});
 
 async function standby(): Promise<{ from: PostgresService; to: PostgresService }> {
-  primary ??= startPostgres({ until: afterAll });
+  primary ??= startPostgres({ until: (stop) => stops.push(stop) });
   const from = await primary;
-  const to = await startPostgres({ until: afterAll, standbyOf: from });
+  const to = await startPostgres({ until: (stop) => stops.push(stop), standbyOf: from });
   primary = Promise.resolve(to);
   return { from, to };
 }

@@ -304,7 +304,7 @@ describe('[CMD-20] names on a terminal', () => {
     const client = await RawClient.connect(server, '\u202egnp.txt');
     client.socket.close(4000, 'bye\u009b2J\n{"level":50}\u2028');
     await client.untilClosed();
-    await expect.poll(() => server.errors(), { timeout: 30_000 }).toContain('a connection ended');
+    await expect.poll(() => server.errors()).toContain('a connection ended');
     const lines = server.errors().trimEnd().split('\n');
     const line = lines.find((each) => each.includes('a connection ended'))!;
     // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what is looked for.

@@ -174,7 +174,7 @@ describe('[STO] the lock of a folder', () => {
             () => true,
             () => false,
           ),
-        { timeout: 20_000 },
+        { timeout: 150_000 },
       )
       .toBe(true);
   });

@@ -89,7 +89,7 @@ describe('[STO] postgres behind a pooler', () => {
         );
         expect(waiting).toHaveLength(0);
       },
-      { timeout: 30_000 },
+      { timeout: 150_000 },
     );
     await other.unsafe('COMMIT');
     expect(await storage.append({ number: 2, appends: [append('a', 'x')] })).toEqual([2]);
@@ -113,7 +113,7 @@ describe('[STO] postgres behind a pooler', () => {
     await vi.waitFor(
       async () => expect(await standby.query('SELECT FROM cowrite.updates')).toHaveLength(1),
       {
-        timeout: 30_000,
+        timeout: 150_000,
       },
     );
     await standby.promote();

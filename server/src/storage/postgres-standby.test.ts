@@ -64,11 +64,11 @@ describe('[STO] postgres with a standby', () => {
     };
     await turn('on');
     await vi.waitFor(async () => await expect(storage.heads(['a'])).rejects.toThrow(/no writes/), {
-      timeout: 30_000,
+      timeout: 150_000,
     });
     await expect(storage.append(batch(1))).rejects.toThrow(/no writes/);
     await turn('off');
-    await vi.waitFor(async () => await storage.heads(['a']), { timeout: 30_000 });
+    await vi.waitFor(async () => await storage.heads(['a']), { timeout: 150_000 });
     await storage.append(batch(1));
     // It is the same one.
     expect(failedOver).not.toHaveBeenCalled();
@@ -91,13 +91,13 @@ describe('[STO] postgres with a standby', () => {
         const [row] = await primary.query('SHOW synchronous_standby_names');
         expect(row!.synchronous_standby_names).toBe('nobody');
       },
-      { timeout: 30_000 },
+      { timeout: 150_000 },
     );
     const waiting = async () =>
       await sql.unsafe(`SELECT pid FROM pg_stat_activity WHERE wait_event = 'SyncRep'`);
     const endWith = async (end: 'pg_cancel_backend' | 'pg_terminate_backend') => {
       await vi.waitFor(async () => expect(await waiting()).not.toHaveLength(0), {
-        timeout: 30_000,
+        timeout: 150_000,
       });
       for (const { pid } of await waiting()) await sql.unsafe(`SELECT ${end}(${pid})`);
     };
@@ -120,12 +120,12 @@ describe('[STO] postgres with a standby', () => {
             await sql.unsafe(`SELECT pg_terminate_backend(${pid})`);
           expect(await waiting()).toHaveLength(0);
         },
-        { timeout: 30_000 },
+        { timeout: 150_000 },
       );
     }
     await sql.unsafe(`ALTER SYSTEM RESET synchronous_standby_names`);
     await sql.unsafe('SELECT pg_reload_conf()');
-    await vi.waitFor(async () => await storage.append(batch(2)), { timeout: 30_000 });
+    await vi.waitFor(async () => await storage.append(batch(2)), { timeout: 150_000 });
     const { tail } = await storage.load('a');
     expect(tail.filter(({ update }) => update[0] === 2)).toHaveLength(1);
   });
