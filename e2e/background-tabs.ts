@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type BrowserContext, chromium, errors, type Page } from 'playwright';
 import { expect, onTestFinished } from 'vitest';
-import { temporaryFolder } from './fixtures.js';
+import { PATIENCE, temporaryFolder } from './fixtures.js';
 
 /** It takes a second on a machine that has too much to do. */
 const CONNECT_MS = 15_000;
@@ -74,6 +74,7 @@ export class BackgroundTabs {
     const [browser] = connection.contexts();
     if (browser === undefined) throw new Error('the browser has no tabs of its own');
     const thrown: Error[] = [];
+    browser.setDefaultTimeout(PATIENCE);
     browser.on('weberror', (error) => thrown.push(error.error()));
     onTestFinished(async () => {
       await connection.close();

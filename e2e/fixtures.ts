@@ -21,7 +21,7 @@ const INSTANCE = fileURLToPath(new URL('../server/test/instance.mjs', import.met
 const DEMO = fileURLToPath(new URL('../client/demo/dist', import.meta.url));
 
 /** Milliseconds until a click, a locator or a text is given up: not how long one may take. */
-const PATIENCE = 120_000;
+export const PATIENCE = 120_000;
 
 const PLAYWRIGHTS = [
   'AvoidUnnecessaryBeforeUnloadCheckSync',
