@@ -40,6 +40,9 @@ describe('[LIM] cooldowns', () => {
     [4404, 410, 10],
     [4413, 413, 10],
     [1009, 413, 10],
+    [4409, 409, 10],
+    [1011, 503, 1],
+    [1013, 503, 1],
   ])('[LIM-16] %i is answered with %i', (code, status, retryAfter) => {
     const { cooldowns, close } = setUp();
     close('x', code);
@@ -54,6 +57,27 @@ describe('[LIM] cooldowns', () => {
       cooldowns.closed({ key: 'x', user: undefined, room: 'room' }, code, 'why');
       expect(cooldowns.of('x')?.retryAfter).toBe(10);
       clock.advance(10 * SECOND);
+    }
+  });
+
+  it('[LIM-19] for what is wrong with the server are short, up to ten seconds, whoever it is', () => {
+    for (const user of ['ada', undefined]) {
+      const { cooldowns, clock } = setUp();
+      const lengths = [];
+      for (let i = 0; i < 6; i++) {
+        cooldowns.closed({ key: 'x', user, room: 'room' }, i % 2 === 0 ? 1011 : 1013, 'why');
+        const { retryAfter = 0 } = cooldowns.of('x') ?? {};
+        lengths.push(retryAfter);
+        clock.advance(retryAfter * SECOND);
+      }
+      expect(lengths).toEqual([1, 2, 4, 8, 10, 10]);
+      // Those of the one kind say nothing of the other.
+      cooldowns.closed({ key: 'x', user, room: 'room' }, 4400, 'why');
+      expect(cooldowns.of('x')?.retryAfter).toBe(10);
+      clock.advance(10 * SECOND);
+      cooldowns.closed({ key: 'x', user, room: 'room' }, 1011, 'why');
+      expect(cooldowns.of('x')?.retryAfter).toBe(1);
+      clock.advance(HOUR);
     }
   });
 

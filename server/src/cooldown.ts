@@ -1,8 +1,8 @@
 /**
- * Clients that were closed for good and come back all the same: y-websocket before 3.1 takes no
- * close code for final, and 3.1 not 1009. Once a socket has opened they wait 100 ms before the
- * next one, so each of them would cost ten sockets a second, for ever. A refused upgrade makes
- * them wait longer each time, up to 2.5 s, and costs next to nothing.
+ * Clients that were closed and come back at once: y-websocket before 3.1 takes no close code for
+ * final, and 3.1 not 1009. Once a socket has opened they wait 100 ms before the next one, so each
+ * of them would cost ten sockets a second, for as long as what they were closed for lasts. A
+ * refused upgrade makes them wait longer each time, up to 2.5 s, and costs next to nothing.
  *
  * Invariants: what is remembered is bounded; a client is known by everything that it brings to
  * the upgrade, its token and cookies among it, so that nobody is refused for somebody else who
@@ -15,7 +15,7 @@ import type { Clock } from './clock.js';
 
 /** What an upgrade is answered instead. */
 export interface Cooldown {
-  readonly status: 403 | 410 | 413;
+  readonly status: 403 | 409 | 410 | 413 | 503;
   readonly message: string;
   /** Whole seconds. */
   readonly retryAfter: number;
@@ -37,13 +37,23 @@ interface Entry extends ClosedClient {
   readonly until: number;
 }
 
-const FIRST_MS = 10_000;
-const LONGEST_MS = 60_000;
-/** After a pause of this length a client starts again with the first. */
-const FORGET_MS = 600_000;
+/** How long clients wait, in milliseconds. */
+interface Lengths {
+  readonly first: number;
+  readonly longest: number;
+  /** After a pause of this length a client starts again with the first. */
+  readonly forget: number;
+}
+
+const FINAL: Lengths = { first: 10_000, longest: 60_000, forget: 600_000 };
+/** What was wrong is this server's, and may be better at any moment. */
+const PASSING: Lengths = { first: 1_000, longest: 10_000, forget: 60_000 };
 const MAX_REMEMBERED = 10_000;
 
 const STATUS: Readonly<Record<number, Cooldown['status']>> = {
+  [CLOSE.internal]: 503,
+  [CLOSE.tryAgainLater]: 503,
+  [CLOSE.conflict]: 409,
   [CLOSE.deleted]: 410,
   [CLOSE.tooLarge]: 413,
   [CLOSE.messageTooBig]: 413,
@@ -74,15 +84,19 @@ export class Cooldowns {
   }
 
   #lengthFor({ key, user }: ClosedClient, code: number, now: number): number {
+    const lengths = lengthsOf(code);
+    const { first, longest, forget } = lengths;
     // Another one may look the same, and is not to wait for long.
-    if (user === undefined) return FIRST_MS;
+    if (user === undefined && lengths === FINAL) return first;
     // Who was kicked was in, and would be in again for as long as it takes to be kicked again.
-    if (code === CLOSE.forbidden) return LONGEST_MS;
+    if (code === CLOSE.forbidden) return longest;
     const last = this.#clients.get(key);
-    if (last === undefined || now > last.until + FORGET_MS) return FIRST_MS;
+    if (last === undefined || lengthsOf(last.code) !== lengths || now > last.until + forget) {
+      return first;
+    }
     // Several tabs, closed at once: they have come once.
     if (now < last.until) return last.length;
-    return Math.min(last.length * 2, LONGEST_MS);
+    return Math.min(last.length * 2, longest);
   }
 
   undeleted(room: string): void {
@@ -109,6 +123,10 @@ export class Cooldowns {
       retryAfter: Math.ceil(left / 1_000),
     };
   }
+}
+
+function lengthsOf(code: number): Lengths {
+  return STATUS[code] === 503 ? PASSING : FINAL;
 }
 
 const TELLING = [

@@ -83,7 +83,7 @@ async function setUp() {
         rates: DEFAULT_LIMITS,
         onLimit: () => undefined,
         measures: measures.sockets,
-        onClosedForGood: () => undefined,
+        onClosed: () => undefined,
         onGone: () => undefined,
         turns: new Turns(clock),
         patience: 1_000,

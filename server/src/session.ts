@@ -43,8 +43,8 @@ export interface SessionRules {
   readonly turns: Turns;
   readonly onLimit: (limit: LimitName) => void;
   readonly measures: SocketMeasures;
-  /** A client that takes no code for final is closed for good, and will come back. */
-  readonly onClosedForGood: (session: Session, code: number, reason: string) => void;
+  /** A client that takes no code for final is closed, and will come back at once. */
+  readonly onClosed: (session: Session, code: number, reason: string) => void;
   /** Its socket is gone. Called once. */
   readonly onGone: (session: Session) => void;
 }
@@ -102,8 +102,15 @@ const LAST_ASK_MS = 30_000;
  * `cowrite.v1` one that brings none for 20 s while they wait for a `saved`.
  */
 const KEEP_ALIVE_MS = 10_000;
-/** Who comes back as it is would be closed with these again; of the others authentication decides. */
-const FOR_GOOD: ReadonlySet<number> = new Set([CLOSE.malformed, CLOSE.deleted, CLOSE.tooLarge]);
+/** Who comes back at once, as it is, would be closed with these again; of the others authentication decides. */
+const AGAIN: ReadonlySet<number> = new Set([
+  CLOSE.malformed,
+  CLOSE.deleted,
+  CLOSE.conflict,
+  CLOSE.tooLarge,
+  CLOSE.internal,
+  CLOSE.tryAgainLater,
+]);
 /** RFC 6455: a control frame has at most 125 bytes, two of them for the code. */
 const MAX_REASON = 123;
 
@@ -273,7 +280,7 @@ export class Session
   }
 
   close(code: number, reason: string): void {
-    if (FOR_GOOD.has(code)) this.#rules.onClosedForGood(this, code, reason);
+    if (AGAIN.has(code)) this.#rules.onClosed(this, code, reason);
     this.connection.close(code, shortened(reason));
     // What still arrives on a socket that is closing is not the room's any more.
     this.#leave(false);
@@ -327,12 +334,12 @@ export class Session
 
   /** By an administrator's order. */
   kick(reason: string): void {
-    this.#rules.onClosedForGood(this, CLOSE.forbidden, reason);
+    this.#rules.onClosed(this, CLOSE.forbidden, reason);
     this.close(CLOSE.forbidden, reason);
   }
 
   onTooLarge(): void {
-    this.#rules.onClosedForGood(this, CLOSE.messageTooBig, 'a message was too large');
+    this.#rules.onClosed(this, CLOSE.messageTooBig, 'a message was too large');
   }
 
   onText(): void {

@@ -1,5 +1,6 @@
 /** Clients that take no close code for final, as they are: they come back for ever, and cost next to nothing. */
 import { once } from 'node:events';
+import { encodeMessage } from '@cowrite/client/protocol';
 import {
   type CowriteServer,
   MemoryHub,
@@ -109,12 +110,15 @@ function filled(bytes: number): Y.Doc {
   return doc;
 }
 
-/** A V2 update is what no server takes. */
-function sendBroken(provider: Three): void {
+/** Whenever it is connected. */
+function sendEachTime(provider: Three, frame: Uint8Array): void {
   provider.on('status', ({ status }: { status: string }) => {
-    if (status === 'connected') provider.ws?.send(Uint8Array.of(0, 2, 3, 255, 255, 255));
+    if (status === 'connected') provider.ws?.send(frame as Uint8Array<ArrayBuffer>);
   });
 }
+
+/** What no client may send. */
+const BROKEN = Uint8Array.of(0, 2, 3, 255, 255, 255);
 
 describe('[LIM] clients of y-websocket that were closed for good', () => {
   it('[LIM-16] whose message is too large are refused before the upgrade, whatever their version', async () => {
@@ -139,7 +143,7 @@ describe('[LIM] clients of y-websocket that were closed for good', () => {
       const client = (room: string, doc = new Y.Doc()) =>
         returning(server, Provider, { room, doc, params: { version } });
       const poisonous = client('broken');
-      sendBroken(poisonous.provider);
+      sendEachTime(poisonous.provider, BROKEN);
       return [client('kicked'), client('gone'), client('full', filled(30_000)), poisonous];
     });
     const kicked = [clients[0]!, clients[4]!];
@@ -201,6 +205,59 @@ describe('[LIM] clients of y-websocket that were closed for good', () => {
     clock.at += 10_000;
     await vi.waitFor(() => expect(again.provider.synced).toBe(true), WAIT);
     expect((await served(server, 'room')).getText('t').toString()).toBe('short');
+  });
+
+  it('[LIM-19] that write something else under an id than the log has are refused with 409', async () => {
+    const { server, lines } = await start();
+    const written = (text: string) => {
+      const doc = new Y.Doc();
+      doc.clientID = 77;
+      doc.getText('t').insert(0, text);
+      return doc;
+    };
+    const clients: Returning[] = [];
+    for (const [room, Provider] of Object.entries(OLD)) {
+      const first = returning(server, Provider, { room, doc: written('first') });
+      await vi.waitFor(async () => {
+        expect((await served(server, room)).getText('t').toString()).toBe('first');
+      }, WAIT);
+      const second = returning(server, Provider, { room, params: { tab: '2' } });
+      const update = Y.encodeStateAsUpdate(written('other'));
+      sendEachTime(second.provider, encodeMessage({ type: 'update', update }));
+      clients.push(second);
+      expect(first.opened).toBe(1);
+    }
+    await untilSlow(clients);
+    for (const { opened } of clients) expect(opened).toBe(1);
+    const refused = lines.filter(({ msg }) => msg === 'not let in');
+    expect(refused.map(({ status }) => status)).toEqual([409, 409]);
+  });
+
+  it('[LIM-19] whose room cannot be loaded are refused with 503, and come in once it can', async () => {
+    const storage = new MemoryStorage();
+    const load = storage.load.bind(storage);
+    let loads = 0;
+    let isBroken = true;
+    storage.load = async (room) => {
+      loads++;
+      if (isBroken) throw new Error('the disk does not answer');
+      return await load(room);
+    };
+    const { server, clock, lines } = await start({ storage });
+    const clients = Object.entries(ALL).map(([version, Provider]) =>
+      returning(server, Provider, { params: { version } }),
+    );
+    await untilSlow(clients);
+    for (const { opened } of clients) expect(opened).toBe(1);
+    expect(loads).toBeLessThanOrEqual(clients.length);
+    const refused = lines.filter(({ msg }) => msg === 'not let in');
+    expect(refused.map(({ status }) => status)).toEqual([503]);
+    isBroken = false;
+    // What is wrong with the server may be mended at any moment.
+    clock.at += 1_000;
+    await vi.waitFor(() => {
+      for (const { provider } of clients) expect(provider.synced).toBe(true);
+    }, WAIT);
   });
 
   it('[LIM-17] come in with a new token, after a recheck, and once the room is undeleted', async () => {
