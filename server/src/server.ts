@@ -9,6 +9,7 @@ import { TrustedProxies } from './address.js';
 import { Administrator } from './administrator.js';
 import { Api } from './api/api.js';
 import type { RequestNames } from './api/errors.js';
+import { type ArrivalOptions, watchArrival } from './arrival.js';
 import { authenticatorOf, authenticatorOfHook } from './auth/authenticator.js';
 import { isLoopback, trustIn } from './auth/origin.js';
 import { MIN_SECRET } from './auth/tokens.js';
@@ -61,6 +62,8 @@ const WORKER_THREADS = 1;
  * (60 s in most), so that none sends a request on one that is just being closed, and answers 502.
  */
 const KEEP_ALIVE_MS = 75_000;
+/** As Node calls it. */
+const REQUEST_TIMEOUT = 'ERR_HTTP_REQUEST_TIMEOUT';
 const MB = 1024 * 1024;
 /**
  * Opens the store and listens.
@@ -268,12 +271,26 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     {
       ...UPGRADES,
       headersTimeout: limits.handshakeMs,
-      requestTimeout: limits.handshakeMs,
+      // Of bodies: see below.
+      requestTimeout: 0,
       connectionsCheckingInterval: Math.ceil(limits.handshakeMs / 4),
       keepAliveTimeout: KEEP_ALIVE_MS,
     },
-    (request, response) => void listener(request, response),
+    (request, response) => {
+      watchArrival(request, arrival);
+      void listener(request, response);
+    },
   );
+  const arrival: ArrivalOptions = {
+    clock,
+    patience: limits.handshakeMs,
+    maxBytes: limits.maxMessageBytes,
+    isTrusted: ({ headers }) => administrator.refusal(headers.authorization) === undefined,
+    onLate: ({ socket }) => {
+      onLimit('handshake');
+      answerBadRequest({ code: REQUEST_TIMEOUT }, socket);
+    },
+  };
   const crowd = new Crowd(limits, clock);
   const rules: SessionRules = {
     identify: (room, { token, cookie }) => authenticator.ask({ room, token, cookie }),
@@ -284,7 +301,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     patience: limits.handshakeMs,
     onLimit,
     measures: measures.sockets,
-    onClosedForGood: ({ clientKey: key, roomName: room, user }, code, reason) => {
+    onClosed: ({ clientKey: key, roomName: room, user }, code, reason) => {
       if (key !== undefined) cooldowns.closed({ key, room, user: user?.id }, code, reason);
     },
     onGone: ({ address, user, roomName, debt }) =>
@@ -318,7 +335,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     socket.once('close', () => crowd.closed(remoteAddress));
   });
   http.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') onLimit('handshake');
+    if (error.code === REQUEST_TIMEOUT) onLimit('handshake');
     answerBadRequest(error, socket);
   });
   const transport: Transport = new Transport(
@@ -495,13 +512,13 @@ function sessionsOf(transport: Transport): Session[] {
 }
 
 /** As Node answers by itself, when nobody listens. */
-function answerBadRequest({ code }: NodeJS.ErrnoException, socket: Duplex): void {
+function answerBadRequest({ code }: { readonly code?: string | undefined }, socket: Duplex): void {
   if (!socket.writable) {
     socket.destroy();
     return;
   }
   const status =
-    code === 'ERR_HTTP_REQUEST_TIMEOUT'
+    code === REQUEST_TIMEOUT
       ? '408 Request Timeout'
       : code === 'HPE_HEADER_OVERFLOW'
         ? '431 Request Header Fields Too Large'

@@ -26,7 +26,7 @@ const FLOORS = [
     'metrics-port',
   ],
   ['administrator', 'failover', 'health', 'intake', 'large-update', 'standing'],
-  ['transport', 'upgrade-offers'],
+  ['transport', 'upgrade-offers', 'arrival'],
   ['room'],
   ['compactor', 'joining'],
   ['contents'],

@@ -4,7 +4,8 @@ import { connect } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 import { ManualClock } from '../src/clock.js';
-import { socketUrl, startServer } from './support.js';
+import { ADMIN, governed } from './administrator.js';
+import { served, socketUrl, startServer, typed } from './support.js';
 
 /** Knocks from an address, as a proxy on this machine says. @returns the socket, or the status it was refused with */
 async function from(
@@ -146,6 +147,44 @@ describe('[LIM] the crowd', () => {
     expect((await error).code).toMatch(/EPIPE|ECONNRESET/);
   });
 
+  it('[LIM-20] a document reaches the API on a slow line, and one that stops on its way is cut off', async () => {
+    const clock = new ManualClock();
+    clock.soon = (call) => void setImmediate(call);
+    const server = await governed({ clock });
+    /** Nine seconds after each part. */
+    const put = async (parts: readonly Uint8Array[], length: number): Promise<string> => {
+      const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
+      onTestFinished(() => void socket.destroy());
+      let answer = '';
+      socket.setEncoding('latin1').on('data', (text: string) => {
+        answer += text;
+      });
+      const closed = once(socket, 'close');
+      const head = [
+        'PUT /api/rooms/room/document HTTP/1.1',
+        'Host: localhost',
+        'Connection: close',
+      ];
+      const headers = [...head, `Authorization: Bearer ${ADMIN}`, `Content-Length: ${length}`];
+      for (const part of [`${headers.join('\r\n')}\r\n\r\n`, ...parts]) {
+        await new Promise((resolve) => socket.write(part, resolve));
+        // What the kernel has taken is read in the next turns of the loop.
+        for (let i = 0; i < 10; i++) await new Promise((resolve) => setTimeout(resolve));
+        clock.advance(9_000);
+      }
+      const isWhole = parts.length === length;
+      while (!(await Promise.race([closed.then(() => true), tick()]))) {
+        if (!isWhole) clock.advance(1_000);
+      }
+      return answer;
+    };
+    const body = typed('as good as a book');
+    const parts = Array.from(body, (byte) => Uint8Array.of(byte));
+    expect(await put(parts, body.length)).toMatch(/^HTTP\/1\.1 200 /);
+    expect(await put(parts.slice(0, 3), body.length)).toMatch(/^HTTP\/1\.1 408 /);
+    expect((await served(server, 'room')).getText('t').toString()).toBe('as good as a book');
+  });
+
   it('[LIM-5] a client about which nobody can decide is not kept waiting for ever', async () => {
     const clock = new ManualClock();
     const server = await startServer({
@@ -164,3 +203,8 @@ describe('[LIM] the crowd', () => {
     expect(status).toBe(503);
   });
 });
+
+async function tick(): Promise<false> {
+  await new Promise<void>((resolve) => setTimeout(resolve));
+  return false;
+}
