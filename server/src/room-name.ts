@@ -13,7 +13,12 @@ export type RoomName =
 
 /** @param url as {@link readRoomName} takes it */
 export function isRoomPath(url: string): boolean {
-  return url.startsWith(PREFIX);
+  return pathOf(url).startsWith(PREFIX);
+}
+
+/** A request line may name the server, too (RFC 9112, 3.2.2). */
+function pathOf(url: string): string {
+  return url.startsWith('/') ? url : url.replace(/^https?:\/\/[^/?#]*/i, '');
 }
 
 /**
@@ -22,7 +27,7 @@ export function isRoomPath(url: string): boolean {
  */
 export function readRoomName(url: string): RoomName | undefined {
   if (!isRoomPath(url)) return undefined;
-  const [path] = url.split('?', 1) as [string];
+  const [path] = pathOf(url).split('?', 1) as [string];
   try {
     return checkRoomName(decodeURIComponent(path.slice(PREFIX.length)));
   } catch {

@@ -160,6 +160,20 @@ describe('[ROOM-5] offers to go on in another protocol', () => {
       const [answer] = await say(server.url, request('GET /ws/room', [...offers, ...key]), 1);
       expect([offers, answer!.status]).toEqual([offers, 101]);
     }
+    // Its request line may name the server, as it does to a proxy.
+    const offer = ['Connection: Upgrade', 'Upgrade: websocket'];
+    for (const host of ['http://localhost', 'http://LOCALHOST:80', 'https://localhost']) {
+      const line = `GET ${host}/ws/room?a=/ws/other`;
+      const handshake = [
+        'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+        'Sec-WebSocket-Version: 13',
+      ];
+      const [opened] = await say(server.url, request(line, [...offer, ...handshake]), 1);
+      expect([line, opened!.status]).toEqual([line, 101]);
+      expect((await say(server.url, request(line), 1))[0]!.status).toBe(426);
+      const [elsewhere] = await say(server.url, request(`GET ${host}/else/ws/room`, offer), 1);
+      expect(elsewhere!.status).toBe(404);
+    }
     // After a request with an offer that was ignored, on the same socket.
     const key = ['Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==', 'Sec-WebSocket-Version: 13'];
     const bytes =
