@@ -49,7 +49,15 @@ describe('[CLI-30] states of others', () => {
       { user: { name: 'Ada', color: 'hsl(210 50% 40% / 0.5)' }, cursor: null },
       { cursor: { anchor: complete, head: end }, other: { deep: [1, null] } },
       { selection: { anchor: end, head: end, collapsed: true }, anchor: complete, head: null },
-      { name: { first: 'Ada' }, color: 'rebeccapurple', pointer: { x: 1, y: 2 } },
+      {
+        name: 'Ada',
+        color: 'rebeccapurple',
+        pointer: { x: 1, y: 2 },
+        anchorPos: end,
+        focusPos: null,
+      },
+      { data: { name: 'Ada', color: '#f00', tool: { name: { en: 'Pen' } } } },
+      { data: [{ name: 1 }], user: { title: { en: 'Dr' } } },
       { color: 'color-mix(in oklab, var(--red) 50%, rgb(1, 2, 3))', colour: '#f00' },
     ]) {
       expect(safeState(state, {}, () => true)).toBe(state);
@@ -81,6 +89,12 @@ describe('[CLI-30] states of others', () => {
     const awareness = awarenessOf(doc);
     hear(awareness, { user: { name: 'Eve' }, cursor, selection: cursor, mood: 'bad' });
     expect(shown(awareness)).toEqual({ user: { name: 'Eve' }, mood: 'bad' });
+    const isPoint = cursor === end;
+    hear(awareness, { anchorPos: cursor, focusPos: cursor, mood: 'bad' });
+    expect(shown(awareness)).toEqual({
+      ...(isPoint && { anchorPos: end, focusPos: end }),
+      mood: 'bad',
+    });
     awareness.destroy();
   });
 
@@ -166,6 +180,15 @@ describe('[CLI-30] states of others', () => {
     }
     hear(awareness, { name: untold, user: { name: untold, title: [untold], id: 1 } });
     expect(shown(awareness)).toEqual({ user: { id: 1 } });
+    // React throws on an object among what is to be shown, and takes the page away.
+    for (const name of [{}, { first: 'Eve' }, ['Eve'], [{}], 7, true, null]) {
+      hear(awareness, { name, user: { name, id: 1 }, data: { name, id: 1 } });
+      expect(shown(awareness), JSON.stringify(name)).toEqual({ user: { id: 1 }, data: { id: 1 } });
+    }
+    for (const color of [{}, ['red'], 7, true, null, 'url(x)']) {
+      hear(awareness, { color, user: { color, id: 1 }, data: { colorLight: color, id: 1 } });
+      expect(shown(awareness), JSON.stringify(color)).toEqual({ user: { id: 1 }, data: { id: 1 } });
+    }
     for (const user of ['Eve', 1, true, [], [untold]]) {
       hear(awareness, { user, mood: 'bad' });
       expect(shown(awareness)).toEqual({ mood: 'bad' });

@@ -167,8 +167,8 @@ export interface CowriteProviderOptions {
   readonly WebSocket?: SocketConstructor;
   /**
    * Names of the fields of awareness states that hold relative positions: `ranges`, with an
-   * `anchor` and a `head`, are `cursor` and `selection` if left out, `points` are `anchor` and
-   * `head`. What stands there in a state of somebody else and is none is not handed over, because
+   * `anchor` and a `head`, are `cursor` and `selection` if left out, `points` are `anchor`, `head`,
+   * `anchorPos` and `focusPos`. What stands there in a state of somebody else and is none is not handed over, because
    * editors throw at it. Give `{ ranges: [] }` if your application means something else by `cursor`.
    */
   readonly positions?: Positions;

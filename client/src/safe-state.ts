@@ -14,13 +14,16 @@
 export interface Positions {
   /** Two of them, as `anchor` and `head`. Default `cursor` and `selection`. */
   readonly ranges?: readonly string[];
-  /** One of them. Default `anchor` and `head`. */
+  /** One of them. Default `anchor`, `head`, `anchorPos` and `focusPos`. */
   readonly points?: readonly string[];
 }
 
-/** As the bindings for ProseMirror, CodeMirror, Monaco, Quill and Slate name them. */
+/** As the bindings for ProseMirror, CodeMirror, Monaco, Quill, Slate and Lexical name them. */
 const RANGES = ['cursor', 'selection'];
-const POINTS = ['anchor', 'head'];
+const POINTS = ['anchor', 'head', 'anchorPos', 'focusPos'];
+/** Fields that say who somebody is; Slate's is the second, which may be anything else elsewhere. */
+const USER = 'user';
+const DATA = 'data';
 
 /** @returns whether the document has a root type of this name; to be asked only where Yjs would make one */
 export type KnowsType = (name: string) => boolean;
@@ -41,9 +44,9 @@ export function safeState(state: unknown, positions: Positions, knows: KnowsType
   return withFields(state, (name, value) => {
     if (ranges.includes(name)) return value === null ? null : range(value, knows);
     if (points.includes(name)) return value === null ? null : point(value, knows);
-    if (name === 'user') return isObject(value) ? withFields(value, safeText) : undefined;
-    if (name === 'name' || IS_COLOUR.test(name)) return safeText(name, value);
-    return value;
+    if (name === USER) return isObject(value) ? withFields(value, safeText) : undefined;
+    if (name === DATA) return isObject(value) ? withFields(value, safeLook) : value;
+    return safeLook(name, value);
   });
 }
 
@@ -58,11 +61,18 @@ function withFields(of: State, safe: (name: string, value: unknown) => unknown):
   return isSame ? of : Object.fromEntries(kept);
 }
 
-/** Names are put into text and colours into CSS, in both cases after a conversion that may throw. */
+/** Who somebody is may be put into text, after a conversion that may throw. */
 function safeText(name: string, value: unknown): unknown {
-  if (typeof value === 'string')
-    return IS_COLOUR.test(name) && !isColour(value) ? undefined : value;
-  return isText(value) ? value : undefined;
+  const safe = safeLook(name, value);
+  return isText(safe) ? safe : undefined;
+}
+
+/** Names are put into text, and colours into CSS: React throws on one that is an object. */
+function safeLook(name: string, value: unknown): unknown {
+  const isSafe = IS_COLOUR.test(name)
+    ? isColour(value)
+    : name !== 'name' || typeof value === 'string';
+  return isSafe ? value : undefined;
 }
 
 /**
@@ -74,8 +84,8 @@ function isText(value: unknown): boolean {
   return !isObject(value) || !Object.hasOwn(value, 'toString');
 }
 
-function isColour(text: string): boolean {
-  return text.length <= MAX_COLOUR && COLOUR.test(text);
+function isColour(value: unknown): boolean {
+  return typeof value === 'string' && value.length <= MAX_COLOUR && COLOUR.test(value);
 }
 
 /** @returns undefined for what is none */
