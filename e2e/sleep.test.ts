@@ -119,6 +119,50 @@ test('[E2E-24] the tab with the socket is frozen while another types: that one t
   expect(wire.openWebSockets).toBe(1);
 });
 
+/** Runs in a page: what it does with the browser's copy from now on takes for ever. */
+function neverEndTransactions(): void {
+  const { transaction } = IDBDatabase.prototype;
+  IDBDatabase.prototype.transaction = function (...args) {
+    const made = transaction.apply(this, args);
+    if (args[0] !== 'copies' || args[1] !== 'readwrite') return made;
+    const store = made.objectStore('copies');
+    const stay = () => {
+      store.count().onsuccess = stay;
+    };
+    stay();
+    made.addEventListener('abort', () =>
+      Object.assign(window, { abortedBy: made.error?.name ?? 'the page' }),
+    );
+    Object.assign(window, { isInTransaction: true });
+    return made;
+  };
+}
+
+test("[E2E-35] a tab is frozen while it has the browser's copy open: it leaves it to the one that takes over", async () => {
+  const server = await start();
+  const wire = await WatchedWire.before(server);
+  const dora = new Dora(server);
+  const tabs = await BackgroundTabs.open();
+  const ada = await Tab.open(wire, { name: 'Ada', browser: tabs.browser });
+  await ada.write('start');
+  const bob = await Tab.open(wire, { name: 'Bob', browser: tabs.browser });
+  await eventually(() => bob.words()).toEqual(['start']);
+  await ada.page.evaluate(neverEndTransactions);
+  wire.silence();
+  await bob.page.bringToFront();
+  await bob.write(' Bob1');
+  await ada.page.waitForFunction(() => 'isInTransaction' in window, null, { polling: 100 });
+  const goOn = await tabs.freeze(ada.page);
+  await saved(bob);
+  await bob.write(' Bob2');
+  await saved(bob);
+  expect(dora.words()).toEqual(['start', 'Bob1', 'Bob2']);
+
+  await goOn();
+  expect(await ada.page.evaluate(() => Reflect.get(window, 'abortedBy'))).toBe('the page');
+  await eventually(() => ada.words()).toEqual(['start', 'Bob1', 'Bob2']);
+});
+
 test.each([
   [
     'a tab alone is frozen',

@@ -4,7 +4,8 @@ import { Awareness, applyAwarenessUpdate } from 'y-protocols/awareness';
 import * as Y from 'yjs';
 import { written } from '../test/copies.js';
 import { LoneTab } from '../test/lone-tab.js';
-import { accept, closePages, setUpPages, twoPages } from '../test/pages.js';
+import { ManualClock } from '../test/manual-clock.js';
+import { accept, closePages, save, setUpPages, textAt, twoPages, type } from '../test/pages.js';
 
 afterEach(closePages);
 
@@ -75,6 +76,75 @@ describe('[CLI-16] a holder that is late for its attempt', () => {
     expect(posted('nudge')).toEqual([]);
     clock.advance(1_000);
     expect(posted('nudge')).toEqual([{ type: 'nudge', nudge: 'due', generation: null }]);
+  });
+});
+
+/** A page whose timers the browser does not let ring. */
+class SilencedClock extends ManualClock {
+  override setTimeout(_callback: () => void, delay: number) {
+    return super.setTimeout(() => undefined, delay);
+  }
+}
+
+describe('[CLI-48] a holder whose timers are late', () => {
+  const reminder = { type: 'nudge', nudge: 'due', generation: null };
+
+  test.each([
+    { status: 'connecting' },
+    { status: 'syncing' },
+    { status: 'online', unsaved: true },
+  ] as const)('is reminded every 4 s while it is %o', async (view) => {
+    const { clock, peers, posted } = await follower();
+    peers.state('A', view);
+    clock.advance(3_999);
+    expect(posted('nudge')).toEqual([]);
+    clock.advance(1);
+    peers.state('A', view);
+    clock.advance(8_000);
+    expect(posted('nudge')).toEqual([reminder, reminder, reminder]);
+    peers.state('A', { status: 'online', unsaved: false });
+    clock.advance(60_000);
+    expect(posted('nudge')).toEqual([]);
+  });
+
+  test('gives a dead socket up, and opens another, as early as any', async () => {
+    const { browser, clock, network, open } = setUpPages();
+    const late = new SilencedClock();
+    open({ clock: late });
+    await browser.settle();
+    accept(network.last);
+    save(network.last);
+    const other = open();
+    await browser.settle();
+    type(other, 'x');
+    await browser.settle();
+    let seconds = 0;
+    for (; network.sockets.length === 1 && seconds < 300; seconds++) {
+      for (const each of [clock, late]) each.advance(1_000);
+      await browser.settle();
+    }
+    // CLI-41, and up to 4 s for each of the probe and its end; then the first attempt.
+    expect(seconds).toBeLessThanOrEqual(20 + 8 + 1);
+    accept(network.last);
+    await browser.settle();
+    save(network.last);
+    await browser.settle();
+    expect([textAt(network.last), other.unsaved]).toEqual(['x', false]);
+  });
+
+  test('gives an attempt up that is not answered', async () => {
+    const { browser, clock, network, open } = setUpPages();
+    const late = new SilencedClock();
+    open({ clock: late });
+    await browser.settle();
+    open();
+    await browser.settle();
+    let seconds = 0;
+    for (; network.sockets.length === 1 && seconds < 300; seconds++) {
+      for (const each of [clock, late]) each.advance(1_000);
+      await browser.settle();
+    }
+    expect(seconds).toBeLessThanOrEqual(10 + 4 + 1);
   });
 });
 

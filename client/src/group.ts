@@ -28,6 +28,8 @@ export interface View {
   readonly access: Access;
   /** Whether all of it is in the browser's offline copy, so that nothing is lost with the pages. */
   readonly isKept: boolean;
+  /** Whether the document holds all that was in that copy. */
+  readonly isCopyRead: boolean;
 }
 
 /** What a tab that has no socket passes on to the one that has: reasons to try at once. */
@@ -175,10 +177,12 @@ export class Group {
     if (this.#state === null) return null;
     const { status } = this.#state;
     const isWelcome = this.#welcomedBy !== null;
+    const isCompared = this.#holder === this.#welcomedBy;
     return {
       ...this.#state,
       status: status === 'online' && !isWelcome ? 'syncing' : status,
       isKept: this.#state.isKept && this.#isHeard(),
+      isCopyRead: this.#state.isCopyRead && isCompared,
     };
   }
 

@@ -85,6 +85,16 @@ export class Keeper {
     this.#copy?.check();
   }
 
+  /** The page stops running: it keeps no other from the database meanwhile. */
+  suspend(): void {
+    this.#copy?.suspend();
+  }
+
+  /** The page runs. */
+  resume(): void {
+    this.#copy?.resume();
+  }
+
   /** Keeps nothing from now on, and removes what was kept, also by another tab. */
   async remove(): Promise<void> {
     if (this.#settings === null) return;
@@ -103,6 +113,7 @@ export class Keeper {
 
   /** Keeps nothing from now on. What the document holds by now is still written. */
   close(): void {
+    this.resume();
     this.#isWanted = false;
     this.#copy?.close();
   }

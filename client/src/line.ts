@@ -157,7 +157,7 @@ export class Line {
       renewed: (token) => this.#send({ type: 'token', token }),
       failed: (error) => listener.failed(error),
     });
-    this.#alarm = new Alarm(this.#clock, () => this.#due());
+    this.#alarm = new Alarm(this.#clock, () => this.due());
     this.#revertAlarm = new Alarm(this.#clock, () => listener.hold(() => this.#revertWhenDue()));
   }
 
@@ -238,9 +238,11 @@ export class Line {
     });
   }
 
-  #due(): void {
+  /** Something may be due, also by a timer that has not rung. */
+  due(): void {
     if (this.#socket.isDraining()) this.dispatch({ type: 'progress' });
     this.dispatch({ type: 'due' });
+    this.#listener.hold(() => this.#revertWhenDue());
   }
 
   /** For good: later calls do nothing. */

@@ -3,9 +3,10 @@
  *
  * Invariant: none goes that may hold something unsaved.
  */
-import { BY_LIFE, COPIES, type Copy, done, result, UPDATES } from './offline-database.js';
+import { BY_LIFE, COPIES, type Copy, result, UPDATES } from './offline-database.js';
 import { hasUnsaved, isAsWritten, isCopy, readCopy } from './offline-records.js';
 import { removeCopy } from './offline-removals.js';
+import type { Transactions } from './offline-transactions.js';
 
 /**
  * Removes copies that hold nothing unsaved, the longest unused first, until all are within the
@@ -14,8 +15,24 @@ import { removeCopy } from './offline-removals.js';
  * @param own the copy that is open: used last, also where the page's clock was set back since
  * @throws when it had to go as well
  */
-export async function makeRoom(database: IDBDatabase, own: string, most: number): Promise<void> {
-  const transaction = database.transaction([COPIES, UPDATES], 'readwrite');
+export async function makeRoom(
+  transactions: Transactions,
+  database: IDBDatabase,
+  own: string,
+  most: number,
+): Promise<void> {
+  const isOwnGone = await transactions.write(database, [COPIES, UPDATES], (transaction) =>
+    removeUnused(transaction, own, most),
+  );
+  if (isOwnGone) throw new Error(`offline copies may have ${most} bytes together`);
+}
+
+/** @returns whether the own copy is among them */
+async function removeUnused(
+  transaction: IDBTransaction,
+  own: string,
+  most: number,
+): Promise<boolean> {
   const updates = transaction.objectStore(UPDATES);
   const all = await result<Copy[]>(transaction.objectStore(COPIES).getAll());
   // Of one whose entry is damaged nothing is known before it is opened.
@@ -33,8 +50,7 @@ export async function makeRoom(database: IDBDatabase, own: string, most: number)
   }
   // Of a copy whose entry is damaged nobody knows which records are its own.
   if (all.length === copies.length) await removeLeftOvers(updates, copies);
-  await done(transaction);
-  if (isOwnGone) throw new Error(`offline copies may have ${most} bytes together`);
+  return isOwnGone;
 }
 
 /** What is damaged may be of any copy: it is for that one to find. */

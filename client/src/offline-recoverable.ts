@@ -22,6 +22,7 @@ import {
 } from './offline-database.js';
 import { type Found, hasUnsaved, ownIn, readCopy } from './offline-records.js';
 import { removeCopy, tellRemoval } from './offline-removals.js';
+import type { Transactions } from './offline-transactions.js';
 import { shielded } from './uncaught.js';
 
 type Content = Pick<Recoverable, 'update' | 'before'>;
@@ -46,6 +47,7 @@ export function contentOf(doc: Y.Doc, unsaved: Change): Content {
  * @param isRead whether all that is in the copy is in that
  */
 export async function preserve(
+  transactions: Transactions,
   key: string,
   generation: number | null,
   now: number,
@@ -55,21 +57,22 @@ export async function preserve(
   const database = await openDatabase();
   try {
     const stores = [COPIES, UPDATES, REMOVALS, RECOVERABLE];
-    const transaction = database.transaction(stores, 'readwrite');
-    const found = await readCopy(transaction, key);
-    const isOther = ![found.generation, null].includes(generation) && found.generation !== null;
-    const removal = { what: key, at: instant() };
-    if (!isOther) {
-      transaction.objectStore(REMOVALS).put(removal);
-      await removeCopy(transaction, key);
-    }
-    for (const each of [isRead || isOther ? null : unsavedIn(found), content]) {
-      if (each === null) continue;
-      const kept: Recoverable = { key, generation, at: now, ...each };
-      transaction.objectStore(RECOVERABLE).add(kept);
-    }
-    await done(transaction);
-    if (!isOther) tellRemoval(removal);
+    const removal = await transactions.write(database, stores, async (transaction) => {
+      const found = await readCopy(transaction, key);
+      const isOther = ![found.generation, null].includes(generation) && found.generation !== null;
+      const removal = { what: key, at: instant() };
+      if (!isOther) {
+        transaction.objectStore(REMOVALS).put(removal);
+        await removeCopy(transaction, key);
+      }
+      for (const each of [isRead || isOther ? null : unsavedIn(found), content]) {
+        if (each === null) continue;
+        const kept: Recoverable = { key, generation, at: now, ...each };
+        transaction.objectStore(RECOVERABLE).add(kept);
+      }
+      return isOther ? null : removal;
+    });
+    if (removal !== null) tellRemoval(removal);
   } finally {
     database.close();
   }

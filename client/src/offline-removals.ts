@@ -11,7 +11,6 @@ import {
   COPIES,
   type Copy,
   DAMAGED,
-  done,
   openDatabase,
   RECOVERABLE,
   REMOVALS,
@@ -20,6 +19,7 @@ import {
   UPDATES,
 } from './offline-database.js';
 import { forgetRescued } from './offline-rescue.js';
+import { Transactions } from './offline-transactions.js';
 
 /** Where pages tell each other what they have removed. */
 const CHANNEL = 'cowrite removals';
@@ -69,34 +69,45 @@ export async function removeCopies(
   what: string,
   isMeant: (copy: Pick<Copy, 'key' | 'user'>) => boolean,
   isOne = false,
+  transactions = new Transactions(),
 ): Promise<void> {
+  const isMeantKey = (key: string) => isMeant({ key, user: userIn(key) });
   const database = await openDatabase();
   try {
     const stores = [COPIES, UPDATES, REMOVALS, DAMAGED, RECOVERABLE];
-    const transaction = database.transaction(stores, 'readwrite');
-    const removals = transaction.objectStore(REMOVALS);
-    for (const { what: old, at } of await result<Removal[]>(removals.getAll())) {
-      if (at < instant() - MEMORY) removals.delete(old);
-    }
-    const removal: Removal = { what, at: instant() };
-    removals.put(removal);
-    const isMeantKey = (key: string) => isMeant({ key, user: userIn(key) });
-    const copies = (await result(transaction.objectStore(COPIES).getAllKeys())) as string[];
-    for (const key of copies) if (isMeantKey(key)) await removeCopy(transaction, key);
-    for (const name of isOne ? [DAMAGED] : [DAMAGED, RECOVERABLE]) {
-      const store = transaction.objectStore(name);
-      const [values, ids] = await Promise.all([
-        result<{ key: string }[]>(store.getAll()),
-        result(store.getAllKeys()),
-      ]);
-      for (const [at, id] of ids.entries()) if (isMeantKey(values[at]!.key)) store.delete(id);
-    }
-    await done(transaction);
+    const removal = await transactions.write(database, stores, (transaction) =>
+      removeIn(transaction, what, isMeantKey, isOne ? [DAMAGED] : [DAMAGED, RECOVERABLE]),
+    );
     forgetRescued(isMeantKey);
     tellRemoval(removal);
   } finally {
     database.close();
   }
+}
+
+async function removeIn(
+  transaction: IDBTransaction,
+  what: string,
+  isMeant: (key: string) => boolean,
+  others: readonly string[],
+): Promise<Removal> {
+  const removals = transaction.objectStore(REMOVALS);
+  for (const { what: old, at } of await result<Removal[]>(removals.getAll())) {
+    if (at < instant() - MEMORY) removals.delete(old);
+  }
+  const removal: Removal = { what, at: instant() };
+  removals.put(removal);
+  const copies = (await result(transaction.objectStore(COPIES).getAllKeys())) as string[];
+  for (const key of copies) if (isMeant(key)) await removeCopy(transaction, key);
+  for (const name of others) {
+    const store = transaction.objectStore(name);
+    const [values, ids] = await Promise.all([
+      result<{ key: string }[]>(store.getAll()),
+      result(store.getAllKeys()),
+    ]);
+    for (const [at, id] of ids.entries()) if (isMeant(values[at]!.key)) store.delete(id);
+  }
+  return removal;
 }
 
 /** Whose a copy is, by its key. */

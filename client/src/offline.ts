@@ -53,6 +53,7 @@ import {
 import { contentOf, preserve, unsavedIn } from './offline-recoverable.js';
 import { hearRemovals, REMOVED, removeCopies, removeCopy, removeLife } from './offline-removals.js';
 import { rescueAtEnd, rescued } from './offline-rescue.js';
+import { Transactions } from './offline-transactions.js';
 
 export { clearOfflineCopies } from './offline-removals.js';
 
@@ -127,6 +128,7 @@ export class OfflineCopy {
   readonly #now: () => number;
   readonly #listener: OfflineListener;
   readonly #since: number;
+  readonly #transactions = new Transactions();
   #database: IDBDatabase | null = null;
   #life = '';
   /** The updates in it that this document holds: their numbers and bytes. */
@@ -226,7 +228,7 @@ export class OfflineCopy {
         this.#add(rest, this.#listener.unsavedChange());
       }
       for (const { update, from } of this.#early.splice(0)) this.#add(update, from);
-      await makeRoom(database, this.#key, this.#maxBytes);
+      await makeRoom(this.#transactions, database, this.#key, this.#maxBytes);
       this.#tidy();
     } catch (cause) {
       this.#fail(new Error('there is no offline copy of this document', { cause }));
@@ -238,10 +240,20 @@ export class OfflineCopy {
     this.#tidy();
   }
 
+  /** The page stops running: it keeps no other from the database meanwhile. */
+  suspend(): void {
+    this.#transactions.suspend();
+  }
+
+  /** The page runs. */
+  resume(): void {
+    this.#transactions.resume();
+  }
+
   /** Keeps nothing from now on, and removes what was kept. */
   async remove(): Promise<void> {
     this.#end();
-    await removeCopies(this.#key, ({ key }) => key === this.#key, true);
+    await removeCopies(this.#key, ({ key }) => key === this.#key, true, this.#transactions);
   }
 
   /** The same, and preserves what is unsaved: the server has another document under this name. */
@@ -250,7 +262,8 @@ export class OfflineCopy {
     const change = this.#listener.isUnsaved() ? this.#listener.unsavedChange() : null;
     this.#end();
     const content = change && contentOf(this.#doc, change);
-    await preserve(this.#key, generation, this.#now(), content, this.#isRead);
+    const now = this.#now();
+    await preserve(this.#transactions, this.#key, generation, now, content, this.#isRead);
   }
 
   /** Keeps nothing from now on. What the document holds by now is still written. */
@@ -367,7 +380,14 @@ export class OfflineCopy {
   /** Reads the copy, or begins one. */
   async #load(database: IDBDatabase): Promise<Found> {
     const stores = [COPIES, UPDATES, REMOVALS, DAMAGED, RECOVERABLE];
-    const transaction = database.transaction(stores, 'readwrite');
+    const { found, forget } = await this.#transactions.write(database, stores, (transaction) =>
+      this.#loadIn(transaction),
+    );
+    forget();
+    return found;
+  }
+
+  async #loadIn(transaction: IDBTransaction): Promise<{ found: Found; forget: () => void }> {
     const removals = transaction.objectStore(REMOVALS);
     let removedAt = 0;
     for (const what of ['', this.#of.user, this.#key]) {
@@ -387,6 +407,7 @@ export class OfflineCopy {
     const kept = await readCopy(transaction, this.#key);
     const found = this.#isOther(kept) ? await this.#replace(transaction, kept) : kept;
     this.#life = found.life ?? crypto.randomUUID();
+    this.#known.clear();
     // Not what it says: a page that ended at once had no time to count.
     let bytes = 0;
     for (const { number, update } of found.rows) {
@@ -398,9 +419,7 @@ export class OfflineCopy {
     this.#saysGeneration = found.generation;
     await this.#move(transaction, found.bad);
     transaction.objectStore(COPIES).put(this.#entry(bytes, found.savedUpTo));
-    await done(transaction);
-    left.forget();
-    return found;
+    return { found, forget: left.forget };
   }
 
   /** Whether a copy is of another document than this one. @throws where nobody has said which of them is gone */
@@ -427,9 +446,8 @@ export class OfflineCopy {
 
   /** What the document did not take is not lost with the next time that the copy is put together. */
   async #quarantine(database: IDBDatabase, bad: readonly Bad[]): Promise<void> {
-    const transaction = database.transaction([COPIES, UPDATES, DAMAGED], 'readwrite');
-    await this.#move(transaction, bad);
-    await done(transaction);
+    const stores = [COPIES, UPDATES, DAMAGED];
+    await this.#transactions.write(database, stores, (transaction) => this.#move(transaction, bad));
   }
 
   async #move(transaction: IDBTransaction, bad: readonly Bad[]): Promise<void> {
@@ -506,20 +524,20 @@ export class OfflineCopy {
     const isTooLarge = bytes > this.#maxBytes;
     if (isMany || isTooLarge || bytes > this.#lookedAt + GROWTH) {
       this.#lookedAt = bytes;
-      await makeRoom(database, this.#key, this.#maxBytes);
+      await makeRoom(this.#transactions, database, this.#key, this.#maxBytes);
     }
   }
 
   /** Must not name `updates`: see the head of this file. */
   async #count(database: IDBDatabase, counted: number): Promise<number> {
-    const transaction = database.transaction(COPIES, 'readwrite');
-    const copies = transaction.objectStore(COPIES);
-    const copy = this.#checked(await result(copies.get(this.#key)));
-    if (copy === null) return this.#removeLeftOver(database);
-    const bytes = copy.bytes + counted;
-    copies.put(this.#entry(bytes, copy.savedUpTo));
-    await done(transaction);
-    return bytes;
+    return await this.#transactions.write(database, COPIES, async (transaction) => {
+      const copies = transaction.objectStore(COPIES);
+      const copy = this.#checked(await result(copies.get(this.#key)));
+      if (copy === null) return this.#removeLeftOver(database);
+      const bytes = copy.bytes + counted;
+      copies.put(this.#entry(bytes, copy.savedUpTo));
+      return bytes;
+    });
   }
 
   async #goThrough(
@@ -529,36 +547,46 @@ export class OfflineCopy {
     isUnsaved: boolean,
   ): Promise<number> {
     const known = [...this.#known];
-    const anew = isMany ? Y.encodeStateAsUpdate(this.#doc) : null;
+    const whole = isMany ? Y.encodeStateAsUpdate(this.#doc) : null;
     const change = this.#listener.unsavedChange();
-    const transaction = database.transaction([COPIES, UPDATES], 'readwrite');
-    const copies = transaction.objectStore(COPIES);
-    const updates = transaction.objectStore(UPDATES);
-    const [entry, rows] = await Promise.all([
-      result(copies.get(this.#key)),
-      result(updates.index(BY_LIFE).getAllKeys(this.#life)) as Promise<number[]>,
-    ]);
-    const copy = this.#checked(entry);
-    if (copy === null) return this.#removeLeftOver(database);
-    let bytes = copy.bytes + counted;
-    // Of what another tab has added, this one cannot say that it is saved.
-    const mine = new Set(known.map(([number]) => number));
-    const isAllKnown = rows.every((number) => mine.has(number));
-    const newest = known.reduce((max, [number]) => Math.max(max, number), 0);
-    if (anew !== null) {
-      bytes += anew.length;
-      const there = new Set(rows);
-      for (const [number, length] of known) {
-        // Another page may have put one in its place.
-        if (there.has(number)) bytes -= length;
-        updates.delete(number);
-        this.#known.delete(number);
-      }
-      const row = this.#row(anew, isUnsaved, change);
-      this.#known.set((await result(updates.add(row))) as number, anew.length);
+    const stores = [COPIES, UPDATES];
+    const [bytes, number] = await this.#transactions.write(
+      database,
+      stores,
+      async (transaction) => {
+        const copies = transaction.objectStore(COPIES);
+        const updates = transaction.objectStore(UPDATES);
+        const [entry, rows] = await Promise.all([
+          result(copies.get(this.#key)),
+          result(updates.index(BY_LIFE).getAllKeys(this.#life)) as Promise<number[]>,
+        ]);
+        const copy = this.#checked(entry);
+        if (copy === null) return this.#removeLeftOver(database);
+        let bytes = copy.bytes + counted;
+        // Of what another tab has added, this one cannot say that it is saved.
+        const mine = new Set(known.map(([number]) => number));
+        const isAllKnown = rows.every((number) => mine.has(number));
+        const newest = known.reduce((max, [number]) => Math.max(max, number), 0);
+        let number = 0;
+        if (whole !== null) {
+          bytes += whole.length;
+          const there = new Set(rows);
+          for (const [number, length] of known) {
+            // Another page may have put one in its place.
+            if (there.has(number)) bytes -= length;
+            updates.delete(number);
+          }
+          const row = this.#row(whole, isUnsaved, change);
+          number = (await result(updates.add(row))) as number;
+        }
+        copies.put(this.#entry(bytes, isAllKnown && !isUnsaved ? newest : copy.savedUpTo));
+        return [bytes, number];
+      },
+    );
+    if (whole !== null) {
+      for (const [number] of known) this.#known.delete(number);
+      this.#known.set(number, whole.length);
     }
-    copies.put(this.#entry(bytes, isAllKnown && !isUnsaved ? newest : copy.savedUpTo));
-    await done(transaction);
     return bytes;
   }
 
@@ -567,7 +595,8 @@ export class OfflineCopy {
    * nothing is kept any more, and whoever asks has to hear that now.
    */
   #removeLeftOver(database: IDBDatabase): never {
-    removeLife(database.transaction(UPDATES, 'readwrite'), this.#life).catch(ignored);
+    const remove = (transaction: IDBTransaction) => removeLife(transaction, this.#life);
+    this.#transactions.write(database, UPDATES, remove).catch(ignored);
     throw new Error(REMOVED);
   }
 

@@ -42,6 +42,12 @@ const COPY_PATIENCE = 3_000;
 /** Milliseconds after the moment of the next attempt at which a tab reminds the one that is to make it. */
 const REMINDER = 100;
 
+/**
+ * Milliseconds between two reminders while this tab waits for the server's answer to another one: so
+ * often that the other one is not late by its own measure (`LATE` of the connection).
+ */
+const REMINDER_INTERVAL = 4_000;
+
 /** Keeps a Yjs document and its awareness in step with a room of a server. */
 export class CowriteProvider extends Emitter<CowriteProviderEvents> {
   readonly doc: Y.Doc;
@@ -69,6 +75,10 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
   #isBeginning = false;
   /** Rings when the network has waited for the copy long enough. */
   readonly #patience: Alarm;
+  /** Another tab has read the copy, and this document has had all of it from there. */
+  #isCopyHeard = false;
+  /** Rings when a page that was suspended runs again. */
+  readonly #running: Alarm;
   #isReady = false;
   /** Null where this tab is alone. */
   #group: Group | null = null;
@@ -126,6 +136,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     this.#isReady = this.#isLoaded && hasContent(this.doc);
     this.#reminder = new Alarm(clock, () => this.#remind());
     this.#patience = new Alarm(clock, () => this.#goOn());
+    this.#running = new Alarm(clock, () => this.#copy.resume());
     if (this.#settings.group !== null) this.#group = this.#makeGroup(this.#settings.group);
     this.#view = this.#look();
     this.#guard = options.warnBeforeUnload === false ? null : unloadGuard();
@@ -288,6 +299,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     this.#line.destroy();
     this.#copy.close();
     this.#reminder.set(null);
+    this.#running.set(null);
     this.doc.off('update', this.#onDocUpdate);
     this.doc.off('destroy', this.#onDocDestroy);
     this.#stopListening();
@@ -349,9 +361,10 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
   #look(): View {
     const { status, nextRetryAt, refusal, rejection, access } = this.#line;
     // Of what could not be read nobody knows whether it is saved.
-    const unsaved = this.unsavedHere || (this.#isLoaded && this.#copy.isUnread);
+    const isCopyRead = this.#isLoaded && (this.#isCopyHeard || !this.#copy.isUnread);
+    const unsaved = this.unsavedHere || (this.#isLoaded && !isCopyRead);
     const isKept = this.#copy.isComplete || this.#isPreserved;
-    const own = { status, nextRetryAt, refusal, unsaved, rejection, access, isKept };
+    const own = { status, nextRetryAt, refusal, unsaved, rejection, access, isKept, isCopyRead };
     if (status === 'closed') return own;
     if (this.#isBeginning) return { ...own, status: 'connecting' };
     if (this.#isAsleep) return { ...own, status: 'retrying' };
@@ -392,7 +405,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
       if (isOpen(before) && !isOpen(after)) this.#presence.lost(this, this.#group.clients);
       // Those at the other end of a new socket have seen the clock of this state.
       if (!isOpen(before) && isOpen(after)) this.#presence.show();
-      this.#setReminder(nextRetryAt);
+      this.#setReminder();
     }
   }
 
@@ -414,7 +427,10 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
       held: () => this.#begin(),
       changed: () => {
         const view = this.#group?.view ?? null;
-        if (view !== null) this.#line.presume(view.access);
+        if (view !== null) {
+          this.#line.presume(view.access);
+          this.#isCopyHeard ||= view.isCopyRead;
+        }
         this.#refresh();
       },
       unsavedChange: () => this.#line.unsavedChange,
@@ -441,6 +457,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
       },
       nudged: (nudge) => {
         if (nudge === 'connect') this.#begin();
+        else if (nudge === 'due') this.#line.due();
         else this.#line.dispatch({ type: nudge });
       },
       rejected: (rejection) => {
@@ -449,6 +466,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
       },
       unavailable: (cause) => {
         this.#group = null;
+        this.#isCopyHeard = false;
         const error = new Error('this tab goes on without the others', { cause });
         this.emit('connection-error', { error });
         this.#begin();
@@ -578,6 +596,8 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
       this.#line.dispatch({ type: 'disconnect' });
       if (this.#group?.isIn !== true) return;
       this.#group.leave();
+      // What the others write into it from now on is not heard here.
+      this.#isCopyHeard = false;
       this.#lost();
       this.#refresh();
     });
@@ -594,6 +614,10 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     } else {
       this.#line.dispatch({ type: 'suspend' });
     }
+    if (event === 'leave') return;
+    // Last: leaving begins some.
+    this.#copy.suspend();
+    this.#running.set(this.#settings.clock.now());
   }
 
   #wake(): void {
@@ -607,15 +631,24 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     else this.#line.dispatch({ type: event });
   }
 
-  #setReminder(nextRetryAt: Date | null): void {
+  /**
+   * The browser may let the timers of the tab with the socket ring once a minute. So those that wait
+   * for it remind it: when its next attempt is due, and while it waits for the server.
+   */
+  #setReminder(): void {
     const { clock } = this.#settings;
-    if (nextRetryAt === null) this.#reminder.set(null);
-    else
-      this.#reminder.set(clock.now() + nextRetryAt.getTime() - clock.date().getTime() + REMINDER);
+    const { status, nextRetryAt, unsaved } = this.#view;
+    const wait = (nextRetryAt?.getTime() ?? 0) - clock.date().getTime() + REMINDER;
+    const isWaiting =
+      status === 'connecting' || status === 'syncing' || (status === 'online' && unsaved);
+    if (wait > 0) this.#reminder.set(clock.now() + wait);
+    else this.#reminder.set(isWaiting ? clock.now() + REMINDER_INTERVAL : null);
   }
 
   #remind(): void {
-    this.#group?.nudge('due');
+    if (this.#group === null || this.#group.isHolder) return;
+    this.#group.nudge('due');
+    this.#setReminder();
   }
 
   /** The own client id, and those of the other tabs. */

@@ -83,6 +83,29 @@ export function holdDatabase(): () => void {
   };
 }
 
+/**
+ * Another tab has a transaction of all copies open, and does not run.
+ *
+ * @returns what ends it
+ */
+export async function holdCopies(): Promise<() => void> {
+  const database = await new Promise<IDBDatabase>((resolve) => {
+    const request = indexedDB.open('cowrite');
+    request.onsuccess = () => resolve(request.result);
+  });
+  const transaction = database.transaction([...database.objectStoreNames], 'readwrite');
+  transaction.oncomplete = () => database.close();
+  const store = transaction.objectStore('copies');
+  let isHeld = true;
+  const stay = () => {
+    if (isHeld) store.count().onsuccess = stay;
+  };
+  stay();
+  return () => {
+    isHeld = false;
+  };
+}
+
 /** From now on the disk is full, until mocks are restored. */
 export function fillDisk(): void {
   const fail = function (this: IDBObjectStore): never {

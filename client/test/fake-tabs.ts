@@ -19,6 +19,13 @@ interface Lock {
   readonly queue: Waiting[];
 }
 
+interface Task {
+  readonly lane: unknown;
+  readonly work: () => void;
+  /** Whose script it runs, as things are. */
+  readonly tab: () => FakeTab | undefined;
+}
+
 /** Rounds of answers to answers; five tabs need a dozen. */
 const ENOUGH = 200;
 
@@ -26,7 +33,8 @@ export class FakeBrowser {
   readonly #channels = new Map<string, Set<FakeChannel>>();
   readonly #locks = new Map<string, Lock>();
   /** What is under way; of one lane, in this order. */
-  #todo: { readonly lane: unknown; readonly work: () => void }[] = [];
+  #todo: Task[] = [];
+  readonly #frozen = new Set<FakeTab>();
 
   tab(): FakeTab {
     return new FakeTab(this);
@@ -37,24 +45,41 @@ export class FakeBrowser {
     let rounds = 0;
     for (let quiet = 0; quiet < 3; quiet++) {
       await new Promise((resolve) => setImmediate(resolve));
-      if (this.#todo.length > 0) quiet = -1;
+      const ready = this.#ready;
+      if (ready.length > 0) quiet = -1;
       if (++rounds > ENOUGH) throw new Error('the tabs do not come to rest');
-      for (const { work } of this.#todo.splice(0)) work();
+      this.#todo = this.#todo.filter((task) => !ready.includes(task));
+      for (const { work } of ready) work();
     }
   }
 
   /** Lets one thing arrive, of those that may be next. @param random from 0 up to, not including, 1 */
   async step(random: number): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
-    const lanes = [...new Set(this.#todo.map(({ lane }) => lane))];
+    const ready = this.#ready;
+    const lanes = [...new Set(ready.map(({ lane }) => lane))];
     const lane = lanes[Math.floor(random * lanes.length)];
-    const at = this.#todo.findIndex((next) => next.lane === lane);
-    if (at >= 0) this.#todo.splice(at, 1)[0]?.work();
+    const next = ready.find((task) => task.lane === lane);
+    this.#todo = this.#todo.filter((task) => task !== next);
+    next?.work();
     await new Promise((resolve) => setImmediate(resolve));
   }
 
-  later(lane: unknown, work: () => void): void {
-    this.#todo.push({ lane, work });
+  later(lane: unknown, tab: Task['tab'], work: () => void): void {
+    this.#todo.push({ lane, tab, work });
+  }
+
+  get #ready(): Task[] {
+    return this.#todo.filter(({ tab }) => !this.#frozen.has(tab() as FakeTab));
+  }
+
+  /** Nothing of it runs until {@link FakeBrowser.thaw}; what it has, it keeps. */
+  freeze(tab: FakeTab): void {
+    this.#frozen.add(tab);
+  }
+
+  thaw(tab: FakeTab): void {
+    this.#frozen.delete(tab);
   }
 
   channelsOf(name: string): Set<FakeChannel> {
@@ -76,7 +101,9 @@ export class FakeBrowser {
 
   grant(name: string): void {
     const lock = this.lock(name);
-    this.later(lock, () => {
+    // A frozen tab is given a lock as any other, and does nothing with it.
+    const first = () => lock.queue[0]?.tab;
+    this.later(lock, first, () => {
       if (lock.holder !== null) return;
       const next = lock.queue.shift();
       if (next === undefined) return;
@@ -160,6 +187,7 @@ class FakeChannel implements TabsChannel {
       const data = structuredClone(message);
       this.#browser.later(
         this.#laneTo(channel),
+        () => channel.tab,
         () => channels.has(channel) && channel.onmessage?.({ data }),
       );
     }

@@ -14,7 +14,14 @@ interface Posted {
 /** How things are at a holder that is online and has all saved. */
 function stateOf(more: Partial<View>, heard: Record<string, number>) {
   const nothing = { nextRetryAt: null, refusal: null, unsaved: false, rejection: null };
-  const view: View = { status: 'online', ...nothing, access: 'write', isKept: false, ...more };
+  const view: View = {
+    status: 'online',
+    ...nothing,
+    access: 'write',
+    isKept: false,
+    isCopyRead: false,
+    ...more,
+  };
   return { ...view, heard: new Map(Object.entries(heard)) };
 }
 
