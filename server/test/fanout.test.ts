@@ -3,8 +3,8 @@ import { connect } from 'node:net';
 import { MemoryStorage } from '@cowrite/server';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import * as Y from 'yjs';
-import { ManualClock } from '../src/clock.js';
-import { RawClient, startServer, synced, untilDoc, yWebsocket } from './support.js';
+import { ManualClock, type Timer } from '../src/clock.js';
+import { PATIENT, RawClient, startServer, synced, untilDoc, yWebsocket } from './support.js';
 
 /** A client that completes the handshake, joins, and reads no more. */
 async function stopsReading(
@@ -36,8 +36,24 @@ async function stopsReading(
   };
 }
 
-/** However slow the machine is, who is behind in these tests is not closed for it. */
-const FOREVER = 3_600_000;
+/** Milliseconds that a flush and a commit wait, at most. */
+const MOMENT = 60;
+
+/**
+ * A clock that goes on by itself where something is to happen in a moment, and by nothing else. Clients
+ * of y-websocket send by the machine's clock, such as their awareness every 15 s: what came behind
+ * that would wait for a flush for ever.
+ */
+class ShortWaits extends ManualClock {
+  override soon(call: () => void): void {
+    setImmediate(call);
+  }
+
+  override after(ms: number, call: () => void): Timer {
+    if (ms <= MOMENT) setImmediate(() => this.advance(ms));
+    return super.after(ms, call);
+  }
+}
 
 describe('[FAN] fan-out', () => {
   it('[FAN-1] an author is not sent its own edit, everybody else is', async () => {
@@ -77,8 +93,7 @@ describe('[FAN] fan-out', () => {
   });
 
   it('[FLT-13] readers that stop reading cost bounded memory; others are served; they are closed in the end', async () => {
-    const clock = new ManualClock();
-    clock.soon = (call) => void setImmediate(call);
+    const clock = new ShortWaits();
     const server = await startServer({
       clock,
       limits: { highWaterBytes: 64 * 1024, behindMs: 30_000, heartbeatMs: 10_000 },
@@ -93,7 +108,6 @@ describe('[FAN] fan-out', () => {
     const text = writer.doc.getText('t');
     for (let round = 0; round < 100; round++) {
       text.insert(text.length, 'y'.repeat(50_000));
-      clock.advance(60);
       await untilDoc(peer.doc, () => peer.doc.getText('t').length === text.length);
     }
     const grown = (process.memoryUsage().rss - before) / 2 ** 20;
@@ -103,11 +117,9 @@ describe('[FAN] fan-out', () => {
       // The peer and the writer answer the pings in between; the stuck ones could too, and are behind.
       clock.advance(10_000);
       text.insert(0, 'x');
-      clock.advance(60);
       await untilDoc(peer.doc, () => peer.doc.getText('t').length === text.length);
       // Arrives behind its answer.
       peer.doc.getMap('answers').set('round', i);
-      clock.advance(60);
       await untilDoc(writer.doc, () => writer.doc.getMap('answers').get('round') === i);
     }
     await Promise.all(stuck.map((reader) => reader.untilClosed()));
@@ -115,7 +127,7 @@ describe('[FAN] fan-out', () => {
   });
 
   it('[FAN-3] a reader that was behind is sent what it missed as one update when it reads again', async () => {
-    const server = await startServer({ limits: { highWaterBytes: 32 * 1024, behindMs: FOREVER } });
+    const server = await startServer({ limits: { ...PATIENT, highWaterBytes: 32 * 1024 } });
     const writer = yWebsocket(server, 'room');
     await synced(writer);
     const slow = await RawClient.connect(server, 'room');
@@ -153,7 +165,7 @@ describe('[CMP] compaction beside a reader that is behind', () => {
     };
     const server = await startServer({
       storage,
-      limits: { highWaterBytes: 32 * 1024, behindMs: FOREVER },
+      limits: { ...PATIENT, highWaterBytes: 32 * 1024 },
     });
     const writer = yWebsocket(server, 'room');
     await synced(writer);

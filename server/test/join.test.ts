@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import * as Y from 'yjs';
 import {
+  PATIENT,
   RawClient,
   socketUrl,
   startServer,
@@ -237,7 +238,7 @@ describe('[JOIN] floods of questions', () => {
   it('[JOIN-9] who asks faster than it reads is answered for its newest question; memory stays bounded', async () => {
     const atOnce = { perSecond: 1e6, burst: 1e6 };
     const { server, doc } = await compactedRoom(new MemoryStorage(), {
-      limits: { awarenessPerSession: atOnce, step1PerSession: atOnce },
+      limits: { ...PATIENT, awarenessPerSession: atOnce, step1PerSession: atOnce },
     });
     const client = await RawClient.connect(server, 'room');
     client.socket.pause();

@@ -6,7 +6,7 @@ import { WebsocketProvider } from 'y-websocket';
 import * as Y from 'yjs';
 import { ManualClock } from '../src/clock.js';
 import { slowLineTo } from './slow-line.js';
-import { RawClient, socketUrl, startServer, untilCompacted, untilDoc } from './support.js';
+import { PATIENT, RawClient, socketUrl, startServer, untilCompacted, untilDoc } from './support.js';
 
 /** What 64 KB/s carries in 8 s. */
 const LARGE = 512_000;
@@ -224,7 +224,7 @@ describe('[FAN] large updates', () => {
   });
 
   it('[FAN-5] what a slow reader missed comes in pieces', async () => {
-    const server = await startServer({ limits: { highWaterBytes: 32 * 1024 } });
+    const server = await startServer({ limits: { ...PATIENT, highWaterBytes: 32 * 1024 } });
     const writer = await RawClient.connect(server, 'room');
     const doc = new Y.Doc();
     await writer.join(doc);

@@ -82,6 +82,11 @@ export async function startProcess(
   };
 }
 
+const AN_HOUR = 3_600_000;
+
+/** Limits of a server that closes nobody who stops reading, as behind or as silent, however slow the machine is. */
+export const PATIENT = { behindMs: AN_HOUR, heartbeatMs: AN_HOUR };
+
 /** What the server counts, as text. */
 export async function readMetrics(
   server: { readonly url: string },
@@ -167,10 +172,15 @@ export class RawClient {
     this.socket.send(encodeMessage(message));
   }
 
-  /** Waits until something holds; looks again at whatever arrives. */
+  /** Waits until something holds; looks again at whatever arrives. @throws once nothing can arrive any more */
   async until(holds: () => boolean): Promise<void> {
     this.socket.once('open', () => this.#wake());
-    while (!holds()) await new Promise<void>((resolve) => this.#waiters.push(resolve));
+    while (!holds()) {
+      if (this.closed !== undefined) {
+        throw new Error(`the socket was closed with ${JSON.stringify(this.closed)}`);
+      }
+      await new Promise<void>((resolve) => this.#waiters.push(resolve));
+    }
   }
 
   /** The first message of that type from `received[from]` on. */
