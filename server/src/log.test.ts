@@ -60,6 +60,7 @@ function setUp(maxUnsavedBytes = 1_000_000) {
       overflowed: () => void overflowed++,
     };
     return {
+      port,
       saved,
       get overflowed() {
         return overflowed;
@@ -103,16 +104,7 @@ describe('[LOG] group commit', () => {
     ]);
     const claimed = log.claim('a', 0);
     expect(claimed).toHaveLength(1);
-    log.append(
-      {
-        name: 'a',
-        life: 0,
-        committed: () => undefined,
-        deleted: () => undefined,
-        overflowed: () => undefined,
-      },
-      claimed[0]!,
-    );
+    log.append(room('a').port, claimed[0]!);
     clock.advance(100);
     await storage.commits[1]!.end();
     expect(isFlushed).toBe(false);
@@ -121,6 +113,62 @@ describe('[LOG] group commit', () => {
     clock.turn();
     await settled();
     expect([isFlushed, log.unsavedBytes, log.stranded]).toEqual([true, 0, []]);
+  });
+
+  it('[INS-18] a new server is not made to wait for the retry that the one before had earned', async () => {
+    const { clock, storage, log, room } = setUp();
+    room('a').write();
+    clock.turn();
+    for (let failure = 0; failure < 10; failure++) {
+      await storage.commits[failure]!.end('refused');
+      clock.advance(5_000);
+    }
+    await storage.commits.at(-1)!.end('refused');
+    const { length } = storage.commits;
+    log.strand();
+    expect(log.failing).toBe(false);
+    const b = room('b');
+    b.write();
+    clock.advance(10);
+    expect(storage.commits.slice(length).map(({ batch }) => batch.appends[0]?.room)).toEqual(['b']);
+    await storage.commits.at(-1)!.end();
+    expect(b.saved).toEqual([1]);
+  });
+
+  it.each(['taken', 'refused'] as const)(
+    '[INS-18] a commit of before that is %s late says nothing of the new server, and what waits goes to that one',
+    async (how) => {
+      const { clock, storage, log, room } = setUp();
+      const [a, b] = [room('a'), room('b')];
+      a.write();
+      clock.turn();
+      log.strand();
+      b.write();
+      clock.advance(100);
+      await storage.commits[0]!.end(how);
+      clock.advance(10);
+      expect([log.failing, a.saved, storage.commits.length]).toEqual([false, [], 2]);
+      await storage.commits[1]!.end();
+      expect(b.saved).toEqual([1]);
+    },
+  );
+
+  it('[INS-18] a flush waits for what nobody has claimed, also where nothing came of what was claimed', async () => {
+    const { clock, log, room } = setUp();
+    for (const name of ['a', 'b']) room(name).write();
+    let isFlushed = false;
+    void log.flush().then(() => {
+      isFlushed = true;
+    });
+    log.strand();
+    log.claim('a', 5);
+    clock.turn();
+    await settled();
+    expect(isFlushed).toBe(false);
+    log.claim('b', 5);
+    clock.turn();
+    await settled();
+    expect(isFlushed).toBe(true);
   });
 
   it('[LOG-1] what one turn appends to all rooms is one commit, at the end of the turn', () => {

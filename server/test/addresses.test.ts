@@ -110,20 +110,39 @@ describe('[CFG] addresses', () => {
     );
   }, 120_000);
 
-  it('[CMD-17] a command that waits for what never comes ends with 1 and says so', async () => {
-    const folder = temporaryFolder();
-    const never = join(folder, 'never.mjs');
-    writeFileSync(
-      never,
+  it.each([
+    [
+      'a command that waits for what never comes',
+      ['restore', 'file'],
       `import fs from 'node:fs/promises';
        import { syncBuiltinESMExports } from 'node:module';
        fs.open = () => new Promise(() => undefined);
        syncBuiltinESMExports();`,
-    );
-    const environment = { STORAGE_URL: `lmdb:${folder}`, NODE_OPTIONS: `--import=${never}` };
-    const ending = await cowrite(['restore', 'file'], { folder, environment });
-    expect(ending).toMatchObject({ code: 1, out: '' });
+    ],
+    [
+      'a server that nothing keeps running',
+      ['serve'],
+      `import { Server } from 'node:net';
+       const { listen } = Server.prototype;
+       Server.prototype.listen = function (...args) {
+         return listen.apply(this, args).unref();
+       };`,
+    ],
+  ])('[CMD-17] %s ends with 1 and says so', async (_, args, script) => {
+    const folder = temporaryFolder();
+    const before = join(folder, 'before.mjs');
+    writeFileSync(before, script);
+    const environment = {
+      STORAGE_URL: `lmdb:${folder}`,
+      PORT: '0',
+      LOG_LEVEL: 'fatal',
+      NODE_OPTIONS: `--import=${before}`,
+    };
+    const ending = await cowrite(args, { folder, environment });
+    expect(ending.code).toBe(1);
     expect(ending.errors).toMatch(LINE);
     expect(ending.errors).toContain('before its work was done');
+    // A server was ready.
+    if (args[0] !== 'serve') expect(ending.out).toBe('');
   });
 });
