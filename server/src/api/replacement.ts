@@ -4,7 +4,8 @@ import { takeLargeUpdate } from '../large-update.js';
 import { DocumentFull } from '../room.js';
 import type { Snapshot } from '../storage/storage.js';
 import type { Turns } from '../turns.js';
-import { UpdateRefused } from '../update/refused.js';
+import { vetWhole } from '../update/depth.js';
+import { TooDeep, UpdateRefused } from '../update/refused.js';
 import { checkWhole } from './visit.js';
 
 export interface ReplacementOptions {
@@ -23,8 +24,8 @@ export async function replacementOf(
   bytes: Uint8Array,
   { turns, workers, maxDocumentBytes }: ReplacementOptions,
 ): Promise<Omit<Snapshot, 'seq'>> {
-  await read(bytes, turns);
-  const merged = await workers.compact(async () => ({ snapshot: undefined, updates: [bytes] }));
+  const vetted = await read(bytes, turns);
+  const merged = await workers.compact(async () => ({ snapshot: undefined, updates: [vetted] }));
   const { update, stateVector, deletes, isFaithful, poisoned } = merged;
   const [flaw] = poisoned;
   if (flaw !== undefined) throw new UpdateRefused(flaw.reason);
@@ -33,9 +34,10 @@ export async function replacementOf(
   return { update, stateVector, deletes };
 }
 
-/** In pieces, which take turns with what others send. */
-async function read(bytes: Uint8Array, turns: Turns): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
+/** In pieces, which take turns with what others send. @returns it as it may be stored */
+async function read(bytes: Uint8Array, turns: Turns): Promise<Uint8Array> {
+  let isTooDeep = false;
+  return await new Promise((resolve, reject) => {
     takeLargeUpdate(bytes, {
       turns,
       guard: (piece) => {
@@ -47,11 +49,16 @@ async function read(bytes: Uint8Array, turns: Turns): Promise<void> {
           return false;
         }
       },
-      vet: (whole) => whole,
+      vet: (whole) => {
+        const vetted = vetWhole(whole);
+        isTooDeep = vetted === undefined;
+        return vetted;
+      },
       admitPart: () => false,
       admit: (whole) => {
+        if (isTooDeep) throw new TooDeep();
         checkWhole(whole);
-        resolve();
+        resolve(whole.bytes);
       },
       onDone: () => undefined,
     });

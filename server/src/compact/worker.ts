@@ -2,12 +2,10 @@
 import { move, transferableSymbol, valueSymbol } from 'piscina';
 import { admit, type Missing } from '../update/admit.js';
 import { cutUpdate, LARGE_MESSAGE } from '../update/cut.js';
-import { Depth } from '../update/depth.js';
+import { vetWhole } from '../update/depth.js';
 import { Frontier } from '../update/frontier.js';
-import { Levels } from '../update/levels.js';
 import { parseOutline, parseUpdate, UNBOUNDED } from '../update/parse.js';
 import { UpdateRefused } from '../update/refused.js';
-import { Tail } from '../update/tail.js';
 import { type CompactResult, type CompactTask, compact, type DiffTask, diff } from './job.js';
 import { type Packed, pack, unpack } from './packed.js';
 import { type ViewTask, view } from './view.js';
@@ -88,7 +86,7 @@ function cut({ update, isWhole }: CutTask): CutResult {
   try {
     const outline = parseOutline(update);
     // What is not whole lies in what the room has, which the room says of each piece.
-    const vetted = isWhole ? nothing().vet(outline, new Tail(0), new Frontier()) : outline;
+    const vetted = isWhole ? vetWhole(outline) : outline;
     if (vetted === undefined) return { isTooDeep: true };
     const pieces = cutUpdate(vetted.bytes);
     const missing = isWhole ? missingFrom(pieces) : undefined;
@@ -108,11 +106,6 @@ function missingFrom(pieces: readonly Uint8Array[]): Missing | undefined {
     if (missing !== undefined) return missing;
   }
   return undefined;
-}
-
-/** How deep an empty document is. */
-function nothing(): Depth {
-  return new Depth(new Levels(), 0, 0);
 }
 
 /** The task lets go of them, so that they are garbage once they are in the document. */

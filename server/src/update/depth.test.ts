@@ -9,6 +9,7 @@ import { Frontier } from './frontier.js';
 import { Levels } from './levels.js';
 import { DEEPEST, MAX_NESTING, SHALLOW } from './nesting-limits.js';
 import { parseUpdate } from './parse.js';
+import type { Parsed } from './parsed.js';
 import { decodeReach } from './reach.js';
 import { Tail } from './tail.js';
 
@@ -28,12 +29,12 @@ class Room {
   #log: Uint8Array[] = [];
   #seq = 0;
 
-  /** @returns whether it was taken */
-  write(bytes: Uint8Array): boolean {
-    const vetted = this.#contents.vet(parseUpdate(bytes));
+  /** @returns whether it was taken, also where a part of it waits */
+  write(bytes: Uint8Array | Parsed): boolean {
+    const vetted = this.#contents.vet(bytes instanceof Uint8Array ? parseUpdate(bytes) : bytes);
     if (vetted === undefined) return false;
     const { change, missing } = this.#contents.admit(vetted, ANYBODY);
-    expect(missing).toBeUndefined();
+    if (bytes instanceof Uint8Array) expect(missing).toBeUndefined();
     if (change === undefined) return true;
     this.#contents.committed(++this.#seq, 1);
     this.#log.push(change.update);
@@ -105,6 +106,30 @@ describe('[ADM] depth', () => {
       room.compact();
       expect(room.write(chain(1, MAX_NESTING, 1))).toBe(false);
     }
+  });
+
+  it('[ADM-3] is worked out again for what waited for the type that it lies in', () => {
+    const room = new Room();
+    room.write(chain(1, 0, 300));
+    const below = (client: number, clock: number, count: number, parent: [number, number]) => {
+      const structs = Array.from({ length: count }, (_, i) =>
+        item({
+          parent: i === 0 ? parent : [client, clock + i - 1],
+          kind: 7,
+          content: type(0),
+        }),
+      );
+      return update([{ client, clock, structs }]);
+    };
+    const waiting = parseUpdate(below(2, 0, 149, [3, 0]));
+    expect(room.write(waiting)).toBe(true);
+    // The deepest of the others are deleted, and what is needed comes.
+    room.write(update([], [[1, 250, 50]]));
+    room.compact();
+    expect(room.write(below(3, 0, 1, [1, 248]))).toBe(true);
+    expect(room.write(waiting)).toBe(true);
+    expect(room.write(below(2, 149, 149, [2, 148]))).toBe(false);
+    expect(room.compact().poisoned).toEqual([]);
   });
 
   it('[ADM-3] follows from a neighbour where the parent is not named', () => {

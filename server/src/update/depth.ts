@@ -8,7 +8,7 @@
  */
 import { assemble } from './assemble.js';
 import { Reader } from './bytes.js';
-import type { Frontier } from './frontier.js';
+import { Frontier } from './frontier.js';
 import { Levels } from './levels.js';
 import { Nesting } from './nesting.js';
 import { MAX_NESTING } from './nesting-limits.js';
@@ -16,7 +16,12 @@ import { parseOutline, parseUpdate } from './parse.js';
 import type { Parsed } from './parsed.js';
 import type { RangeSet } from './ranges.js';
 import { emptied, KIND_SKIP, KIND_TYPE, newStruct, readStruct } from './struct.js';
-import type { Tail } from './tail.js';
+import { Tail } from './tail.js';
+
+/** A whole document as it may be stored. @returns undefined when it nests too deep */
+export function vetWhole(document: Parsed): Parsed | undefined {
+  return new Depth(new Levels(), 0, 0).vet(document, new Tail(0), new Frontier());
+}
 
 /** Of a stored item of which only that is known. */
 const SHALLOWEST = 1;
@@ -55,6 +60,8 @@ export class Depth {
    * @returns undefined when it nests too deep
    */
   vet(update: Parsed, tail: Tail, frontier: Frontier): Parsed | undefined {
+    // One that waited may have been looked at before what it lies in was there.
+    if (update.level !== undefined) update.level = undefined;
     if (!update.hasDeepValues && this.#bound + update.types <= MAX_NESTING) return update;
     if (!this.#isTooDeep(update, tail) && !update.hasDeepValues) return update;
     return this.#emptied(update, frontier);
