@@ -3,7 +3,7 @@
  *
  * Invariant: none goes that may hold something unsaved.
  */
-import { BY_LIFE, COPIES, type Copy, result, UPDATES } from './offline-database.js';
+import { allIn, BY_LIFE, COPIES, type Copy, result, UPDATES } from './offline-database.js';
 import { hasUnsaved, isAsWritten, isCopy, readCopy } from './offline-records.js';
 import { removeCopy } from './offline-removals.js';
 import type { Transactions } from './offline-transactions.js';
@@ -34,9 +34,9 @@ async function removeUnused(
   most: number,
 ): Promise<boolean> {
   const updates = transaction.objectStore(UPDATES);
-  const all = await result<Copy[]>(transaction.objectStore(COPIES).getAll());
+  const all = await allIn<Copy>(transaction.objectStore(COPIES));
   // Of one whose entry is damaged nothing is known before it is opened.
-  const copies = all.filter((copy) => isCopy(copy) === undefined);
+  const copies = all.filter((copy): copy is Copy => isCopy(copy) === undefined);
   let total = copies.reduce((sum, { bytes }) => sum + bytes, 0);
   let isOwnGone = false;
   const lastUse = ({ key, usedAt }: Copy) => (key === own ? Number.POSITIVE_INFINITY : usedAt);

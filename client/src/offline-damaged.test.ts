@@ -2,6 +2,7 @@ import { IDBFactory, IDBIndex, IDBObjectStore } from 'fake-indexeddb';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import * as Y from 'yjs';
 import { fillDisk, holdDatabase, written } from '../test/copies.js';
+import { all, answer, type Damage, damage, database, type Row } from '../test/damage.js';
 import {
   accept,
   closePages,
@@ -28,42 +29,6 @@ beforeEach(() => {
 afterEach(closePages);
 
 const LETTERS = 'abcdefgh';
-
-async function database(): Promise<IDBDatabase> {
-  await written();
-  return await new Promise((resolve, reject) => {
-    const request = indexedDB.open('cowrite');
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
-  });
-}
-
-const answer = <T>(request: IDBRequest<T>) =>
-  new Promise<T>((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
-  });
-
-type Row = Record<string, unknown> & { update: Uint8Array };
-
-/** Changes a record; of the updates one by its place, of the copies the only one. */
-async function damage(change: (row: Row) => unknown, at: number, store = 'updates') {
-  const opened = await database();
-  const records = opened.transaction(store, 'readwrite').objectStore(store);
-  const keys = await answer(records.getAllKeys());
-  const rows = await answer(records.getAll());
-  const changed = change(rows[at] as Row);
-  if (records.keyPath === null) await answer(records.put(changed, keys[at]));
-  else await answer(records.put(changed));
-  opened.close();
-}
-
-async function all(store: string): Promise<unknown[]> {
-  const opened = await database();
-  const values = await answer(opened.transaction(store).objectStore(store).getAll());
-  opened.close();
-  return values;
-}
 
 /** A page without a server writes letters, each at the end and under a key of its own. */
 async function write(letters = LETTERS): Promise<void> {
@@ -103,7 +68,7 @@ function atServer(): Y.Doc {
   return doc;
 }
 
-const DAMAGES: readonly (readonly [how: string, change: (row: Row) => unknown])[] = [
+const DAMAGES: readonly (readonly [how: string, change: Damage])[] = [
   ['random bytes', (row) => ({ ...row, update: Uint8Array.from([9, 3, 200, 17, 4, 0, 1, 2]) })],
   ['one other bit', (row) => ({ ...row, update: row.update.map((b, i) => (i === 9 ? b ^ 1 : b)) })],
   ['cut', (row) => ({ ...row, update: row.update.slice(0, -3) })],

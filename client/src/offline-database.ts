@@ -42,6 +42,8 @@ export interface Copy extends CopyOf {
   readonly isReady: boolean;
   /** Which document of the room's name it is; null if no server has said. */
   readonly generation: number | null;
+  /** Of all the rest: a damaged entry may be one of something else. */
+  readonly sum: number;
 }
 
 /** Numbered by the database, from 1. */
@@ -50,8 +52,10 @@ export interface Stored {
   readonly key: string;
   readonly life: string;
   readonly update: Uint8Array;
-  /** Of the update: bytes that a disk or a browser has damaged may be an update of something else. */
+  /** Of these three: bytes that a disk or a browser has damaged may be an update of something else. */
   readonly sum: number;
+  /** Of what follows. */
+  readonly sumOfRest: number;
   /** Whether it may hold something that was on no server's disk when it was written. */
   readonly isUnsaved: boolean;
   /** Of the document, as far as was known. */
@@ -138,6 +142,14 @@ export function attempt<T>(request: IDBRequest<T>): Promise<T> {
       reject(request.error);
     };
   });
+}
+
+/** All of a store, null in the place of what the browser does not give. */
+export async function allIn<T>(store: IDBObjectStore): Promise<(T | null)[]> {
+  const all = await attempt<T[]>(store.getAll()).catch(() => null);
+  if (all !== null) return all;
+  const ids = await attempt(store.getAllKeys());
+  return await Promise.all(ids.map((id) => attempt<T>(store.get(id)).catch(() => null)));
 }
 
 export function done(transaction: IDBTransaction): Promise<void> {

@@ -43,13 +43,37 @@ export interface Found {
 
 /** FNV-1a, 32 bits, of a record's update and of which copy it is. */
 export function sumOf({ key, life, update }: Pick<Stored, 'key' | 'life' | 'update'>): number {
+  return fnv(update, key + life);
+}
+
+/** The same of all else that a record says. */
+export function sumOfRest({
+  isUnsaved,
+  generation,
+  from,
+}: Pick<Stored, 'isUnsaved' | 'generation' | 'from'>): number {
+  return fnv([], JSON.stringify([isUnsaved, generation, from], plain));
+}
+
+/** The same of a copy's entry. */
+export function sumOfEntry(entry: Omit<Copy, 'sum'>): number {
+  const { url, room, user, key, life, bytes, savedUpTo, usedAt, isReady, generation } = entry;
+  const said = [url, room, user, key, life, bytes, savedUpTo, usedAt, isReady, generation];
+  return fnv([], JSON.stringify(said));
+}
+
+function fnv(bytes: Iterable<number>, text: string): number {
   let sum = 0x811c9dc5;
   const add = (part: number) => {
     sum = Math.imul(sum ^ part, 0x01000193);
   };
-  for (const byte of update) add(byte);
-  for (const text of [key, life]) for (let at = 0; at < text.length; at++) add(text.charCodeAt(at));
+  for (const byte of bytes) add(byte);
+  for (let at = 0; at < text.length; at++) add(text.charCodeAt(at));
   return sum >>> 0;
+}
+
+function plain(_: string, value: unknown): unknown {
+  return value instanceof Map ? [...value] : value;
 }
 
 /** @param transaction of {@link COPIES} and {@link UPDATES} */
@@ -59,7 +83,7 @@ export async function readCopy(transaction: IDBTransaction, key: string): Promis
   const records = await readUpdates(transaction.objectStore(UPDATES), key, copy?.life);
   const bad = [entry, ...records].flatMap((each) => ('reason' in each ? [each] : []));
   const rows = records.flatMap((each) =>
-    'reason' in each ? [] : [{ ...(each.value as Stored), number: each.id as number }],
+    'reason' in each ? [] : [{ ...asSaid(each.value as Stored), number: each.id as number }],
   );
   // Of a copy whose entry is damaged, the newest record knows which one it is.
   const life = copy?.life ?? ('reason' in entry ? rows.at(-1)?.life : undefined);
@@ -134,17 +158,20 @@ function checked<T>(store: Bad['store'], id: IDBValidKey, value: unknown, flaw: 
 /** @returns why it is not what was written. Nothing at all is no flaw: there is no copy yet. */
 export function isCopy(value: unknown): string | undefined {
   if (value === undefined) return undefined;
-  const { life, bytes, savedUpTo, usedAt } = (value ?? {}) as Partial<Copy>;
-  const isWhole = typeof life === 'string' && [bytes, savedUpTo, usedAt].every(Number.isFinite);
-  return isWhole ? undefined : 'it does not say what the copy is';
+  const entry = (value ?? {}) as Copy;
+  return entry.sum === sumOfEntry(entry) ? undefined : 'it does not say what the copy is';
 }
 
 function flawOf(value: unknown, key: string): string | undefined {
-  const { isUnsaved, from, ...row } = (value ?? {}) as Partial<Stored>;
-  if (row.key !== key) return 'it does not say which copy it is of';
-  if (!isAsWritten(value)) return 'it is not what was written';
-  if (typeof isUnsaved !== 'boolean' || !isFrom(from)) return 'it does not say whose it is';
-  return undefined;
+  const { key: own } = (value ?? {}) as Partial<Stored>;
+  if (own !== key) return 'it does not say which copy it is of';
+  return isAsWritten(value) ? undefined : 'it is not what was written';
+}
+
+/** What a whole update says of itself may be damaged: then it may be unsaved, and of this browser. */
+function asSaid(row: Stored): Stored {
+  if (row.sumOfRest === sumOfRest(row)) return row;
+  return { ...row, isUnsaved: true, from: 'here', generation: null };
 }
 
 /** Whether a record holds an update, and says which copy it is of, as when it was written. */
@@ -152,12 +179,6 @@ export function isAsWritten(value: unknown): boolean {
   const { key, life, update, sum } = (value ?? {}) as Partial<Stored>;
   if (typeof key !== 'string' || typeof life !== 'string') return false;
   return update instanceof Uint8Array && sum === sumOf({ key, life, update });
-}
-
-function isFrom(from: unknown): boolean {
-  if (typeof from === 'string') return ['here', 'tab', 'server', 'filled'].includes(from);
-  const { insertions, deletions } = (from ?? {}) as Partial<Change>;
-  return insertions?.clients instanceof Map && deletions?.clients instanceof Map;
 }
 
 export function hasUnsaved(rows: readonly Row[], savedUpTo: number): boolean {
@@ -180,17 +201,28 @@ export function ownIn(rows: readonly Row[], savedUpTo: number): Change {
     // It is said of all that comes before as well.
     if (typeof from === 'object') [changes, traces] = [[], from.traces ?? NONE];
     if (!isUnsaved || number <= savedUpTo) continue;
-    if (from === 'here' || from === 'tab') changes.push(changeIn(update));
+    if (from === 'here' || from === 'tab') changes.push(...changeIn(update));
     else if (typeof from === 'object') changes.push(from);
   }
   return { ...merge(changes), traces };
 }
 
-function changeIn(update: Uint8Array): Change {
-  const { structs, ds } = Y.decodeUpdate(update);
-  const insertions = Y.createDeleteSet();
-  for (const struct of structs) {
-    if (!(struct instanceof Y.Skip)) addRange(insertions, struct.id, struct.length);
+/** @returns nothing of what the document will not take either */
+function changeIn(update: Uint8Array): Change[] {
+  try {
+    const { structs, ds } = Y.decodeUpdate(update);
+    const insertions = Y.createDeleteSet();
+    for (const struct of structs) {
+      if (!(struct instanceof Y.Skip)) addRange(insertions, struct.id, struct.length);
+    }
+    return [merge([{ insertions, deletions: ds }])];
+  } catch {
+    // It is found and told of when it is applied.
+    return [];
   }
-  return merge([{ insertions, deletions: ds }]);
+}
+
+/** Whether no record says that a server has any of it. */
+export function isOfNoServer({ rows, savedUpTo, generation }: Found): boolean {
+  return savedUpTo === 0 && generation === null && rows.every(({ from }) => from !== 'server');
 }

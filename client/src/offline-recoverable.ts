@@ -9,6 +9,7 @@ import * as Y from 'yjs';
 import type { Change } from './change.js';
 import { instant } from './clock.js';
 import {
+  allIn,
   COPIES,
   type CopyOf,
   done,
@@ -97,13 +98,11 @@ export async function listRecoverable(
   const database = await openDatabase();
   try {
     const store = database.transaction(RECOVERABLE).objectStore(RECOVERABLE);
-    const [all, ids] = await Promise.all([
-      result<Recoverable[]>(store.getAll()),
-      result(store.getAllKeys()),
-    ]);
-    return all
-      .map((kept, at) => ({ ...kept, discard: () => discard(ids[at] as number) }))
-      .filter((kept) => kept.key === key);
+    const [all, ids] = await Promise.all([allIn<Recoverable>(store), result(store.getAllKeys())]);
+    // One that the browser does not give hides no other.
+    return all.flatMap((kept, at) =>
+      kept?.key === key ? [{ ...kept, discard: () => discard(ids[at] as number) }] : [],
+    );
   } finally {
     database.close();
   }

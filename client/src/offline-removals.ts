@@ -6,6 +6,7 @@
  */
 import { instant } from './clock.js';
 import {
+  allIn,
   BY_COPY,
   BY_LIFE,
   COPIES,
@@ -102,10 +103,14 @@ async function removeIn(
   for (const name of others) {
     const store = transaction.objectStore(name);
     const [values, ids] = await Promise.all([
-      result<{ key: string }[]>(store.getAll()),
+      allIn<{ key: string }>(store),
       result(store.getAllKeys()),
     ]);
-    for (const [at, id] of ids.entries()) if (isMeant(values[at]!.key)) store.delete(id);
+    for (const [at, id] of ids.entries()) {
+      const key = values[at]?.key;
+      // Of one that the browser does not give nobody can say whose it is.
+      if (typeof key === 'string' ? isMeant(key) : what === '') store.delete(id);
+    }
   }
   return removal;
 }

@@ -44,11 +44,14 @@ import {
   type Found,
   hasUnsaved,
   isCopy,
+  isOfNoServer,
   isOwn,
   ownIn,
   type Row,
   readCopy,
   sumOf,
+  sumOfEntry,
+  sumOfRest,
 } from './offline-records.js';
 import { contentOf, preserve, unsavedIn } from './offline-recoverable.js';
 import { hearRemovals, REMOVED, removeCopies, removeCopy, removeLife } from './offline-removals.js';
@@ -218,12 +221,15 @@ export class OfflineCopy {
       if (this.#isEnded) return database.close();
       this.#database = database;
       const failed = this.#isClosing ? [] : this.#apply(found);
+      const isFailed = new Set<IDBValidKey>(failed.map(({ id }) => id));
       // What a document does not hold is not for it to say anything of.
       if (this.#isClosing) this.#known.clear();
       for (const { id } of failed) this.#known.delete(id as number);
       if (failed.length > 0) await this.#quarantine(database, failed);
-      if (hadContent) {
-        const updates = found.rows.map(({ update }) => update);
+      // Of what Yjs did not take as a whole it may have taken a part.
+      if (hadContent || failed.length > 0) {
+        const taken = found.rows.filter(({ number }) => !isFailed.has(number));
+        const updates = taken.map(({ update }) => update);
         const rest = Y.encodeStateAsUpdate(this.#doc, stateVectorOf(updates));
         this.#add(rest, this.#listener.unsavedChange());
       }
@@ -294,7 +300,11 @@ export class OfflineCopy {
   }
 
   /** @returns those that the document did not take */
-  #apply({ rows, bad, savedUpTo, wasReady, generation }: Found): Bad[] {
+  #apply(found: Found): Bad[] {
+    const { rows, bad, savedUpTo, wasReady, generation } = found;
+    const { store } = this.#doc;
+    const wasTorn = isTorn(store);
+    let isDamaged = false;
     this.#isRead = true;
     this.#isApplying = true;
     this.#saysUnsaved = bad.length > 0 || hasUnsaved(rows, savedUpTo);
@@ -310,9 +320,11 @@ export class OfflineCopy {
         generation,
         mayForget: mustKeep ? isTrace(change) : undefined,
         apply: (apply) => {
-          failed.push(...applyRows(rows, apply));
+          failed.push(...applyRows(this.#doc, rows, apply));
           const lost = [...bad, ...failed];
-          const isDamaged = lost.length > 0;
+          // What is kept needs nothing that is not kept: something is missing without a trace.
+          isDamaged = lost.length > 0 || (!wasTorn && isTorn(store));
+          this.#saysUnsaved ||= isDamaged;
           const earlier = rows.filter(
             ({ number, from }) => from === 'filled' && number > savedUpTo,
           );
@@ -325,7 +337,9 @@ export class OfflineCopy {
               this.#isFilling = false;
             }
           };
-          const mayGuess = isDamaged && lost.every((each) => isOwn(each, savedUpTo));
+          const mayGuess =
+            isDamaged &&
+            (lost.length > 0 ? lost.every((each) => isOwn(each, savedUpTo)) : isOfNoServer(found));
           const updates = earlier.map(({ update }) => update);
           const mend = new Mend(this.#doc, fill, mayGuess, updates);
           return { isDamaged, mend };
@@ -339,6 +353,8 @@ export class OfflineCopy {
     if (first !== undefined) {
       const text = `damaged records of the offline copy were quarantined: ${bad.length + failed.length}`;
       this.#listener.damaged(new Error(text, { cause: new Error(first.reason) }));
+    } else if (isDamaged) {
+      this.#listener.damaged(new Error('records of the offline copy are missing'));
     }
     return failed;
   }
@@ -373,8 +389,8 @@ export class OfflineCopy {
   #row(update: Uint8Array, isUnsaved: boolean, from: Stored['from']): Stored {
     const [key, life] = [this.#key, this.#life];
     const { generation } = this.#listener.generation();
-    const sum = sumOf({ key, life, update });
-    return { key, life, update, sum, isUnsaved, generation, from };
+    const row = { key, life, update, isUnsaved, generation, from };
+    return { ...row, sum: sumOf(row), sumOfRest: sumOfRest(row) };
   }
 
   /** Reads the copy, or begins one. */
@@ -468,7 +484,8 @@ export class OfflineCopy {
     const { url, room, user } = this.#of;
     const [usedAt, isReady, generation] = [this.#now(), this.#saysReady, this.#saysGeneration];
     const [key, life] = [this.#key, this.#life];
-    return { url, room, user, key, life, bytes, savedUpTo, usedAt, isReady, generation };
+    const entry = { url, room, user, key, life, bytes, savedUpTo, usedAt, isReady, generation };
+    return { ...entry, sum: sumOfEntry(entry) };
   }
 
   /** @returns what the database knows of this copy; null where somebody has removed it */
@@ -619,15 +636,29 @@ export class OfflineCopy {
 /** What stays of a copy that nobody has is removed with the next one that is opened. */
 const ignored = (): void => undefined;
 
-function applyRows(rows: readonly Row[], apply: (update: Uint8Array) => void): Bad[] {
+function applyRows(
+  { share }: Y.Doc,
+  rows: readonly Row[],
+  apply: (update: Uint8Array) => void,
+): Bad[] {
   return rows.flatMap(({ number: id, ...value }) => {
+    const names = new Set(share.keys());
     try {
       apply(value.update);
       return [];
     } catch (error) {
+      // Reading a root's name makes it.
+      for (const [name, { _start, _map }] of share) {
+        if (!names.has(name) && _start === null && _map.size === 0) share.delete(name);
+      }
       return [{ store: UPDATES, id, reason: `Yjs does not take it: ${error}`, value }];
     }
   });
+}
+
+/** Whether something waits for what is not there. */
+function isTorn({ pendingStructs, pendingDs }: Y.Doc['store']): boolean {
+  return pendingStructs !== null || pendingDs !== null;
 }
 
 /** Whether an item was refused, or is a copy: of these nothing comes back once it is deleted. */
