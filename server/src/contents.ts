@@ -11,7 +11,7 @@ import type { SnapshotMeta } from './storage/storage.js';
 import { admit, type Sender, type Verdict } from './update/admit.js';
 import type { Depth } from './update/depth.js';
 import type { Frontier } from './update/frontier.js';
-import { findContradiction, hasKnown, knownBeforeTail } from './update/known.js';
+import { type Comparison, comparisonOf, findContradiction, hasKnown } from './update/known.js';
 import { parseUpdate, UNBOUNDED } from './update/parse.js';
 import type { Parsed } from './update/parsed.js';
 import { RangeSet } from './update/ranges.js';
@@ -122,17 +122,15 @@ export class Contents {
     return this.#depth.vet(update, this.tail, this.#frontier);
   }
 
-  /** Each client of which an update repeats what only the snapshot has, with the first such clock; undefined for none. */
-  knownBeforeTail(update: Parsed): Map<number, number> | undefined {
-    if (!hasKnown(update, this.#frontier)) return undefined;
-    const before = knownBeforeTail(update, this.#frontier, this.tail);
-    return before.size === 0 ? undefined : before;
+  /** What an update has to be compared with before it is admitted, because {@link admit} does not; undefined for nothing. */
+  comparison(update: Parsed): Comparison | undefined {
+    return comparisonOf(update, this.#frontier, this.tail);
   }
 
   /**
    * Takes what can be taken of an update that came here first, and was {@link vet}ted.
    *
-   * @throws {UpdateRefused} also when it contradicts the tail
+   * @throws {UpdateRefused} also when it contradicts the tail, where a look at that does not take long
    */
   admit(update: Parsed, sender?: Sender): Verdict {
     if (sender !== undefined && hasKnown(update, this.#frontier)) {

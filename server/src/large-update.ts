@@ -17,6 +17,8 @@ export interface LargeUpdateOptions {
   readonly guard: (piece: () => void) => boolean;
   /** The update as it may be admitted. @returns undefined where it may not, which {@link admit} says */
   readonly vet: (whole: Parsed) => Parsed | undefined;
+  /** Whether it may be admitted by what is stored. @returns undefined where that takes no time */
+  readonly compare: (whole: Parsed) => Promise<void> | undefined;
   /** Admits a part ahead of the whole. @returns false where none may be, such as for who may only read */
   readonly admitPart: (part: Parsed, whole: Parsed) => boolean;
   /** Admits the whole of it; all that its parts brought is there already. */
@@ -26,11 +28,12 @@ export interface LargeUpdateOptions {
 }
 
 export function takeLargeUpdate(bytes: Uint8Array, options: LargeUpdateOptions): void {
-  const { turns, guard, vet, admitPart, admit, onDone } = options;
+  const { turns, guard, vet, compare, admitPart, admit, onDone } = options;
   const parser = new UpdateParser(bytes);
   let whole: Parsed | undefined;
   let parts: Iterator<Parsed, undefined> | undefined;
   let spent = 0;
+  let compared: Promise<void> | undefined;
   const piece = (): boolean => {
     if (whole === undefined) {
       if (!parser.step(PIECE_STRUCTS)) return true;
@@ -38,21 +41,34 @@ export function takeLargeUpdate(bytes: Uint8Array, options: LargeUpdateOptions):
       const vetted = vet(parsed);
       parts = vetted && isManifold(vetted) ? split(vetted) : undefined;
       whole = vetted ?? parsed;
-      return true;
+      compared = compare(whole);
+      return compared === undefined;
     }
     const next = parts?.next();
     if (next !== undefined && !next.done && admitPart(next.value, whole)) return true;
     admit(whole);
     return false;
   };
-  turns.take(() => {
+  const turn = (): boolean => {
     let isMore = false;
     const isAlive = guard(() => {
       spent += turns.timed(() => {
         isMore = piece();
       });
-      if (!isMore) onDone(spent);
+      if (!isMore && compared === undefined) onDone(spent);
     });
+    if (isAlive && compared !== undefined) goOnAfter(compared);
     return isAlive && isMore;
-  });
+  };
+  const goOnAfter = (before: Promise<void>): void => {
+    compared = undefined;
+    before.then(
+      () => turns.take(turn),
+      (error: unknown) =>
+        guard(() => {
+          throw error;
+        }),
+    );
+  };
+  turns.take(turn);
 }

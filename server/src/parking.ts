@@ -35,17 +35,17 @@ export class Parking {
 
   /**
    * @param mayHave whether what is missing may have come
-   * @param write tries the update of a message again; returns what is missing still
+   * @param write tries the update of a message again; returns what is missing still, or as before
    * @param onWritten called with the number of each message that is now whole in the log
    */
   retry(
     mayHave: (missing: Missing) => boolean,
-    write: (update: Parsed, count: number) => Missing | undefined,
+    write: (update: Parsed, count: number, before: Missing) => Missing | undefined,
     onWritten: (count: number) => void,
   ): void {
     for (const parked of [...this.#parked]) {
       if (!mayHave(parked.missing)) continue;
-      const missing = write(parked.update, parked.count);
+      const missing = write(parked.update, parked.count, parked.missing);
       if (missing !== undefined) {
         parked.missing = missing;
       } else {

@@ -20,6 +20,7 @@ import {
 } from './awareness.js';
 import { encodeAwarenessInParts } from './awareness-parts.js';
 import type { Clock } from './clock.js';
+import type { CompareTask } from './compact/compare.js';
 import type { Workers } from './compact/workers.js';
 import { type CompactedRoom, Compactor } from './compactor.js';
 import { Contents } from './contents.js';
@@ -36,11 +37,10 @@ import type { Snapshots } from './snapshots.js';
 import type { NewEntry, Quarantined, SnapshotMeta, Storage } from './storage/storage.js';
 import { Stretches } from './stretches.js';
 import type { Change, Missing, Sender } from './update/admit.js';
-import { checkAgainst } from './update/known.js';
-import { parseUpdate, UNBOUNDED } from './update/parse.js';
+import type { Contradiction } from './update/known.js';
+import { parseUpdate } from './update/parse.js';
 import type { Parsed } from './update/parsed.js';
 import { ClientIdConflict } from './update/refused.js';
-import { encodeStateVector } from './update/state-vector.js';
 import { type Waiter, Waiting } from './waiting.js';
 
 function reportUnusable(
@@ -330,30 +330,52 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
     return this.#contents.vet(update);
   }
 
+  /** Whether {@link compare} has something to compare. */
+  mustCompare(update: Parsed): boolean {
+    return this.#contents.comparison(update) !== undefined;
+  }
+
   /**
-   * Whether what an update says of clocks that only the snapshot has is what that says.
+   * Whether what an update says of known clocks is what is stored, where {@link write} does not find out.
    *
    * @returns undefined where there is nothing of the kind; rejects with {@link ClientIdConflict}
    */
-  compareWithSnapshot(update: Parsed): Promise<void> | undefined {
-    const before = this.#contents.knownBeforeTail(update);
-    const { snapshot } = this.#contents;
-    if (before === undefined || snapshot === undefined) return undefined;
-    const vector = encodeStateVector(new Map([...this.#contents.snapshotVector, ...before]));
-    return this.#compare(update, snapshot, vector);
+  compare(update: Parsed): Promise<void> | undefined {
+    return this.mustCompare(update) ? this.#compare(update) : undefined;
   }
 
-  async #compare(update: Parsed, snapshot: SnapshotMeta, stateVector: Uint8Array): Promise<void> {
-    const { snapshots, workers, logger } = this.#deps;
+  async #compare(update: Parsed): Promise<void> {
+    const { workers, logger } = this.#deps;
+    let found: Contradiction | undefined;
     try {
-      const bytes = await snapshots.bytes(this.name, snapshot);
-      const stored = bytes && (await workers.diff({ snapshot: bytes, stateVector }));
-      // Where it has been replaced, or others wait for the worker, it is taken as it always is.
-      if (stored !== undefined) checkAgainst(parseUpdate(stored, UNBOUNDED), update);
+      // What a compaction takes from the tail meanwhile is in another snapshot then.
+      for (let compared: SnapshotMeta | undefined; ; ) {
+        found = await workers.compare(async () => {
+          compared = this.#contents.snapshot;
+          return await this.#comparable(update);
+        });
+        if (found !== undefined || this.#isClosed) break;
+        if (compared === this.#contents.snapshot || !this.mustCompare(update)) return;
+      }
     } catch (error) {
-      if (error instanceof ClientIdConflict) throw error;
       logger.warn({ err: error, room: this.name }, 'known clocks could not be compared');
+      return;
     }
+    if (found !== undefined) throw new ClientIdConflict(found.client, found.clock);
+  }
+
+  async #comparable(update: Parsed): Promise<CompareTask | undefined> {
+    const { snapshot, tail } = this.#contents;
+    const comparison = this.#contents.comparison(update);
+    if (comparison === undefined) return undefined;
+    const stored = comparison.withTail ? [tail.since(tail.base)] : [];
+    if (comparison.withSnapshot && snapshot !== undefined) {
+      const bytes = await this.#deps.snapshots.bytes(this.name, snapshot);
+      // Another instance has compacted; its snapshot is compared with next.
+      if (bytes === undefined) return await this.refresh().then(() => undefined);
+      stored.push(bytes);
+    }
+    return { update: update.bytes, stored };
   }
 
   /**

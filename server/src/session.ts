@@ -551,6 +551,7 @@ export class Session
         isVetted = vetted !== undefined;
         return vetted;
       },
+      compare: (whole) => this.#compare(room, whole),
       admitPart: (part, whole) => {
         const mayWrite = this.#standing.check() && this.#standing.access === 'write';
         // Once: its own first parts are not to keep the last ones out.
@@ -567,10 +568,13 @@ export class Session
     });
   }
 
-  /** What only the snapshot has is compared in a worker; meanwhile the session is not read. */
+  #compare(room: Room, update: Parsed): Promise<void> | undefined {
+    return this.#standing.access === 'write' ? room.compare(update) : undefined;
+  }
+
+  /** While known clocks are compared in a worker the session is not read. */
   #compareAndTake(room: Room, count: number, update: Parsed, isWhole: boolean): void {
-    const isWriting = this.#standing.access === 'write';
-    const compared = isWriting ? room.compareWithSnapshot(update) : undefined;
+    const compared = this.#compare(room, update);
     if (compared === undefined) {
       this.#take(room, count, update, isWhole, false);
       return;
@@ -692,6 +696,14 @@ export class Session
     ask(FIRST_ASK_MS);
   }
 
+  /** What is parked has to be compared with what has come: the client's step 2 is, and settles it. */
+  #askSoon(room: Room): void {
+    if (this.#ask === undefined || this.#ask.delay <= FIRST_ASK_MS) return;
+    this.#ask.timer.cancel();
+    this.#ask = undefined;
+    this.#askAgain(room);
+  }
+
   /**
    * Tries again what waits for others: what is parked, and states for client ids
    * that were another's.
@@ -702,7 +714,11 @@ export class Session
     if (!this.#standing.check()) return;
     this.#parking?.retry(
       ({ client, clock }) => isFreed || room.clock(client) > clock,
-      (update, count) => {
+      (update, count, missing) => {
+        if (room.mustCompare(update)) {
+          this.#askSoon(room);
+          return missing;
+        }
         const vetted = room.vet(update);
         if (room.hasNoRoomFor(update)) this.#refuseForSize(count);
         else if (vetted === undefined) this.#refuseForDepth(count);

@@ -10,8 +10,9 @@ import {
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import * as Y from 'yjs';
-import { call, governed, post } from './administrator.js';
-import { RawClient, served, socketUrl, startServer, untilDoc } from './support.js';
+import { Workers } from '../src/compact/workers.js';
+import { call, governed, post, request } from './administrator.js';
+import { gate, RawClient, served, socketUrl, startServer, untilDoc } from './support.js';
 
 const ID = 7;
 
@@ -82,6 +83,88 @@ describe('[THR] two clients with one id', () => {
       expect(bob.client.closed).toBeUndefined();
     });
   }
+
+  const words = (word: string, count: number) =>
+    Array.from({ length: count }, (_, i) => `${word}${i} `).join('');
+  const many = (text: string) => (doc: Y.Doc) => doc.getText('t').insert(3, text);
+
+  for (const [what, one, other] of [
+    ['20 KB', many(words('a', 3_000)), many(words('b', 3_000))],
+    ['300 KB', many(words('a', 40_000)), many(words('b', 40_000))],
+    [
+      '300 KB that differ in the last',
+      many(`${words('a', 40_000)}a`),
+      many(`${words('a', 40_000)}b`),
+    ],
+    [
+      'what was deleted since',
+      (doc: Y.Doc) => {
+        doc.getText('t').insert(0, 'ggg');
+        doc.getText('t').delete(0, 3);
+      },
+      many('DEF'),
+    ],
+    [
+      'another document in it',
+      (doc: Y.Doc) => doc.getMap('m').set('k', new Y.Doc({ guid: 'a' })),
+      (doc: Y.Doc) => doc.getMap('m').set('k', new Y.Doc({ guid: 'b' })),
+    ],
+  ] as const) {
+    for (const isCompacted of [false, true]) {
+      it(`[THR-11] so it is with ${what}, ${isCompacted ? 'in the snapshot' : 'in the tail'}`, async () => {
+        const server = await governed();
+        await begun(server);
+        const [ada, bob] = [await twin(server), await twin(server)];
+        one(ada.doc);
+        await ada.client.untilSaved(2);
+        if (isCompacted) expect((await call(server, 'rooms/room/compact', post()))[0]).toBe(200);
+        other(bob.doc);
+        expect(await bob.client.untilClosed()).toMatchObject({ code: 4409 });
+        expect(bob.client.received.filter(({ type }) => type === 'saved').at(-1)).toMatchObject({
+          count: 1,
+        });
+        // An honest repetition is saved.
+        const eve = await RawClient.connect(server, 'room');
+        eve.send({ type: 'step2', update: Y.encodeStateAsUpdate(ada.doc) });
+        await eve.untilSaved(1);
+      });
+    }
+  }
+
+  it('[THR-11] over the HTTP API it is refused, also when the first is in the snapshot', async () => {
+    const server = await governed();
+    await begun(server);
+    const [ada, bob] = [await twin(server), new Y.Doc()];
+    Y.applyUpdate(bob, Y.encodeStateAsUpdate(ada.doc));
+    bob.clientID = ID;
+    ada.write(0, 'ggg');
+    await ada.client.untilSaved(2);
+    expect((await call(server, 'rooms/room/compact', post()))[0]).toBe(200);
+    bob.getText('t').insert(3, 'DEF');
+    const send = (body: Uint8Array) =>
+      request(server, 'rooms/room/updates', { method: 'POST', body });
+    expect((await send(Y.encodeStateAsUpdate(bob))).status).toBe(422);
+    expect((await send(Y.encodeStateAsUpdate(ada.doc))).status).toBe(200);
+  });
+
+  it('[THR-11] while a worker is at a merge, comparing waits for nothing', async () => {
+    const server = await governed();
+    await begun(server);
+    const [ada, bob] = [await twin(server), await twin(server)];
+    ada.write(0, 'ggg');
+    await ada.client.untilSaved(2);
+    expect((await call(server, 'rooms/room/compact', post()))[0]).toBe(200);
+    // All threads are taken, and nobody waits for a diff for longer than half a second.
+    const release = gate();
+    const run = vi.spyOn(Workers.prototype, 'diff').mockImplementation(async () => {
+      await release.opened;
+      return undefined;
+    });
+    onTestFinished(() => run.mockRestore());
+    bob.write(3, 'DEF');
+    expect(await bob.client.untilClosed()).toMatchObject({ code: 4409 });
+    release.open();
+  });
 
   it('[THR-11] on two instances the one whose edit is later in the log says so to all who have it', async () => {
     const [hub, people, storage] = [new MemoryHub(), new PresenceHub(), new MemoryStorage()];

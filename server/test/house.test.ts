@@ -67,6 +67,7 @@ const FLOORS = [
     'redis',
     'redis-group',
     'redis-signs',
+    'compact/compare',
     'compact/job',
     'compact/levels-of',
     'compact/digest',

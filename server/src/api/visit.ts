@@ -138,6 +138,7 @@ export class Visit extends Bystander {
           isVetted = vetted !== undefined;
           return vetted;
         },
+        compare: (whole) => room.compare(whole),
         admitPart: (part, whole) => {
           check(whole);
           room.write(this, part);

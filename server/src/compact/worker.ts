@@ -6,6 +6,7 @@ import { vetWhole } from '../update/depth.js';
 import { Frontier } from '../update/frontier.js';
 import { parseOutline, parseUpdate, UNBOUNDED } from '../update/parse.js';
 import { UpdateRefused } from '../update/refused.js';
+import { type CompareTask, compare } from './compare.js';
 import { type CompactResult, type CompactTask, compact, type DiffTask, diff } from './job.js';
 import { type Packed, pack, unpack } from './packed.js';
 import { type ViewTask, view } from './view.js';
@@ -40,6 +41,7 @@ export type Task =
   | ({ readonly kind: 'diff'; readonly inPieces: boolean } & DiffTask)
   /** Of an update that was admitted: the messages that it is sent in. */
   | { readonly kind: 'divide'; readonly update: Uint8Array }
+  | ({ readonly kind: 'compare' } & CompareTask)
   | ({ readonly kind: 'compact' } & DocumentTask)
   | ({ readonly kind: 'view' } & DocumentTask & Omit<ViewTask, 'snapshot' | 'updates'>);
 
@@ -61,6 +63,7 @@ export default function run(task: Task): unknown {
     return task.inPieces ? allHandedOver(cutUpdate(rest)) : handedOver(rest);
   }
   if (task.kind === 'divide') return allHandedOver(cutUpdate(task.update));
+  if (task.kind === 'compare') return compare(task);
   if (task.kind === 'cut') return cut(task);
   const parts = takeParts(task);
   const needsHeap = heapOf(parts, task.heap);

@@ -8,6 +8,8 @@
  * document that would not fit.
  */
 import { Piscina } from 'piscina';
+import type { Contradiction } from '../update/known.js';
+import type { CompareTask } from './compare.js';
 import type { CompactResult, CompactTask, DiffTask } from './job.js';
 import { pack } from './packed.js';
 import type { ViewTask } from './view.js';
@@ -73,7 +75,7 @@ const SMALL_PART = 1 / 4;
 const SMALL_HEAP_PART = 1 / 2;
 
 /** What waits for one of the threads. */
-type QueuedTask = Exclude<Task, { kind: 'divide' }>;
+type QueuedTask = Exclude<Task, { kind: 'divide' | 'compare' }>;
 type Queued = QueuedTask['kind'];
 
 export class Workers {
@@ -83,8 +85,10 @@ export class Workers {
   #pool: Piscina;
   /** For large documents, each while it is worked on. */
   readonly #apart = new Set<Piscina>();
-  /** Opened when something is to be divided for the first time. */
+  /** For what nobody may wait for a merge for; opened at the first. */
   #divider: Piscina | undefined;
+  /** The last comparison: they take turns. */
+  #comparing: Promise<unknown> = Promise.resolve();
   #free: number;
   #isClosed = false;
   /** Jobs that wait for a thread. Somebody waits for a diff, a view and a cut, nobody for a compaction. */
@@ -158,9 +162,31 @@ export class Workers {
    * @throws {OverBudget}
    */
   async divide(update: Uint8Array): Promise<readonly Uint8Array[]> {
+    return await this.#runAside({ kind: 'divide', update }, update.length);
+  }
+
+  /**
+   * Whether an update contradicts what is stored. In the same thread: its session is not read meanwhile.
+   *
+   * @param read called when its turn has come: what is compared is as large as the document. What it
+   *   throws is thrown here; undefined for nothing to compare
+   * @throws {OverBudget}
+   */
+  async compare(read: () => Promise<CompareTask | undefined>): Promise<Contradiction | undefined> {
+    const compared = this.#comparing.then(async () => {
+      const task = await read();
+      if (task === undefined) return undefined;
+      const bytes = task.stored.reduce((sum, { length }) => sum + length, task.update.length);
+      return await this.#runAside<Contradiction | undefined>({ kind: 'compare', ...task }, bytes);
+    });
+    this.#comparing = compared.catch(() => undefined);
+    return await compared;
+  }
+
+  async #runAside<T>(task: Task, bytes: number): Promise<T> {
+    this.#checkOpen();
     this.#divider ??= this.#open(DIVIDE_HEAP_MB * MB, 1);
-    const patience = this.patience(update.length);
-    return await this.#runIn(this.#divider, { kind: 'divide', update }, patience, []);
+    return await this.#runIn(this.#divider, task, this.patience(bytes), []);
   }
 
   /**

@@ -1,13 +1,15 @@
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import * as Y from 'yjs';
+import { update as crafted, item, text } from '../../test/crafted.js';
 import { edits, replay, withSeed } from '../../test/histories.js';
-import { compact, diff } from '../compact/job.js';
+import { compare as compareApart } from '../compact/compare.js';
+import { compact } from '../compact/job.js';
 import { admit } from './admit.js';
+import { Reader } from './bytes.js';
 import { Frontier } from './frontier.js';
-import { checkAgainst, findContradiction, hasKnown, knownBeforeTail } from './known.js';
+import { comparisonOf, contradictionWith, findContradiction, hasKnown } from './known.js';
 import { parseUpdate } from './parse.js';
-import { encodeStateVector } from './state-vector.js';
 import { Tail } from './tail.js';
 
 /** What a room holds of these updates. */
@@ -35,10 +37,8 @@ function compare(
   const snapshot = compact({ snapshot: undefined, updates: log.slice(0, at) }).update;
   tail.trim(at);
   expect(findContradiction(parsed, frontier, tail)).toBeUndefined();
-  const before = knownBeforeTail(parsed, frontier, tail);
-  const vector = new Map([...frontier.vector, ...before]);
-  const stored = diff({ snapshot, stateVector: encodeStateVector(vector) });
-  checkAgainst(parseUpdate(stored), parsed);
+  if (at === 0) expect(comparisonOf(parsed, frontier, tail)).toBeUndefined();
+  expect(compareApart({ update, stored: [tail.since(at), snapshot] })).toBeUndefined();
 }
 
 function typing(client: number, ...words: string[]): { doc: Y.Doc; updates: Uint8Array[] } {
@@ -107,9 +107,62 @@ describe('[THR] known clocks', () => {
         const isSame = i === j;
         expect(found === undefined, `${i} ${j}`).toBe(isSame);
         const all = parseUpdate(tail.since(0));
-        if (!isSame) expect(() => checkAgainst(all, parsed)).toThrow('two clients have this id');
+        expect(contradictionWith(all, parsed) === undefined, `${i} ${j}`).toBe(isSame);
       }
     }
+  });
+
+  it('[THR-11] [THR-4] many small pieces are compared with a large one in linear time', () => {
+    const { updates } = typing(7, 'a'.repeat(5_000));
+    const { tail } = roomOf(updates);
+    const pieces = Array.from({ length: 5_000 }, (_, i) =>
+      item({
+        ...(i === 0 ? { parent: 't' } : { origin: [7, i - 1] as [number, number] }),
+        kind: 4,
+        content: text('a'),
+      }),
+    );
+    const update = crafted([{ client: 7, clock: 0, structs: pieces }]);
+    const read = vi.spyOn(Reader.prototype, 'string');
+    onTestFinished(() => read.mockRestore());
+    expect(compareApart({ update, stored: [tail.since(0)] })).toBeUndefined();
+    // Each piece once, and the large one once.
+    expect(read.mock.calls.length).toBeLessThanOrEqual(5_000 + 10);
+  });
+
+  it('[THR-11] what takes long is left to a worker, on either side', () => {
+    const { updates } = typing(7, 'abc');
+    const long = typing(7, 'x'.repeat(20_000));
+    for (const [brought, stored, isLong] of [
+      [updates, updates, false],
+      [long.updates, updates, true],
+      [updates, long.updates, true],
+    ] as const) {
+      const { frontier, tail } = roomOf(stored);
+      const parsed = parseUpdate(brought[0]!);
+      expect(findContradiction(parsed, frontier, tail) !== undefined).toBe(false);
+      const comparison = isLong ? { withTail: true, withSnapshot: false } : undefined;
+      expect(comparisonOf(parsed, frontier, tail)).toEqual(comparison);
+    }
+  });
+
+  it('[THR-11] deleted content says where it was, and who brings nothing contradicts nothing', () => {
+    const { doc, updates } = typing(7, 'abc');
+    doc.transact(() => {
+      doc.getText('t').insert(0, 'xyz');
+      doc.getText('t').delete(0, 3);
+    });
+    const { frontier, tail } = roomOf(updates);
+    const twin = new Y.Doc();
+    Y.applyUpdate(twin, updates[0]!);
+    twin.clientID = 7;
+    const before = Y.encodeStateVector(twin);
+    twin.getText('t').insert(3, 'DEF');
+    const elsewhere = parseUpdate(Y.encodeStateAsUpdate(twin, before));
+    expect(findContradiction(elsewhere, frontier, tail)).toEqual({ client: 7, clock: 3 });
+    twin.getText('t').delete(3, 3);
+    const nothing = parseUpdate(Y.encodeStateAsUpdate(twin, before));
+    expect(findContradiction(nothing, frontier, tail)).toBeUndefined();
   });
 
   it('[THR-11] new clocks are not compared', () => {

@@ -4,7 +4,8 @@
  * One client's clocks are written once. Where two clients use one id, each writes other content
  * under the same clocks: Yjs and admission take what came first, and drop the rest as known.
  * Honest repetitions differ in how items are cut, and in what was deleted since, which may
- * arrive as a GC or as deleted content. Where it is not certain that they differ, they are the same.
+ * arrive as a GC or as deleted content. Deleted content still says where it was. Where it is not
+ * certain that they differ, they are the same.
  */
 import { isDeepStrictEqual } from 'node:util';
 import * as decoding from 'lib0/decoding';
@@ -42,10 +43,10 @@ export function runOf(bytes: Uint8Array, { client, start, from, count }: Block):
   return { bytes, client, start, from, count };
 }
 
-/** @returns the first clock below `end` for which two runs of one client contradict each other */
-export function contradiction(one: Run, other: Run, end: number): number | undefined {
-  const a = new Walk(one);
-  const b = new Walk(other);
+/** @returns the first clock below `end` for which what is brought contradicts what is stored of one client */
+export function contradiction(brought: Run, stored: Run, end: number): number | undefined {
+  const a = new Walk(brought);
+  const b = new Walk(stored);
   while (a.isThere && b.isThere) {
     const from = Math.max(a.clock, b.clock);
     const to = Math.min(a.end, b.end, end);
@@ -67,6 +68,9 @@ class Walk {
   at = 0;
   #reader: Reader;
   #left: number;
+  /** What is in the struct, once that was asked: many small structs may be compared with a large one. */
+  #text: string | undefined;
+  #values: unknown[] | undefined;
   isThere = true;
 
   constructor({ bytes, client, start, from, count }: Run) {
@@ -83,8 +87,20 @@ class Walk {
     return this.#reader.pos;
   }
 
+  get text(): string {
+    this.#text ??= new Reader(this.bytes, this.struct.contentStart).string();
+    return this.#text;
+  }
+
+  get values(): unknown[] {
+    this.#values ??= valuesOf(this);
+    return this.#values;
+  }
+
   next(): void {
     this.clock = this.end;
+    this.#text = undefined;
+    this.#values = undefined;
     this.isThere = this.#left-- > 0;
     if (!this.isThere) return;
     this.at = this.#reader.pos;
@@ -95,8 +111,11 @@ class Walk {
 
 function areSame(a: Walk, b: Walk, from: number, to: number): boolean {
   const { kind } = a.struct;
-  if (hasNoContent(kind) || hasNoContent(b.struct.kind)) return true;
-  return kind === b.struct.kind && isSamePlace(a, b, from) && isSameContent(a, b, from, to);
+  const stored = b.struct.kind;
+  // Who brings nothing loses nothing.
+  if (hasNoContent(kind) || stored === KIND_GC || stored === KIND_SKIP) return true;
+  if (!isSamePlace(a, b, from)) return false;
+  return stored === KIND_DELETED || (kind === stored && isSameContent(a, b, from, to));
 }
 
 function hasNoContent(kind: number): boolean {
@@ -124,17 +143,19 @@ function parentOf({ bytes, at, struct }: Walk): Uint8Array {
 }
 
 function isSameContent(a: Walk, b: Walk, from: number, to: number): boolean {
+  // Nothing is stored that is nested so deep, and comparing it might not come to an end.
+  if (a.struct.isDeepValue || b.struct.isDeepValue) return false;
   switch (a.struct.kind) {
     case KIND_STRING:
       return isSameText(
-        textOf(a).slice(from - a.clock, to - a.clock),
-        textOf(b).slice(from - b.clock, to - b.clock),
+        a.text.slice(from - a.clock, to - a.clock),
+        b.text.slice(from - b.clock, to - b.clock),
       );
     case KIND_ANY:
     case KIND_JSON:
       return isDeepStrictEqual(
-        valuesOf(a).slice(from - a.clock, to - a.clock),
-        valuesOf(b).slice(from - b.clock, to - b.clock),
+        a.values.slice(from - a.clock, to - a.clock),
+        b.values.slice(from - b.clock, to - b.clock),
       );
     case KIND_EMBED:
     case KIND_FORMAT:
@@ -143,7 +164,7 @@ function isSameContent(a: Walk, b: Walk, from: number, to: number): boolean {
     case KIND_TYPE:
       return isEqual(contentOf(a), contentOf(b));
     case KIND_DOC:
-      return true;
+      return guidOf(a) === guidOf(b);
     default:
       return true;
   }
@@ -158,12 +179,12 @@ function isSameText(one: string, other: string): boolean {
   return true;
 }
 
-function contentOf({ bytes, struct, stop }: Walk): Uint8Array {
-  return bytes.subarray(struct.contentStart, stop);
+function guidOf({ bytes, struct }: Walk): string {
+  return new Reader(bytes, struct.contentStart).string();
 }
 
-function textOf({ bytes, struct }: Walk): string {
-  return new Reader(bytes, struct.contentStart).string();
+function contentOf({ bytes, struct, stop }: Walk): Uint8Array {
+  return bytes.subarray(struct.contentStart, stop);
 }
 
 /** Of implementations of Yjs in other languages some write a number in another form. */

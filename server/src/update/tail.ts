@@ -268,6 +268,15 @@ export class Tail {
     };
   }
 
+  /** Bytes of the entries that hold the clocks from `start` to `end`. */
+  sizeOf(client: number, start: number, end: number): number {
+    const column = this.#columns?.get(client);
+    if (column === undefined || end <= column.index[1]!) return 0;
+    const { index, used } = column;
+    const behind = lastStartingAt(index, end - 1) + ENTRY;
+    return (index[behind + 2] ?? used) - index[lastStartingAt(index, start) + 2]!;
+  }
+
   /** The position of the entry that brought a clock which {@link run} has. */
   positionOf(client: number, clock: number): number {
     const { index } = this.#columns!.get(client)!;
