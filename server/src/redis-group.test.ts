@@ -184,6 +184,9 @@ describe('[STO-71] signs of a demotion', () => {
     expect(said('')).toBe(undefined);
     expect(said('role:slave')).toContain('replica');
     expect(said('redis_mode:sentinel')).toContain('Sentinel');
+    // Valkey's.
+    expect(said('redis_version:7.2.4 server_mode:sentinel')).toContain('Sentinel');
+    expect(said('server_mode:standalone role:master cluster_enabled:0')).toBe(undefined);
     expect(said('redis_mode:cluster cluster_enabled:1 role:master')).toContain('Cluster');
   });
 

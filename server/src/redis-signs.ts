@@ -44,7 +44,8 @@ export function parseInfo(info: string): RedisInfo {
 
 /** @returns why nothing can be written to this server, as far as it says so */
 export function whyUnusable(info: RedisInfo): UnusableRedis | undefined {
-  if (info.redis_mode === 'sentinel') {
+  // Valkey gives it a name of its own.
+  if (info.redis_mode === 'sentinel' || info.server_mode === 'sentinel') {
     return new UnusableRedis(
       'this is a Redis Sentinel, which keeps no data: give the address of the primary that it watches',
     );

@@ -91,7 +91,7 @@ export async function startPostgres({
       started.stderr!.setEncoding('utf8').on('data', (text: string) => {
         // What comes later is read as well, or its pipe would fill up.
         if (log.length < 100_000) log += text;
-        if (/ready to accept (read-only )?connections/.test(log)) resolve();
+        if (/ready to accept (read[- ]only )?connections/.test(log)) resolve();
       });
       started.once('error', reject);
       started.once('exit', (code) => reject(new Error(`Postgres ended with ${code}: ${log}`)));

@@ -24,6 +24,19 @@ describe('[STO-77] file systems', () => {
   });
 
   it.each([
+    ['9p', '9p'],
+    ['NFS', 'nfs4'],
+    ['SMB', 'cifs'],
+  ])(
+    '[STO-82] %s is one by the name of its mount, whatever file system its server has',
+    (name, mount) => {
+      for (const type of [0xef53, 0x58465342, 0x01021994]) {
+        expect(fileSystemNamed(type, () => mount)).toEqual({ name, isNetwork: true });
+      }
+    },
+  );
+
+  it.each([
     ['ext4', 0xef53],
     ['xfs', 0x58465342],
     ['btrfs', 0x9123683e],
@@ -31,8 +44,9 @@ describe('[STO-77] file systems', () => {
     ['overlayfs', 0x794c7630],
     ['vfat', 0x4d44],
     ['ZFS', 0x2fc12fc1],
-  ])('[STO-77] %s is of one machine', (_, type) => {
+  ])('[STO-77] %s is of one machine', (name, type) => {
     expect(fileSystemNamed(type, () => undefined).isNetwork).toBe(false);
+    expect(fileSystemNamed(type, () => name)).toEqual({ name, isNetwork: false });
   });
 
   it.each([

@@ -5,7 +5,7 @@
  * every other process, what one writes has to be what it reads through memory, and a sync has to
  * reach a disk. Network file systems promise none of that to all of their clients.
  */
-import { readFileSync, realpathSync, statfsSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync, statfsSync, statSync } from 'node:fs';
 
 export interface FileSystem {
   /** For people, such as `NFS`. */
@@ -43,6 +43,30 @@ const NETWORK: ReadonlyMap<number, string> = new Map([
   [0x7c7c6673, 'a shared folder of Parallels'],
 ]);
 
+/**
+ * By the type in mountinfo. 9p passes on the number of the file system that its server has, so
+ * that a virtual machine's shared folder calls itself ext4.
+ */
+const NETWORK_MOUNTS: ReadonlyMap<string, string> = new Map([
+  ['9p', '9p'],
+  ['nfs', 'NFS'],
+  ['nfs4', 'NFS'],
+  ['cifs', 'SMB'],
+  ['smb3', 'SMB'],
+  ['ceph', 'Ceph'],
+  ['afs', 'AFS'],
+  ['lustre', 'Lustre'],
+  ['gpfs', 'GPFS'],
+  ['beegfs', 'BeeGFS'],
+  ['pvfs2', 'OrangeFS'],
+  ['gfs2', 'GFS2'],
+  ['ocfs2', 'OCFS2'],
+  ['panfs', 'PanFS'],
+  ['vboxsf', 'a shared folder of VirtualBox'],
+  ['vmhgfs', 'a shared folder of VMware'],
+  ['prl_fs', 'a shared folder of Parallels'],
+]);
+
 const FUSE = 0x65735546;
 /** By the type in mountinfo: what only passes on what lies on this machine, or on its virtual machine's host. */
 const LOCAL_FUSE: ReadonlySet<string> = new Set([
@@ -67,6 +91,8 @@ const LOCAL_FUSE: ReadonlySet<string> = new Set([
   'lxcfs',
 ]);
 
+const MOUNTINFO = '/proc/self/mountinfo';
+
 /** @throws what the system says of a folder that is not there */
 export function fileSystemOf(folder: string): FileSystem {
   // Also for a drive's letter this is the share behind it.
@@ -87,17 +113,19 @@ export function fileSystemOf(folder: string): FileSystem {
 export function fileSystemNamed(type: number, mountType: () => string | undefined): FileSystem {
   const network = NETWORK.get(type);
   if (network !== undefined) return { name: network, isNetwork: true };
-  if (type !== FUSE) return { name: `0x${type.toString(16)}`, isNetwork: false };
+  const mount = mountType();
+  const mounted = NETWORK_MOUNTS.get(mount ?? '');
+  if (mounted !== undefined) return { name: mounted, isNetwork: true };
+  if (type !== FUSE) return { name: mount ?? `0x${type.toString(16)}`, isNetwork: false };
   // What is behind a FUSE is known only by its name, and most are remote.
-  const name = mountType() ?? 'fuse';
+  const name = mount ?? 'fuse';
   return { name, isNetwork: !LOCAL_FUSE.has(name.replace(/^fuse\./, '')) };
 }
 
 function mountTypeOf(folder: string): string | undefined {
-  return mountTypeIn(
-    readFileSync('/proc/self/mountinfo', 'utf8'),
-    statSync(folder, { bigint: true }).dev,
-  );
+  // A chroot may have no /proc.
+  if (!existsSync(MOUNTINFO)) return undefined;
+  return mountTypeIn(readFileSync(MOUNTINFO, 'utf8'), statSync(folder, { bigint: true }).dev);
 }
 
 /** @param device `st_dev`, as Linux puts major and minor together */

@@ -8,14 +8,16 @@
  * (`maxmemory-policy noeviction`). Redis Cluster is not supported: a batch writes
  * the keys of many rooms at once.
  */
-import type { Redis } from 'ioredis';
+import { type Redis, ReplyError } from 'ioredis';
 import { parseInfo, type RedisInfo, UnusableRedis, whyUnusable } from '../redis-signs.js';
+import { READ } from './redis-scripts.js';
 
 /**
+ * @param prefix of all keys
  * @returns in one line what makes it less than durable, if anything does
  * @throws {UnusableRedis}
  */
-export async function examine(redis: Redis): Promise<string | undefined> {
+export async function examine(redis: Redis, prefix: string): Promise<string | undefined> {
   const facts = parseInfo(await redis.info());
   const [major = 0, minor = 0] = (facts.redis_version ?? '').split('.').map(Number);
   if (major < 6 || (major === 6 && minor < 2)) {
@@ -23,6 +25,7 @@ export async function examine(redis: Redis): Promise<string | undefined> {
   }
   const unusable = whyUnusable(facts);
   if (unusable !== undefined) throw unusable;
+  await tryToRead(redis, prefix);
   const settings = await readSettings(redis, facts);
   const weak = [...WANTED].flatMap(([name, wanted]) => {
     const value = settings.get(name);
@@ -32,6 +35,19 @@ export async function examine(redis: Redis): Promise<string | undefined> {
   if (!settings.has('appendfsync')) weak.push('appendfsync cannot be read');
   if (weak.length === 0) return undefined;
   return `Redis may lose what was reported saved: ${weak.join('; ')}`;
+}
+
+/** Whatever a server says of itself, it may know less than is needed here, or allow this user less. */
+async function tryToRead(redis: Redis, prefix: string): Promise<void> {
+  try {
+    await READ.run(redis, [`${prefix}room:`, `${prefix}log:`], [0, 1]);
+  } catch (cause) {
+    if (!(cause instanceof ReplyError)) throw cause;
+    throw new UnusableRedis(
+      `no document can be read from this Redis (${(cause as Error).message}): it has to run scripts, and its user needs every command in them, on keys that begin with ${prefix}`,
+      { cause },
+    );
+  }
 }
 
 const WANTED = new Map([

@@ -92,7 +92,7 @@ export class RedisStorage implements Storage {
       if (failure !== undefined) {
         throw new UnusableRedis(`no connection to Redis: ${reasonOf(failure)}`, { cause: failure });
       }
-      const weakness = await examine(redis);
+      const weakness = await examine(redis, storage.#prefix);
       if (weakness !== undefined) options.onWarning?.(weakness);
     } catch (error) {
       await endConnection(redis);
