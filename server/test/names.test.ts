@@ -24,6 +24,7 @@ const NONE = [
   'a\u0085b',
   '\ud800',
   'x'.repeat(257),
+  '😀'.repeat(257),
 ];
 /** Both have such ones. */
 const SOME = [
@@ -38,6 +39,9 @@ const SOME = [
   'constructor',
   '👩‍🚀',
 ];
+
+/** Of characters that are two units of a JavaScript text: too many bytes for a room, and not for a user. */
+const LONG_ID = '😀'.repeat(255);
 
 /** What a URL takes for steps. */
 const STEPS = [
@@ -102,14 +106,14 @@ describe('[AUTH-24] ids of users', () => {
       expect((await knock(hooked, 'room')).status, JSON.stringify(id)).toBe(503);
       await hooked.close();
     }
-    for (const id of SOME) {
+    for (const id of [...SOME, LONG_ID]) {
       expect((await knock(server, `room?token=${await signed(id)}`)).status, id).toBe(101);
     }
   });
 
   it('[AUTH-24] that come in can be rechecked and kicked, by the API and by the library', async () => {
     const server = await governed({ auth: { secret: SECRET } });
-    for (const id of SOME) {
+    for (const id of [...SOME, LONG_ID]) {
       const path = `users/${encodeURIComponent(id)}/recheck`;
       for (const end of [
         () => call(server, path, post()),

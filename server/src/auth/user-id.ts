@@ -5,17 +5,19 @@ import { nameProblem } from '../name.js';
 /** Characters of a user's id or name: both are written into presence, over and over. */
 export const MAX_ID = 256;
 
-/** @returns what is wrong with it, to be said behind what it is; undefined where nothing is */
-export function userIdProblem(id: string): string | undefined {
-  if (id.length > MAX_ID) return `has ${id.length} characters, more than ${MAX_ID}`;
-  return nameProblem(id);
+/** Unicode's, of which one may be two units of a JavaScript text. */
+export function charactersIn(text: string): number {
+  return [...text].length;
 }
 
-export const userId = z
-  .string()
-  .min(1)
-  .max(MAX_ID)
-  .superRefine((id, context) => {
-    const problem = nameProblem(id);
-    if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
-  });
+/** @returns what is wrong with it, to be said behind what it is; undefined where nothing is */
+export function userIdProblem(id: string): string | undefined {
+  const count = charactersIn(id);
+  return count > MAX_ID ? `has ${count} characters, more than ${MAX_ID}` : nameProblem(id);
+}
+
+/** By the same function, not by zod's `min` and `max`: two that count differently let ids in that others refuse. */
+export const userId = z.string().superRefine((id, context) => {
+  const problem = userIdProblem(id);
+  if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
+});

@@ -1,7 +1,7 @@
 /** `cowrite token`: makes a token for somebody, signed with AUTH_SECRET. */
 import { Grants, GrantsMalformed } from '../auth/grants.js';
 import { signToken } from '../auth/tokens.js';
-import { MAX_ID, userIdProblem } from '../auth/user-id.js';
+import { charactersIn, MAX_ID, userIdProblem } from '../auth/user-id.js';
 import type { Config } from '../config.js';
 import { command, EXIT, UsageError, wrong } from '../terminal/command.js';
 import { prefixOf, roomOf } from '../terminal/names.js';
@@ -50,8 +50,10 @@ async function makeToken(
   if (room === undefined) throw wrong('token', '--room is missing');
   const problem = userIdProblem(user);
   if (problem !== undefined) throw new UsageError(`--user ${problem}`);
-  if (name === '' || (name !== undefined && name.length > MAX_ID)) {
-    throw new UsageError(`--name has ${name.length} characters, and may have 1 to ${MAX_ID}`);
+  if (name === '' || (name !== undefined && charactersIn(name) > MAX_ID)) {
+    throw new UsageError(
+      `--name has ${charactersIn(name)} characters, and may have 1 to ${MAX_ID}`,
+    );
   }
   const rooms = Object.fromEntries(room.map(grant));
   try {
