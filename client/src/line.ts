@@ -109,6 +109,8 @@ export class Line {
   /** What was refused and is to be reverted at {@link Line.#revertAt}: one event for all of it. */
   #burst: Rejection | null = null;
   #revertAt = 0;
+  /** All that the server lacks is sent once that is reverted. */
+  #owesStep2 = false;
   readonly #spacing = new Spacing();
   readonly #revertAlarm: Alarm;
   /** The code for pieces is being loaded: what the server lacks follows when it is there. */
@@ -229,6 +231,7 @@ export class Line {
         this.#isSame = false;
         this.#isComplete = false;
         this.#hasAnswered = false;
+        this.#owesStep2 = false;
         this.#reports = [];
         // Another socket, or another page, is not to bring it to a server once more.
         this.#revert();
@@ -498,7 +501,7 @@ export class Line {
         // A server asks again until it has all. The last answer is not even on its way yet.
         if (this.#hasAnswered && this.#socket.waiting > LARGE) break;
         this.#hasAnswered = true;
-        this.#sendStep2(message.stateVector);
+        this.#sendStep2AfterRevert(message.stateVector);
         break;
       case 'step2':
         // Who may only read is told so before.
@@ -593,8 +596,19 @@ export class Line {
     this.#pending.heard(decoded, displaced, this.#isComplete);
   }
 
+  /**
+   * The server asks for what an edit needs that was made on top of something refused, as fast as an
+   * editor makes such edits. Were that reverted for each question, nothing would space the reverts.
+   */
+  #sendStep2AfterRevert(stateVector: Uint8Array): void {
+    const isWaiting = this.#burst !== null && this.#clock.now() < this.#revertAt;
+    if (isWaiting) this.#owesStep2 = true;
+    else this.#sendStep2(stateVector);
+  }
+
   /** All that the document holds and the server lacks. */
   #sendStep2(stateVector: Uint8Array): void {
+    this.#owesStep2 = false;
     this.#revert();
     const update = Y.encodeStateAsUpdate(this.#doc, this.#pending.certain(stateVector));
     if (update.length > LARGE && this.#refusals === null && !this.#isWhole) {
@@ -646,7 +660,9 @@ export class Line {
     const now = this.#clock.now();
     this.#revertAt = isUrgent ? now : this.#spacing.next(now);
     this.#revertWhenDue();
-    if (this.#pending.isLeft && this.#stateVector !== null) this.#sendStep2(this.#stateVector);
+    if (this.#pending.isLeft && this.#stateVector !== null) {
+      this.#sendStep2AfterRevert(this.#stateVector);
+    }
     return isTakenBack;
   }
 
@@ -676,6 +692,7 @@ export class Line {
     this.#spacing.reverted(this.#clock.now());
     const wasForked = this.#pending.isForked;
     this.#pending.revert();
+    if (this.#owesStep2 && this.#stateVector !== null) this.#sendStep2(this.#stateVector);
     this.#compare(wasForked);
     this.#track(unsaved.reportedRejected(this.#unsaved, burst.reason, burst.isTakenBack));
     this.#listener.rejected(burst);
