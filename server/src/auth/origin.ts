@@ -32,7 +32,8 @@ export function trustIn(
   host: string | undefined,
   allowed: readonly string[],
 ): OriginTrust {
-  if (origin === undefined || allowed.includes(origin) || isOfHost(origin, host)) return 'named';
+  if (origin === undefined || isOfHost(origin, host)) return 'named';
+  if (origin !== ANY && allowed.includes(origin)) return 'named';
   return allowed.includes(ANY) ? 'any' : 'none';
 }
 
