@@ -115,7 +115,12 @@ export type ConnectionEvent =
   /** The server wants this client to be gone in so many milliseconds. */
   | { readonly type: 'drain'; readonly delay: number }
   /** The socket is gone. `isCurable`: what was wrong may be better at the next attempt, whatever the code says. */
-  | ({ readonly type: 'lost'; readonly isCurable?: boolean } & CloseReason)
+  | ({
+      readonly type: 'lost';
+      readonly isCurable?: boolean;
+      /** When it is tried again at the earliest, in the clock's milliseconds. */
+      readonly notBefore?: number;
+    } & CloseReason)
   /** It became known why the last attempt failed, and that the next one would as well. */
   | ({ readonly type: 'denied' } & CloseReason)
   /** The server has another document under this name than this client. */
@@ -174,10 +179,17 @@ function connectNow(attempt: number, { now }: Chance): Step {
   };
 }
 
-function retry(attempt: number, chance: Chance, effects: readonly Effect[] = [], code = 0): Step {
+function retry(
+  attempt: number,
+  chance: Chance,
+  effects: readonly Effect[] = [],
+  code = 0,
+  notBefore = 0,
+): Step {
   const wait = delay(Math.max(attempt, SPREAD_ATTEMPT.get(code) ?? 0), chance.random);
+  const deadline = Math.max(chance.now + wait, notBefore);
   return {
-    state: { kind: 'retrying', attempt: attempt + 1, deadline: chance.now + wait },
+    state: { kind: 'retrying', attempt: attempt + 1, deadline },
     effects,
   };
 }
@@ -193,11 +205,11 @@ function moveOn(attempt: number, chance: Chance): Step {
 
 function afterLoss(
   attempt: number,
-  { code, reason, isCurable = false }: Event<'lost'>,
+  { code, reason, isCurable = false, notBefore }: Event<'lost'>,
   chance: Chance,
 ): Step {
   if (isFinal(code) && !isCurable) return stay({ kind: 'refused', code, reason });
-  return retry(attempt, chance, [], code);
+  return retry(attempt, chance, [], code, notBefore);
 }
 
 function opened(now: number): Open {

@@ -149,8 +149,17 @@ export class Line {
         const wasOpen = connection.isOpen(this.#state);
         if (wasOpen && code === CLOSE.unauthenticated) this.#token.ended();
         this.#listener.hold(() => {
-          const isCurable = this.#isCurable(code) || this.#isMended(code);
-          this.dispatch({ type: 'lost', code, reason, isCurable });
+          // What an editor answers a revert with may be too large again.
+          const notBefore = this.#spacing.next(this.#clock.now());
+          const isMended = this.#isMended(code);
+          const isCurable = isMended || this.#isCurable(code);
+          this.dispatch({
+            type: 'lost',
+            code,
+            reason,
+            isCurable,
+            ...(isMended && { notBefore }),
+          });
         });
         if (!wasOpen) void this.#askWhy();
       },

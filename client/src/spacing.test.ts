@@ -1,5 +1,5 @@
 /** An editor that answers each change of the document, a revert too, with one of its own. */
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test, vi } from 'vitest';
 import * as Y from 'yjs';
 import {
   accept,
@@ -14,6 +14,7 @@ import {
   type,
   watchClosing,
 } from '../test/pages.js';
+import type { Message } from './protocol/index.js';
 import { Spacing } from './spacing.js';
 
 afterEach(closePages);
@@ -146,6 +147,31 @@ describe('[CLI-38] reverts are spaced', () => {
     expect(textOf(page)).toBe('c');
     network.last.drop();
     expect([textOf(page), page.unsaved]).toEqual(['', false]);
+  });
+
+  test('a page that answers each refusal with a message that is too large connects as rarely', async () => {
+    const { network, clock, open } = setUpPages({ tabs: false });
+    const page = open();
+    accept(network.last);
+    save(network.last);
+    const picture = () => page.doc.getMap('m').set('picture', new Uint8Array(100_000));
+    let told = 0;
+    page.on('rejected', () => {
+      told++;
+      picture();
+    });
+    picture();
+    const isTooLarge = (message: Message) => 'update' in message && message.update.length > 64_000;
+    for (let ms = 0; ms < 60_000; ms += 100) {
+      const socket = network.last;
+      if (socket.readyState === 0) accept(socket);
+      if (socket.isLive && socket.sent.some(isTooLarge)) socket.drop(1009, 'too large');
+      await vi.dynamicImportSettled();
+      clock.advance(100);
+    }
+    expect(told).toBeLessThan(20);
+    expect(told).toBeGreaterThan(4);
+    expect(network.sockets.length).toBeLessThan(20);
   });
 
   test('in tabs, too: all of them see one revert a burst', async () => {
