@@ -20,6 +20,7 @@ describe('[AUTH] origins', () => {
       'none',
     ],
     ['a page that hides its origin', 'null', 'docs.example', [], 'none'],
+    ['a header that says what allows all', '*', 'docs.example', [], 'none'],
     ['a header that is no origin', 'docs.example', 'docs.example', [], 'none'],
     ['a request without a host', 'https://docs.example', undefined, [], 'none'],
   ] as const)('[AUTH-11] %s', (_, origin, host, allowed, trust) => {
