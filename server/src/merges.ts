@@ -105,7 +105,9 @@ export class Merges {
     let before: MergeNote | undefined;
     let isNoted = false;
     const begin = async (): Promise<void> => {
-      before = await this.#begin(about);
+      const known = await this.#begin(about);
+      // It may be begun once more, with more memory.
+      if (!isNoted) before = known;
       isNoted = this.#isDear(about);
     };
     try {

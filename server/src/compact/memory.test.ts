@@ -1,5 +1,6 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import * as Y from 'yjs';
+import { item, text, update } from '../../test/crafted.js';
 import { KINDS_OF_DOCUMENTS, typedByTurns } from '../../test/large.js';
 import { workerMemory } from '../memory.js';
 import { compact, diff } from './job.js';
@@ -35,6 +36,63 @@ describe('[CMP] memory', { timeout: 600_000 }, () => {
       expect(heap).toBeLessThan(1.5 * priceBySize(update.length).heap);
     });
   }
+
+  const pasted = update([
+    {
+      client: 7,
+      clock: 0,
+      structs: [item({ parent: 'text', kind: 4, content: text('ab'.repeat(100_000)) })],
+    },
+  ]);
+  const deletions = update(
+    [],
+    Array.from({ length: 50_000 }, (_, i) => [7, 4 * i + 1, 1] as const),
+  );
+  const insertions = update([
+    {
+      client: 8,
+      clock: 0,
+      structs: Array.from({ length: 50_000 }, (_, i) =>
+        item({ origin: [7, 4 * i + 1], right: [7, 4 * i + 2], kind: 4, content: text('c') }),
+      ),
+    },
+  ]);
+  for (const [kind, behind] of [
+    ['deletions', deletions],
+    ['insertions', insertions],
+  ] as const) {
+    it(`[CMP-15] so it is where small ${kind} take a large struct apart`, async () => {
+      const { heap, outside } = priceOf(weigh([pasted, behind]));
+      const workers = workersWith((heap + outside) / MB + 1);
+      const made = await workers.compact(async () => task(pasted, behind));
+      expect(made).toMatchObject({ isFaithful: true, passes: 1 });
+      // Of the same in one it is known that it is in pieces.
+      const whole = priceOf(weigh([made.update]));
+      expect(whole.heap).toBeLessThan(1.3 * heap);
+      expect(whole.heap).toBeGreaterThan(0.7 * heap);
+    });
+  }
+
+  it('[CMP-15] one that its size let pass for small gets a worker of its own where there is the memory for it', async () => {
+    const count = 90_000;
+    const words = text('ab'.repeat(count));
+    const parts = [
+      update([
+        { client: 7, clock: 0, structs: [item({ parent: 'text', kind: 4, content: words })] },
+      ]),
+      update(
+        [],
+        Array.from({ length: count }, (_, i) => [7, 2 * i, 1] as const),
+      ),
+    ];
+    const bytes = parts.reduce((sum, { length }) => sum + length, 0);
+    const { heap, outside } = priceOf(weigh(parts));
+    const workers = workersWith((4 * priceBySize(bytes).heap) / MB + 1);
+    expect(workers.isLarge(bytes)).toBe(false);
+    expect([heap > workers.memory / 2, heap + outside < workers.memory]).toEqual([true, true]);
+    const made = await workers.compact(async () => task(...parts));
+    expect(made).toMatchObject({ isFaithful: true, passes: 1 });
+  });
 
   it('[CMP-16] a merge lets go of what it was given, and workers are handed bytes that nobody else has', async () => {
     const given = task(typedByTurns({ items: 1_000 }));

@@ -13,13 +13,16 @@ import {
   KIND_FORMAT,
   KIND_JSON,
   KIND_TYPE,
+  NONE,
   newStruct,
   readStruct,
+  type Struct,
 } from '../update/struct.js';
 
 /** What updates hold, added up. */
 export interface Weight {
   bytes: number;
+  /** Also those that appear where others are taken apart. */
   structs: number;
   /** Of the structs, those that are shared types. */
   types: number;
@@ -51,6 +54,8 @@ const MB = 1024 * 1024;
 const THREAD = 40 * MB;
 /** What the code of a worker takes of its heap. */
 const CODE = 16 * MB;
+/** What is deleted inside of a struct leaves so many pieces of it. */
+const PIECES_BESIDE = 2;
 /** Bytes of a struct where there is nothing but single characters by people who take turns. */
 const DENSEST = 10;
 
@@ -63,14 +68,21 @@ export function weigh(updates: Iterable<Uint8Array>): Weight {
 function addUpdate(update: Uint8Array, weight: Weight): void {
   const reader = new Reader(update);
   const struct = newStruct();
+  /** The clocks of each client that it brings. */
+  const brought = new Map<number, readonly [start: number, end: number]>();
   weight.bytes += update.length;
-  for (let blocks = reader.uint(); blocks > 0; blocks--) {
+  const blocks = reader.uint();
+  for (let block = 0; block < blocks; block++) {
     const count = reader.uint();
-    reader.uint();
-    reader.uint();
+    const client = reader.uint();
+    const start = reader.uint();
+    let clock = start;
     weight.structs += count;
     for (let i = 0; i < count; i++) {
       readStruct(reader, struct);
+      clock += struct.length;
+      // Who has the whole document has it in pieces already.
+      if (blocks === 1 && isInside(struct)) weight.structs++;
       switch (struct.kind) {
         case KIND_TYPE:
           weight.types++;
@@ -87,7 +99,21 @@ function addUpdate(update: Uint8Array, weight: Weight): void {
           weight.valueBytes += reader.pos - struct.contentStart;
       }
     }
+    brought.set(client, [start, clock]);
   }
+  for (let clients = reader.uint(); clients > 0; clients--) {
+    const [start, end] = brought.get(reader.uint()) ?? [0, 0];
+    for (let ranges = reader.uint(); ranges > 0; ranges--) {
+      const clock = reader.uint();
+      reader.uint();
+      if (clock < start || clock >= end) weight.structs += PIECES_BESIDE;
+    }
+  }
+}
+
+/** Whether it lies between two units that were written together, and perhaps are one struct. */
+function isInside({ originClient, originClock, rightClient, rightClock }: Struct): boolean {
+  return originClient !== NONE && originClient === rightClient && originClock + 1 === rightClock;
 }
 
 export function priceOf({ bytes, structs, types, values, valueBytes }: Weight): Price {

@@ -121,7 +121,7 @@ function takeParts(task: { -readonly [K in keyof DocumentTask]: DocumentTask[K] 
 
 const NOTHING: Packed = { bytes: new Uint8Array(0), ends: new Uint32Array(0) };
 /** More than any content takes for each of its bytes: below that nothing need be weighed. */
-const MOST_PER_BYTE = 64;
+const MOST_PER_BYTE = 160;
 
 function heapOf({ snapshot, updates }: CompactTask, enough: number): number {
   const all = snapshot === undefined ? updates : [snapshot, ...updates];

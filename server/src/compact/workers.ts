@@ -122,21 +122,18 @@ export class Workers {
   /**
    * @param read called when a thread is free, and not before: many rooms are often due
    *   at once, and if all read their logs then, the loop would stand still meanwhile. Its bytes
-   *   are handed over: nobody may use them any more
+   *   are handed over: nobody may use them any more. Called again where the document takes more
+   *   memory than its size let expect
    * @throws {OverBudget}
    * @throws {TooLargeToMerge} or whatever the job or `read` throws, such as an unreadable snapshot
    */
   async compact(
     read: () => Promise<CompactTask>,
   ): Promise<CompactResult & { readonly pieces?: readonly Uint8Array[] | undefined }> {
-    const result = await this.#run<Compacted>(
-      'compact',
-      async () => {
-        const { snapshot, updates } = await read();
-        return { kind: 'compact', snapshot, updates: pack(updates), heap: 0 };
-      },
-      Number.POSITIVE_INFINITY,
-    );
+    const result = await this.#runDocument<Compacted>('compact', async () => {
+      const { snapshot, updates } = await read();
+      return { kind: 'compact', snapshot, updates: pack(updates), heap: 0 };
+    });
     return result!;
   }
 
@@ -198,14 +195,23 @@ export class Workers {
    * @throws {TooLargeToMerge} not for the form `update`, or whatever the job or `read` throws
    */
   async view(read: () => Promise<ViewTask>): Promise<Uint8Array | undefined> {
-    return await this.#run(
-      'view',
-      async () => {
-        const { updates, ...task } = await read();
-        return { kind: 'view', ...task, updates: pack(updates), heap: 0 };
-      },
-      Number.POSITIVE_INFINITY,
-    );
+    return await this.#runDocument('view', async () => {
+      const { updates, ...task } = await read();
+      return { kind: 'view', ...task, updates: pack(updates), heap: 0 };
+    });
+  }
+
+  /** One that was taken for small by its size, and is not, gets a worker of its own if there is the memory for it. */
+  async #runDocument<T>(kind: Queued, read: () => Promise<QueuedTask>): Promise<T | undefined> {
+    const run = (isApart: boolean) => this.#run<T>(kind, read, Number.POSITIVE_INFINITY, isApart);
+    try {
+      return await run(false);
+    } catch (error) {
+      const mayFit =
+        error instanceof TooLargeToMerge && error.needs > 0 && error.needs <= this.#memory;
+      if (!mayFit) throw error;
+      return await run(true);
+    }
   }
 
   /** An update in pieces that are admitted one after the other. @throws {OverBudget} */
@@ -235,10 +241,11 @@ export class Workers {
     kind: Queued,
     read: () => QueuedTask | Promise<QueuedTask>,
     patience: number,
+    isApart = false,
   ): Promise<T | undefined> {
     if (!(await this.#takeThread(kind, patience))) return undefined;
     try {
-      return await this.#runNow(await read());
+      return await this.#runNow(await read(), isApart);
     } finally {
       const { diff, view, cut, compact } = this.#waiting;
       const next = diff.shift() ?? view.shift() ?? cut.shift() ?? compact.shift();
@@ -247,7 +254,7 @@ export class Workers {
     }
   }
 
-  async #runNow<T>(task: QueuedTask): Promise<T> {
+  async #runNow<T>(task: QueuedTask, isApart: boolean): Promise<T> {
     this.#checkOpen();
     if (task.kind === 'diff') {
       return await this.#runIn(this.#pool, task, this.patience(task.snapshot.length), []);
@@ -261,17 +268,15 @@ export class Workers {
     const transfer = [updates.bytes, ...(snapshot === undefined ? [] : [snapshot])]
       .filter(({ byteLength, buffer }) => byteLength > 0 && byteLength === buffer.byteLength)
       .map(({ buffer }) => buffer);
-    if (!this.isLarge(bytes)) {
+    if (!isApart && !this.isLarge(bytes)) {
       const heap = this.#memory * SMALL_HEAP_PART;
       return await this.#afforded(heap, bytes, () =>
         this.#runIn<T | TooDear>(this.#pool, { ...task, heap }, patience, transfer),
       );
     }
     const left = this.#memory - outsideOf(bytes);
-    const heap = Math.min(
-      left,
-      Math.max(2 * priceBySize(bytes).heap, this.#memory * SMALL_HEAP_PART),
-    );
+    const expected = Math.max(2 * priceBySize(bytes).heap, this.#memory * SMALL_HEAP_PART);
+    const heap = isApart ? left : Math.min(left, expected);
     if (heap <= 0) throw new TooLargeToMerge(outsideOf(bytes), this.#memory);
     // What others have left in the heaps of their worker is memory, too.
     if (this.running === 1) await this.#renew();
