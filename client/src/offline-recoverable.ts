@@ -113,6 +113,8 @@ async function discard(id: number): Promise<void> {
   try {
     const transaction = database.transaction(RECOVERABLE, 'readwrite');
     transaction.objectStore(RECOVERABLE).delete(id);
+    // A frozen page would not end it.
+    transaction.commit?.();
     await done(transaction);
   } finally {
     database.close();

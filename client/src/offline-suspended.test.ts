@@ -8,7 +8,7 @@ afterEach(closePages);
 
 const setUp = () => setUpPages({ offline: true, user: 'ada' });
 
-/** @returns how many transactions that write are open, and wait for their page */
+/** @returns how many transactions are open, and wait for their page; those are aborted */
 function watchOpen(): () => number {
   const { transaction } = FakeDatabase.prototype;
   const begun = new Set<IDBTransaction>();
@@ -17,7 +17,7 @@ function watchOpen(): () => number {
     ...args
   ) {
     const made = transaction.apply(this, args);
-    if (args[1] === 'readwrite') begun.add(made);
+    begun.add(made);
     return made;
   });
   return () => {
@@ -103,6 +103,28 @@ describe('[CLI-47] a page that is suspended', () => {
       }
     },
   );
+});
+
+describe('[CLI-47] what was preserved of a document', () => {
+  test('is discarded without a transaction that waits for the page', async () => {
+    for (let moment = 0; moment < MOMENTS; moment++) {
+      const { network, open, settle } = setUp();
+      const one = open();
+      await settle();
+      accept(network.last, undefined, 1);
+      type(one, 'lost');
+      network.last.drop(4404, 'deleted');
+      await settle();
+      const [copy] = await one.recover();
+      const countOpen = watchOpen();
+      const discarded = copy?.discard();
+      for (let turn = 0; turn < moment; turn++) await nextTurn();
+      expect(countOpen(), `open after ${moment} turns`).toBe(0);
+      await discarded;
+      expect(await one.recover()).toHaveLength(0);
+      closePages();
+    }
+  });
 });
 
 describe('[CLI-47] a tab that takes over while another keeps the database', () => {
