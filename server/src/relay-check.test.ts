@@ -31,16 +31,18 @@ describe('[RLY-19] whether others are heard', () => {
     expect(noted(note('a', 12), note('b', 1))).toEqual([]);
   });
 
-  it('[RLY-19] how often somebody was there while the store was away says nothing', () => {
-    const hearing = new Hearing();
-    hearing.noted([note('a', 1)]);
-    hearing.noted([note('a', 9)], true);
-    expect(hearing.unheard).toEqual([]);
-    hearing.noted([note('a', 12)]);
-    expect(hearing.unheard).toEqual(['a']);
-    // That it is out of reach is known from before.
-    hearing.noted([note('a', 20)], true);
-    expect(hearing.unheard).toEqual(['a']);
+  it('[RLY-19] how often somebody was there while the store was away, or an old one answered, says nothing', () => {
+    const { heard, noted } = setUp();
+    noted(note('a', 1));
+    // Looked at three times, however far it has come, and heard in between.
+    expect(noted(note('a', 9))).toEqual([]);
+    expect(noted(note('a', 90))).toEqual([]);
+    heard('a');
+    expect(noted(note('a', 900))).toEqual([]);
+    // The store that has taken over knows less, and is told again.
+    for (const count of [400, 400, 901]) expect(noted(note('a', count))).toEqual([]);
+    expect(noted(note('a', 902))).toEqual(['a']);
+    expect(noted(note('a', 9_000))).toEqual(['a']);
   });
 
   it('[RLY-19] nothing is known of one that is dead, new, gone, or cut off itself', () => {
@@ -58,7 +60,8 @@ describe('[RLY-19] whether others are heard', () => {
     forgive();
     expect(noted(note('cut', 93), note('new', 2_004))).toEqual([]);
     // Out of reach, and then it is known why.
-    expect(noted(note('cut', 99), note('new', 2_004))).toEqual(['cut']);
+    for (const count of [94, 95]) noted(note('cut', count), note('new', 2_004));
+    expect(noted(note('cut', 96), note('new', 2_004))).toEqual(['cut']);
     expect(noted(note('cut', 100, false), note('new', 2_004))).toEqual([]);
   });
 });

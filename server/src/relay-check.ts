@@ -11,7 +11,7 @@ import type { Clock } from './clock.js';
 import type { Relay } from './relay/relay.js';
 import type { Heartbeat, Storage } from './storage/storage.js';
 
-/** How often an instance may note that it is there without being heard once. */
+/** At how many looks an instance may be found to be there without being heard once. */
 const UNHEARD = 3;
 /** From one new connection that did not help to the next. */
 const LAST_PAUSE_MS = 60_000;
@@ -19,8 +19,8 @@ const LAST_PAUSE_MS = 60_000;
 interface Other {
   /** Its count when it was last noted. */
   noted: number;
-  /** Its count, as far as it was known, when it was last heard. */
-  heard: number;
+  /** At how many looks its count had grown since it was last heard. */
+  looks: number;
   isUnheard: boolean;
 }
 
@@ -32,25 +32,28 @@ export class Hearing {
   heard(instance: string): void {
     const other = this.#others.get(instance);
     if (other === undefined) return;
-    other.heard = other.noted;
+    other.looks = 0;
     other.isUnheard = false;
   }
 
   /**
+   * By how much a count has grown says nothing: the store may have been away, or what answered
+   * before is a primary that was left, with notes that stood still.
+   *
    * @param others what all others have noted by now
-   * @param isFirst whether it could not be read before: that they noted much meanwhile says nothing
    */
-  noted(others: readonly Heartbeat[], isFirst = false): void {
+  noted(others: readonly Heartbeat[]): void {
     const there = new Set(others.map(({ instance }) => instance));
     for (const instance of this.#others.keys()) {
       if (!there.has(instance)) this.#others.delete(instance);
     }
     for (const { instance, count, isRelayed } of others) {
-      const other = this.#others.get(instance) ?? { noted: count, heard: count, isUnheard: false };
+      const other = this.#others.get(instance) ?? { noted: count, looks: 0, isUnheard: false };
       this.#others.set(instance, other);
+      if (count > other.noted) other.looks++;
       other.noted = count;
-      if (!isRelayed || (isFirst && !other.isUnheard)) this.heard(instance);
-      if (count - other.heard >= UNHEARD) other.isUnheard = true;
+      if (!isRelayed) this.heard(instance);
+      if (other.looks >= UNHEARD) other.isUnheard = true;
     }
   }
 
@@ -101,7 +104,7 @@ export class RelayCheck {
     this.#isNoting = true;
     const own = { instance, count: ++this.#count, isRelayed: relay.isConnected };
     try {
-      this.hearing.noted(await storage.heartbeat(own, ttl), this.#isStoreFailing);
+      this.hearing.noted(await storage.heartbeat(own, ttl));
       this.#isStoreFailing = false;
     } catch (error) {
       // Once: it is tried with every beat, and health tells when the store is back.
