@@ -20,8 +20,22 @@ export function makeFiles(folder: string, names: readonly string[]): void {
   for (const name of names) closeSync(openSync(join(folder, name), 'a', PRIVATE_FILE));
 }
 
-/** @returns one line, where others than the owner of the folder may use it or its files */
-export function wideness(folder: string): string | undefined {
+/** File systems whose files have the rights that the mount gives all of them. */
+const WITHOUT_MODES: ReadonlySet<string> = new Set([
+  'vfat',
+  'msdos',
+  'exfat',
+  'ntfs3',
+  'fuseblk',
+  'SMB',
+  'CIFS',
+]);
+
+/**
+ * @param fileSystem its name
+ * @returns one line, where others than the owner of the folder may use it or its files
+ */
+export function wideness(folder: string, fileSystem: string): string | undefined {
   // Windows has lists of rights in the place of modes.
   if (process.platform === 'win32') return undefined;
   const wide = [folder, ...filesIn(folder)]
@@ -32,7 +46,10 @@ export function wideness(folder: string): string | undefined {
     .slice(0, 3)
     .map(({ path, mode }) => `${path} ${(mode & 0o777).toString(8).padStart(4, '0')}`);
   const more = wide.length > 3 ? ` and ${wide.length - 3} more` : '';
-  return `not only this user can use the store's files: ${first.join(', ')}${more}; chmod -R go= ${folder} takes that from others`;
+  const remedy = WITHOUT_MODES.has(fileSystem)
+    ? `the mount decides that for ${fileSystem}: its options umask=077, or for SMB file_mode=0600,dir_mode=0700, take it from others`
+    : `chmod -R go= ${folder} takes that from others`;
+  return `not only this user can use the store's files: ${first.join(', ')}${more}; ${remedy}`;
 }
 
 function filesIn(folder: string): string[] {

@@ -16,7 +16,7 @@
  */
 import type { Clock } from '../clock.js';
 import { ascending, isReadable, type Run, readChunk } from './chunks.js';
-import type { FileSystem } from './file-system.js';
+import { type FileSystem, fileSystemOf } from './file-system.js';
 import { makeFolder, wideness } from './folder.js';
 import { type Full, Journal } from './journal.js';
 import { FILE_BYTES } from './journal-format.js';
@@ -131,7 +131,7 @@ export class LmdbStorage implements Storage {
       await takeOver(tree, left);
       lock.check();
       const journal = new Journal(folder, left, journalBytes, (line) => onWarning?.(line));
-      const wide = wideness(folder);
+      const wide = wideness(folder, (options.fileSystem ?? fileSystemOf(folder)).name);
       if (wide !== undefined) onWarning?.(wide);
       isOpen = true;
       return new LmdbStorage(tree, journal, lock);
