@@ -9,7 +9,7 @@ import {
   MemoryStorage,
   PresenceHub,
 } from '@cowrite/server';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import * as Y from 'yjs';
 import { ADMIN, call, eventsOf, governed, post, request } from './administrator.js';
 import { EXPENSIVE } from './crafted.js';
@@ -404,7 +404,13 @@ describe('[API] rooms over HTTP', () => {
     bob.send({ type: 'update', update: typed('meanwhile') });
     await bob.untilSaved(2);
     expect(await reading).toEqual([503, 'over-budget']);
-    expect(await call(server, 'rooms/other/document?form=json')).toEqual([200, { t: 'meanwhile' }]);
+    // On a slow machine this may be over the same budget, too; that is no matter of the other document.
+    await vi.waitFor(async () => {
+      expect(await call(server, 'rooms/other/document?form=json')).toEqual([
+        200,
+        { t: 'meanwhile' },
+      ]);
+    });
   });
 
   it('[API-9] what is sent is bounded, and how much is answered at once', async () => {
