@@ -149,6 +149,30 @@ describe('[WIRE] frames on a socket', () => {
     expect(connection.isOpen).toBe(true);
   });
 
+  it('[JOIN-13] what the socket has room for of a large answer is given to it in one call', async () => {
+    const { peer, connection, socket } = await rawlyConnected();
+    const single = vi.spyOn(socket, '_write');
+    const many = vi.spyOn(socket, '_writev');
+    const pieces = Array.from({ length: 4 }, () =>
+      encodeFrame({ type: 'update', update: new Uint8Array(256_000) }),
+    );
+    const size = pieces.reduce((sum, piece) => sum + piece.size, 0);
+    let received = 0;
+    const finished = new Promise<void>((resolve) => {
+      peer.on('data', ({ length }: Buffer) => {
+        received += length;
+        if (received > size) resolve();
+      });
+    });
+    for (const piece of pieces) connection.send(piece);
+    // The question how far it has read comes on top.
+    await finished;
+    expect(received - size).toBe(2 + 6);
+    expect(single).not.toHaveBeenCalled();
+    // Each has a fragment of 128 KB at least.
+    expect(many.mock.calls.length).toBeLessThanOrEqual(Math.ceil(size / (128 * 1024)));
+  });
+
   it('[FAN-4] what a peer leaves unread in the kernel counts as waiting, until it has read it', async () => {
     const { client, connection } = await connected();
     let drains = 0;

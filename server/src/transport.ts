@@ -346,9 +346,15 @@ export class Connection {
   #pump(): void {
     let next = 0;
     while (next < this.#queue.length && this.#socket.writableLength < SOCKET_BUFFER) {
-      const parts = this.#queue[next++]!;
-      for (const part of parts) this.#queuedBytes -= part.length;
-      if (this.isOpen) this.#write(parts);
+      // All that there is room for in one call: a header alone costs as much as a packet, and wakes the peer.
+      this.#socket.cork();
+      do {
+        const parts = this.#queue[next++]!;
+        for (const part of parts) this.#queuedBytes -= part.length;
+        if (this.isOpen) this.#write(parts);
+      } while (next < this.#queue.length && this.#socket.writableLength < SOCKET_BUFFER);
+      this.#askHowFar();
+      this.#socket.uncork();
     }
     if (next > 0) this.#queue.splice(0, next);
     this.#askHowFar();
