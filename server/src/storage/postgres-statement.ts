@@ -25,12 +25,13 @@ function literal(value: Value): string {
     if (!Number.isSafeInteger(value)) throw new RangeError(`no whole number: ${value}`);
     return value < 0 ? `(${value})` : String(value);
   }
-  if (typeof value !== 'string') return `E'\\\\x${hexOf(value)}'`;
+  if (typeof value !== 'string') return `decode('${base64Of(value)}', 'base64')`;
   return `E'${toText(value).replaceAll(/['\\]/g, (sign) => (sign === "'" ? "''" : '\\\\'))}'`;
 }
 
-function hexOf({ buffer, byteOffset, byteLength }: Uint8Array): string {
-  return Buffer.from(buffer, byteOffset, byteLength).toString('hex');
+/** Half as much work for the server as hex, which it reads sign by sign. Nothing in it ends a literal. */
+function base64Of({ buffer, byteOffset, byteLength }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, byteLength).toString('base64');
 }
 
 /** Text in Postgres holds no NUL. Halves of surrogate pairs become U+FFFD on their way into bytes. */
