@@ -150,16 +150,11 @@ export class Line {
         if (wasOpen && code === CLOSE.unauthenticated) this.#token.ended();
         this.#listener.hold(() => {
           // What an editor answers a revert with may be too large again.
-          const notBefore = this.#spacing.next(this.#clock.now());
+          const next = this.#spacing.next(this.#clock.now());
           const isMended = this.#isMended(code);
           const isCurable = isMended || this.#isCurable(code);
-          this.dispatch({
-            type: 'lost',
-            code,
-            reason,
-            isCurable,
-            ...(isMended && { notBefore }),
-          });
+          const notBefore = isMended ? next : 0;
+          this.dispatch({ type: 'lost', code, reason, isCurable, notBefore });
         });
         if (!wasOpen) void this.#askWhy();
       },
