@@ -101,6 +101,10 @@ export const KINDS_OF_DOCUMENTS: Readonly<Record<string, () => Uint8Array>> = {
           Array.from({ length: 100 }, (_, k) => record(k)),
         );
     }),
+  'documents in it': () =>
+    made((doc) => {
+      for (let i = 0; i < 12_000; i++) doc.getMap('pages').set(`page ${i}`, new Y.Doc());
+    }),
   'what is left of deleted text': () => {
     const structs = Array.from({ length: 60_000 }, (_, i) =>
       item({

@@ -9,6 +9,7 @@ import { Reader } from '../update/bytes.js';
 import {
   KIND_ANY,
   KIND_BINARY,
+  KIND_DOC,
   KIND_EMBED,
   KIND_FORMAT,
   KIND_JSON,
@@ -26,6 +27,8 @@ export interface Weight {
   structs: number;
   /** Of the structs, those that are shared types. */
   types: number;
+  /** And those that are documents of their own, of which only the name is here. */
+  documents: number;
   /** Values in maps and lists: numbers, strings, objects. */
   values: number;
   /** Bytes of such values. */
@@ -45,6 +48,7 @@ export interface Price {
 
 const PER_STRUCT = 300;
 const PER_TYPE = 400;
+const PER_DOCUMENT = 2_600;
 const PER_VALUE = 64;
 const PER_VALUE_BYTE = 7;
 const PER_BYTE = 1;
@@ -60,7 +64,7 @@ const PIECES_BESIDE = 2;
 const DENSEST = 10;
 
 export function weigh(updates: Iterable<Uint8Array>): Weight {
-  const weight: Weight = { bytes: 0, structs: 0, types: 0, values: 0, valueBytes: 0 };
+  const weight: Weight = { bytes: 0, structs: 0, types: 0, documents: 0, values: 0, valueBytes: 0 };
   for (const update of updates) addUpdate(update, weight);
   return weight;
 }
@@ -86,6 +90,9 @@ function addUpdate(update: Uint8Array, weight: Weight): void {
       switch (struct.kind) {
         case KIND_TYPE:
           weight.types++;
+          break;
+        case KIND_DOC:
+          weight.documents++;
           break;
         case KIND_BINARY:
           // An object that says where its bytes are costs as much as several values.
@@ -116,11 +123,12 @@ function isInside({ originClient, originClock, rightClient, rightClock }: Struct
   return originClient !== NONE && originClient === rightClient && originClock + 1 === rightClock;
 }
 
-export function priceOf({ bytes, structs, types, values, valueBytes }: Weight): Price {
+export function priceOf({ bytes, structs, types, documents, values, valueBytes }: Weight): Price {
   const heap =
     CODE +
     structs * PER_STRUCT +
     types * PER_TYPE +
+    documents * PER_DOCUMENT +
     values * PER_VALUE +
     valueBytes * PER_VALUE_BYTE +
     bytes * PER_BYTE;
