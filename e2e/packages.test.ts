@@ -34,8 +34,8 @@ import { writeListTogether } from './shopping-list.js';
 import { compile, link } from './snippets.js';
 
 /** Bytes, minified and gzipped: a little above what they are, so that whoever adds to it sees it. */
-const ALL_WITHOUT_YJS = 29 * 1024;
-const ALL_ADDED = 27 * 1024;
+const ALL_WITHOUT_YJS = 31 * 1024;
+const ALL_ADDED = 29.5 * 1024;
 
 describe('the published packages', () => {
   const folder = mkdtempSync(join(tmpdir(), 'cowrite-e2e-'));
@@ -152,7 +152,7 @@ describe('the published packages', () => {
     PATIENCE,
   );
 
-  test('[PKG-4] a page gets little: the provider, and the client, in KB: the provider under 20, the client under 20.5; a close code without the provider', async () => {
+  test('[PKG-4] a page gets little: the provider, and the client, in KB: the provider under 16.75, the client under 17.25; a close code without the provider', async () => {
     const using = (names: string, plugins = [WITHOUT_STYLE_SHEETS]) =>
       bundle(
         project,
@@ -167,11 +167,11 @@ describe('the published packages', () => {
     };
     const built = await using('CowriteProvider', []);
     const size = measured('CowriteProvider, without yjs, with what Vite adds', built.first);
-    expect(size).toBeLessThan(20.5 * 1024);
+    expect(size).toBeLessThan(17.5 * 1024);
     const before = everythingOf(await bundle(project, YJS, []));
-    for (const [name, most] of [
-      ['CowriteProvider', 20 * 1024],
-      ['CowriteClient', 20.5 * 1024],
+    for (const [name, most, mostAdded] of [
+      ['CowriteProvider', 16.75 * 1024, 15.25 * 1024],
+      ['CowriteClient', 17.25 * 1024, 15.75 * 1024],
     ] as const) {
       const { first, later } = await using(name);
       expect(first.join('')).toContain('WebSocket');
@@ -179,7 +179,7 @@ describe('the published packages', () => {
       expect(measured('  and what is loaded later', later)).toBeGreaterThan(1_000);
       const entry = `${YJS}import { ${name} } from '@cowrite/client';\nglobalThis.used = { ${name} };\n`;
       const together = await bundle(project, entry, []);
-      expect(measured('  added to yjs', together.first, before)).toBeLessThan(18.5 * 1024);
+      expect(measured('  added to yjs', together.first, before)).toBeLessThan(mostAdded);
     }
 
     const names = await exportsOf(project);

@@ -25,7 +25,8 @@ class GuardedStates extends Map<number, State> {
   readonly #made = new Set<string>();
   /** States that have to be looked at again, as they came. */
   readonly #waiting = new Map<number, unknown>();
-  isOwn = false;
+  /** As it was set here. What comes from elsewhere under the own id is another object. */
+  own: State | null = null;
 
   constructor(awareness: Awareness, positions: Positions) {
     super();
@@ -34,7 +35,7 @@ class GuardedStates extends Map<number, State> {
   }
 
   override set(client: number, state: State): this {
-    if (this.isOwn && client === this.#awareness.clientID) return super.set(client, state);
+    if (state === this.own) return super.set(client, state);
     const { safe, isWaiting } = this.#look(state);
     if (isWaiting && this.#waiting.size === 0) {
       this.#awareness.doc.on('afterTransaction', this.#lookAgain);
@@ -94,20 +95,13 @@ class GuardedStates extends Map<number, State> {
 export function guardAwareness(awareness: Awareness, positions: Positions = {}): void {
   if (awareness.states instanceof GuardedStates) return;
   const states = new GuardedStates(awareness, positions);
-  const { clientID } = awareness;
-  for (const [client, state] of awareness.states) {
-    states.isOwn = client === clientID;
-    states.set(client, state);
-  }
-  states.isOwn = false;
+  states.own = awareness.getLocalState();
+  const { held } = awareness.states as { held?: ReadonlyMap<number, State> };
+  for (const [client, state] of [...awareness.states, ...(held ?? [])]) states.set(client, state);
   awareness.states = states;
   const setLocalState = awareness.setLocalState.bind(awareness);
   awareness.setLocalState = (state) => {
-    states.isOwn = true;
-    try {
-      setLocalState(state);
-    } finally {
-      states.isOwn = false;
-    }
+    states.own = state;
+    setLocalState(state);
   };
 }

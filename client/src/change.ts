@@ -28,6 +28,9 @@ export const NONE: Change = { insertions: NOTHING, deletions: NOTHING };
 /** Content that was there before anybody watched. */
 export const UNKNOWN: Change = { ...NONE, isUnknown: true };
 
+/** The number of no message. */
+export const NEVER = Number.POSITIVE_INFINITY;
+
 /** All of them as one. */
 export function merge(changes: readonly Change[]): Change {
   return {

@@ -14,81 +14,23 @@ import * as Y from 'yjs';
 import { type Change, UNKNOWN } from './change.js';
 import { applyReceived } from './document.js';
 import type { Generation } from './generation.js';
-import type { CowriteStatus, Refusal, Rejection } from './options.js';
-import type { Access, RejectReason } from './protocol/index.js';
-import { Tabs, type TabsBrowser } from './tabs.js';
-
-/** How things are with the server. */
-export interface View {
-  readonly status: CowriteStatus;
-  readonly nextRetryAt: Date | null;
-  readonly refusal: Refusal | null;
-  readonly unsaved: boolean;
-  readonly rejection: RejectReason | null;
-  readonly access: Access;
-  /** Whether all of it is in the browser's offline copy, so that nothing is lost with the pages. */
-  readonly isKept: boolean;
-  /** Whether the document holds all that was in that copy. */
-  readonly isCopyRead: boolean;
-}
-
-/** What a tab that has no socket passes on to the one that has: reasons to try at once. */
-export type Nudge = 'connect' | 'visible' | 'networkUp' | 'due';
-
-type Numbers = ReadonlyMap<string, number>;
-
-interface State extends View {
-  /** The number of the last edit that the holder has of each tab. */
-  readonly heard: Numbers;
-}
-
-type Message =
-  /** A tab is new, or there is a new holder: the holder answers with `welcome`. */
-  | {
-      readonly type: 'hello';
-      readonly client: number;
-      readonly stateVector: Uint8Array;
-      readonly people: Uint8Array;
-    }
-  | {
-      readonly type: 'welcome';
-      readonly to: string;
-      readonly members: ReadonlyMap<string, number>;
-      readonly update: Uint8Array;
-      readonly stateVector: Uint8Array;
-      readonly people: Uint8Array;
-      readonly state: State;
-      /** What of the document the holder does not know to be saved. */
-      readonly unsavedChange: Change;
-    }
-  | { readonly type: 'holding'; readonly client: number }
-  | { readonly type: 'bye' }
-  | { readonly type: 'gone'; readonly id: string }
-  | { readonly type: 'edit'; readonly number: number; readonly update: Uint8Array }
-  /** From the server, or what takes a refused edit back: nothing that the server lacks. */
-  | { readonly type: 'update'; readonly update: Uint8Array }
-  | { readonly type: 'people'; readonly update: Uint8Array }
-  | { readonly type: 'state'; readonly state: State }
-  | { readonly type: 'nudge'; readonly nudge: Nudge }
-  | { readonly type: 'rejected'; readonly rejection: Rejection };
-
-/** A message, and of which document of the room's name it is; null if its tab does not know. */
-type Said = Message & { readonly generation: number | null };
+import type { Rejection } from './options.js';
+import type { Message, Nudge, Said, State, View } from './tab-messages.js';
+import type { TabSync } from './tab-sync.js';
 
 export interface GroupListener {
   /** Which document of the room's name this is. */
   generation(): Generation;
   /** How things are here; as to the server, asked while this tab is the holder. */
   view(): View;
-  /** Everybody that this tab knows of, or only itself, as an awareness update. */
-  people(which: 'all' | 'own'): Uint8Array;
+  /** Everybody that this tab knows of, as an awareness update. */
+  people(): Uint8Array;
   /** What here may not be on disk. */
   unsavedChange(): Change;
-  joined(): void;
-  /** This tab is to hold the socket. */
-  held(): void;
   /** The holder, if it is another, has told how things are, or there is none. */
   changed(): void;
+  /** What this tab shows has followed the holder, or its own ways if it has left. */
+  followed(before: View, after: View): void;
   /**
    * The holder has something that is not on disk.
    *
@@ -115,8 +57,7 @@ export class Group {
   readonly #origin: unknown;
   readonly #client: number;
   readonly #listener: GroupListener;
-  readonly #tabs: Tabs<Said>;
-  #isIn = false;
+  readonly #sync: TabSync;
   /** The client ids of the others, by tab. */
   #members = new Map<string, number>();
   /** The number of the last edit that this tab has of each, its own included. */
@@ -127,49 +68,23 @@ export class Group {
   #holder: string | null = null;
   /** The holder with which this document was compared: it has had all that was in either. */
   #welcomedBy: string | null = null;
-  /** It waits for a welcome. */
-  #isAsking = false;
+  /** It waits for a welcome. Whoever comes asks for one. */
+  #isAsking = true;
   #isApplyingEdit = false;
   #isTelling = false;
 
   /**
+   * @param sync by which this tab has come, and may be the holder already
    * @param origin of the transactions in which the document gets what others send
    * @param client this tab's awareness client id
    */
-  constructor(
-    name: string,
-    browser: TabsBrowser,
-    doc: Y.Doc,
-    origin: unknown,
-    client: number,
-    listener: GroupListener,
-  ) {
+  constructor(sync: TabSync, doc: Y.Doc, origin: unknown, client: number, listener: GroupListener) {
+    this.#sync = sync;
     this.#doc = doc;
     this.#origin = origin;
     this.#client = client;
     this.#listener = listener;
-    this.#tabs = new Tabs<Said>(name, browser, {
-      joined: () => this.#joined(),
-      held: () => this.#held(),
-      heard: (from, message) => this.#heard(from, message),
-      gone: (id) => {
-        this.#say({ type: 'gone', id });
-        this.#left(id);
-      },
-      unavailable: (error) => {
-        this.#forget();
-        listener.unavailable(error);
-      },
-    });
-  }
-
-  /** Whether this tab wants to be one of them. */
-  get isIn(): boolean {
-    return this.#isIn;
-  }
-
-  get isHolder(): boolean {
-    return this.#tabs.isHolder;
+    if (sync.tabs.isHolder) this.held();
   }
 
   /** How things are at the holder, if that is another tab and known. */
@@ -196,52 +111,27 @@ export class Group {
     return this.#isApplyingEdit;
   }
 
-  join(): void {
-    if (this.#isIn) return;
-    this.#isIn = true;
-    this.#tabs.join();
-  }
-
-  leave(): void {
-    if (!this.#isIn) return;
-    this.#say({ type: 'bye' });
-    this.#tabs.leave();
-    this.#forget();
-  }
-
   /** For the holder: tells at once how things are. */
   announce(): void {
-    if (this.isHolder) this.#post({ type: 'state', state: this.#ownState() });
-  }
-
-  /** Lets another tab try to hold the socket. */
-  resign(): void {
-    this.announce();
-    this.#tabs.resign();
-  }
-
-  /** Somebody wants to know now whether the server can be reached. */
-  insist(): void {
-    this.#tabs.stand();
-    this.nudge('connect');
+    if (this.#sync.tabs.isHolder) this.#post({ type: 'state', state: this.#ownState() });
   }
 
   nudge(nudge: Nudge): void {
-    if (!this.isHolder) this.#post({ type: 'nudge', nudge });
+    if (!this.#sync.tabs.isHolder) this.#post({ type: 'nudge', nudge });
   }
 
   /** This tab has changed the document. */
   edited(update: Uint8Array): void {
     // To those who do not know each other yet it goes when they meet.
     if (this.#members.size === 0) return;
-    const number = (this.#seen.get(this.#tabs.id) ?? 0) + 1;
-    this.#seen.set(this.#tabs.id, number);
+    const number = (this.#seen.get(this.#sync.tabs.id) ?? 0) + 1;
+    this.#seen.set(this.#sync.tabs.id, number);
     this.#post({ type: 'edit', number, update });
   }
 
   /** For the holder: the document has changed by something that the server does not lack. */
   received(update: Uint8Array): void {
-    if (this.isHolder) this.#post({ type: 'update', update });
+    if (this.#sync.tabs.isHolder) this.#post({ type: 'update', update });
   }
 
   /** Something new of this tab's person; for the holder, of anybody. */
@@ -253,22 +143,24 @@ export class Group {
     this.#post({ type: 'rejected', rejection });
   }
 
-  /** For the holder: things are different. The others are told at the end of this turn. */
-  tell(): void {
-    if (!this.isHolder || this.#isTelling || this.#members.size === 0) return;
+  /** Things are different for the application of this tab. */
+  refreshed(before: View, after: View): void {
+    if (this.#sync.tabs.isHolder) this.#tell();
+    else this.#listener.followed(before, after);
+  }
+
+  /** For the holder: the others are told at the end of this turn. */
+  #tell(): void {
+    if (this.#isTelling || this.#members.size === 0) return;
     this.#isTelling = true;
     queueMicrotask(() => {
       this.#isTelling = false;
-      if (this.isHolder) this.#post({ type: 'state', state: this.#ownState() });
+      if (this.#sync.tabs.isHolder) this.#post({ type: 'state', state: this.#ownState() });
     });
   }
 
   #post(message: Message): void {
-    if (this.#members.size > 0) this.#say(message);
-  }
-
-  #say(message: Message): void {
-    this.#tabs.post({ ...message, generation: this.#listener.generation().known });
+    if (this.#members.size > 0) this.#sync.say(message);
   }
 
   /**
@@ -276,13 +168,12 @@ export class Group {
    * there now only the server knows, and the tab that has no socket asks it by itself.
    */
   #heardOther(from: string, { type }: Message): void {
-    if (this.isHolder) {
-      if (type === 'hello') this.#say({ type: 'state', state: this.#ownState() });
+    if (this.#sync.tabs.isHolder) {
+      if (type === 'hello') this.#sync.say({ type: 'state', state: this.#ownState() });
       return;
     }
     if (type !== 'state' && type !== 'welcome' && type !== 'holding') return;
-    this.#tabs.leave();
-    this.#forget();
+    this.#sync.leave();
     this.#listener.unavailable(new Error(`the document of tab ${from} is another one`));
   }
 
@@ -290,32 +181,25 @@ export class Group {
     return { ...this.#listener.view(), heard: this.#seen };
   }
 
-  #joined(): void {
-    this.#hello();
-    this.#listener.joined();
-    this.#tabs.stand();
-  }
-
   #hello(): void {
     this.#isAsking = true;
-    this.#say({
-      type: 'hello',
-      client: this.#client,
-      stateVector: Y.encodeStateVector(this.#doc),
-      people: this.#listener.people('own'),
-    });
+    this.#sync.hello();
   }
 
-  #held(): void {
+  /** This tab is the holder. */
+  held(): void {
     this.#state = null;
     this.#holder = null;
-    this.#welcomedBy = this.#tabs.id;
-    for (const id of this.#members.keys()) this.#tabs.watch(id);
-    this.#say({ type: 'holding', client: this.#client });
-    this.#listener.held();
+    this.#welcomedBy = this.#sync.tabs.id;
+    for (const id of this.#members.keys()) this.#sync.tabs.watch(id);
   }
 
-  #heard(from: string, message: Said): void {
+  gone(id: string): void {
+    this.#sync.say({ type: 'gone', id });
+    this.#left(id);
+  }
+
+  heard(from: string, message: Said): void {
     const generation = this.#listener.generation();
     if (generation.isOther(message.generation)) {
       this.#heardOther(from, message);
@@ -325,10 +209,10 @@ export class Group {
     switch (message.type) {
       case 'hello':
         this.#members.set(from, message.client);
-        if (this.isHolder) this.#welcome(from, message);
+        if (this.#sync.tabs.isHolder) this.#welcome(from, message);
         break;
       case 'welcome':
-        if (message.to === this.#tabs.id) this.#welcomed(from, message);
+        if (message.to === this.#sync.tabs.id) this.#welcomed(from, message);
         break;
       case 'holding':
         this.#members.set(from, message.client);
@@ -344,21 +228,21 @@ export class Group {
       case 'edit':
         this.#seen.set(from, message.number);
         this.#apply(message.update, true);
-        if (this.isHolder) this.tell();
+        if (this.#sync.tabs.isHolder) this.#tell();
         else this.#settle();
         break;
       case 'update':
         // From one who was the holder before this tab: the server may lack it after all.
-        this.#apply(message.update, this.isHolder);
+        this.#apply(message.update, this.#sync.tabs.isHolder);
         break;
       case 'people':
         this.#listener.heardPeople(message.update);
         break;
       case 'state':
-        if (!this.isHolder) this.#stateChanged(from, message.state);
+        if (!this.#sync.tabs.isHolder) this.#stateChanged(from, message.state);
         break;
       case 'nudge':
-        if (this.isHolder) this.#listener.nudged(message.nudge);
+        if (this.#sync.tabs.isHolder) this.#listener.nudged(message.nudge);
         break;
       case 'rejected':
         this.#listener.rejected(message.rejection);
@@ -367,15 +251,15 @@ export class Group {
   }
 
   #welcome(to: string, { stateVector, people }: Message & { type: 'hello' }): void {
-    this.#tabs.watch(to);
+    this.#sync.tabs.watch(to);
     this.#listener.heardPeople(people);
-    this.#say({
+    this.#sync.say({
       type: 'welcome',
       to,
-      members: new Map([...this.#members, [this.#tabs.id, this.#client]]),
+      members: new Map([...this.#members, [this.#sync.tabs.id, this.#client]]),
       update: Y.encodeStateAsUpdate(this.#doc, stateVector),
       stateVector: Y.encodeStateVector(this.#doc),
-      people: this.#listener.people('all'),
+      people: this.#listener.people(),
       state: this.#ownState(),
       unsavedChange: this.#listener.unsavedChange(),
     });
@@ -383,12 +267,12 @@ export class Group {
 
   #welcomed(from: string, message: Message & { type: 'welcome' }): void {
     for (const [id, client] of message.members) {
-      if (id !== this.#tabs.id) this.#members.set(id, client);
+      if (id !== this.#sync.tabs.id) this.#members.set(id, client);
     }
     const before = Y.encodeStateVector(this.#doc);
-    this.#apply(message.update, this.isHolder, message.state.unsaved);
+    this.#apply(message.update, this.#sync.tabs.isHolder, message.state.unsaved);
     this.#listener.heardPeople(message.people);
-    if (this.isHolder) return;
+    if (this.#sync.tabs.isHolder) return;
     this.#follow(from);
     if (message.state.unsaved) {
       this.#listener.doubted(hasMore(this.#doc, before), message.unsavedChange);
@@ -403,15 +287,15 @@ export class Group {
   /** That tab has the socket. Whoever does not queue for it has to hear of its end. */
   #follow(holder: string): void {
     this.#holder = holder;
-    this.#tabs.watch(holder);
+    this.#sync.tabs.watch(holder);
   }
 
   /** With a holder that is new to this tab: of all that either has, the other gets what it lacks. */
   #meet(from: string, { state, stateVector }: Message & { type: 'welcome' }): void {
     this.#welcomedBy = from;
-    const own = this.#seen.get(this.#tabs.id) ?? 0;
+    const own = this.#seen.get(this.#sync.tabs.id) ?? 0;
     // Whatever else this tab had heard of others follows as an edit of its own.
-    this.#seen = new Map(state.heard).set(this.#tabs.id, own);
+    this.#seen = new Map(state.heard).set(this.#sync.tabs.id, own);
     if (hasMore(this.#doc, stateVector) || this.#listener.view().unsaved) {
       this.edited(Y.encodeStateAsUpdate(this.#doc, stateVector));
     }
@@ -472,12 +356,13 @@ export class Group {
     const status = this.#state?.status;
     this.#holder = null;
     this.#state = null;
-    if (status !== 'refused') this.#tabs.stand();
+    if (status !== 'refused') this.#sync.tabs.stand();
     this.#listener.changed();
   }
 
-  #forget(): void {
-    this.#isIn = false;
+  /** This tab has left: when it comes back, it asks again. */
+  forget(): void {
+    this.#isAsking = true;
     this.#members.clear();
     this.#seen.clear();
     this.#state = null;

@@ -7,6 +7,7 @@
  */
 import type * as Y from 'yjs';
 import type { CopySettings, OfflineCopy, OfflineListener } from './offline.js';
+import { copies } from './part.js';
 
 export class Keeper {
   readonly #doc: Y.Doc;
@@ -73,8 +74,8 @@ export class Keeper {
       const copy = await this.#make();
       if (!this.#isWanted) return;
       this.#copy = copy;
-    } catch (cause) {
-      this.#fail(new Error('a part of this package could not be loaded', { cause }));
+    } catch (error) {
+      this.#fail(error as Error);
       return;
     }
     await this.#copy.open();
@@ -96,18 +97,19 @@ export class Keeper {
   }
 
   /** Keeps nothing from now on, and removes what was kept, also by another tab. */
-  async remove(): Promise<void> {
-    if (this.#settings === null) return;
-    this.#isWanted = false;
-    await (this.#copy ?? (await this.#make())).remove();
-    this.#isNone = true;
+  remove(): Promise<void> {
+    return this.#end((copy) => copy.remove());
   }
 
   /** Keeps nothing from now on; what is unsaved is preserved, and the copy removed, unless it is of another document. */
-  async preserve(): Promise<void> {
+  preserve(): Promise<void> {
+    return this.#end((copy) => copy.preserve());
+  }
+
+  async #end(work: (copy: OfflineCopy) => Promise<void>): Promise<void> {
     if (this.#settings === null) return;
     this.#isWanted = false;
-    await (this.#copy ?? (await this.#make())).preserve();
+    await work(this.#copy ?? (await this.#make()));
     this.#isNone = true;
   }
 
@@ -119,17 +121,11 @@ export class Keeper {
   }
 
   async #make(): Promise<OfflineCopy> {
-    const offline = await import('./offline.js');
-    return new offline.OfflineCopy(
-      this.#doc,
-      this.#settings as CopySettings,
-      this.#since,
-      this.#now,
-      {
-        ...this.#listener,
-        failed: (error) => this.#fail(error),
-      },
-    );
+    const { OfflineCopy } = await copies.load();
+    return new OfflineCopy(this.#doc, this.#settings as CopySettings, this.#since, this.#now, {
+      ...this.#listener,
+      failed: (error) => this.#fail(error),
+    });
   }
 
   #fail(error: Error): void {

@@ -13,13 +13,13 @@ import { Alarm } from './alarm.js';
 import { addRange, below, type Change } from './change.js';
 import type { Clock } from './clock.js';
 import * as connection from './connection.js';
-import { isTooDeep } from './depth.js';
 import { applyReceived, hasContent } from './document.js';
 import { askAtDoor } from './door.js';
 import { checkProtocols, roomAddress, tokenProtocols } from './endpoint.js';
 import { Generation } from './generation.js';
 import type { Mend } from './mend.js';
 import type { CowriteStatus, Refusal, Rejection, Settings } from './options.js';
+import { refusals } from './part.js';
 import { type DocumentMessage, Pending } from './pending.js';
 import {
   type Access,
@@ -27,14 +27,14 @@ import {
   COWRITE_SUBPROTOCOL,
   decodeMessage,
   encodeMessage,
+  MAX_NESTING,
   MalformedMessage,
   type Message,
   type RejectReason,
   refusalReason,
 } from './protocol/index.js';
-import type * as refusals from './refusals.js';
+import type { Reverting } from './reverting.js';
 import { Socket } from './socket.js';
-import { Spacing } from './spacing.js';
 import { Token } from './token.js';
 import * as unsaved from './unsaved.js';
 
@@ -66,7 +66,7 @@ export interface LineListener {
   asked(): void;
   rejected(rejection: Rejection): void;
   /** The server has what was damaged here, and the document has something else in its place. */
-  contradicted(): void;
+  contradicted(error: Error): void;
   failed(error: Error): void;
   /** Runs `work`, and tells what happens in it afterwards. */
   hold(work: () => void): void;
@@ -99,24 +99,23 @@ export class Line {
   #isComplete = false;
   /** What has to wait for that. */
   #reports: Report[] = [];
-  /** Null until something is refused. */
-  #refusals: typeof refusals | null = null;
-  #pieceBytes = PIECE;
+  /** Less than was too much for the server. */
+  #pieceBytes = Number.POSITIVE_INFINITY;
   /** What this socket's server has said of the room; null before it has, and where it says nothing of it. */
   #told: number | null = null;
   /** Whether this socket's server has the same document: nothing of it is sent before. */
   #isSame = false;
-  /** What was refused and is to be reverted at {@link Line.#revertAt}: one event for all of it. */
-  #burst: Rejection | null = null;
-  #revertAt = 0;
-  /** All that the server lacks is sent once that is reverted. */
-  #owesStep2 = false;
-  readonly #spacing = new Spacing();
-  readonly #revertAlarm: Alarm;
-  /** The code for pieces is being loaded: what the server lacks follows when it is there. */
+  /** Null until something is refused. */
+  #reverting: Reverting | null = null;
+  /**
+   * The code for refusals, and for pieces, is being loaded: what the server reports waits for it, and
+   * so does what it lacks, which may be behind something that it has refused.
+   */
   #isHolding = false;
-  /** It could not be loaded. */
-  #isWhole = false;
+  /** What the server lacks waits, for that or for a revert. */
+  #isOwing = false;
+  /** That code could not be loaded since the socket was opened. */
+  #isWithout = false;
   /** Whether a step 1 of this socket's server was answered. */
   #hasAnswered = false;
   /** What is to be done about what is damaged in an offline copy; null where nothing is. */
@@ -150,7 +149,7 @@ export class Line {
         if (wasOpen && code === CLOSE.unauthenticated) this.#token.ended();
         this.#listener.hold(() => {
           // What an editor answers a revert with may be too large again.
-          const next = this.#spacing.next(this.#clock.now());
+          const next = this.#reverting?.next() ?? 0;
           const isMended = this.#isMended(code);
           const isCurable = isMended || this.#isCurable(code);
           const notBefore = isMended ? next : 0;
@@ -164,7 +163,6 @@ export class Line {
       failed: (error) => listener.failed(error),
     });
     this.#alarm = new Alarm(this.#clock, () => this.due());
-    this.#revertAlarm = new Alarm(this.#clock, () => listener.hold(() => this.#revertWhenDue()));
   }
 
   get status(): CowriteStatus {
@@ -235,10 +233,10 @@ export class Line {
         this.#isSame = false;
         this.#isComplete = false;
         this.#hasAnswered = false;
-        this.#owesStep2 = false;
+        this.#isOwing = false;
         this.#reports = [];
         // Another socket, or another page, is not to bring it to a server once more.
-        this.#revert();
+        this.#reverting?.revert();
         this.#listener.lost();
       }
       if (isAsking(before) && !isAsking(state)) this.#mend?.guess();
@@ -249,7 +247,7 @@ export class Line {
   due(): void {
     if (this.#socket.isDraining()) this.dispatch({ type: 'progress' });
     this.dispatch({ type: 'due' });
-    this.#listener.hold(() => this.#revertWhenDue());
+    this.#listener.hold(() => this.#reverting?.revertWhenDue());
   }
 
   /** For good: later calls do nothing. */
@@ -275,7 +273,9 @@ export class Line {
     const wasSent = maySend && this.#send(message);
     this.#track(wasSent ? unsaved.sentUpdate(this.#unsaved) : unsaved.changed(this.#unsaved));
     this.#pending.changed(wasSent ? this.#unsaved.sent : null);
-    if (isLarge && this.#stateVector !== null) this.#sendStep2(this.#stateVector);
+    if ((isLarge || this.#isHolding) && this.#stateVector !== null) {
+      this.#sendStep2(this.#stateVector);
+    }
     if (!wasSent) return;
     const { reports, sent } = this.#unsaved;
     if (reports) this.#pending.sent(sent, message);
@@ -413,11 +413,18 @@ export class Line {
   #isMended(code: number): boolean {
     const { largest } = this.#pending;
     if (code !== CLOSE.messageTooBig || largest === undefined) return false;
-    const [message, { bytes, isDivisible }] = largest;
-    if (!isDivisible) return this.#refuse(message, 'message-too-large', true);
-    this.#pieceBytes = Math.min(PIECE, bytes / 2);
+    const [message, sent] = largest;
+    const refuse = () => this.#refuse(message, 'message-too-large', true);
+    if (sent.isDivisible) this.#pieceBytes = Math.min(PIECE, sent.bytes / 2);
+    else if (refusals.code !== null) return refuse();
     void this.#prepare().then((isReady) => {
-      if (!isReady) this.dispatch({ type: 'denied', code, reason: 'too large' });
+      this.#listener.hold(() => {
+        // With another socket it is another message, and that one is refused as well.
+        const isSame = this.#pending.largest?.[1] === sent;
+        const isMended = isReady && (sent.isDivisible || !isSame || refuse());
+        if (!this.isOpen) this.#reverting?.revert();
+        if (!isMended) this.dispatch({ type: 'denied', code, reason: 'too large' });
+      });
     });
     return true;
   }
@@ -425,11 +432,10 @@ export class Line {
   /** @returns whether the code for refusals is there */
   async #prepare(): Promise<boolean> {
     try {
-      this.#refusals ??= await import('./refusals.js');
-      this.#pending.follow = this.#refusals.follow;
+      await refusals.load();
       return true;
-    } catch (cause) {
-      this.#listener.failed(new Error('a part of this package could not be loaded', { cause }));
+    } catch (error) {
+      this.#listener.failed(error as Error);
       return false;
     }
   }
@@ -473,6 +479,7 @@ export class Line {
 
   #onOpened(protocol: string): void {
     this.#isAccessTold = false;
+    this.#isWithout = false;
     this.#told = null;
     const isCowrite = protocol === COWRITE_SUBPROTOCOL;
     // Another server cannot say it.
@@ -491,16 +498,20 @@ export class Line {
       if (frame === null) throw new MalformedMessage('a text frame');
       this.#receive(decodeMessage(frame));
     } catch (cause) {
-      this.#listener.failed(new Error('the server sent a frame of no use', { cause }));
-      this.dispatch({ type: 'broken', reason: 'malformed frame' });
+      this.#broke(cause);
     }
+  }
+
+  #broke(cause: unknown): void {
+    this.#listener.failed(new Error('the server sent a frame of no use', { cause }));
+    this.dispatch({ type: 'broken', reason: 'malformed frame' });
   }
 
   #receive(message: Message): void {
     switch (message.type) {
       case 'step1':
         if (!this.#checkSame(message.stateVector)) break;
-        if (this.#mend?.isContradicted(message.stateVector)) this.#listener.contradicted();
+        this.#checkMend(message.stateVector);
         this.#stateVector = message.stateVector;
         // A server asks again until it has all. The last answer is not even on its way yet.
         if (this.#hasAnswered && this.#socket.waiting > LARGE) break;
@@ -515,7 +526,7 @@ export class Line {
         this.#mendRest();
         this.#pending.complete();
         this.dispatch({ type: 'synced' });
-        for (const report of this.#reports.splice(0)) this.#reported(report);
+        this.#readReports();
         break;
       case 'update':
         this.#apply(message.update);
@@ -531,7 +542,8 @@ export class Line {
         break;
       case 'saved':
       case 'rejected':
-        this.#reported(message);
+        this.#reports.push(message);
+        this.#readReports();
         break;
       case 'access':
         this.#setAccess(message.access);
@@ -558,6 +570,11 @@ export class Line {
     return this.#isSame;
   }
 
+  #checkMend(stateVector: Uint8Array): void {
+    const error = this.#mend?.contradiction(stateVector);
+    if (error) this.#listener.contradicted(error);
+  }
+
   /** What is still missing, nobody has. */
   #mendRest(): void {
     const mend = this.#mend;
@@ -567,18 +584,26 @@ export class Line {
     this.#sendStep2(this.#stateVector);
   }
 
-  /** Of what is refused the server may have some; that is known once all that it had is here. */
-  #reported(report: Report): void {
-    const { count } = report;
-    if (!this.#isComplete && (report.type === 'rejected' || this.#reports.length > 0)) {
-      this.#reports.push(report);
-    } else if (report.type === 'saved') {
-      this.#track(unsaved.reportedSaved(this.#unsaved, count));
-      if (this.#unsaved.reports) this.#pending.saved(count);
-      this.#listener.hold(() => this.#revertWhenDue());
-    } else if (this.#unsaved.reports) {
-      unsaved.checkRejected(this.#unsaved, count);
-      this.#listener.hold(() => this.#refuse(count, report.reason));
+  #readReports(): void {
+    for (let report = this.#reports[0]; report !== undefined; report = this.#reports[0]) {
+      const { type, count } = report;
+      if (type === 'rejected') {
+        // Of what is refused the server may have some; that is known once all that it had is here.
+        if (!this.#isComplete || this.#isHolding) return;
+        if (refusals.code === null && !this.#isWithout) {
+          void this.#hold();
+          return;
+        }
+      }
+      this.#reports.shift();
+      if (type === 'saved') {
+        this.#track(unsaved.reportedSaved(this.#unsaved, count));
+        if (this.#unsaved.reports) this.#pending.saved(count);
+        this.#listener.hold(() => this.#reverting?.revertWhenDue());
+      } else if (this.#unsaved.reports) {
+        unsaved.checkRejected(this.#unsaved, count);
+        this.#listener.hold(() => this.#refuse(count, report.reason));
+      }
     }
   }
 
@@ -605,23 +630,26 @@ export class Line {
    * editor makes such edits. Were that reverted for each question, nothing would space the reverts.
    */
   #sendStep2AfterRevert(stateVector: Uint8Array): void {
-    const isWaiting = this.#burst !== null && this.#clock.now() < this.#revertAt;
-    if (isWaiting) this.#owesStep2 = true;
+    if (this.#reverting?.isWaiting) this.#isOwing = true;
     else this.#sendStep2(stateVector);
   }
 
   /** All that the document holds and the server lacks. */
   #sendStep2(stateVector: Uint8Array): void {
-    this.#owesStep2 = false;
-    this.#revert();
+    this.#isOwing = false;
+    this.#reverting?.revert();
+    this.#isOwing = this.#isHolding;
+    if (this.#isHolding) return;
     const update = Y.encodeStateAsUpdate(this.#doc, this.#pending.certain(stateVector));
-    if (update.length > LARGE && this.#refusals === null && !this.#isWhole) {
-      this.#holdForPieces();
+    if (update.length > LARGE && refusals.code === null && !this.#isWithout) {
+      this.#isOwing = true;
+      void this.#hold();
       return;
     }
+    const maxBytes = Math.min(update.length > LARGE ? PIECE : update.length, this.#pieceBytes);
     const known = below(stateVector);
     const whole: DocumentMessage = { type: 'step2', update, known, isDivisible: true };
-    for (const each of this.#refusals?.cut(this.#doc, whole, this.#pieceBytes) ?? [whole]) {
+    for (const each of refusals.code?.cut(this.#doc, whole, maxBytes) ?? [whole]) {
       if (!this.#send(each)) return;
       const next = each.type === 'step2' ? unsaved.sentStep2 : unsaved.sentUpdate;
       this.#track(next(this.#unsaved));
@@ -629,77 +657,56 @@ export class Line {
     }
   }
 
-  /** Until the code for pieces is there, or known not to be. */
-  #holdForPieces(): void {
-    if (this.#isHolding) return;
+  /** Until the code is there, or known not to be. */
+  async #hold(): Promise<void> {
     this.#isHolding = true;
-    void this.#prepare().then((isReady) => {
-      this.#isHolding = false;
-      this.#isWhole = !isReady;
-      // Perhaps of another socket's server by now.
-      if (this.#stateVector !== null) this.#sendStep2(this.#stateVector);
-    });
+    this.#isWithout = !(await this.#prepare());
+    this.#isHolding = false;
+    try {
+      this.#readReports();
+    } catch (cause) {
+      this.#broke(cause);
+    }
+    // Perhaps of another socket's server by now.
+    this.#sendOwed();
   }
 
-  /**
-   * The document keeps it until {@link Line.#revert}. A message in which there is nothing new of
-   * this client's is no news for the application.
-   *
-   * @param isUrgent whether it is reverted now
-   * @returns whether there was something, of which nothing is left, or is going to be
-   */
+  #sendOwed(): void {
+    if (this.#isOwing && this.#stateVector !== null) this.#sendStep2(this.#stateVector);
+  }
+
+  /** @returns whether nothing of it is left, or is going to be; see {@link Reverting.refuse} */
   #refuse(message: number, reason: RejectReason, isUrgent = false): boolean {
-    const isReverted = this.#pending.refuse(
-      message,
-      reason === 'too-deep' ? (change) => isTooDeep(this.#doc, change) : undefined,
-    );
-    if (isReverted === null) {
-      this.#compare(true);
+    const { code } = refusals;
+    if (code === null) {
+      this.#pending.keep(message);
+      this.#reverted({ reason, isTakenBack: false });
       return false;
     }
-    const isTakenBack = isReverted && this.#burst?.isTakenBack !== false;
-    this.#burst = { reason, isTakenBack };
-    this.#track(unsaved.refused(this.#unsaved));
-    if (this.#pending.isLeft) this.#track(unsaved.changed(this.#unsaved));
-    const now = this.#clock.now();
-    this.#revertAt = isUrgent ? now : this.#spacing.next(now);
-    this.#revertWhenDue();
-    if (this.#pending.isLeft && this.#stateVector !== null) {
-      this.#sendStep2AfterRevert(this.#stateVector);
-    }
-    return isTakenBack;
+    this.#reverting ??= new code.Reverting(this.#doc, this.#pending, this.#clock, MAX_NESTING, {
+      refused: (isLeft) => {
+        const next = unsaved.refused(this.#unsaved);
+        this.#track(isLeft ? unsaved.changed(next) : next);
+      },
+      send: () => {
+        if (this.#stateVector !== null) this.#sendStep2AfterRevert(this.#stateVector);
+      },
+      sendOwed: () => this.#sendOwed(),
+      reverted: (rejection) => this.#reverted(rejection),
+      isComplete: () => this.#isComplete,
+      ask: () => {
+        this.#isComplete = false;
+        this.#sendStep1();
+      },
+      hold: (work) => this.#listener.hold(work),
+    });
+    return this.#reverting.refuse(message, reason, isUrgent);
   }
 
-  #revertWhenDue(): void {
-    if (this.#burst === null || this.#pending.isOffering) return;
-    if (this.#clock.now() < this.#revertAt) this.#revertAlarm.set(this.#revertAt);
-    else this.#revert();
-  }
-
-  /** Where there are traces of what was refused: they follow what the others do. */
-  #compare(wasForked: boolean): void {
-    if (!this.#pending.isForked) return;
-    // From now on it has to be known what the server has deleted.
-    if (!wasForked) {
-      this.#isComplete = false;
-      this.#sendStep1();
-    }
-    void this.#prepare().then(() => this.#isComplete && this.#pending.complete());
-  }
-
-  /** All that was refused and is in the document still, as one. */
-  #revert(): void {
-    const burst = this.#burst;
-    if (burst === null) return;
-    this.#burst = null;
-    this.#revertAlarm.set(null);
-    this.#spacing.reverted(this.#clock.now());
-    const wasForked = this.#pending.isForked;
-    this.#pending.revert();
-    if (this.#owesStep2 && this.#stateVector !== null) this.#sendStep2(this.#stateVector);
-    this.#compare(wasForked);
-    this.#track(unsaved.reportedRejected(this.#unsaved, burst.reason, burst.isTakenBack));
-    this.#listener.rejected(burst);
+  #reverted(rejection: Rejection): void {
+    const { reason, isTakenBack } = rejection;
+    this.#track(unsaved.reportedRejected(this.#unsaved, reason, isTakenBack));
+    this.#listener.rejected(rejection);
   }
 
   #setAccess(access: Access): void {

@@ -68,12 +68,15 @@ export class Mend {
   /**
    * Whether a server has what was taken for lost: here it stands empty, and there it does not.
    * Once: after that it has what was made up here.
+   *
+   * @returns what to say of it; null where it has not
    */
-  isContradicted(stateVector: Uint8Array): boolean {
+  contradiction(stateVector: Uint8Array): Error | null {
     const known = Y.decodeStateVector(stateVector);
     const isKnown = [...this.#madeUp].some(([client, clock]) => (known.get(client) ?? 0) > clock);
     this.#madeUp.clear();
-    return isKnown;
+    if (!isKnown) return null;
+    return new Error('the server has what is damaged in the offline copy: open the document again');
   }
 }
 

@@ -17,7 +17,7 @@ import {
 } from '../test/pages.js';
 import { keyOf } from './offline-database.js';
 import { sumOf } from './offline-records.js';
-import { listRecoverable } from './offline-recoverable.js';
+import { recoverable } from './offline-recoverable.js';
 import type { CowriteProvider } from './provider.js';
 
 let network: Parts['network'];
@@ -260,6 +260,6 @@ describe('[CLI-51] what the browser does not give', () => {
     for (const at of [1, 2]) await answer(store.add({ key: keyOf(of), at }));
     opened.close();
     lose('recoverable', 1);
-    expect((await listRecoverable(of)).map(({ at }) => at)).toEqual([2]);
+    expect((await recoverable(of, null, new Date())).map(({ at }) => at.getTime())).toEqual([2]);
   });
 });

@@ -24,6 +24,7 @@ import {
 import { type Found, hasUnsaved, ownIn, readCopy } from './offline-records.js';
 import { removeCopy, tellRemoval } from './offline-removals.js';
 import type { Transactions } from './offline-transactions.js';
+import type { RecoverableCopy } from './options.js';
 import { shielded } from './uncaught.js';
 
 type Content = Pick<Recoverable, 'update' | 'before'>;
@@ -90,19 +91,43 @@ export function unsavedIn({ rows, savedUpTo }: Found): Content | null {
   return contentOf(doc, ownIn(rows, savedUpTo));
 }
 
-/** What is kept of documents under this name, the oldest first, with what discards it. */
-export async function listRecoverable(
-  of: CopyOf,
-): Promise<(Recoverable & { discard(): Promise<void> })[]> {
+/** A document of which something is unsaved, and not kept. */
+export interface Unkept {
+  readonly doc: Y.Doc;
+  readonly generation: number | null;
+  readonly unsaved: Change;
+}
+
+/**
+ * What can be recovered of documents under this name, the oldest first.
+ *
+ * @param of where it is kept; null where nothing is
+ * @param here what goes with the page, unless the same is kept
+ */
+export async function recoverable(
+  of: CopyOf | null,
+  here: Unkept | null,
+  now: Date,
+): Promise<RecoverableCopy[]> {
+  const kept = of === null ? [] : await list(of);
+  if (here === null || kept.some(({ generation }) => generation === here.generation)) return kept;
+  const content = contentOf(here.doc, here.unsaved);
+  const discard = () => Promise.resolve();
+  return [...kept, { generation: here.generation, at: now, ...content, discard }];
+}
+
+async function list(of: CopyOf): Promise<RecoverableCopy[]> {
   const key = keyOf(of);
   const database = await openDatabase();
   try {
     const store = database.transaction(RECOVERABLE).objectStore(RECOVERABLE);
     const [all, ids] = await Promise.all([allIn<Recoverable>(store), result(store.getAllKeys())]);
-    // One that the browser does not give hides no other.
-    return all.flatMap((kept, at) =>
-      kept?.key === key ? [{ ...kept, discard: () => discard(ids[at] as number) }] : [],
-    );
+    return all.flatMap((row, i) => {
+      // One that the browser does not give hides no other.
+      if (row?.key !== key) return [];
+      const { key: _, at, ...kept } = row;
+      return [{ ...kept, at: new Date(at), discard: () => discard(ids[i] as number) }];
+    });
   } finally {
     database.close();
   }

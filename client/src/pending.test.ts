@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import * as Y from 'yjs';
+import '../test/loaded.js';
 import { below } from './change.js';
 import { applyReceived } from './document.js';
 import { Pending } from './pending.js';

@@ -1,9 +1,8 @@
 /**
- * What of the document the server may still refuse, and how it is taken back.
+ * What of the document the server may still refuse.
  *
- * Everybody else goes on without a refused change, so it must not stay here either. Yjs cannot
- * forget a change; it is undone by one in the opposite direction, which is never sent by itself.
- * What the server has is never undone: that would be gone from this page alone.
+ * Everybody else goes on without a refused change, so it must not stay here either. How it is
+ * reverted is in `revert.ts`, which is loaded when something is refused.
  *
  * Owns an entry for each change that is not known to be saved, with the number of the document
  * message that carries it. Invariant: what is sent, saved or refused here is what `unsaved.ts`
@@ -11,20 +10,19 @@
  */
 import * as Y from 'yjs';
 import {
-  addRange,
   type Change,
   isEmpty,
   merge,
+  NEVER,
   NONE,
   NOTHING,
   type Ranges,
   UNKNOWN,
-  without,
 } from './change.js';
-import type { Decoded, follow } from './fork.js';
-import { shielded } from './uncaught.js';
+import type { Decoded } from './fork.js';
+import { refusals } from './part.js';
 
-interface Entry {
+export interface Entry {
   readonly change: Change;
   /** The document message of this socket that carries it; null if none does. */
   message: number | null;
@@ -42,32 +40,39 @@ export interface DocumentMessage {
   readonly isDivisible?: boolean;
 }
 
+/** What the server may refuse, and what it has. */
+export interface Tracked {
+  entries: Entry[];
+  /** What was refused and is in the document still. */
+  refused: Change;
+  /** What was refused, and the copies of what it had deleted; and that. */
+  traces: Change;
+  /** The message that brings the traces to the server, as they are; {@link NEVER} if none does. */
+  offer: number;
+  readonly sent: Map<number, Sent>;
+  /**
+   * As far as it matters: what the server of this socket has deleted; and what others have
+   * inserted, and does not show because of something that may be refused.
+   */
+  heard: Change;
+}
+
 type Sent = Omit<DocumentMessage, 'type' | 'update'> & { readonly bytes: number };
 
 /** Entries from which they are put together: somebody may write for a day without a server. */
 const MANY = 1_000;
 
-/** The number of no message. */
-const NEVER = Number.POSITIVE_INFINITY;
-
 export class Pending {
-  /** Null until the code for it is there. */
-  follow: typeof follow | null = null;
   readonly #doc: Y.Doc;
   readonly #undoing: Y.UndoManager;
-  #entries: Entry[] = [];
-  /** What was refused and is in the document still. */
-  #refused = NONE;
-  /** What was refused, and the copies of what it had deleted; and that. */
-  #traces: Change = NONE;
-  /** The message that brings the traces to the server, as they are; {@link NEVER} if none does. */
-  #offer = NEVER;
-  readonly #sent = new Map<number, Sent>();
-  /**
-   * As far as it matters: what the server of this socket has deleted; and what others have
-   * inserted, and does not show because of something that may be refused.
-   */
-  #heard = NONE;
+  readonly #tracked: Tracked = {
+    entries: [],
+    refused: NONE,
+    traces: NONE,
+    offer: NEVER,
+    sent: new Map(),
+    heard: NONE,
+  };
 
   /**
    * @param hasContent whether the document already holds what no server has reported saved
@@ -89,7 +94,7 @@ export class Pending {
 
   /** Whether the document has traces of what was refused. */
   get isForked(): boolean {
-    return !isEmpty(this.#traces);
+    return !isEmpty(this.#tracked.traces);
   }
 
   /**
@@ -97,13 +102,13 @@ export class Pending {
    * all see from then on, and nothing of it may be undone.
    */
   get isOffering(): boolean {
-    return this.isForked && this.#offer < NEVER;
+    return this.isForked && this.#tracked.offer < NEVER;
   }
 
   /** All that is not known to be saved, for a page that takes over, or one that comes later. */
   get all(): Change {
-    const changes = this.#entries.map(({ change }) => change);
-    return { ...merge([...changes, this.#refused]), traces: this.#traces };
+    const changes = this.#tracked.entries.map(({ change }) => change);
+    return { ...merge([...changes, this.#tracked.refused]), traces: this.#tracked.traces };
   }
 
   /** Whether an update of the document comes from {@link revert}. */
@@ -120,24 +125,24 @@ export class Pending {
     // Transactions without a change leave items, too, but no update.
     const change = this.#undoing.undoStack.splice(0).at(-1);
     if (change === undefined) return;
-    this.#entries.push({ change, message });
-    if (message !== null || this.#entries.length < MANY) return;
+    this.#tracked.entries.push({ change, message });
+    if (message !== null || this.#tracked.entries.length < MANY) return;
     // There is no socket, and what was sent on the last one is void.
-    this.#entries = [{ change: this.all, message }];
+    this.#tracked.entries = [{ change: this.all, message }];
   }
 
   /** There is something in the document that is not on disk, and that no message carries. */
   add(change: Change, traces = NONE): void {
-    this.#traces = merge([this.#traces, traces]);
-    this.#entries.push({ change, message: null });
+    this.#tracked.traces = merge([this.#tracked.traces, traces]);
+    this.#tracked.entries.push({ change, message: null });
   }
 
   /** A message was sent. */
   sent(message: number, { type, update, ...sent }: DocumentMessage): void {
-    this.#sent.set(message, { ...sent, bytes: update.length });
+    this.#tracked.sent.set(message, { ...sent, bytes: update.length });
     if (type !== 'step2') return;
-    this.#offer = message;
-    for (const entry of this.#entries) entry.message ??= message;
+    this.#tracked.offer = message;
+    for (const entry of this.#tracked.entries) entry.message ??= message;
   }
 
   /**
@@ -145,15 +150,15 @@ export class Pending {
    * is; undefined if there is none.
    */
   get largest(): readonly [message: number, sent: Sent] | undefined {
-    return [...this.#sent].sort(([, one], [, other]) => other.bytes - one.bytes)[0];
+    return [...this.#tracked.sent].sort(([, one], [, other]) => other.bytes - one.bytes)[0];
   }
 
   /** A new socket is open: what was under way on the last one is carried by no message. */
   opened(): void {
-    this.#sent.clear();
-    this.#offer = NEVER;
-    this.#heard = { ...this.#heard, deletions: NOTHING };
-    for (const entry of this.#entries) entry.message = null;
+    this.#tracked.sent.clear();
+    this.#tracked.offer = NEVER;
+    this.#tracked.heard = { ...this.#tracked.heard, deletions: NOTHING };
+    for (const entry of this.#tracked.entries) entry.message = null;
   }
 
   /**
@@ -164,7 +169,7 @@ export class Pending {
    */
   heard({ structs, ds }: Decoded, displaced: Ranges, isComplete: boolean): void {
     if (isComplete && !this.isForked && displaced.clients.size === 0) return;
-    this.#heard = merge([this.#heard, { insertions: displaced, deletions: ds }]);
+    this.#tracked.heard = merge([this.#tracked.heard, { insertions: displaced, deletions: ds }]);
     if (isComplete) this.#follow(structs);
   }
 
@@ -175,18 +180,21 @@ export class Pending {
 
   /** The first `count` messages are on disk. */
   saved(count: number): void {
-    this.#entries = this.#entries.filter(({ message }) => message === null || message > count);
-    for (const message of this.#sent.keys()) if (message <= count) this.#sent.delete(message);
-    if (this.#offer <= count) {
-      this.#traces = NONE;
-      this.#offer = NEVER;
+    const tracked = this.#tracked;
+    const { sent, refused } = tracked;
+    tracked.entries = tracked.entries.filter(({ message }) => message === null || message > count);
+    for (const message of sent.keys()) if (message <= count) sent.delete(message);
+    if (tracked.offer <= count) {
+      tracked.traces = NONE;
+      tracked.offer = NEVER;
     }
-    if (this.#entries.length === 0 && !this.isForked && isEmpty(this.#refused)) this.#heard = NONE;
+    const isAllSaved = tracked.entries.length === 0 && isEmpty(refused);
+    if (isAllSaved && !this.isForked) tracked.heard = NONE;
   }
 
   /** Whether something was left of a message that was refused, and waits to be sent once more. */
   get isLeft(): boolean {
-    return this.#entries.some(({ message }) => message === null);
+    return this.#tracked.entries.some(({ message }) => message === null);
   }
 
   /**
@@ -197,7 +205,7 @@ export class Pending {
   certain(stateVector: Uint8Array): Uint8Array {
     const vector = Y.decodeStateVector(stateVector);
     let isLess = false;
-    for (const { change } of this.#entries) {
+    for (const { change } of this.#tracked.entries) {
       for (const [client, [first]] of change.insertions.clients) {
         if (first === undefined || first.clock >= (vector.get(client) ?? 0)) continue;
         vector.set(client, first.clock);
@@ -209,101 +217,48 @@ export class Pending {
 
   /** Nothing of it can be refused any more: all is on disk, or this server reports nothing. */
   forget(): void {
-    this.#entries = [];
+    this.#tracked.entries = [];
   }
 
   /** Another page has taken something back: what it has brought back must not come twice. */
   takenBackElsewhere(): void {
-    this.#entries = this.#entries.map(({ change, message }) => ({
+    this.#tracked.entries = this.#tracked.entries.map(({ change, message }) => ({
       change: { ...change, deletions: NOTHING },
       message,
     }));
   }
 
+  /** The server has refused a message, and nothing can revert it: it waits to be sent once more. */
+  keep(refused: number): void {
+    for (const entry of this.#tracked.entries) {
+      if (entry.message !== null && entry.message <= refused) entry.message = null;
+    }
+  }
+
   /**
-   * The server has refused a message. One that holds all that it lacks stands for everything
-   * before it that is not saved. It stays in the document until {@link revert}.
+   * The server has refused a message; it stays in the document until {@link revert}.
    *
    * @param isAtFault whether a change is one for which it was refused; if none is, all are
    * @returns whether nothing of it is left; null if it held no change that was made here
    */
-  refuse(refused: number, isAtFault: (change: Change) => boolean = () => true): boolean | null {
-    const { known, piece } = this.#sent.get(refused) ?? {};
-    const { deletions: heard } = this.#heard;
-    const taken: Change[] = [];
-    const isIn = ({ message }: Entry) =>
-      message === refused || (known !== undefined && message !== null && message < refused);
-    const atFault = this.#entries.filter((each) => isIn(each) && isAtFault(each.change));
-    this.#entries = this.#entries.map((entry) => {
-      const { change, message } = entry;
-      const isBefore = known !== undefined && message !== null && message < refused;
-      if (!piece && !isIn(entry)) return entry;
-      // The others are to be sent once more.
-      const isInnocent = atFault.length > 0 && !atFault.includes(entry);
-      if (!piece && isInnocent) return { change, message: null };
-      let lacking = change;
-      if (piece) lacking = without(change, without(change, piece));
-      if (known) {
-        // Of what was sent by itself, the server has taken all that it could.
-        const deletions = isBefore ? Y.mergeDeleteSets([heard, known]) : heard;
-        lacking = without(change, { insertions: known, deletions });
-      }
-      taken.push(lacking);
-      return { change: without(change, lacking), message };
-    });
-    const all = merge(taken);
-    this.#refused = merge([this.#refused, { ...all, isUnknown: false }]);
-    if (refused === this.#offer) this.#offer = NEVER;
-    // What nothing can undo is still there, and may yet be accepted.
-    const isLeft = all.isUnknown && !(piece && isEmpty(without(piece, all)));
-    return isLeft || !isEmpty(all) ? !isLeft : null;
+  refuse(message: number, isAtFault: (change: Change) => boolean = () => true): boolean | null {
+    return refusals.code?.refuse(this.#tracked, message, isAtFault) ?? null;
   }
 
   /** Removes from the document what was refused, and brings back what it had deleted. */
   revert(): void {
-    const refused = this.#refused;
-    if (isEmpty(refused)) return;
-    this.#refused = NONE;
-    this.#offer = NEVER;
-    // What others have deleted since it was refused is not to come back.
-    const { deletions } = this.#heard;
-    const lacking = without(refused, { insertions: NOTHING, deletions });
-    this.#undo(merge([this.#traces, lacking]));
+    refusals.code?.revert(this.#doc, this.#undoing, this.#tracked);
   }
 
   #follow(structs: Decoded['structs'] | null): void {
     // The server may take all of it as it is, and others then see just that.
-    if (!this.isForked || this.#offer < NEVER) return;
-    const next = this.follow?.(this.#doc, this.#traces, this.#heard, structs);
-    if (next) this.#undo(next.traces, next.visible);
-  }
-
-  /**
-   * Removes all traces, and brings back what they had deleted. All at once: Yjs brings a deleted
-   * value of a key back only if it knows that what was set after it is refused as well.
-   */
-  #undo(traces: Change, visible = traces.deletions): void {
-    const { store, clientID } = this.#doc;
-    const copies = Y.createDeleteSet();
-    const item = { insertions: traces.insertions, deletions: visible, meta: new Map() };
-    const undo = () => {
-      const clock = Y.getState(store, clientID);
-      this.#undoing.undoStack = [item];
-      this.#undoing.undo();
-      // Before anybody who listens can write something that is no copy.
-      const len = Y.getState(store, clientID) - clock;
-      if (len > 0) addRange(copies, { client: clientID, clock }, len);
-      this.#traces = merge([traces, { insertions: copies, deletions: NOTHING }]);
-    };
-    shielded(() => this.#doc.transact(undo, this.#undoing));
-    this.#undoing.undoStack = [];
-    // A listener that threw leaves it set, and nothing would be undone any more.
-    this.#undoing.currStackItem = null;
+    if (!this.isForked || this.isOffering) return;
+    refusals.code?.follow(this.#doc, this.#undoing, this.#tracked, structs);
   }
 
   destroy(): void {
-    this.#entries = [];
-    this.#refused = NONE;
+    this.#tracked.entries = [];
+    this.#tracked.refused = NONE;
     this.#undoing.destroy();
   }
 }

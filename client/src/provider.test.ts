@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest';
 import { Awareness, applyAwarenessUpdate, encodeAwarenessUpdate } from 'y-protocols/awareness';
 import * as Y from 'yjs';
 import { FakeNetwork, type FakeSocket } from '../test/fake-socket.js';
+import '../test/loaded.js';
 import { ManualClock } from '../test/manual-clock.js';
 import { CONNECT_TIMEOUT, PROBE_TIMEOUT, SILENCE_TIMEOUT } from './connection.js';
 import type { CowriteProviderOptions } from './options.js';

@@ -13,12 +13,11 @@
 import { Awareness } from 'y-protocols/awareness';
 import * as Y from 'yjs';
 import { Alarm } from './alarm.js';
-import { guardAwareness } from './awareness-guard.js';
+import { holdAwareness } from './awareness-hold.js';
 import type { Source } from './change.js';
 import { instant } from './clock.js';
 import { applyReceived, hasContent, watchObservers } from './document.js';
 import { Emitter } from './emitter.js';
-import { Group, type View } from './group.js';
 import { Keeper } from './keeper.js';
 import { Line } from './line.js';
 import {
@@ -31,22 +30,16 @@ import {
   settingsOf,
 } from './options.js';
 import { listenToPage } from './page.js';
+import { recovery } from './part.js';
 import { Presence } from './presence.js';
 import type { Access, RejectReason } from './protocol/index.js';
+import type { View } from './tab-messages.js';
+import { TabSync } from './tab-sync.js';
 import { shielded } from './uncaught.js';
 import { unloadGuard } from './unload-guard.js';
 
 /** Milliseconds for which the network waits for the offline copy. */
 const COPY_PATIENCE = 3_000;
-
-/** Milliseconds after the moment of the next attempt at which a tab reminds the one that is to make it. */
-const REMINDER = 100;
-
-/**
- * Milliseconds between two reminders while this tab waits for the server's answer to another one: so
- * often that the other one is not late by its own measure (`LATE` of the connection).
- */
-const REMINDER_INTERVAL = 4_000;
 
 /** Keeps a Yjs document and its awareness in step with a room of a server. */
 export class CowriteProvider extends Emitter<CowriteProviderEvents> {
@@ -81,9 +74,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
   readonly #running: Alarm;
   #isReady = false;
   /** Null where this tab is alone. */
-  #group: Group | null = null;
-  /** A page that is hidden is late for its timers: those that are not remind it. */
-  readonly #reminder: Alarm;
+  #tabSync: TabSync | null = null;
   /** The page was put to sleep while it was one of the tabs. */
   #isAsleep = false;
   /** Null where the application does not want it. */
@@ -102,7 +93,9 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     this.doc = options.doc ?? options.awareness?.doc ?? new Y.Doc();
     this.awareness = options.awareness ?? new Awareness(this.doc);
     this.#ownsAwareness = options.awareness === undefined;
-    guardAwareness(this.awareness, options.positions);
+    holdAwareness(this.awareness, options.positions, (error) =>
+      this.emit('connection-error', { error }),
+    );
     watchObservers(this, (error) => this.emit('observer-error', { error }));
     const { awarenessInterval, clock } = this.#settings;
     this.#presence = new Presence(this.awareness, awarenessInterval, clock);
@@ -113,18 +106,15 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
       lost: () => this.#lost(),
       awareness: (update) => {
         this.#presence.receive(update, this);
-        this.#group?.people(update);
+        this.#tabSync?.group?.people(update);
       },
       asked: () => this.#line.sendAwareness(this.#presence.of(this.#here())),
       rejected: (rejection) => {
-        this.#group?.rejected(rejection);
+        this.#tabSync?.group?.rejected(rejection);
         this.emit('rejected', rejection);
       },
-      contradicted: () => {
+      contradicted: (error) => {
         this.#isTorn = true;
-        const error = new Error(
-          'the server has what is damaged in the offline copy: open the document again',
-        );
         this.emit('connection-error', { error });
       },
       failed: (error) => this.emit('connection-error', { error }),
@@ -134,10 +124,9 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     this.#copy = this.#makeCopy();
     this.#isLoaded = !this.#copy.isWanted && this.#settings.group === null;
     this.#isReady = this.#isLoaded && hasContent(this.doc);
-    this.#reminder = new Alarm(clock, () => this.#remind());
     this.#patience = new Alarm(clock, () => this.#goOn());
     this.#running = new Alarm(clock, () => this.#copy.resume());
-    if (this.#settings.group !== null) this.#group = this.#makeGroup(this.#settings.group);
+    if (this.#settings.group !== null) this.#tabSync = this.#makeTabSync(this.#settings.group);
     this.#view = this.#look();
     this.#guard = options.warnBeforeUnload === false ? null : unloadGuard();
     this.#guard?.(this.unsavedHere);
@@ -241,9 +230,19 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
   /** Connects now: at first, after {@link disconnect}, instead of a wait, or once the cause of `refused` is removed. */
   connect(): void {
     this.#isAsleep = false;
-    if (this.#group === null || this.#group.isHolder) this.#begin();
-    else if (this.#group.isIn) this.#group.insist();
-    else this.#join(this.#group);
+    const sync = this.#tabSync;
+    if (sync === null || sync.tabs.isHolder) {
+      this.#begin();
+    } else if (sync.tabs.isIn) {
+      // Somebody wants to know now whether the server can be reached.
+      sync.tabs.stand();
+      sync.group?.nudge('connect');
+    } else {
+      this.hold(() => {
+        sync.tabs.join();
+        this.#refresh();
+      });
+    }
   }
 
   /**
@@ -263,18 +262,12 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
    */
   async recover(): Promise<readonly RecoverableCopy[]> {
     await this.#preserving;
-    const { contentOf, listRecoverable } = await import('./offline-recoverable.js');
-    const { copy, clock } = this.#settings;
-    const kept = copy === null ? [] : await listRecoverable(copy.of);
-    const found = kept.map(({ key: _, at, ...each }) => ({ ...each, at: new Date(at) }));
-    const generation = this.#line.generation.known;
-    const isThere = this.#isPreserved || kept.some((each) => each.generation === generation);
+    const { recoverable } = await recovery.load();
     const isLost = this.refusal !== null && isOver(this.refusal);
-    if (!isLost || !this.unsavedHere || isThere) return found;
-    const content = contentOf(this.doc, this.#line.unsavedChange);
-    // It goes with the page.
-    const discard = () => Promise.resolve();
-    return [...found, { generation, at: clock.date(), ...content, discard }];
+    const isHere = isLost && this.unsavedHere && !this.#isPreserved;
+    const { doc, generation } = this;
+    const here = isHere ? { doc, generation, unsaved: this.#line.unsavedChange } : null;
+    return recoverable(this.#settings.copy?.of ?? null, here, this.#settings.clock.date());
   }
 
   /**
@@ -295,10 +288,9 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
    */
   destroy(): void {
     if (this.status === 'closed') return;
-    if (this.#group?.isIn === true) this.#leave();
+    if (this.#tabSync?.tabs.isIn === true) this.#leave();
     this.#line.destroy();
     this.#copy.close();
-    this.#reminder.set(null);
     this.#running.set(null);
     this.doc.off('update', this.#onDocUpdate);
     this.doc.off('destroy', this.#onDocDestroy);
@@ -368,8 +360,8 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     if (status === 'closed') return own;
     if (this.#isBeginning) return { ...own, status: 'connecting' };
     if (this.#isAsleep) return { ...own, status: 'retrying' };
-    if (this.#group?.isIn !== true || this.#group.isHolder) return own;
-    const { view } = this.#group;
+    if (this.#tabSync?.tabs.isIn !== true || this.#tabSync.tabs.isHolder) return own;
+    const view = this.#tabSync.group?.view ?? null;
     // What was refused is told at once, and its tab's state only after that.
     if (view !== null) return { ...view, unsaved, rejection: view.rejection ?? rejection };
     return refusal === null ? { ...own, status: 'connecting' } : own;
@@ -397,16 +389,10 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     if (refusal !== null && isOver(refusal)) this.#outdated(refusal);
     else if (this.#isTorn && !unsaved && this.#copy.isWanted) this.#dropCopy();
     if (access !== before.access) this.emit('access', access);
-    if (this.#group?.isHolder === true) {
-      this.#group.tell();
-      // Another tab may have a better token. All else that is refused is refused to all of them.
-      if (refusal?.reason === 'token') this.#group.resign();
-    } else if (this.#group !== null) {
-      if (isOpen(before) && !isOpen(after)) this.#presence.lost(this, this.#group.clients);
-      // Those at the other end of a new socket have seen the clock of this state.
-      if (!isOpen(before) && isOpen(after)) this.#presence.show();
-      this.#setReminder();
-    }
+    const sync = this.#tabSync;
+    sync?.group?.refreshed(before, after);
+    // Another tab may have a better token. All else that is refused is refused to all of them.
+    if (sync?.tabs.isHolder === true && refusal?.reason === 'token') sync.resign();
   }
 
   #unsavedChanged(unsaved: boolean): void {
@@ -416,61 +402,45 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     if (!unsaved) this.emit('saved', { at });
   }
 
-  #makeGroup({ name, browser }: NonNullable<Settings['group']>): Group {
+  #makeTabSync({ name, browser }: NonNullable<Settings['group']>): TabSync {
+    const unavailable = (cause: unknown) => {
+      this.#tabSync = null;
+      this.#isCopyHeard = false;
+      const error = new Error('this tab goes on without the others', { cause });
+      this.emit('connection-error', { error });
+      this.#begin();
+    };
     const { clientID } = this.awareness;
-    return new Group(name, browser, this.doc, this, clientID, {
-      view: () => this.#look(),
+    return new TabSync(name, browser, this.doc, clientID, {
       generation: () => this.#line.generation,
-      people: (which) =>
-        this.#presence.of(which === 'own' ? [clientID] : this.awareness.getStates().keys()),
+      ownState: () => this.#presence.of([clientID]),
+      makeGroup: (code, sync) =>
+        code.makeGroup(sync, {
+          doc: this.doc,
+          awareness: this.awareness,
+          line: this.#line,
+          presence: this.#presence,
+          origin: this,
+          clock: this.#settings.clock,
+          view: () => this.#look(),
+          changed: (view) => {
+            this.#isCopyHeard ||= view?.isCopyRead === true;
+            this.#refresh();
+          },
+          welcomed: () => {
+            this.#loaded();
+            if (this.#copy.isOpen && this.#copy.isWanted) {
+              this.#copy.close();
+              this.#copy = this.#makeCopy();
+            }
+          },
+          connect: () => this.#begin(),
+          rejected: (rejection) => this.emit('rejected', rejection),
+          unavailable,
+        }),
       joined: () => this.#showOwn(),
       held: () => this.#begin(),
-      changed: () => {
-        const view = this.#group?.view ?? null;
-        if (view !== null) {
-          this.#line.presume(view.access);
-          this.#isCopyHeard ||= view.isCopyRead;
-        }
-        this.#refresh();
-      },
-      unsavedChange: () => this.#line.unsavedChange,
-      doubted: (isNews, change) => {
-        if (isNews || !this.unsaved) this.#line.brought(change);
-      },
-      settled: () => this.#line.settle(),
-      heardPeople: (update) => {
-        this.#presence.receive(update, this);
-        this.#line.sendAwareness(update);
-      },
-      welcomed: () => {
-        this.#presence.show();
-        this.#loaded();
-        // From here on it is the holder that keeps the copy.
-        if (this.#copy.isOpen && this.#copy.isWanted) {
-          this.#copy.close();
-          this.#copy = this.#makeCopy();
-        }
-      },
-      left: (client) => {
-        const farewell = this.#presence.remove(client, this);
-        if (farewell !== null) this.#line.sendAwareness(farewell);
-      },
-      nudged: (nudge) => {
-        if (nudge === 'connect') this.#begin();
-        else if (nudge === 'due') this.#line.due();
-        else this.#line.dispatch({ type: nudge });
-      },
-      rejected: (rejection) => {
-        this.#line.refused(rejection.reason);
-        this.emit('rejected', rejection);
-      },
-      unavailable: (cause) => {
-        this.#group = null;
-        this.#isCopyHeard = false;
-        const error = new Error('this tab goes on without the others', { cause });
-        this.emit('connection-error', { error });
-        this.#begin();
-      },
+      unavailable,
     });
   }
 
@@ -507,9 +477,9 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
 
   /** The document was deleted, another has taken its place, or its client's id is another's, too: of what is here only what is unsaved is kept. */
   #outdated({ message, code }: Refusal): void {
-    if (this.#group?.isIn === true) {
+    if (this.#tabSync?.tabs.isIn === true) {
       // Tabs that come from now on are to have what is there now.
-      this.#group.announce();
+      this.#tabSync.group?.announce();
       this.#line.outdated(message, code);
       this.#leave();
     }
@@ -580,13 +550,6 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     this.emit('loaded', undefined);
   }
 
-  #join(group: Group): void {
-    this.hold(() => {
-      group.join();
-      this.#refresh();
-    });
-  }
-
   #leave(): void {
     this.hold(() => {
       this.#isBeginning = false;
@@ -594,8 +557,8 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
       // With a socket, its end is what says farewell.
       if (!this.#line.isOpen) this.#presence.farewell();
       this.#line.dispatch({ type: 'disconnect' });
-      if (this.#group?.isIn !== true) return;
-      this.#group.leave();
+      if (this.#tabSync?.tabs.isIn !== true) return;
+      this.#tabSync.leave();
       // What the others write into it from now on is not heard here.
       this.#isCopyHeard = false;
       this.#lost();
@@ -605,7 +568,7 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
 
   /** The page stops running. */
   #sleep(event: 'leave' | 'suspend'): void {
-    if (this.#group?.isIn === true) {
+    if (this.#tabSync?.tabs.isIn === true) {
       this.#isAsleep = true;
       this.#leave();
       this.#keep();
@@ -627,53 +590,34 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
 
   #hint(event: 'networkUp' | 'visible'): void {
     if (this.#isAsleep) this.connect();
-    else if (this.#group?.isIn === true && !this.#group.isHolder) this.#group.nudge(event);
+    else if (this.#tabSync?.tabs.isIn === true && !this.#tabSync.tabs.isHolder)
+      this.#tabSync.group?.nudge(event);
     else this.#line.dispatch({ type: event });
-  }
-
-  /**
-   * The browser may let the timers of the tab with the socket ring once a minute. So those that wait
-   * for it remind it: when its next attempt is due, and while it waits for the server.
-   */
-  #setReminder(): void {
-    const { clock } = this.#settings;
-    const { status, nextRetryAt, unsaved } = this.#view;
-    const wait = (nextRetryAt?.getTime() ?? 0) - clock.date().getTime() + REMINDER;
-    const isWaiting =
-      status === 'connecting' || status === 'syncing' || (status === 'online' && unsaved);
-    if (wait > 0) this.#reminder.set(clock.now() + wait);
-    else this.#reminder.set(isWaiting ? clock.now() + REMINDER_INTERVAL : null);
-  }
-
-  #remind(): void {
-    if (this.#group === null || this.#group.isHolder) return;
-    this.#group.nudge('due');
-    this.#setReminder();
   }
 
   /** The own client id, and those of the other tabs. */
   #here(): number[] {
-    return [this.awareness.clientID, ...(this.#group?.clients ?? [])];
+    return [this.awareness.clientID, ...(this.#tabSync?.group?.clients ?? [])];
   }
 
   #showOwn(): void {
     this.#presence.opened((update) => {
-      this.#group?.people(update);
+      this.#tabSync?.group?.people(update);
       this.#line.sendAwareness(update);
     });
   }
 
   /** The others are not known any more, but for the other tabs. */
   #lost(): void {
-    if (this.#group?.isIn !== true) this.#presence.closed();
-    this.#presence.lost(this, this.#group?.clients);
+    if (this.#tabSync?.tabs.isIn !== true) this.#presence.closed();
+    this.#presence.lost(this, this.#tabSync?.group?.clients);
   }
 
   /** A local transaction counts as local even if the application gives this provider as its origin. */
   #sourceOf({ origin, local }: Y.Transaction): Source {
     if (this.#line.isTakingBack(origin)) return 'takenBack';
     if (origin !== this || local) return 'here';
-    return this.#group?.isApplyingEdit === true ? 'tab' : 'server';
+    return this.#tabSync?.group?.isApplyingEdit === true ? 'tab' : 'server';
   }
 
   readonly #onDocUpdate = (
@@ -683,8 +627,8 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     transaction: Y.Transaction,
   ): void => {
     const source = this.#sourceOf(transaction);
-    if (source === 'here' || this.#isBringing) this.#group?.edited(update);
-    else if (source !== 'tab') this.#group?.received(update);
+    if (source === 'here' || this.#isBringing) this.#tabSync?.group?.edited(update);
+    else if (source !== 'tab') this.#tabSync?.group?.received(update);
     if (isOurs(source)) this.#line.edited(update, transaction.beforeState);
   };
 
@@ -699,8 +643,4 @@ function isOurs(source: Source): boolean {
 /** Whether this document can never be the server's again. */
 function isOver({ reason }: Refusal): boolean {
   return reason === 'deleted' || reason === 'conflict';
-}
-
-function isOpen({ status }: View): boolean {
-  return status === 'syncing' || status === 'online';
 }

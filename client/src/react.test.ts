@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Awareness, applyAwarenessUpdate, encodeAwarenessUpdate } from 'y-protocols/awareness';
 import * as Y from 'yjs';
 import { FakeNetwork, type FakeSocket } from '../test/fake-socket.js';
+import '../test/loaded.js';
 import { ManualClock } from '../test/manual-clock.js';
 import { CowriteClient } from './client.js';
 import type { CowriteProvider } from './provider.js';

@@ -13,6 +13,7 @@ import {
   textOf,
 } from '../test/pages.js';
 import { ACKNOWLEDGEMENT_TIMEOUT, PROBE_TIMEOUT, SILENCE_TIMEOUT } from './connection.js';
+import { refusals } from './part.js';
 
 const PICTURE = 'p'.repeat(40_000);
 /** A few messages more than are sent in pieces. */
@@ -23,6 +24,8 @@ let open: Parts['open'];
 let clock: Parts['clock'];
 
 beforeEach(() => {
+  // Nobody has needed it yet.
+  refusals.code = null;
   ({ network, open, clock } = setUpPages({ tabs: false }));
 });
 

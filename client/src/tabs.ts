@@ -91,6 +91,11 @@ export class Tabs<Message> {
     return this.#membership?.id ?? '';
   }
 
+  /** Whether this tab wants to be one of them. */
+  get isIn(): boolean {
+    return this.#membership !== null;
+  }
+
   get isHolder(): boolean {
     return this.#membership?.isHolder ?? false;
   }

@@ -2,7 +2,7 @@
  * A browser with one tab, whose peers are the test: they say what it says, whatever the order,
  * and none of them ever lets go of a lock unless it says so.
  */
-import type { View } from '../src/group.js';
+import type { View } from '../src/tab-messages.js';
 import type { TabsBrowser, TabsChannel, TabsLocks } from '../src/tabs.js';
 import { EMPTY, NOTHING } from './pages.js';
 

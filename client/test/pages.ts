@@ -10,6 +10,7 @@ import { CowriteProvider } from '../src/provider.js';
 import { written } from './copies.js';
 import { FakeNetwork, type FakeSocket } from './fake-socket.js';
 import { FakeBrowser, type FakeTab } from './fake-tabs.js';
+import './loaded.js';
 import { ManualClock } from './manual-clock.js';
 
 export const EMPTY = Uint8Array.of(0);
