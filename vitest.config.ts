@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 /** Many tests wait, for a browser, a process or a second that must pass, more than they compute. */
-const maxWorkers = 2 * Math.max(2, availableParallelism());
+const maxWorkers = 3 * Math.max(2, availableParallelism());
 
 /**
  * How long a test waits for what never comes. It is no measure of speed: a machine that has other
@@ -22,6 +22,12 @@ const common = {
   setupFiles: './scripts/vitest-patience.ts',
 };
 
+/**
+ * Tests of single modules share a process with others, which loads the modules once: they leave
+ * nothing behind. Those of whole servers measure the memory and the timers of their process.
+ */
+const units = { ...common, isolate: false };
+
 /** Files of browser tests take the longest; one that comes last would be waited for alone. */
 class BrowsersFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -37,8 +43,11 @@ export default defineConfig({
     pool: 'forks',
     sequence: { sequencer: BrowsersFirst },
     projects: [
-      { test: { ...common, name: 'client', include: ['client/{src,test}/**/*.test.ts'] } },
-      { test: { ...common, name: 'server', include: ['server/{src,test}/**/*.test.ts'] } },
+      {
+        test: { ...units, name: 'client', include: ['client/{src,test}/**/*.test.ts'] },
+      },
+      { test: { ...units, name: 'server', include: ['server/src/**/*.test.ts'] } },
+      { test: { ...common, name: 'servers', include: ['server/test/**/*.test.ts'] } },
       { test: { ...common, name: 'e2e', include: ['e2e/**/*.test.ts'] } },
     ],
   },

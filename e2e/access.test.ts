@@ -1,7 +1,7 @@
 /** The demo without a mouse, on a small screen, and in the dark. */
 import type { Locator, Page } from 'playwright';
 import { describe, expect, test } from 'vitest';
-import { eventually, openBrowser, Server, Tab } from './fixtures.js';
+import { eventually, openBrowser, Server, sharedServer, Tab } from './fixtures.js';
 
 const hasFocus = (element: Locator) => element.evaluate((node) => node === document.activeElement);
 
@@ -16,7 +16,7 @@ async function tabTo(page: Page, element: Locator, presses = 20): Promise<void> 
 
 describe('the keyboard', () => {
   test('[E2E-11] reaches the toolbar and works it; Escape goes back to the text', async () => {
-    const server = await Server.start();
+    const server = await sharedServer();
     const ada = await Tab.open(server);
     const { page } = ada;
     const tool = (name: string) => page.getByRole('button', { name, exact: true });
@@ -39,7 +39,7 @@ describe('the keyboard', () => {
   });
 
   test('[E2E-11] gets everywhere with Tab, past the toolbar in one step, and out of the text again', async () => {
-    const server = await Server.start();
+    const server = await sharedServer();
     const ada = await Tab.open(server);
     await ada.write('text');
     await ada.status.getByText('Saved', { exact: true }).waitFor();
@@ -58,7 +58,7 @@ describe('the keyboard', () => {
   });
 
   test('[E2E-11] skips to the document with the first link', async () => {
-    const server = await Server.start();
+    const server = await sharedServer();
     const ada = await Tab.open(server);
     await ada.write('text');
     await ada.status.getByText('Saved', { exact: true }).waitFor();
@@ -72,7 +72,7 @@ describe('the keyboard', () => {
   });
 
   test('[E2E-11] sets a link and comes back to where it was', async () => {
-    const server = await Server.start();
+    const server = await sharedServer();
     const ada = await Tab.open(server);
     await ada.write('example');
     await ada.select('Shift+Home', 'example');
@@ -107,7 +107,7 @@ describe('a small screen', () => {
   const none = { 320: 0, 390: 0 };
 
   test('[E2E-11] 320 or 390 pixels wide: no page without a document is wider', async () => {
-    const server = await Server.start();
+    const server = await sharedServer();
     const page = await (await openBrowser()).newPage();
     for (const path of ['/', `/d/${'x'.repeat(120)}`, '/elsewhere']) {
       await page.goto(server.url + path);
@@ -156,7 +156,7 @@ describe('the theme', () => {
     page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
 
   test('[E2E-11] once chosen it stays, on every page and after a reload', async () => {
-    const server = await Server.start();
+    const server = await sharedServer();
     const browser = await openBrowser({ colorScheme: 'light' });
     const ada = await Tab.open(server, { browser });
     const { page } = ada;
@@ -178,7 +178,7 @@ describe('the theme', () => {
   });
 
   test('[E2E-11] is the system’s until one is chosen', async () => {
-    const server = await Server.start();
+    const server = await sharedServer();
     const page = await (await openBrowser({ colorScheme: 'dark' })).newPage();
     await page.goto(server.url);
     const dark = await ground(page);

@@ -76,7 +76,31 @@ export function temporaryFolder(): string {
 
 /** Looks again and again until `read` returns something that passes the matcher. */
 export const eventually = <T>(read: () => T | Promise<T>) =>
-  expect.poll(read, { timeout: PATIENCE, interval: 25 });
+  expect.poll(read, { timeout: PATIENCE, interval: 100 });
+
+/** The document that a tab opens unless its test names another. */
+const ROOM = 'minutes';
+let room = ROOM;
+let rooms = 0;
+
+let sharing: Promise<Server> | undefined;
+
+afterAll(async () => {
+  await (await sharing)?.remove();
+});
+
+/**
+ * The server of the file's tests that neither stop nor set it. Each of them has a document of its
+ * own there, which its tabs open if they name none.
+ */
+export async function sharedServer(): Promise<Server> {
+  room = `${ROOM}-${++rooms}`;
+  onTestFinished(() => {
+    room = ROOM;
+  });
+  sharing ??= Server.outliving();
+  return await sharing;
+}
 
 /** The real command on a folder and a port that stay the same when it is started again. */
 export class Server {
@@ -84,6 +108,7 @@ export class Server {
   readonly #script: readonly string[];
   #port = 0;
   #child: ChildProcess | undefined;
+  #folder: string | undefined;
 
   private constructor(
     environment: Readonly<Record<string, string>>,
@@ -113,6 +138,15 @@ export class Server {
 
   static async #started(server: Server): Promise<Server> {
     onTestFinished(() => server.kill());
+    await server.start();
+    return server;
+  }
+
+  /** One that several tests use, with a folder of its own; who starts it removes it. */
+  static async outliving(): Promise<Server> {
+    const folder = mkdtempSync(join(tmpdir(), 'cowrite-e2e-'));
+    const server = new Server({ STATIC_DIR: DEMO, STORAGE_URL: `lmdb:${folder}` });
+    server.#folder = folder;
     await server.start();
     return server;
   }
@@ -164,6 +198,11 @@ export class Server {
     const exited = once(child, 'exit');
     child.kill('SIGKILL');
     await exited;
+  }
+
+  async remove(): Promise<void> {
+    await this.kill();
+    if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true });
   }
 }
 
@@ -282,12 +321,14 @@ export class Tab {
   /** Resolves once the document is there. */
   static async open(
     server: { readonly url: string },
-    { name = 'Ada', room = 'minutes', token, browser, prepare }: TabOptions = {},
+    { name = 'Ada', token, browser, prepare, ...options }: TabOptions = {},
   ): Promise<Tab> {
     const page = await (browser ?? (await openBrowser())).newPage();
     await prepare?.(page);
     const fragment = token === undefined ? '' : `#token=${token}`;
-    await page.goto(`${server.url}/d/${room}?name=${encodeURIComponent(name)}${fragment}`);
+    await page.goto(
+      `${server.url}/d/${options.room ?? room}?name=${encodeURIComponent(name)}${fragment}`,
+    );
     const tab = new Tab(page, name);
     await tab.editor.waitFor();
     return tab;

@@ -8,7 +8,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { buildPage } from './build-page.js';
 import { buildPage as buildCodeMirror, linesOf, openPage } from './codemirror-page.js';
-import { eventually, openBrowser, Server, Tab, temporaryFolder } from './fixtures.js';
+import { eventually, openBrowser, Server, sharedServer, Tab, temporaryFolder } from './fixtures.js';
 
 const COMMAND = fileURLToPath(new URL('../server/bin/cowrite.js', import.meta.url));
 const VANILLA = fileURLToPath(new URL('../client/examples/vanilla', import.meta.url));
@@ -124,7 +124,7 @@ test('[E2E-28] nor CodeMirror, nor a page that only counts who is here', async (
 });
 
 test('[E2E-29] an editor that has come apart from its document says so, instead of “Saved”', async () => {
-  const server = await Server.start();
+  const server = await sharedServer();
   const ada = await Tab.open(server);
   await ada.write('before ');
   await eventually(() => ada.status.innerText()).toBe('Saved');

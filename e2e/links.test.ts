@@ -3,7 +3,7 @@ import { CowriteProvider } from '@cowrite/client';
 import { expect, onTestFinished, test } from 'vitest';
 import { WebSocket } from 'ws';
 import * as Y from 'yjs';
-import { eventually, openBrowser, Server, Tab } from './fixtures.js';
+import { eventually, openBrowser, Server, sharedServer, Tab } from './fixtures.js';
 
 const UNSAFE = [
   'javascript:top.ran=1',
@@ -37,7 +37,7 @@ async function write(server: Server, fill: (paragraph: (text: Y.XmlText) => void
 }
 
 test('[E2E-30] of a document’s links only addresses that run nothing are shown, opened and made', async () => {
-  const server = await Server.start();
+  const server = await sharedServer();
   const odd = { target: '_self', rel: 'opener', class: 'skip-link' };
   await write(server, (add) => {
     for (const [i, href] of [...UNSAFE, ...SAFE, 7, { x: 1 }].entries()) {
@@ -106,7 +106,7 @@ test('[E2E-30] of a document’s links only addresses that run nothing are shown
 });
 
 test('[E2E-30] the demo’s policy lets what is pasted say by its styles what is bold', async () => {
-  const server = await Server.start();
+  const server = await sharedServer();
   const ada = await Tab.open(server);
   await ada.editor.focus();
   await ada.editor.evaluate((editor) => {

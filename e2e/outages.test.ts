@@ -5,7 +5,7 @@
 import { decodeMessage } from '@cowrite/client/protocol';
 import type { Page, WebSocket, WebSocketRoute } from 'playwright';
 import { describe, expect, test } from 'vitest';
-import { converged, eventually, openBrowser, Server, Tab, Wire } from './fixtures.js';
+import { converged, eventually, openBrowser, Server, sharedServer, Tab, Wire } from './fixtures.js';
 import { Typist, twoWriters } from './typist.js';
 
 describe('a killed server', () => {
@@ -101,7 +101,7 @@ describe('a refusal for good', () => {
   }
 
   test('[E2E-15] stops the editor, says why, and keeps on the page what was written', async () => {
-    const server = await Server.start();
+    const server = await sharedServer();
     const sockets: WebSocketRoute[] = [];
     const ada = await Tab.open(server, { prepare: (page) => closable(page, sockets) });
     await ada.write('written before');
@@ -119,7 +119,7 @@ describe('a refusal for good', () => {
   });
 
   test('[E2E-15] before the document is there says that there will be none', async () => {
-    const server = await Server.start();
+    const server = await sharedServer();
     const page = await (await openBrowser()).newPage();
     await page.routeWebSocket(/\/ws\//, (route) => route.close({ code: 4403, reason: 'no' }));
     await page.goto(`${server.url}/d/secret`);
@@ -132,7 +132,7 @@ describe('a refusal for good', () => {
 
 describe('broken connections', () => {
   test('[E2E-13] in a row, while somebody types, leave one open socket per tab', async () => {
-    const server = await Server.start();
+    const server = await sharedServer();
     const wire = await Wire.before(server);
     const [ada, grace] = [new Sockets(), new Sockets()];
     const first = await Tab.open(wire, { name: 'Ada', prepare: (page) => ada.watch(page) });
@@ -154,7 +154,7 @@ describe('broken connections', () => {
   });
 
   test('[E2E-13] 50 in a row leave one socket, and the heap as it was', async () => {
-    const server = await Server.start();
+    const server = await sharedServer();
     const wire = await Wire.before(server);
     const sockets = new Sockets();
     const { page } = await Tab.open(wire, { prepare: (opened) => sockets.watch(opened) });

@@ -1,7 +1,7 @@
 /** The pages around the editor: documents made, opened, shared; and a browser with nothing to complain of. */
 import type { ConsoleMessage, Page, Request, Response } from 'playwright';
 import { describe, expect, test } from 'vitest';
-import { eventually, openBrowser, Server, Tab } from './fixtures.js';
+import { eventually, openBrowser, type Server, sharedServer, Tab } from './fixtures.js';
 
 async function openPage(server: Server, path: string, page?: Page): Promise<Page> {
   const opened = page ?? (await (await openBrowser()).newPage());
@@ -11,7 +11,7 @@ async function openPage(server: Server, path: string, page?: Page): Promise<Page
 
 describe('the first page', () => {
   test('[E2E-10] makes a document, and lists it afterwards under its first line', async () => {
-    const server = await Server.start();
+    const server = await sharedServer();
     const page = await openPage(server, '/');
     await page.getByText('Documents you open in this browser are listed here.').waitFor();
     await page.getByRole('button', { name: 'New document' }).click();
@@ -36,7 +36,7 @@ describe('the first page', () => {
   });
 
   test('[E2E-10] opens a document by its name and by its link', async () => {
-    const server = await Server.start();
+    const server = await sharedServer();
     const ada = await Tab.open(server, { room: 'board-minutes' });
     await ada.write('as agreed');
     await ada.status.getByText('Saved', { exact: true }).waitFor();
@@ -52,7 +52,7 @@ describe('the first page', () => {
   });
 
   test('[E2E-10] says what is wrong with a name instead of going there', async () => {
-    const server = await Server.start();
+    const server = await sharedServer();
     const page = await openPage(server, '/');
     const input = page.getByLabel('Or open one by its name or link');
     const problem = page.getByRole('alert');
@@ -74,7 +74,7 @@ describe('the first page', () => {
 
 describe('a document’s address', () => {
   test('[E2E-10] is what “Copy link” copies, and opens the document for somebody else', async () => {
-    const server = await Server.start();
+    const server = await sharedServer();
     const browser = await openBrowser({ permissions: ['clipboard-read', 'clipboard-write'] });
     const ada = await Tab.open(server, { browser, room: 'board' });
     await ada.write('for you');
@@ -91,7 +91,7 @@ describe('a document’s address', () => {
   });
 
   test('[E2E-10] is shown to be copied by hand where the browser copies nothing', async () => {
-    const server = await Server.start();
+    const server = await sharedServer();
     const ada = await Tab.open(server, {
       room: 'board',
       prepare: async (page) => {
@@ -109,7 +109,7 @@ describe('a document’s address', () => {
   });
 
   test('[E2E-10] that cannot be one gets a page that says so, and no connection', async () => {
-    const server = await Server.start();
+    const server = await sharedServer();
     const page = await (await openBrowser()).newPage();
     const sockets: string[] = [];
     page.on('websocket', (socket) => sockets.push(socket.url()));
@@ -134,7 +134,7 @@ describe('a document’s address', () => {
 });
 
 test('[E2E-14] a normal session leaves nothing in the console and no failed request', async () => {
-  const server = await Server.start();
+  const server = await sharedServer();
   const complaints: string[] = [];
   const listen = async (page: Page) => {
     page.on('console', (message: ConsoleMessage) => {

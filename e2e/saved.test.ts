@@ -2,7 +2,7 @@
 import { decodeMessage } from '@cowrite/client/protocol';
 import type { Page } from 'playwright';
 import { expect, test } from 'vitest';
-import { eventually, openBrowser, Server, Tab, temporaryFolder } from './fixtures.js';
+import { eventually, openBrowser, Server, sharedServer, Tab, temporaryFolder } from './fixtures.js';
 
 const MINUTE = 60_000;
 
@@ -51,7 +51,7 @@ async function statusHistory(tab: Tab): Promise<() => Promise<string[]>> {
 }
 
 test('[E2E-5] “Saving…” stays until the server’s word arrives, and for the last change', async () => {
-  const server = await Server.start();
+  const server = await sharedServer();
   const gate = new Gate();
   const ada = await Tab.open(server, {
     prepare: async (page) => {
@@ -130,7 +130,7 @@ async function wouldAsk({ page }: Tab): Promise<boolean> {
 }
 
 test('[E2E-5] the tab asks before it is closed with unsaved changes that this browser does not keep, and only then', async () => {
-  const server = await Server.start();
+  const server = await sharedServer();
   const browser = await openBrowser();
   const gate = new Gate();
   const ada = await Tab.open(server, {

@@ -1,7 +1,7 @@
 /** The tabs of one browser: one socket for all, and what happens to it when its tab goes. */
 import type { Page } from 'playwright';
 import { describe, expect, test } from 'vitest';
-import { converged, eventually, openBrowser, Server, Tab, Wire } from './fixtures.js';
+import { converged, eventually, openBrowser, Server, sharedServer, Tab, Wire } from './fixtures.js';
 import { Typist } from './typist.js';
 import { WatchedWire } from './watched-wire.js';
 
@@ -40,7 +40,7 @@ const ENDS: readonly (readonly [string, (tab: Tab) => Promise<void>])[] = [
 
 describe('one socket', () => {
   test('[E2E-23] serves three tabs: they write, are saved, and see each other once', async () => {
-    const server = await Server.start();
+    const server = await sharedServer();
     const wire = await Wire.before(server);
     const tabs = await tabsOf(wire, 'Ada', 'Bob', 'Cy');
     await writeAll(tabs, '1');
@@ -52,7 +52,7 @@ describe('one socket', () => {
   });
 
   test('[E2E-23] two browsers with two tabs each: four people, nobody twice', async () => {
-    const server = await Server.start();
+    const server = await sharedServer();
     const wire = await Wire.before(server);
     const tabs = [...(await tabsOf(wire, 'Ada', 'Bob')), ...(await tabsOf(wire, 'Cy', 'Di'))];
     const words = await writeAll(tabs, '1');
@@ -122,7 +122,7 @@ describe('the tab with the socket', () => {
   test.each(ENDS)(
     '[E2E-24] %s while all type: another takes over, and nothing is lost',
     async (_, end) => {
-      const server = await Server.start();
+      const server = await sharedServer();
       const wire = await Wire.before(server);
       const [ada, bob, cy] = (await tabsOf(wire, 'Ada', 'Bob', 'Cy')) as [Tab, Tab, Tab];
       const dora = await Tab.open(wire, { name: 'Dora' });
@@ -147,7 +147,7 @@ describe('the tab with the socket', () => {
   );
 
   test.each(ENDS)('[E2E-24] %s: another has a socket within a second', async (ending, end) => {
-    const server = await Server.start();
+    const server = await sharedServer();
     const wire = await WatchedWire.before(server);
     const tabs = await tabsOf(wire, 'Ada', 'Bob', 'Cy', 'Di');
     await Promise.all(tabs.map(saved));
@@ -168,7 +168,7 @@ describe('the tab with the socket', () => {
   });
 
   test('[E2E-24] is left and kept for "back": another takes over, and it comes back as one of them', async () => {
-    const server = await Server.start();
+    const server = await sharedServer();
     const wire = await Wire.before(server);
     const [ada, bob] = (await tabsOf(wire, 'Ada', 'Bob')) as [Tab, Tab];
     const dora = await Tab.open(wire, { name: 'Dora' });
@@ -191,7 +191,7 @@ describe('the tab with the socket', () => {
   });
 
   test('[E2E-24] a page alone comes back from where the browser keeps it, with its socket anew', async () => {
-    const server = await Server.start();
+    const server = await sharedServer();
     const wire = await Wire.before(server);
     const ada = await Tab.open(wire, { name: 'Ada' });
     const dora = await Tab.open(wire, { name: 'Dora' });

@@ -1,10 +1,10 @@
 /** People in one document at once: what one of them does, the others see. */
 import { describe, expect, test } from 'vitest';
-import { converged, eventually, openBrowser, Server, Tab } from './fixtures.js';
+import { converged, eventually, openBrowser, sharedServer, Tab } from './fixtures.js';
 
 describe('typing', () => {
   test('[E2E-1] two tabs type at once and end with the same text', async () => {
-    const server = await Server.start();
+    const server = await sharedServer();
     const ada = await Tab.open(server, { name: 'Ada' });
     const grace = await Tab.open(server, { name: 'Grace' });
     await ada.write('Both of us write here:');
@@ -27,7 +27,7 @@ describe('typing', () => {
   });
 
   test('[E2E-1] two tabs type at the same place: nothing is lost, and both show the same', async () => {
-    const server = await Server.start();
+    const server = await sharedServer();
     const ada = await Tab.open(server, { name: 'Ada' });
     const grace = await Tab.open(server, { name: 'Grace' });
     await ada.write(':');
@@ -46,7 +46,7 @@ describe('typing', () => {
   });
 
   test('[E2E-1] two tabs of one browser converge as well', async () => {
-    const server = await Server.start();
+    const server = await sharedServer();
     const browser = await openBrowser();
     const first = await Tab.open(server, { name: 'Ada', browser });
     const second = await Tab.open(server, { name: 'Grace', browser });
@@ -58,7 +58,7 @@ describe('typing', () => {
   });
 
   test('[E2E-9] 2,000 pasted words arrive in the other tab', async () => {
-    const server = await Server.start();
+    const server = await sharedServer();
     const browser = await openBrowser({ permissions: ['clipboard-read', 'clipboard-write'] });
     const ada = await Tab.open(server, { name: 'Ada', browser });
     const grace = await Tab.open(server, { name: 'Grace' });
@@ -78,7 +78,7 @@ describe('typing', () => {
 
 describe('people', () => {
   test('[E2E-2] carets and names appear in the other tab, move, and leave with their tab', async () => {
-    const server = await Server.start();
+    const server = await sharedServer();
     const ada = await Tab.open(server, { name: 'Ada' });
     const grace = await Tab.open(server, { name: 'Grace' });
     await eventually(() => ada.people()).toEqual(['Ada', 'Grace']);
@@ -101,7 +101,7 @@ describe('people', () => {
   });
 
   test('[E2E-2] a tab whose process dies takes its caret with it', async () => {
-    const server = await Server.start();
+    const server = await sharedServer();
     const ada = await Tab.open(server, { name: 'Ada' });
     const grace = await Tab.open(server, { name: 'Grace' });
     await ada.write('still here');
@@ -116,7 +116,7 @@ describe('people', () => {
   });
 
   test('[E2E-2] who changes their name is called so in the other tab, in the bar and at the caret', async () => {
-    const server = await Server.start();
+    const server = await sharedServer();
     const ada = await Tab.open(server, { name: 'Ada' });
     const grace = await Tab.open(server, { name: 'Grace' });
     await ada.write('x');
@@ -132,7 +132,7 @@ describe('people', () => {
 
 describe('the document', () => {
   test('[E2E-3] a tab opened later shows everything, whether or not the others are still there', async () => {
-    const server = await Server.start();
+    const server = await sharedServer();
     const ada = await Tab.open(server, { name: 'Ada' });
     const grace = await Tab.open(server, { name: 'Grace' });
     await ada.write('Agenda');
@@ -157,7 +157,7 @@ describe('the document', () => {
   });
 
   test('[E2E-3] rooms are apart: another document stays empty', async () => {
-    const server = await Server.start();
+    const server = await sharedServer();
     const ada = await Tab.open(server, { name: 'Ada', room: 'one' });
     await ada.write('only here');
     await eventually(() => ada.status.getAttribute('data-state')).toBe('saved');
@@ -167,7 +167,7 @@ describe('the document', () => {
   });
 
   test('[E2E-7] undo and redo touch one’s own changes only', async () => {
-    const server = await Server.start();
+    const server = await sharedServer();
     const ada = await Tab.open(server, { name: 'Ada' });
     const grace = await Tab.open(server, { name: 'Grace' });
     await ada.write('Ada-wrote-this');
@@ -192,7 +192,7 @@ describe('the document', () => {
   });
 
   test('[E2E-8] bold, headings and lists are the same in both tabs', async () => {
-    const server = await Server.start();
+    const server = await sharedServer();
     const ada = await Tab.open(server, { name: 'Ada' });
     const grace = await Tab.open(server, { name: 'Grace' });
     const tool = (tab: Tab, name: string) => tab.page.getByRole('button', { name, exact: true });
