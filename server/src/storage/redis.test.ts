@@ -25,7 +25,8 @@ sharedStorageContract(framework, 'redis', create);
 describe('[STO] redis', () => {
   async function open(options = {}, url = redis.service.url): Promise<RedisStorage> {
     const prefix = `test-${++tests}:`;
-    const storage = await RedisStorage.open(url, { prefix, ...options });
+    // A call on a slow machine may take its time; a test that wants an end of it says when.
+    const storage = await RedisStorage.open(url, { prefix, timeout: 120_000, ...options });
     onTestFinished(() => storage.close());
     return storage;
   }
