@@ -22,12 +22,6 @@ const common = {
   setupFiles: './scripts/vitest-patience.ts',
 };
 
-/**
- * Tests of single modules share a process with others, which loads the modules once: they leave
- * nothing behind. Those of whole servers measure the memory and the timers of their process.
- */
-const units = { ...common, isolate: false };
-
 /** Files of browser tests take the longest; one that comes last would be waited for alone. */
 class BrowsersFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -43,11 +37,12 @@ export default defineConfig({
     pool: 'forks',
     sequence: { sequencer: BrowsersFirst },
     projects: [
+      { test: { ...common, name: 'client', include: ['client/{src,test}/**/*.test.ts'] } },
+      // Tests of single modules: a process loads the modules once for all of its files.
       {
-        test: { ...units, name: 'client', include: ['client/{src,test}/**/*.test.ts'] },
+        test: { ...common, name: 'units', isolate: false, include: ['server/src/**/*.test.ts'] },
       },
-      { test: { ...units, name: 'server', include: ['server/src/**/*.test.ts'] } },
-      { test: { ...common, name: 'servers', include: ['server/test/**/*.test.ts'] } },
+      { test: { ...common, name: 'server', include: ['server/test/**/*.test.ts'] } },
       { test: { ...common, name: 'e2e', include: ['e2e/**/*.test.ts'] } },
     ],
   },

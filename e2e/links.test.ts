@@ -37,7 +37,7 @@ async function write(server: Server, fill: (paragraph: (text: Y.XmlText) => void
 }
 
 test('[E2E-30] of a document’s links only addresses that run nothing are shown, opened and made', async () => {
-  const server = await sharedServer();
+  const server = await Server.start();
   const odd = { target: '_self', rel: 'opener', class: 'skip-link' };
   await write(server, (add) => {
     for (const [i, href] of [...UNSAFE, ...SAFE, 7, { x: 1 }].entries()) {
