@@ -52,8 +52,10 @@ function comeBack(page: CowriteProvider, doc: Y.Doc, generation: number): void {
 
 describe('[CLI-35] a document of another generation', () => {
   test.each([
-    ['a later one', 3, 5],
-    ['an earlier one', 5, 3],
+    ['a higher one', 3, 5],
+    ['a lower one', 5, 3],
+    ['the first', 5, 0],
+    ['one as large as they get', 3, Number.MAX_SAFE_INTEGER],
   ])('%s is not merged with, and nothing is sent', async (_, own, other) => {
     const page = await leave(own);
     type(page, 'unsaved');
@@ -118,11 +120,17 @@ describe('[CLI-35] a document of another generation', () => {
     expect([page.status, sent().length]).toEqual(['online', 1]);
   });
 
-  test('but a document that was deleted and is empty now is not', async () => {
-    const page = await leave(3);
-    comeBack(page, new Y.Doc(), 5);
-    expect([page.status, sent()]).toEqual(['refused', []]);
-  });
+  test.each([
+    ['a higher number', 3, 5],
+    ['a lower one', 5, 3],
+  ])(
+    '[CLI-52] but a document that was emptied is not, also where it has %s',
+    async (_, own, other) => {
+      const page = await leave(own);
+      comeBack(page, new Y.Doc(), other);
+      expect([page.status, sent()]).toEqual(['refused', []]);
+    },
+  );
 
   test('it is known to the next provider of the same document', async () => {
     const page = await leave(3);

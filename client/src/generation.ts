@@ -1,8 +1,8 @@
 /**
  * Which of the documents that have had a room's name one by one this one is.
  *
- * A server counts them: where a room is deleted or its document replaced, the next one of its
- * name has a higher number. What a client has of an earlier one must not be merged with it: all
+ * The first is 0. Where a room is deleted or its document replaced, the next one of its name has a
+ * number at random, which no other server gives. What a client has of an earlier one must not be merged with it: all
  * would be there twice, or what was deleted would be back.
  *
  * Owns what is known of each document of the page, so that the next provider of the same
@@ -15,6 +15,9 @@ const KNOWN = new WeakMap<Y.Doc, Map<string, number>>();
 
 /** The state vector of a document in which nothing ever was. */
 const NOTHING = 0;
+
+/** Of a room that was never deleted, nor its document replaced. */
+const FIRST = 0;
 
 export class Generation {
   readonly #known: Map<string, number>;
@@ -48,8 +51,9 @@ export class Generation {
    * @returns false where that is another document
    */
   told(generation: number, stateVector: Uint8Array, hasContent: boolean): boolean {
-    // A store that was set back to before the room was made has nothing that could be mixed up.
-    const isLost = generation < (this.known ?? 0) && stateVector[0] === NOTHING;
+    // A store that was set back to before the room was made has nothing that could be mixed up. One
+    // in which the room was emptied on purpose tells another generation than the first.
+    const isLost = generation === FIRST && stateVector[0] === NOTHING;
     if (this.isOther(generation) && hasContent && !isLost) return false;
     this.#known.set(this.#room, generation);
     return true;

@@ -240,11 +240,11 @@ describe('[INS-3] what is missing', () => {
     await attached();
     await store(1);
     storage.fails = true;
-    link.checkHead({ lastSeq: 1, snapshotSeq: 0, life: 0 }, 0);
+    link.checkHead({ lastSeq: 1, snapshotSeq: 0, life: 0, generation: 0 }, 0);
     await pass(100);
     storage.fails = false;
     expect([storage.asked, room.head]).toEqual([1, 0]);
-    link.checkHead({ lastSeq: 1, snapshotSeq: 0, life: 0 }, 0);
+    link.checkHead({ lastSeq: 1, snapshotSeq: 0, life: 0, generation: 0 }, 0);
     await pass(100);
     expect([storage.asked, room.head]).toEqual([2, 1]);
   });
@@ -299,10 +299,10 @@ describe('[INS-5] what is in a snapshot by now', () => {
       await compact(2);
       did();
       if (how === 'message') hear({ kind: 'snapshot', seq: 2 });
-      else link.checkHead({ lastSeq: 2, snapshotSeq: 2, life: 0 }, 2);
+      else link.checkHead({ lastSeq: 2, snapshotSeq: 2, life: 0, generation: 0 }, 2);
       await settled();
       expect(did()).toEqual(['adopted 2']);
-      link.checkHead({ lastSeq: 2, snapshotSeq: 2, life: 0 }, 2);
+      link.checkHead({ lastSeq: 2, snapshotSeq: 2, life: 0, generation: 0 }, 2);
       await settled();
       expect(did()).toEqual([]);
     }
@@ -357,9 +357,9 @@ describe('[INS-10] how far the store goes', () => {
     hearUpdates(1, 3);
     did();
     // What has come since the question says nothing.
-    link.checkHead({ lastSeq: 2, snapshotSeq: 0, life: 0 }, 2);
+    link.checkHead({ lastSeq: 2, snapshotSeq: 0, life: 0, generation: 0 }, 2);
     expect(did()).toEqual([]);
-    link.checkHead({ lastSeq: 2, snapshotSeq: 0, life: 0 }, 3);
+    link.checkHead({ lastSeq: 2, snapshotSeq: 0, life: 0, generation: 0 }, 3);
     expect(did()).toEqual(['lost']);
   });
 
@@ -369,9 +369,9 @@ describe('[INS-10] how far the store goes', () => {
     await store(2);
     hearUpdates(1, 2);
     did();
-    link.checkHead({ lastSeq: 2, snapshotSeq: 0, life: 0 }, 2);
+    link.checkHead({ lastSeq: 2, snapshotSeq: 0, life: 0, generation: 0 }, 2);
     expect(did()).toEqual([]);
-    link.checkHead({ lastSeq: 4, snapshotSeq: 4, life: 4 }, 2);
+    link.checkHead({ lastSeq: 4, snapshotSeq: 4, life: 4, generation: 9 }, 2);
     expect(did()).toEqual(['deleted']);
     await storage.remove('room');
     await storage.revive('room');
@@ -382,15 +382,36 @@ describe('[INS-10] how far the store goes', () => {
     await pass(100);
     expect(did()).toEqual(['deleted']);
     room.life = 4;
+    room.generation = (await storage.snapshot('room'))!.generation;
     await link.refresh(room);
     expect(did()).toEqual(['merged 4', 'applied 5', 'adopted 4']);
+  });
+
+  it('[DEL-12] another generation than that of the room, in the same life or an earlier one: another store is in its place', async () => {
+    const { link, storage, room, store, hearUpdates, attached, did } = setUp();
+    await attached();
+    await store(2);
+    hearUpdates(1, 2);
+    did();
+    for (const generation of [3, 9]) {
+      link.checkHead({ lastSeq: 4, snapshotSeq: 0, life: 0, generation }, 2);
+      expect(did()).toEqual(['lost']);
+    }
+    room.life = 7;
+    room.generation = 9;
+    link.checkHead({ lastSeq: 4, snapshotSeq: 0, life: 0, generation: 0 }, 2);
+    expect(did()).toEqual(['lost']);
+    await storage.remove('room', 8);
+    // Whoever comes to look for what is missing finds it, too, and takes over nothing of it.
+    await link.refresh(room);
+    expect(did()).toEqual(['lost']);
   });
 
   it('[INS-4] further than the room: it asks for what it lacks', async () => {
     const { link, store, attached, pass, did } = setUp();
     await attached();
     await store(2);
-    link.checkHead({ lastSeq: 2, snapshotSeq: 0, life: 0 }, 0);
+    link.checkHead({ lastSeq: 2, snapshotSeq: 0, life: 0, generation: 0 }, 0);
     await pass(100);
     expect(did()).toEqual(['applied 1', 'applied 2']);
   });

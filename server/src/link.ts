@@ -21,6 +21,8 @@ export interface LinkedRoom extends PeopledRoom {
   readonly name: string;
   /** The life of the room that it was loaded from, as the store counts it. */
   readonly life: number;
+  /** Which of the documents of its name it is. */
+  readonly generation: number;
   /** Every entry of the log up to this seq has been applied. */
   readonly head: number;
   /** The seq of the snapshot that joins are answered with, 0 for none. */
@@ -218,14 +220,15 @@ export class Link {
   }
 
   /** @param asked the head of the room when the store was asked */
-  checkHead({ lastSeq, snapshotSeq, life }: Head, asked: number): void {
+  checkHead({ lastSeq, snapshotSeq, life, generation }: Head, asked: number): void {
     const room = this.#room;
     if (room === undefined) return;
     if (life > room.life) {
       room.deleted();
       return;
     }
-    if (lastSeq < asked) {
+    // Another store is in the place of the one that this was read from: what its seqs say is of another document.
+    if (lastSeq < asked || generation !== room.generation) {
       room.lost();
       return;
     }
@@ -314,8 +317,10 @@ export class Link {
   /** @returns the store's snapshot of the document that is here */
   async #newest(room: LinkedRoom): Promise<SnapshotMeta | undefined> {
     const meta = await this.#options.storage.snapshot(this.name);
-    if (meta === undefined || meta.life <= room.life) return meta;
-    room.deleted();
+    if (meta === undefined) return undefined;
+    if (meta.life > room.life) room.deleted();
+    else if (meta.generation !== room.generation) room.lost();
+    else return meta;
     return undefined;
   }
 

@@ -55,6 +55,7 @@ function setUp(maxUnsavedBytes = 1_000_000) {
     const port: LogRoom = {
       name,
       life: 0,
+      generation: 0,
       committed: (first, entries) => void saved.push(first + entries.length - 1),
       deleted: () => void deleted++,
       overflowed: () => void overflowed++,
@@ -108,11 +109,32 @@ describe('[LOG] group commit', () => {
     clock.advance(100);
     await storage.commits[1]!.end();
     expect(isFlushed).toBe(false);
-    // The room is in a later life: what was admitted to an earlier one is nobody's.
+    // Another document has the room's name: what was admitted to the one before is nobody's.
     expect(log.claim('b', 5)).toEqual([]);
     clock.turn();
     await settled();
     expect([isFlushed, log.unsavedBytes, log.stranded]).toEqual([true, 0, []]);
+  });
+
+  it('[DEL-12] what was admitted to a document goes into no other one, whichever came first', async () => {
+    const { log, room } = setUp();
+    const entry = { update: new Uint8Array(1), author: '1' };
+    const strand = (name: string, generation: number) => {
+      log.append({ ...room(name).port, generation }, entry);
+      log.strand();
+    };
+    for (const [own, other] of [
+      [0, 5],
+      [5, 0],
+      [5, 7],
+      [7, 5],
+    ] as const) {
+      strand('a', own);
+      expect(log.claim('a', other)).toEqual([]);
+      strand('a', own);
+      expect(log.claim('a', own)).toEqual([entry]);
+    }
+    expect(log.stranded).toEqual([]);
   });
 
   it('[INS-18] a new server is not made to wait for the retry that the one before had earned', async () => {

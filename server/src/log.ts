@@ -22,6 +22,8 @@ export interface LogRoom {
   readonly name: string;
   /** The life of the room that its entries were admitted to, as the store counts it. */
   readonly life: number;
+  /** Which of the documents of its name they were admitted to. */
+  readonly generation: number;
   /** The oldest entries that were not committed yet are on disk; the first of them has this seq. */
   committed(firstSeq: number, entries: readonly NewEntry[]): void;
   /** The room was removed: entries of it were not written, and never will be. */
@@ -148,10 +150,10 @@ export class Log {
   /** The store has failed over, and every room has ended: what they had admitted does not belong to what the store has now. */
   strand(): void {
     for (const { room, entries, since } of this.#unfinished?.batch ?? []) {
-      this.#stranded.add({ name: room.name, life: room.life, entries, since });
+      this.#stranded.add({ name: room.name, generation: room.generation, entries, since });
     }
     for (const { room, entries, since } of this.#waiting.values()) {
-      this.#stranded.add({ name: room.name, life: room.life, entries, since });
+      this.#stranded.add({ name: room.name, generation: room.generation, entries, since });
     }
     this.#unfinished = undefined;
     this.#waiting.clear();
@@ -168,15 +170,15 @@ export class Log {
 
   /**
    * What ended rooms of this name had admitted and the store has not taken. The room in their
-   * place admits it again, in this turn; in a later life than theirs there is nothing for it.
+   * place admits it again, in this turn; where that is of another document there is nothing for it.
    */
-  claim(name: string, life: number): readonly NewEntry[] {
+  claim(name: string, generation: number): readonly NewEntry[] {
     const rooms = this.#stranded.take(name);
     for (const { update } of rooms.flatMap(({ entries }) => entries)) {
       this.#unsavedBytes -= update.length + ENTRY_OVERHEAD;
     }
     if (rooms.length > 0) this.#options.clock.soon(() => this.#settle());
-    return rooms.filter((room) => room.life >= life).flatMap(({ entries }) => entries);
+    return rooms.filter((room) => room.generation === generation).flatMap(({ entries }) => entries);
   }
 
   /** Resolves once everything appended before the call is on disk. While the store fails, it waits. */

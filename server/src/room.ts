@@ -275,6 +275,7 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
     const snapshot = await this.#deps.storage.snapshot(this.name);
     if (snapshot === undefined) return;
     if (snapshot.life > this.life) this.deleted();
+    else if (snapshot.generation !== this.generation) this.lost();
     else this.adopt(snapshot);
   }
 
@@ -406,7 +407,7 @@ export class Room implements LogRoom, LinkedRoom, CompactedRoom, JoinedRoom<Memb
   /** What the room that had this name admitted, and a store that failed over did not take. */
   #admitStranded(): void {
     const { log, logger } = this.#deps;
-    const stranded = log.claim(this.name, this.life);
+    const stranded = log.claim(this.name, this.generation);
     const lost = stranded.filter(({ update, author }) => {
       const { change, missing } = this.#contents.admit(parseUpdate(update));
       if (change !== undefined) this.#take(change, author);

@@ -9,8 +9,8 @@ import type { NewEntry } from './storage/storage.js';
 
 export interface StrandedRoom {
   readonly name: string;
-  /** Of the room that admitted them. */
-  readonly life: number;
+  /** Of the document that they were admitted to. */
+  readonly generation: number;
   readonly entries: readonly NewEntry[];
   /** When the oldest of them was admitted. */
   readonly since: number;

@@ -59,7 +59,7 @@ class EndlessStorage extends MemoryStorage {
   }
 
   override async heads(names: readonly string[]): Promise<readonly Head[]> {
-    return names.map(() => ({ lastSeq: 3, snapshotSeq: 3, life: 0 }));
+    return names.map(() => ({ lastSeq: 3, snapshotSeq: 3, life: 0, generation: 0 }));
   }
 }
 

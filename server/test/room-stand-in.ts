@@ -10,6 +10,7 @@ export class RoomStandIn implements LinkedRoom {
   readonly places = new Places(0, 0);
   readonly stateVector = Uint8Array.of(0);
   life = 0;
+  generation = 0;
   snapshotSeq = 0;
   did: string[] = [];
   /** Clients that sessions here hold. */

@@ -20,7 +20,12 @@ import type { Snapshots } from '../snapshots.js';
 import { writeBackup } from '../storage/backup-file.js';
 import { everyRoom } from '../storage/copy.js';
 import { byBytes } from '../storage/listing.js';
-import { DamagedSnapshot, type MergeNote, type Storage } from '../storage/storage.js';
+import {
+  DamagedSnapshot,
+  type MergeNote,
+  type Replacement,
+  type Storage,
+} from '../storage/storage.js';
 import type { Turns } from '../turns.js';
 import type { Missing } from '../update/admit.js';
 import { TooDeep, UpdateRefused, UpdateTooLarge } from '../update/refused.js';
@@ -175,13 +180,13 @@ export class Documents {
     });
   }
 
-  /** Puts a whole document in the place of all that is in the room. @returns its seq, which is its generation */
-  async replace(name: string, update: Uint8Array): Promise<number> {
+  /** Puts a whole document in the place of all that is in the room. */
+  async replace(name: string, update: Uint8Array): Promise<Replacement> {
     try {
       const document = await replacementOf(update, this.#options);
-      const seq = await stored(() => this.#options.storage.replace(name, document));
-      if (seq === undefined) throw new RoomDeleted();
-      return seq;
+      const replaced = await stored(() => this.#options.storage.replace(name, document));
+      if (replaced === undefined) throw new RoomDeleted();
+      return replaced;
     } catch (error) {
       throw asApiError(error);
     }

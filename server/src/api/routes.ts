@@ -72,7 +72,7 @@ const described = z
     life: count.openapi({ description: 'the seq of its last deletion, revival or replacement' }),
     generation: count.openapi({
       description:
-        'which of the documents of this name it is, as clients know it: its life, unless it was copied from another store',
+        'which of the documents of this name it is, as clients know it: 0 for the first, then a number that no other store gives. It goes with the document to other stores',
     }),
     snapshot: z
       .object({
@@ -254,8 +254,8 @@ export function addRoutes(router: Router, options: RoutesOptions): void {
       'unavailable',
     ],
     handle: async ({ c, room, body }) => {
-      const seq = await documents.replace(room, body);
-      return c.json({ seq, generation: seq, ...orders.replaced(room) });
+      const { seq, generation } = await documents.replace(room, body);
+      return c.json({ seq, generation, ...orders.replaced(room) });
     },
   });
 

@@ -62,7 +62,7 @@ export async function compactRoom(input: CompactionInput): Promise<CompactionOut
     quarantined: [...kept, ...unusable.filter(({ seq }) => seq <= upTo), ...poisoned],
   });
   if (!written) throw new SnapshotReplaced();
-  const { life = 0, generation = life } = base ?? {};
+  const { life = 0, generation = 0 } = base ?? {};
   const writtenAt = Date.now();
   const meta = {
     seq: upTo,

@@ -257,9 +257,9 @@ export function storageContract(
       await store.append(next(append('a', 1, 5), append('b', 1, 2)));
       await store.compact('a', { base: 0, snapshot: snapshot(5, 5), quarantined: [] });
       expect(await store.heads(['b', 'never', 'a'])).toEqual([
-        { lastSeq: 2, snapshotSeq: 0, life: 0 },
-        { lastSeq: 0, snapshotSeq: 0, life: 0 },
-        { lastSeq: 5, snapshotSeq: 5, life: 0 },
+        { lastSeq: 2, snapshotSeq: 0, life: 0, generation: 0 },
+        { lastSeq: 0, snapshotSeq: 0, life: 0, generation: 0 },
+        { lastSeq: 5, snapshotSeq: 5, life: 0, generation: 0 },
       ]);
       // A log that is all snapshot goes on behind it.
       expect(await store.append(next(append('a', 6, 6)))).toEqual([6]);
@@ -270,8 +270,8 @@ export function storageContract(
       await first.append(next(append('a', 1, 5)));
       const set = { seq: 2, reason: 'it threw', author: 'mallory', update: bytes(9, 30) };
       await first.compact('a', { base: 0, snapshot: snapshot(3, 9), quarantined: [set] });
-      await first.remove('a');
-      await first.remove('never');
+      await first.remove('a', 9);
+      await first.remove('never', 11);
       // Once more is no more.
       await first.remove('a');
       const store = await reopen();
@@ -283,8 +283,8 @@ export function storageContract(
       expect(await store.since('a', 4)).toBe(undefined);
       expect(await store.since('a', 6)).toEqual([]);
       expect(await store.heads(['a', 'never'])).toEqual([
-        { lastSeq: 6, snapshotSeq: 6, life: 6 },
-        { lastSeq: 1, snapshotSeq: 1, life: 1 },
+        { lastSeq: 6, snapshotSeq: 6, life: 6, generation: 9 },
+        { lastSeq: 1, snapshotSeq: 1, life: 1, generation: 11 },
       ]);
     });
 
@@ -368,7 +368,9 @@ export function storageContract(
       expect([meta?.life, meta?.seq, isDeleted]).toEqual([5, 8, false]);
       expect(tail.map(plain)).toEqual(logged(9, 9));
       expect((await again.snapshot('a'))?.life).toBe(5);
-      expect((await again.heads(['a']))[0]).toEqual({ lastSeq: 9, snapshotSeq: 8, life: 5 });
+      const { generation, ...head } = (await again.heads(['a']))[0]!;
+      expect(head).toEqual({ lastSeq: 9, snapshotSeq: 8, life: 5 });
+      expect(generation).toBe(meta?.generation);
       await again.remove('a');
       expect(plainRoom(await again.load('a'))).toEqual(empty(10, true));
     });
@@ -379,18 +381,22 @@ export function storageContract(
       const set = { seq: 2, reason: 'it threw', author: 'mallory', update: bytes(9, 30) };
       await first.append(next(append('a', 1, 5), append('b', 1, 2)));
       await first.compact('a', { base: 0, snapshot: snapshot(3, 9), quarantined: [set] });
-      const life = (await first.replace('a', document))!;
+      const replaced = (await first.replace('a', document))!;
       const other = (await first.replace('never', document))!;
+      const { seq: life } = replaced;
       expect(life > 5).toBe(true);
-      expect(other > 0).toBe(true);
+      expect(other.seq > 0).toBe(true);
       const store = await reopen();
-      for (const [room, seq] of [['a', life] as const, ['never', other] as const]) {
+      for (const [room, { seq, generation: own }] of [
+        ['a', replaced] as const,
+        ['never', other] as const,
+      ]) {
         const { snapshot: meta, tail, lastSeq, isDeleted } = await store.load(room);
         const { life, generation, size } = meta!;
         expect([meta!.seq, life, generation, size]).toEqual([
           seq,
           seq,
-          seq,
+          own,
           document.update.length,
         ]);
         expect([[...meta!.stateVector], [...meta!.deletes]]).toEqual([
@@ -411,15 +417,15 @@ export function storageContract(
       expect(await store.append(next(admitted))).toEqual([life + 1]);
       const merged = { base: life, snapshot: snapshot(life + 2, 9), quarantined: [] };
       expect(await store.compact('a', merged)).toBe(true);
-      expect((await store.snapshot('a'))?.generation).toBe(life);
+      expect((await store.snapshot('a'))?.generation).toBe(replaced.generation);
       // A deleted room is for a revival to use again.
       await store.remove('a');
       expect(await store.replace('a', document)).toBe(undefined);
       expect(plainRoom(await store.load('a'))).toEqual(empty(life + 3, true));
       await store.revive('a');
-      const last = await store.replace('a', document);
+      const { seq: last, generation } = (await store.replace('a', document))!;
       expect((await store.heads(['a']))[0]).toEqual({
-        ...{ lastSeq: last, snapshotSeq: last, life: last },
+        ...{ lastSeq: last, snapshotSeq: last, life: last, generation },
       });
     });
 
@@ -429,15 +435,20 @@ export function storageContract(
         const room = `room ${round}`;
         await store.append(next(append(room, 1, 4)));
         const { seq: _, ...document } = snapshot(0, 10);
+        const generations: number[] = [];
+        const replace = async () => {
+          generations.push((await store.replace(room, document))!.generation);
+        };
         const calls = [
-          async () => void (await store.replace(room, document)),
+          replace,
           async () => void (await store.append(next(append(room, 5, 6)))),
-          async () => void (await store.replace(room, document)),
+          replace,
         ];
         await Promise.all((round % 2 === 0 ? calls : calls.reverse()).map((call) => call()));
         const { snapshot: meta, tail, lastSeq } = await store.load(room);
         expect([tail, lastSeq]).toEqual([[], meta?.seq]);
-        expect([meta?.life, meta?.generation]).toEqual([lastSeq, lastSeq]);
+        expect([meta?.life, meta?.generation]).toEqual([lastSeq, Math.max(...generations)]);
+        expect(new Set(generations).size).toBe(2);
         expect([...(await store.readSnapshot(room, lastSeq))!]).toEqual([...document.update]);
       }
     });
@@ -454,8 +465,55 @@ export function storageContract(
       expect([meta?.life, meta?.generation, (await store.snapshot('a'))?.generation]).toEqual([
         ...[0, 3, 3],
       ]);
-      await store.remove('a');
+      await store.remove('a', 7);
       expect((await store.snapshot('a'))?.generation).toBe(7);
+    });
+
+    it('[STO-85] a removal, a revival and a replacement each begin a generation, which the room keeps', async () => {
+      const first = await start();
+      await first.append(next(append('a', 1, 3)));
+      const { seq: _, ...document } = snapshot(0, 10);
+      const largest = Number.MAX_SAFE_INTEGER;
+      const told = async (store: Storage) => (await store.snapshot('a'))?.generation;
+      expect(await told(first)).toBe(undefined);
+      await first.remove('a', largest);
+      expect(await told(first)).toBe(largest);
+      await first.remove('a', 4);
+      expect(await told(first)).toBe(largest);
+      expect(await first.revive('a', 5)).toBe(true);
+      expect(await first.revive('a', 6)).toBe(false);
+      const store = await reopen();
+      expect([await told(store), (await store.heads(['a']))[0]?.generation]).toEqual([5, 5]);
+      const { seq } = (await store.replace('a', document, largest - 1))!;
+      expect((await store.load('a')).snapshot?.generation).toBe(largest - 1);
+      const merged = { base: seq, snapshot: snapshot(seq, 9), quarantined: [] };
+      expect(await store.compact('a', merged)).toBe(true);
+      expect((await store.heads(['a']))[0]?.generation).toBe(largest - 1);
+    });
+
+    it('[STO-85] two stores with one past give different generations from then on', async () => {
+      const { seq: _, ...document } = snapshot(0, 10);
+      const generations: (number | undefined)[] = [];
+      const grow = async (store: Storage) => {
+        await store.append(next(append('a', 1, 3)));
+        await store.remove('a');
+        generations.push((await store.snapshot('a'))?.generation);
+        await store.revive('a');
+        generations.push((await store.snapshot('a'))?.generation);
+        generations.push((await store.replace('a', document))?.generation);
+        generations.push((await store.replace('b', document))?.generation);
+      };
+      await grow(await start());
+      const copy = await create();
+      const second = await copy.open();
+      try {
+        await grow(second);
+      } finally {
+        await second.close();
+        await copy.dispose();
+      }
+      expect(new Set(generations).size).toBe(8);
+      expect(generations.every((each) => Number.isSafeInteger(each))).toBe(true);
     });
 
     it('[STO-58] lists its rooms in pages, ascending by the bytes of their names', async () => {
@@ -799,14 +857,14 @@ function snapshot(seq: number, size: number): Snapshot {
 
 /** A room that has nothing in it since it was removed or revived, which took this seq. */
 function empty(life: number, isDeleted: boolean) {
-  const about = { seq: life, size: 2, life, generation: life };
+  const about = { seq: life, size: 2, life };
   const snapshot = { ...about, stateVector: [0], deletes: [0, 0] };
   return { snapshot, tail: [], damaged: [], lastSeq: life, isDeleted };
 }
 
 /** Byte arrays as arrays: of what class they are is the adapter's affair. */
 function plainRoom({ snapshot, ...room }: StoredRoom) {
-  const { stateVector, deletes, writtenAt: _, ...rest } = snapshot!;
+  const { stateVector, deletes, writtenAt: _, generation: __, ...rest } = snapshot!;
   const plain = { ...rest, stateVector: [...stateVector], deletes: [...deletes] };
   return { ...room, snapshot: plain };
 }

@@ -39,11 +39,12 @@ interface Description {
   readonly seq: number;
   readonly size: number;
   readonly life?: number;
-  /** Left out where it is the life. */
   readonly generation?: number;
   readonly isDeleted?: boolean;
   readonly writtenAt?: number;
 }
+
+type Life = Required<Pick<Description, 'life' | 'generation' | 'isDeleted'>>;
 
 type Key = [room: string, seq: number];
 
@@ -132,7 +133,7 @@ export class Tree {
   meta(room: string): SnapshotMeta | undefined {
     const fields = this.#describe(room);
     if (fields === undefined) return undefined;
-    const { seq, size, life = 0, generation = life, writtenAt } = descriptionIn(fields);
+    const { seq, size, life = 0, generation = 0, writtenAt } = descriptionIn(fields);
     const [, stateVector, deletes] = fields as [Uint8Array, Uint8Array, Uint8Array];
     return { seq, size, life, generation, writtenAt, stateVector, deletes };
   }
@@ -294,7 +295,7 @@ export class Tree {
   async compact(room: string, compaction: Compaction): Promise<void> {
     const { snapshot, quarantined } = compaction;
     const { seq } = snapshot;
-    const { life = 0, generation = life } = this.meta(room) ?? {};
+    const { life = 0, generation = 0 } = this.meta(room) ?? {};
     const about = { life, generation: compaction.generation ?? generation, isDeleted: false };
     await this.#commit((promises) => {
       this.#putSnapshot(promises, room, snapshot, about);
@@ -313,8 +314,7 @@ export class Tree {
    * has a higher one. The last word about a room is what has the highest seq, also for
    * whoever finds records in a damaged file. Then {@link clear}.
    */
-  async renew(room: string, snapshot: Snapshot, isDeleted: boolean): Promise<void> {
-    const about = { life: snapshot.seq, isDeleted };
+  async renew(room: string, snapshot: Snapshot, about: Life): Promise<void> {
     await this.#commit((promises) => this.#putSnapshot(promises, room, snapshot, about));
   }
 
@@ -329,7 +329,7 @@ export class Tree {
     promises: Promises,
     room: string,
     { seq, update, stateVector, deletes }: Snapshot,
-    about: Pick<Description, 'life' | 'generation' | 'isDeleted'>,
+    about: Life,
   ): void {
     const writtenAt = Date.now();
     const description: Description = { seq, size: update.length, writtenAt, ...about };

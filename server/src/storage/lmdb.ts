@@ -18,6 +18,7 @@ import type { Clock } from '../clock.js';
 import { ascending, isReadable, type Run, readChunk } from './chunks.js';
 import { type FileSystem, fileSystemOf } from './file-system.js';
 import { makeFolder, wideness } from './folder.js';
+import { drawGeneration } from './generation.js';
 import { type Full, Journal } from './journal.js';
 import { FILE_BYTES } from './journal-format.js';
 import { type Left, readJournal } from './journal-left.js';
@@ -36,6 +37,7 @@ import {
   type LogEntry,
   type MergeNote,
   type Quarantined,
+  type Replacement,
   type RoomSummary,
   type Snapshot,
   type SnapshotMeta,
@@ -216,8 +218,8 @@ export class LmdbStorage implements Storage {
   async heads(rooms: readonly string[]): Promise<readonly Head[]> {
     this.#lock.assume();
     return rooms.map((room) => {
-      const { seq = 0, life = 0 } = this.#tree.meta(room) ?? {};
-      return { lastSeq: this.#lastSeq(room), snapshotSeq: seq, life };
+      const { seq = 0, life = 0, generation = 0 } = this.#tree.meta(room) ?? {};
+      return { lastSeq: this.#lastSeq(room), snapshotSeq: seq, life, generation };
     });
   }
 
@@ -269,30 +271,33 @@ export class LmdbStorage implements Storage {
     return this.#tree.quarantined(room);
   }
 
-  async remove(room: string): Promise<void> {
+  async remove(room: string, generation = drawGeneration()): Promise<void> {
     await this.#alone(async () => {
-      if (!this.#tree.isDeleted(room)) await this.#renew(room, true);
+      if (!this.#tree.isDeleted(room)) await this.#renew(room, generation, true);
       await this.#tree.clear(room, this.#tree.snapshotSeq(room));
     });
   }
 
-  async revive(room: string): Promise<boolean> {
+  async revive(room: string, generation = drawGeneration()): Promise<boolean> {
     return await this.#alone(async () => {
       if (!this.#tree.isDeleted(room)) return false;
-      await this.#renew(room, false);
+      await this.#renew(room, generation, false);
       // What a removal that was interrupted has left.
       await this.#tree.clear(room, this.#tree.snapshotSeq(room));
       return true;
     });
   }
 
-  async replace(room: string, document: Omit<Snapshot, 'seq'>): Promise<number | undefined> {
+  async replace(
+    room: string,
+    document: Omit<Snapshot, 'seq'>,
+    generation = drawGeneration(),
+  ): Promise<Replacement | undefined> {
     return await this.#alone(async () => {
       if (this.#tree.isDeleted(room)) return undefined;
-      await this.#renew(room, false, document);
-      const life = this.#tree.snapshotSeq(room);
-      await this.#tree.clear(room, life);
-      return life;
+      const replaced = await this.#renew(room, generation, false, document);
+      await this.#tree.clear(room, replaced.seq);
+      return replaced;
     });
   }
 
@@ -302,15 +307,18 @@ export class LmdbStorage implements Storage {
    */
   async #renew(
     room: string,
+    generation: number,
     isDeleted: boolean,
     document: Omit<Snapshot, 'seq'> = emptySnapshot(0),
-  ): Promise<void> {
-    await this.#inTurn(async () => {
+  ): Promise<Replacement> {
+    return await this.#inTurn(async () => {
       const life = Math.max(this.#lastSeq(room), this.#known.get(room)?.last ?? 0) + 1;
-      await this.#tree.renew(room, { ...document, seq: life }, isDeleted);
+      const about = { life, generation, isDeleted };
+      await this.#tree.renew(room, { ...document, seq: life }, about);
       this.#tree.refresh();
       this.#journal.forget(room, life);
       this.#known.set(room, { last: life, life, isDeleted });
+      return { seq: life, generation };
     });
   }
 

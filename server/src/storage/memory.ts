@@ -2,6 +2,7 @@
  * Storage in this process's memory: for tests, and for rooms that nobody needs to keep.
  * "Durable" here means: for as long as the process lives.
  */
+import { drawGeneration } from './generation.js';
 import { byBytes, listPages, type Page } from './listing.js';
 import {
   type Batch,
@@ -13,6 +14,7 @@ import {
   type LogEntry,
   type MergeNote,
   type Quarantined,
+  type Replacement,
   type RoomSummary,
   type Snapshot,
   type SnapshotMeta,
@@ -83,8 +85,8 @@ export class MemoryStorage implements Storage {
   async heads(names: readonly string[]): Promise<readonly Head[]> {
     return names.map((name) => {
       const room = this.#rooms.get(name);
-      const { lastSeq = 0, life = 0 } = room ?? {};
-      return { lastSeq, snapshotSeq: room?.snapshot?.seq ?? 0, life };
+      const { lastSeq = 0, life = 0, generation = 0 } = room ?? {};
+      return { lastSeq, snapshotSeq: room?.snapshot?.seq ?? 0, life, generation };
     });
   }
 
@@ -139,36 +141,41 @@ export class MemoryStorage implements Storage {
     return [...room.quarantined.values()].sort((a, b) => a.seq - b.seq).map(copy);
   }
 
-  async remove(name: string): Promise<void> {
+  async remove(name: string, generation = drawGeneration()): Promise<void> {
     const room = this.#room(name);
-    if (!room.isDeleted) this.#renew(name, room, true);
+    if (!room.isDeleted) this.#renew(name, room, generation, true);
   }
 
-  async revive(name: string): Promise<boolean> {
+  async revive(name: string, generation = drawGeneration()): Promise<boolean> {
     const room = this.#rooms.get(name);
     if (!room?.isDeleted) return false;
-    this.#renew(name, room, false);
+    this.#renew(name, room, generation, false);
     return true;
   }
 
-  async replace(name: string, document: Omit<Snapshot, 'seq'>): Promise<number | undefined> {
+  async replace(
+    name: string,
+    document: Omit<Snapshot, 'seq'>,
+    generation = drawGeneration(),
+  ): Promise<Replacement | undefined> {
     const room = this.#rooms.get(name) ?? emptyRoom();
     if (room.isDeleted) return undefined;
     const update = document.update.slice();
-    this.#renew(name, room, false, { ...document, update });
-    return room.lastSeq + 1;
+    return this.#renew(name, room, generation, false, { ...document, update });
   }
 
   #renew(
     name: string,
     { lastSeq }: Room,
+    generation: number,
     isDeleted: boolean,
     document: Omit<Snapshot, 'seq'> = emptySnapshot(0),
-  ): void {
+  ): Replacement {
     const life = lastSeq + 1;
     const snapshot = { ...document, seq: life, writtenAt: Date.now() };
-    const about = { lastSeq: life, life, generation: life, isDeleted, snapshot };
+    const about = { lastSeq: life, life, generation, isDeleted, snapshot };
     this.#rooms.set(name, { ...emptyRoom(), ...about });
+    return { seq: life, generation };
   }
 
   async heartbeat(own: Heartbeat, ttl: number): Promise<readonly Heartbeat[]> {

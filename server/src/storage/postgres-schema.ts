@@ -326,6 +326,17 @@ const RENEW_WITH_GENERATION = RENEW_WITH_MERGES.replace(
   'is_deleted = p_is_removed, generation = NULL\n',
 );
 
+/** Each is a number of its own, which is given: generation.ts. */
+const DRAWN_GENERATIONS = `
+  UPDATE cowrite.rooms SET generation = life WHERE generation IS NULL;
+  ALTER TABLE cowrite.rooms ALTER COLUMN generation SET DEFAULT 0;
+  ALTER TABLE cowrite.rooms ALTER COLUMN generation SET NOT NULL;
+  DROP FUNCTION cowrite.renew(text, boolean, uuid, bytea, bytea, bytea);
+  ${RENEW_WITH_GENERATION}`
+  .replace('CREATE OR REPLACE', 'CREATE')
+  .replace('p_deletes bytea\n', 'p_deletes bytea, p_generation bigint\n')
+  .replace('generation = NULL', 'generation = p_generation');
+
 const MIGRATIONS: readonly string[] = [
   TABLES + APPEND + COMPACT + REMOVE,
   LIVES + APPEND_TO_LIVES + RENEW,
@@ -334,6 +345,7 @@ const MIGRATIONS: readonly string[] = [
   BEGIN,
   MERGES + RENEW_WITH_MERGES,
   GENERATIONS + RENEW_WITH_GENERATION,
+  DRAWN_GENERATIONS,
 ];
 
 /**

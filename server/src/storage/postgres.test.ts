@@ -150,6 +150,7 @@ describe('[STO] postgres', () => {
       { version: 5 },
       { version: 6 },
       { version: 7 },
+      { version: 8 },
     ]);
   });
 

@@ -17,6 +17,7 @@
 import { randomUUID } from 'node:crypto';
 import { systemClock } from '../clock.js';
 import { POSTGRES_FORM, readPostgresUrl, type ServiceAddress } from '../service-url.js';
+import { drawGeneration } from './generation.js';
 import { checkLimit } from './listing.js';
 import { parsedNote } from './merge-note.js';
 import type { Connection, Row, Run } from './postgres-connection.js';
@@ -38,6 +39,7 @@ import {
   type MergeNote,
   type Primary,
   type Quarantined,
+  type Replacement,
   type RoomSummary,
   type Snapshot,
   type SnapshotMeta,
@@ -127,7 +129,7 @@ export class PostgresStorage implements Storage {
   async load(room: string): Promise<StoredRoom> {
     // One statement is one view. Its first row is the room's, the others are the tail's.
     const rows = await this.#read(
-      `SELECT r.last_seq, r.life, coalesce(r.generation, r.life) AS generation, r.is_deleted, s.seq AS snapshot_seq, s.size, s.state_vector, s.deletes, s.written_at,
+      `SELECT r.last_seq, r.life, r.generation, r.is_deleted, s.seq AS snapshot_seq, s.size, s.state_vector, s.deletes, s.written_at,
          NULL::bigint AS seq, NULL AS author, NULL::bytea AS update
        FROM cowrite.rooms r LEFT JOIN cowrite.snapshots s ON s.room = r.name
        WHERE r.name = $1
@@ -203,15 +205,16 @@ export class PostgresStorage implements Storage {
   async heads(rooms: readonly string[]): Promise<readonly Head[]> {
     const rows = await this.#read(
       `SELECT coalesce(r.last_seq, 0) AS last_seq, coalesce(r.snapshot_seq, 0) AS snapshot_seq,
-         coalesce(r.life, 0) AS life
+         coalesce(r.life, 0) AS life, coalesce(r.generation, 0) AS generation
        FROM unnest($1::text[]) WITH ORDINALITY AS w (name, place)
        LEFT JOIN cowrite.rooms r ON r.name = w.name ORDER BY w.place`,
       [textArray(rooms)],
     );
-    return rows.map(({ last_seq: lastSeq, snapshot_seq: snapshotSeq, life }) => ({
+    return rows.map(({ last_seq: lastSeq, snapshot_seq: snapshotSeq, life, generation }) => ({
       lastSeq,
       snapshotSeq,
       life,
+      generation,
     }));
   }
 
@@ -236,7 +239,7 @@ export class PostgresStorage implements Storage {
 
   async snapshot(room: string): Promise<SnapshotMeta | undefined> {
     const [row] = await this.#read(
-      `SELECT r.life, coalesce(r.generation, r.life) AS generation, s.seq AS snapshot_seq, s.size, s.state_vector, s.deletes, s.written_at
+      `SELECT r.life, r.generation, s.seq AS snapshot_seq, s.size, s.state_vector, s.deletes, s.written_at
        FROM cowrite.snapshots s JOIN cowrite.rooms r ON r.name = s.room WHERE s.room = $1`,
       [room],
     );
@@ -291,34 +294,38 @@ export class PostgresStorage implements Storage {
     )) as readonly Quarantined[];
   }
 
-  async remove(room: string): Promise<void> {
-    await this.#renew(room, true);
+  async remove(room: string, generation = drawGeneration()): Promise<void> {
+    await this.#renew(room, generation, true);
   }
 
-  async revive(room: string): Promise<boolean> {
-    return await this.#renew(room, false);
+  async revive(room: string, generation = drawGeneration()): Promise<boolean> {
+    return await this.#renew(room, generation, false);
   }
 
-  async replace(room: string, document: Omit<Snapshot, 'seq'>): Promise<number | undefined> {
-    let life: number | undefined;
+  async replace(
+    room: string,
+    document: Omit<Snapshot, 'seq'>,
+    generation = drawGeneration(),
+  ): Promise<Replacement | undefined> {
+    let replaced: Replacement | undefined;
     await this.#use(this.#reading, (connection) =>
       connection.transaction(async (run) => {
-        life = undefined;
+        replaced = undefined;
         // Of others each waits for the row, which is locked until all of it is done.
-        if (!(await renew(run, room, true))) return false;
-        await renew(run, room, false);
+        if (!(await renew(run, room, generation, true))) return false;
+        await renew(run, room, generation, false);
         const [row] = await run('SELECT life FROM cowrite.rooms WHERE name = $1', [room]);
         const seq = row!.life as number;
-        life = seq;
+        replaced = { seq, generation };
         return await putSnapshot(run, room, seq, { ...document, seq });
       }),
     );
-    return life;
+    return replaced;
   }
 
-  async #renew(room: string, isRemoved: boolean): Promise<boolean> {
+  async #renew(room: string, generation: number, isRemoved: boolean): Promise<boolean> {
     const run: Run = (sql, parameters = []) => this.#read(sql, parameters);
-    return await renew(run, room, isRemoved);
+    return await renew(run, room, generation, isRemoved);
   }
 
   async heartbeat(own: Heartbeat, ttl: number): Promise<readonly Heartbeat[]> {
@@ -345,15 +352,15 @@ export class PostgresStorage implements Storage {
 const LAST_OF_NAMES = '\u{10ffff}'.repeat(64);
 const DAY_MS = 24 * 60 * 60 * 1000;
 /** In another life from now on, without anything in it. @returns false where that would change nothing */
-async function renew(run: Run, room: string, isRemoved: boolean): Promise<boolean> {
+async function renew(
+  run: Run,
+  room: string,
+  generation: number,
+  isRemoved: boolean,
+): Promise<boolean> {
   const { update, stateVector, deletes } = emptySnapshot(0);
-  const [row] = await run('SELECT cowrite.renew($1, $2, $3, $4, $5, $6) AS has_changed', [
-    room,
-    isRemoved,
-    randomUUID(),
-    update,
-    stateVector,
-    deletes,
+  const [row] = await run('SELECT cowrite.renew($1, $2, $3, $4, $5, $6, $7) AS has_changed', [
+    ...[room, isRemoved, randomUUID(), update, stateVector, deletes, generation],
   ]);
   return row!.has_changed as boolean;
 }

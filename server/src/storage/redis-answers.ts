@@ -81,7 +81,7 @@ export function decodeMeta(head: readonly Buffer[]): SnapshotMeta | undefined {
     stateVector: new Uint8Array(stateVector!),
     deletes: new Uint8Array(deletes!),
     life: Number(life!.toString()),
-    generation: Number((generation!.length > 0 ? generation : life)!.toString()),
+    generation: Number(generation!.toString()),
     writtenAt: timeIn(at!.toString(), seq.toString()),
   };
 }

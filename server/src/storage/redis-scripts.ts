@@ -3,8 +3,8 @@
  *
  *   room:<room>            hash: last seq; of the snapshot its seq, size, CRC-32,
  *                          state vector, deletes, and seq and time, which an instance of an
- *                          earlier version leaves as they were; life, generation where that is
- *                          another number, and whether it is deleted
+ *                          earlier version leaves as they were; life, generation, and whether
+ *                          it is deleted
  *   rooms                  sorted set of all names, all with score 0, so that it is one by bytes
  *   log:<room>             stream: <seq>-0 → update, author, CRC-32 over both
  *   snapshot:<seq>:<room>  the snapshot's bytes
@@ -148,7 +148,8 @@ return 1
  *
  * Keys: the room's hash, log, quarantine and merge, that of all names, and the staged bytes of
  * a snapshot. Arguments: what stands before the seq in the key of its snapshot, the room's name, what is done, then the
- * snapshot's size, CRC, state vector and deletes, and the time. Answers the life, 0 where that would change nothing.
+ * snapshot's size, CRC, state vector and deletes, the time, and the generation. Answers the life, 0
+ * where that would change nothing.
  */
 export const RENEW = new Script(`
 ${LAST_OF}
@@ -171,7 +172,7 @@ redis.call('ZADD', names, 0, ARGV[2])
 redis.call('RENAME', staged, before .. life .. behind)
 redis.call('PERSIST', before .. life .. behind)
 redis.call('HSET', hash, 'last', life, 'seq', life, 'size', ARGV[4], 'crc', ARGV[5],
-  'vector', ARGV[6], 'deletes', ARGV[7], 'life', life, 'at', life .. ':' .. ARGV[8])
+  'vector', ARGV[6], 'deletes', ARGV[7], 'life', life, 'generation', ARGV[9], 'at', life .. ':' .. ARGV[8])
 if ARGV[3] == 'remove' then redis.call('HSET', hash, 'deleted', 1) end
 return life
 `);

@@ -465,7 +465,9 @@ describe('[STO] redis', () => {
     const appends = rooms.map((room, i) => ({ room, entries: [entry(i)] }));
     await storage.append({ number: 1, appends });
     const heads = await storage.heads(rooms);
-    expect(heads).toEqual(rooms.map(() => ({ lastSeq: 1, snapshotSeq: 0, life: 0 })));
+    expect(heads).toEqual(
+      rooms.map(() => ({ lastSeq: 1, snapshotSeq: 0, life: 0, generation: 0 })),
+    );
     expect(await storage.heads([])).toEqual([]);
   });
 });

@@ -23,6 +23,7 @@ import {
   reasonOf,
 } from '../redis.js';
 import { type RedisInfo, UnusableRedis } from '../redis-signs.js';
+import { drawGeneration } from './generation.js';
 import { type Page as ListPage, listPages } from './listing.js';
 import { parsedNote } from './merge-note.js';
 import { encodeRecord, KIND } from './record.js';
@@ -41,6 +42,7 @@ import {
   type MergeNote,
   type Primary,
   type Quarantined,
+  type Replacement,
   type RoomSummary,
   type Snapshot,
   type SnapshotMeta,
@@ -188,12 +190,18 @@ export class RedisStorage implements Storage {
   async heads(rooms: readonly string[]): Promise<readonly Head[]> {
     if (rooms.length === 0) return [];
     const pipeline = this.#redis.pipeline();
-    for (const room of rooms) pipeline.hmget(this.#key('room', room), 'last', 'seq', 'life');
+    const fields = ['last', 'seq', 'life', 'generation'];
+    for (const room of rooms) pipeline.hmget(this.#key('room', room), ...fields);
     const answers = (await pipeline.exec()) ?? [];
     return answers.map(([error, answer]) => {
       if (error !== null) throw error;
-      const [lastSeq, snapshotSeq, life] = (answer as (string | null)[]).map(Number);
-      return { lastSeq: lastSeq!, snapshotSeq: snapshotSeq!, life: life! };
+      const [last, snapshotSeq, life, generation] = (answer as (string | null)[]).map(Number);
+      return {
+        lastSeq: last!,
+        snapshotSeq: snapshotSeq!,
+        life: life!,
+        generation: generation!,
+      };
     });
   }
 
@@ -277,32 +285,38 @@ export class RedisStorage implements Storage {
     return found;
   }
 
-  async remove(room: string): Promise<void> {
-    await this.#write(this.#renew(room, 'remove'));
+  async remove(room: string, generation = drawGeneration()): Promise<void> {
+    await this.#write(this.#renew(room, 'remove', generation));
   }
 
-  async revive(room: string): Promise<boolean> {
-    return (await this.#write(this.#renew(room, 'revive'))) > 0;
+  async revive(room: string, generation = drawGeneration()): Promise<boolean> {
+    return (await this.#write(this.#renew(room, 'revive', generation))) !== undefined;
   }
 
-  async replace(room: string, document: Omit<Snapshot, 'seq'>): Promise<number | undefined> {
-    const life = await this.#write(this.#renew(room, 'replace', document));
-    return life > 0 ? life : undefined;
+  async replace(
+    room: string,
+    document: Omit<Snapshot, 'seq'>,
+    generation = drawGeneration(),
+  ): Promise<Replacement | undefined> {
+    return await this.#write(this.#renew(room, 'replace', generation, document));
   }
 
   async #renew(
     room: string,
     what: 'remove' | 'revive' | 'replace',
+    generation: number,
     document: Omit<Snapshot, 'seq'> = emptySnapshot(0),
-  ): Promise<number> {
+  ): Promise<Replacement | undefined> {
     const update = asBuffer(document.update);
     const { stateVector, deletes } = document;
     const staged = await this.#stage(update);
     const kinds = ['room', 'log', 'quarantine', 'merge'] as const;
     const keys = [...kinds.map((kind) => this.#key(kind, room)), this.#names, staged];
-    const args = [`${this.#prefix}snapshot:`, room, what, update.length, crc32(update)];
-    const vectors = [asBuffer(stateVector), asBuffer(deletes), Date.now()];
-    return Number(await RENEW.run(this.#redis, keys, [...args, ...vectors]));
+    const args: (string | number | Buffer)[] = [`${this.#prefix}snapshot:`, room, what];
+    args.push(update.length, crc32(update));
+    args.push(asBuffer(stateVector), asBuffer(deletes), Date.now(), generation);
+    const seq = Number(await RENEW.run(this.#redis, keys, args));
+    return seq > 0 ? { seq, generation } : undefined;
   }
 
   /** The bytes of a snapshot on their way in. @returns the key of where they are */

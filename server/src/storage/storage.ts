@@ -17,7 +17,6 @@
  * Byte arrays handed to an adapter are not changed afterwards, and those that it
  * returns belong to the caller.
  */
-
 /** An update on its way into a room's log. */
 export interface NewEntry {
   /** A V1 update of exactly what was new. */
@@ -49,8 +48,8 @@ export interface SnapshotMeta extends Omit<Snapshot, 'update'> {
   /** The room's life that it belongs to: the seq of the last removal, revival or replacement, 0 where there was none. */
   readonly life: number;
   /**
-   * Which of the documents of the room's name it is of, as clients know it: the life that it began
-   * with, also where it was copied to another store since, in which its life is another.
+   * Which of the documents of the room's name it is of, as clients know it: 0 for the first, then a
+   * number that no other store gives (generation.ts). A document that is copied to another store keeps it.
    */
   readonly generation: number;
   /** When it was written there, in milliseconds since 1970; undefined where no store had that yet. */
@@ -101,6 +100,8 @@ export interface Head {
   readonly snapshotSeq: number;
   /** As in {@link SnapshotMeta}: whoever knows the room by a lower one knows what was removed. */
   readonly life: number;
+  /** As in {@link SnapshotMeta}: whoever knows the room by another one knows another store's document. */
+  readonly generation: number;
 }
 
 /** Which rooms to list. */
@@ -133,6 +134,13 @@ export interface Compaction {
   /** Which document it is of, where that comes from another store; as before if left out. */
   readonly generation?: number;
   readonly quarantined: readonly Quarantined[];
+}
+
+/** A document that has taken the place of another. */
+export interface Replacement {
+  /** Which is its life. */
+  readonly seq: number;
+  readonly generation: number;
 }
 
 /** What an instance notes of itself in a store that it shares with others. */
@@ -246,18 +254,26 @@ export interface Storage {
    * quarantine are gone, and {@link StoredRoom.isDeleted} is true. Once more: what an
    * interrupted removal left is gone, and nothing else changes.
    */
-  remove(room: string): Promise<void>;
+  remove(room: string, generation?: number): Promise<void>;
 
-  /** A deleted room is an empty one from now on, in another life. @returns false for one that is not deleted */
-  revive(room: string): Promise<boolean>;
+  /**
+   * A deleted room is an empty one from now on, in another life and of another generation.
+   * @returns false for one that is not deleted
+   */
+  revive(room: string, generation?: number): Promise<boolean>;
 
   /**
    * Puts a whole document in the place of all that is in the room, whether or not it was ever
-   * written, in one step and in another life: who reads sees either.
+   * written, in one step, in another life and of another generation: who reads sees either.
    *
-   * @returns the seq that it has, which is its life and its generation; undefined for a room that is deleted
+   * @param generation is drawn (generation.ts) where it is left out, as above
+   * @returns undefined for a room that is deleted
    */
-  replace(room: string, document: Omit<Snapshot, 'seq'>): Promise<number | undefined>;
+  replace(
+    room: string,
+    document: Omit<Snapshot, 'seq'>,
+    generation?: number,
+  ): Promise<Replacement | undefined>;
 
   /**
    * Notes that an instance is there, for `ttl` milliseconds by the store's clock, and tells which
