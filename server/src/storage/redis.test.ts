@@ -180,7 +180,9 @@ describe('[STO] redis', () => {
     await expect(RedisStorage.open(`${redis.service.url}/99`)).rejects.toThrow('out of range');
     await expect(RedisStorage.open('redis:nonsense')).rejects.toThrow(TypeError);
     const unlocked = await open({}, locked.url.replace('//', '//:word@'));
-    expect(await unlocked.heads(['a'])).toEqual([{ lastSeq: 0, snapshotSeq: 0, life: 0 }]);
+    expect(await unlocked.heads(['a'])).toEqual([
+      { lastSeq: 0, snapshotSeq: 0, life: 0, generation: 0 },
+    ]);
   });
 
   it('[STO-81] a Redis that lets nothing be read is refused with what it says, whatever it says of itself', async () => {
