@@ -3,11 +3,23 @@ import { defineConfig } from 'vite';
 
 const inside = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
+/** Where the files are, from each page. */
+const FOLDERS: Readonly<Record<string, string>> = {
+  'index.html': './admin/',
+  'docs.html': '../admin/',
+};
+
 export default defineConfig({
   root: inside('.'),
-  base: '/admin/',
+  base: './',
   // The icon, and what applies a chosen theme before the first paint.
   publicDir: inside('../demo/public'),
+  // A page refers to its files from where the server shows it: `/admin`, `/api/docs`. Of the path that a
+  // proxy puts before that, nothing is known here.
+  experimental: {
+    renderBuiltUrl: (file, { hostId, hostType }) =>
+      hostType === 'html' ? `${FOLDERS[hostId] ?? './'}${file}` : { relative: true },
+  },
   build: {
     // A part of the server's package.
     outDir: inside('../../server/dist/admin'),

@@ -35,7 +35,8 @@ const policy: Plugin = {
 export default defineConfig({
   plugins: [policy],
   root: fileURLToPath(new URL('.', import.meta.url)),
-  base: '/',
+  // Its own path is known to the browser alone: a proxy may show it under any.
+  base: './',
   resolve: {
     // The demo is built against what other applications import, not against the client's sources.
     alias: {

@@ -1,7 +1,6 @@
 /** What the server answers over plain HTTP: its health, metrics, what an administrator may do, who would be let in, and a folder of static files. */
 import type { IncomingMessage } from 'node:http';
 import type { HttpBindings } from '@hono/node-server';
-import { serveStatic } from '@hono/node-server/serve-static';
 import { Hono, type MiddlewareHandler } from 'hono';
 import { cors } from 'hono/cors';
 import { requestId } from 'hono/request-id';
@@ -12,6 +11,7 @@ import { namesOf, type RequestNames } from './api/errors.js';
 import { strictHeaders } from './api/pages.js';
 import type { OriginTrust } from './auth/origin.js';
 import type { Readiness } from './health.js';
+import { addStaticFiles } from './static-files.js';
 import { offersWebSocket } from './upgrade-offers.js';
 
 export interface HttpOptions {
@@ -114,15 +114,6 @@ export function httpApp(options: HttpOptions): Hono<{ Bindings: HttpBindings }> 
     const error = { code: 'not-found', message: 'there is no such route: /api/docs lists them' };
     return c.json({ error }, 404);
   });
-  if (staticDir !== undefined) {
-    app.use('/assets/*', async (c, next) => {
-      await next();
-      // The build puts a hash of the content into these names.
-      if (c.res.ok) c.header('Cache-Control', 'public, max-age=31536000, immutable');
-    });
-    app.use(serveStatic({ root: staticDir }));
-    app.get('/assets/*', (c) => c.notFound());
-    app.get('*', serveStatic({ root: staticDir, path: 'index.html' }));
-  }
+  if (staticDir !== undefined) addStaticFiles(app, staticDir);
   return app;
 }

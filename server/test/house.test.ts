@@ -15,6 +15,7 @@ const FLOORS = [
   [
     'config',
     'http',
+    'static-files',
     'api/',
     'doors',
     'rooms',

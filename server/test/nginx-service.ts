@@ -5,6 +5,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
@@ -34,14 +35,16 @@ http {
 `;
 
 /**
- * Resolves once a server behind it answers; it ends with the running test.
+ * Resolves once it listens; it ends with the running test.
  *
  * @param servers their addresses, at least two: `http://127.0.0.1:<port>`
  * @param http directives beside the shipped ones
+ * @param edit makes what somebody would of the shipped file
  */
 export async function startNginx(
   servers: readonly string[],
   http = '',
+  edit: (template: string) => string = (template) => template,
 ): Promise<{ readonly url: string }> {
   const program = findNginx();
   if (program === undefined) throw new Error('no nginx: install one, or set NGINX_PATH');
@@ -55,7 +58,7 @@ export async function startNginx(
   servers.forEach((url, i) => {
     values[`SERVER_${i + 1}`] = new URL(url).host;
   });
-  const template = withServers(servers.length, readFileSync(TEMPLATE, 'utf8'));
+  const template = withServers(servers.length, edit(readFileSync(TEMPLATE, 'utf8')));
   writeFileSync(join(folder, 'cowrite.conf'), fill(template, values));
   writeFileSync(join(folder, 'nginx.conf'), main(http));
 
@@ -86,20 +89,23 @@ export async function startNginx(
 
   const url = `http://127.0.0.1:${port}`;
   // It says nowhere that it listens.
-  while (!(await answers(url))) {
+  while (!(await listens(port))) {
     if (end !== undefined) throw new Error(`nginx: ${end}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
   return { url };
 }
 
-async function answers(url: string): Promise<boolean> {
+async function listens(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1');
   try {
-    return (await fetch(`${url}/health`)).ok;
+    await once(socket, 'connect');
+    return true;
   } catch (error) {
-    // What fetch throws while nothing listens there yet.
-    if (error instanceof TypeError) return false;
+    if ((error as NodeJS.ErrnoException).code === 'ECONNREFUSED') return false;
     throw error;
+  } finally {
+    socket.destroy();
   }
 }
 

@@ -6,6 +6,7 @@ import type {
   ShownPerson,
 } from '../../../server/src/api/shapes.js';
 import type { Readiness } from '../../../server/src/health.js';
+import { base } from './base.js';
 
 export type { DescribedRoom, ListedRoom, Readiness, ShownPerson };
 
@@ -56,7 +57,7 @@ export class Api {
   }
 
   async rooms(query: Readonly<Record<string, string>>): Promise<Page> {
-    return await this.#look(`/api/rooms?${new URLSearchParams(query)}`);
+    return await this.#look(`api/rooms?${new URLSearchParams(query)}`);
   }
 
   async room(room: string): Promise<DescribedRoom> {
@@ -91,13 +92,13 @@ export class Api {
 
   async metrics(): Promise<string> {
     const signal = AbortSignal.timeout(PATIENCE_MS);
-    return await (await this.#request('GET', '/metrics', { signal })).text();
+    return await (await this.#request('GET', 'metrics', { signal })).text();
   }
 
   /** Needs no token. Not being ready is an answer, too. */
   async readiness(): Promise<Readiness> {
     const signal = AbortSignal.timeout(PATIENCE_MS);
-    const response = await reach('/health/ready', { signal });
+    const response = await reach('health/ready', { signal });
     const text = await response.text();
     try {
       return JSON.parse(text) as Readiness;
@@ -125,16 +126,17 @@ export class Api {
   }
 }
 
+/** @param path of the server, without a slash at its beginning */
 async function reach(path: string, request: RequestInit): Promise<Response> {
   try {
-    return await fetch(path, request);
+    return await fetch(base + path, request);
   } catch (cause) {
     throw new Unreachable('the server does not answer', { cause });
   }
 }
 
 function pathOf(room: string): string {
-  return `/api/rooms/${encodeURIComponent(room)}`;
+  return `api/rooms/${encodeURIComponent(room)}`;
 }
 
 function messageIn(text: string): string | undefined {

@@ -5,6 +5,7 @@ import '../../demo/src/styles/controls.css';
 import './styles/admin.css';
 import './styles/docs.css';
 import { h } from '../../demo/src/dom.js';
+import { base } from './base.js';
 import { pageHeader, rootElement } from './page.js';
 
 interface Schema {
@@ -46,7 +47,7 @@ interface Description {
 const root = rootElement();
 
 async function show(): Promise<void> {
-  const response = await fetch('/api/openapi.json');
+  const response = await fetch(`${base}api/openapi.json`);
   if (!response.ok) throw new Error(`the description could not be read: ${response.status}`);
   const description = (await response.json()) as Description;
   const schemas = description.components?.schemas ?? {};
@@ -56,8 +57,8 @@ async function show(): Promise<void> {
   root.replaceChildren(
     pageHeader(
       'HTTP API',
-      h('a', { class: 'button', href: '/api/openapi.json' }, 'OpenAPI'),
-      h('a', { class: 'button', href: '/admin' }, 'Administration'),
+      h('a', { class: 'button', href: `${base}api/openapi.json` }, 'OpenAPI'),
+      h('a', { class: 'button', href: `${base}admin` }, 'Administration'),
     ),
     h(
       'main',

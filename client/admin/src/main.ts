@@ -5,6 +5,7 @@ import '../../demo/src/styles/controls.css';
 import './styles/admin.css';
 import { h } from '../../demo/src/dom.js';
 import { Api, Refused, reasonOf, Unreachable } from './api.js';
+import { base } from './base.js';
 import { Figures } from './figures.js';
 import { RoomList } from './list.js';
 import { pageHeader, rootElement } from './page.js';
@@ -95,7 +96,11 @@ function start(api: Api): void {
   const out = h('button', { type: 'button', class: 'button' }, 'Sign out');
   out.addEventListener('click', () => leave(''));
   root.replaceChildren(
-    pageHeader('Administration', h('a', { class: 'button', href: '/api/docs' }, 'HTTP API'), out),
+    pageHeader(
+      'Administration',
+      h('a', { class: 'button', href: `${base}api/docs` }, 'HTTP API'),
+      out,
+    ),
     h(
       'main',
       { class: 'admin' },

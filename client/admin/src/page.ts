@@ -3,6 +3,7 @@ import { h } from '../../demo/src/dom.js';
 import { mark } from '../../demo/src/icons.js';
 import { themeButton } from '../../demo/src/theme.js';
 import { installTooltips } from '../../demo/src/tooltip.js';
+import { base } from './base.js';
 
 export function rootElement(): HTMLElement {
   const root = document.getElementById('app');
@@ -15,7 +16,7 @@ export function pageHeader(title: string, ...more: Node[]): HTMLElement {
   return h(
     'header',
     { class: 'admin-header' },
-    h('a', { class: 'admin-home', href: '/admin' }, mark(), 'Cowrite'),
+    h('a', { class: 'admin-home', href: `${base}admin` }, mark(), 'Cowrite'),
     h('span', { class: 'admin-title' }, title),
     h('span', { class: 'spring' }),
     ...more,

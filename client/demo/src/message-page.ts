@@ -1,4 +1,5 @@
 /** Pages that only say something: a document name that cannot be, an address that leads nowhere. */
+import { base } from './base.js';
 import { h } from './dom.js';
 import { siteHeader } from './header.js';
 import { icon } from './icons.js';
@@ -24,7 +25,13 @@ export function notFoundPage(root: HTMLElement): void {
   messagePage(
     root,
     'There is nothing here',
-    h('p', {}, 'Documents live at addresses such as ', h('code', {}, '/d/amber-fox-4821'), '.'),
+    h(
+      'p',
+      {},
+      'Documents live at addresses such as ',
+      h('code', {}, `${base}d/amber-fox-4821`),
+      '.',
+    ),
   );
 }
 
@@ -38,7 +45,7 @@ function messagePage(root: HTMLElement, title: string, ...text: HTMLElement[]): 
       h('div', { class: 'message-icon' }, icon('page')),
       h('h1', {}, title),
       ...text,
-      h('a', { class: 'button primary', href: '/' }, icon('arrow'), 'Go to your documents'),
+      h('a', { class: 'button primary', href: base }, icon('arrow'), 'Go to your documents'),
     ),
   );
 }

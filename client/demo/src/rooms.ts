@@ -1,5 +1,7 @@
 /** Documents' names: which are valid, where they live, and how what somebody types becomes one. */
 
+import { base } from './base.js';
+
 /** ASCII only, so that two names that look the same are the same. */
 const ROOM_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
 const DOCUMENT_PATH = /^\/d\/([^/]*)\/?$/;
@@ -11,15 +13,16 @@ export type Place =
   | { readonly page: 'not-found' };
 
 export function placeOf(pathname: string): Place {
-  if (pathname === '/' || pathname === '/index.html') return { page: 'landing' };
-  const encoded = DOCUMENT_PATH.exec(pathname)?.[1];
+  const path = pathname.startsWith(base) ? `/${pathname.slice(base.length)}` : pathname;
+  if (path === '/' || path === '/index.html') return { page: 'landing' };
+  const encoded = DOCUMENT_PATH.exec(path)?.[1];
   if (encoded === undefined) return { page: 'not-found' };
   const name = decode(encoded);
   return ROOM_NAME.test(name) ? { page: 'document', room: name } : { page: 'invalid-room', name };
 }
 
 export function pathOf(room: string): string {
-  return `/d/${encodeURIComponent(room)}`;
+  return `${base}d/${encodeURIComponent(room)}`;
 }
 
 export function linkTo(room: string): string {

@@ -10,6 +10,8 @@ export type ApiOptions = DocumentsOptions & RouterOptions & Omit<RoutesOptions, 
 
 const INFO = {
   openapi: '3.1.0',
+  // From where the description is: a proxy may show the server under a path of its own.
+  servers: [{ url: '..' }],
   info: {
     title: 'Cowrite',
     version: '1',

@@ -7,6 +7,7 @@ import { extname } from 'node:path';
 import type { HttpBindings } from '@hono/node-server';
 import type { Context, Hono } from 'hono';
 import { secureHeaders } from 'hono/secure-headers';
+import { LASTING, revalidated } from '../static-files.js';
 
 /** Built, also when this module is run from its source. */
 const FOLDER = new URL('../../dist/admin/', import.meta.url);
@@ -40,20 +41,20 @@ export const strictHeaders = secureHeaders({
 
 export function addPages(app: Hono<{ Bindings: HttpBindings }>): void {
   const files = filesIn(FOLDER);
-  const answer = (c: Context, name: string, caching: string) => {
+  const answer = (c: Context, name: string) => {
     const bytes = files.get(name);
     if (bytes === undefined) return c.notFound();
     const type = TYPES[extname(name)] ?? 'application/octet-stream';
-    return c.body(bytes, 200, { 'Content-Type': type, 'Cache-Control': caching });
+    return c.body(bytes, 200, { 'Content-Type': type });
   };
   for (const [path, file] of Object.entries(PAGES)) {
-    app.get(path, (c) => answer(c, file, 'no-cache'));
+    app.get(path, revalidated, (c) => answer(c, file));
   }
-  app.get('/admin/*', (c) => {
+  app.get('/admin/*', revalidated, (c) => {
     const name = c.req.path.slice('/admin/'.length);
     // The build puts a hash of the content into these names.
-    const isLasting = name.startsWith('assets/');
-    return answer(c, name, isLasting ? 'public, max-age=31536000, immutable' : 'no-cache');
+    if (name.startsWith('assets/')) c.header('Cache-Control', LASTING);
+    return answer(c, name);
   });
 }
 

@@ -5,6 +5,7 @@
 import { CowriteProvider } from '@cowrite/client';
 import type { Editor } from '@tiptap/core';
 import { Doc } from 'yjs';
+import { base } from '../base.js';
 import { h } from '../dom.js';
 import { mark } from '../icons.js';
 import { Me } from '../people.js';
@@ -32,7 +33,7 @@ export function documentPage(root: HTMLElement, room: string): void {
   const token = takeToken();
   // Whose a token is, the demo does not know; a copy of what it opens is not for the next one.
   const offline = token === '';
-  const provider = new CowriteProvider({ url: '/ws', room, doc, token, offline });
+  const provider = new CowriteProvider({ url: `${base}ws`, room, doc, token, offline });
   watchForToken();
   const me = Me.load(location.search);
   const carets = peerCarets(provider.awareness);
@@ -54,7 +55,7 @@ export function documentPage(root: HTMLElement, room: string): void {
           'a',
           {
             class: 'home',
-            href: '/',
+            href: base,
             'aria-label': 'Your documents',
             'data-tip': 'Your documents',
           },

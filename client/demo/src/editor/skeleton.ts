@@ -1,4 +1,5 @@
 /** What stands on the page until the document is there, or because it never will be. */
+import { base } from '../base.js';
 import { h } from '../dom.js';
 import { icon } from '../icons.js';
 
@@ -23,6 +24,6 @@ export function nothingHere(): HTMLElement {
     { class: 'nothing-here' },
     icon('page'),
     h('p', {}, 'This document cannot be shown.'),
-    h('a', { class: 'button', href: '/' }, 'Go to your documents'),
+    h('a', { class: 'button', href: base }, 'Go to your documents'),
   );
 }
