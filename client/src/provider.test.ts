@@ -758,7 +758,8 @@ describe('[CLI-12] in a browser', () => {
     const page = stubPage();
     const sheet = Object.assign(new Page(), { visibilityState: 'visible' });
     vi.stubGlobal('document', sheet);
-    const { network, provider } = setUp();
+    // From Node 24 on there are `navigator.locks`, and with a document that is a tab of a browser.
+    const { network, provider } = setUp({ tabs: false });
     sync(network.last);
     sheet.dispatchEvent(new Event('freeze'));
     expect(network.live).toEqual([]);
