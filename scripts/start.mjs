@@ -1,7 +1,6 @@
 // `npm start`: set-up, then the server. Owns the server's process: it gets each stop signal once,
-// it never outlives this one, and its exit code becomes this one's. package.json says `exec`, since
-// Debian's shell between npm and a script keeps the signals to itself; where there is no `exec`
-// (cmd.exe), run `node scripts/start.mjs`.
+// it never outlives this one, and its exit code becomes this one's. A shell that stays between npm and
+// this script may die of a signal without passing it on; `main` takes that for SIGTERM.
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { join } from 'node:path';
