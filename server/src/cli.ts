@@ -1,5 +1,6 @@
 /** The command: finds the one that is asked for, `serve` where none is, and says in one line what went wrong. */
 import { type Config, ConfigError, readConfig } from './config.js';
+import { checkRuntime, UnsupportedRuntime } from './runtime.js';
 import { shownText } from './service-url.js';
 import { StorageInUse, StorageLost } from './storage/lock.js';
 import { StorageUnavailable } from './storage/open.js';
@@ -40,6 +41,7 @@ async function help(): Promise<string> {
 let config: Config | undefined;
 
 async function main([name = SERVE, ...rest]: readonly string[]): Promise<number | undefined> {
+  checkRuntime();
   if (name === 'help' || name === '--help' || name === '-h') {
     process.stdout.write(await help());
     return EXIT.ok;
@@ -74,7 +76,8 @@ function explain(error: unknown): { line: string; code: number } {
     error instanceof Failure ||
     error instanceof StorageInUse ||
     error instanceof StorageLost ||
-    error instanceof StorageUnavailable
+    error instanceof StorageUnavailable ||
+    error instanceof UnsupportedRuntime
   ) {
     return { line: error.message, code: EXIT.failure };
   }

@@ -37,6 +37,7 @@ import type { Presence } from './presence/presence.js';
 import type { Relay } from './relay/relay.js';
 import { DELETED, type RoomDependencies } from './room.js';
 import { Rooms } from './rooms.js';
+import { checkRuntime } from './runtime.js';
 import type { CowriteServer, Hooks, ServerOptions } from './server-options.js';
 import { Session, type SessionRules } from './session.js';
 import { Snapshots } from './snapshots.js';
@@ -72,6 +73,7 @@ const MB = 1024 * 1024;
  *   the store or the port say
  */
 export async function createServer(options: ServerOptions = {}): Promise<CowriteServer> {
+  checkRuntime();
   const limits = limitsOf(options.limits);
   const { hooks = {}, clock = systemClock, random = Math.random } = options;
   const logger =

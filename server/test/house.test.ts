@@ -88,7 +88,7 @@ const FLOORS = [
     'service-url',
     'bucket',
   ],
-  ['update/', 'name', 'shown'],
+  ['update/', 'name', 'runtime', 'shown'],
 ];
 
 interface Source {

@@ -1,7 +1,7 @@
 /** `npm start`, in whatever shell npm runs it. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -66,5 +66,19 @@ describe('[RUN] npm start', () => {
     // The server was the last to have them open.
     await closed;
     expect(output).toContain('ended; everything is saved');
+  });
+});
+
+describe('[RUN] versions of Node', () => {
+  it('[RUN-4] the image has one that is tried, everywhere', () => {
+    const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
+    const images = [...read('Dockerfile').matchAll(/^FROM node:(\d+)-slim\b/gm)];
+    expect(images.map(([, major]) => major)).toEqual(['24', '24']);
+    const tried = [...read('scripts/nodes.mjs').matchAll(/(\d+): '(\d+)\.\d+\.\d+'/g)];
+    expect(tried.map(([, name, major]) => [name, major])).toEqual([
+      ['22', '22'],
+      ['24', '24'],
+      ['26', '26'],
+    ]);
   });
 });

@@ -13,6 +13,9 @@ import { PRIVATE_FILE } from './folder.js';
 export type TryLock = (fd: number) => boolean;
 
 export const OPEN = constants.O_RDWR | constants.O_CREAT;
+/** Its end would be one of the whole process: the linker finds `uv_get_osfhandle` nowhere. */
+const NO_LOCKS_IN_DENO =
+  'under Deno nothing keeps a second server out of the folder: run the server with Node, or keep documents in postgres:// or redis://';
 /** How often another file may stand at the path once the one that was there is locked. */
 const ATTEMPTS = 10;
 
@@ -28,6 +31,7 @@ export async function lockFile(
 ): Promise<{ fd: number | undefined; problem?: string | undefined }> {
   let attempt = tryLock;
   if (attempt === undefined) {
+    if (process.versions.deno !== undefined) throw new FolderUnusable(NO_LOCKS_IN_DENO);
     try {
       attempt = (await import('fs-native-extensions')).tryLock;
     } catch (error) {

