@@ -4,7 +4,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Failure, main, root, setup, step, tool } from './setup.mjs';
+import { Failure, main, setup, step, tool } from './setup.mjs';
 
 /** The newest of each that npm had when this was written. */
 const VERSIONS = { 22: '22.23.5', 24: '24.22.3', 26: '26.12.1' };

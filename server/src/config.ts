@@ -37,6 +37,8 @@ const NUMBER = 'a whole number from 1 on';
 const COUNT = z.coerce.number(NUMBER).int(NUMBER).min(1, NUMBER).optional();
 const MAX_HANDSHAKE = 600_000;
 const HANDSHAKE = `milliseconds from 1 to ${MAX_HANDSHAKE}`;
+const MAX_KEEP_ALIVE = 3_600;
+const KEEP_ALIVE = `seconds from 1 to ${MAX_KEEP_ALIVE}`;
 const LEAST_WORKER_MEMORY = 64;
 const WORKER_MEMORY = `a whole number of MB from ${LEAST_WORKER_MEMORY} on`;
 const RATE_FORM = 'how many a second, and how many at once, such as 500:2000';
@@ -142,6 +144,11 @@ const schema = z.object({
     .int(HANDSHAKE)
     .min(1, HANDSHAKE)
     .max(MAX_HANDSHAKE, HANDSHAKE)
+    .optional(),
+  KEEP_ALIVE_SECONDS: z.coerce
+    .number(KEEP_ALIVE)
+    .min(1, KEEP_ALIVE)
+    .max(MAX_KEEP_ALIVE, KEEP_ALIVE)
     .optional(),
   WORKER_MEMORY_MB: z.coerce
     .number(WORKER_MEMORY)
@@ -266,6 +273,7 @@ function limitsOf(data: z.infer<typeof schema>): Partial<Limits> {
       settings.flatMap(([name, limit]) => (data[name] === undefined ? [] : [[limit, data[name]]])),
     ),
     ...(data.DRAIN_SECONDS !== undefined && { drainMs: data.DRAIN_SECONDS * 1_000 }),
+    ...(data.KEEP_ALIVE_SECONDS !== undefined && { keepAliveMs: data.KEEP_ALIVE_SECONDS * 1_000 }),
     ...(data.WORKER_MEMORY_MB !== undefined && { workerMemoryMb: data.WORKER_MEMORY_MB }),
   };
 }

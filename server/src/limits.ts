@@ -28,6 +28,8 @@ export interface Limits extends CrowdLimits, SessionRates {
   readonly maxWatchers: number;
   /** Milliseconds for a request to arrive, and for a decision about it. Default 10 000. */
   readonly handshakeMs: number;
+  /** Milliseconds for which a connection is kept for another request. Longer than proxies keep theirs. Default 75 000. */
+  readonly keepAliveMs: number;
   /** Milliseconds; a peer of which not a byte arrives for two of these is cut off. Default 15 000. */
   readonly heartbeatMs: number;
   /** Milliseconds after which the people of an instance that died are gone. Default 15 000. */
@@ -71,6 +73,7 @@ export const DEFAULT_LIMITS: Limits = {
   maxApiRequests: 32,
   maxWatchers: 100,
   handshakeMs: 10_000,
+  keepAliveMs: 75_000,
   heartbeatMs: 15_000,
   presenceTtlMs: 15_000,
   headCheckMs: 3_000,

@@ -58,11 +58,6 @@ const PRESSED_PART = 1 / 4;
 /** Sockets that may be on their way to a decision. */
 const NEWCOMERS = 1_000;
 const WORKER_THREADS = 1;
-/**
- * Milliseconds for which a connection is kept for another request: longer than proxies keep theirs
- * (60 s in most), so that none sends a request on one that is just being closed, and answers 502.
- */
-const KEEP_ALIVE_MS = 75_000;
 /** As Node calls it. */
 const REQUEST_TIMEOUT = 'ERR_HTTP_REQUEST_TIMEOUT';
 const MB = 1024 * 1024;
@@ -276,7 +271,8 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
       // Of bodies: see below.
       requestTimeout: 0,
       connectionsCheckingInterval: Math.ceil(limits.handshakeMs / 4),
-      keepAliveTimeout: KEEP_ALIVE_MS,
+      // A proxy that keeps its own longer sends a request on one that is just being closed: 502.
+      keepAliveTimeout: limits.keepAliveMs,
     },
     (request, response) => {
       watchArrival(request, arrival);

@@ -43,6 +43,8 @@ const ABOUT: Readonly<Record<SettingName, string>> = {
   MAX_API_REQUESTS: 'requests to /api that are answered at once; more are refused with 503',
   MAX_WATCHERS: 'those who watch rooms by server-sent events; more are refused with 503',
   HANDSHAKE_MS: 'for a request to arrive, and for a decision about it',
+  KEEP_ALIVE_SECONDS:
+    'for which a connection is kept for another request; longer than a proxy in front keeps its own, which answers 502 now and then otherwise',
   WORKER_MEMORY_MB:
     'that workers may take to merge documents; left out, four fifths of the memory limit beyond 256 MB, or half of the machine',
   DRAIN_SECONDS: 'that SIGTERM may take to let everybody go; 0: at once',
@@ -59,6 +61,7 @@ const ABOUT: Readonly<Record<SettingName, string>> = {
 const LEFT_OUT: Partial<Record<SettingName, string>> = {
   STORAGE_URL: 'lmdb:./data',
   AUTH_CLOCK_TOLERANCE: '30',
+  KEEP_ALIVE_SECONDS: String(DEFAULT_LIMITS.keepAliveMs / 1_000),
   DRAIN_SECONDS: String(DEFAULT_LIMITS.drainMs / 1_000),
   LOG_FORMAT: 'json',
   METRICS_HOST: '127.0.0.1',

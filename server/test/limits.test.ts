@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 import { ManualClock } from '../src/clock.js';
+import { readConfig } from '../src/config.js';
 import { ADMIN, governed } from './administrator.js';
 import { served, socketUrl, startServer, typed } from './support.js';
 
@@ -113,8 +114,14 @@ describe('[LIM] the crowd', () => {
   });
 
   it('[LIM-5] a connection without a request is kept for longer than proxies keep theirs', async () => {
-    const { headers } = await fetch(`${(await startServer()).url}/health`);
-    expect(headers.get('keep-alive')).toBe('timeout=75');
+    const kept = async ({ url }: { url: string }) =>
+      (await fetch(`${url}/health`)).headers.get('keep-alive');
+    expect(await kept(await startServer())).toBe('timeout=75');
+    const { limits } = readConfig({ KEEP_ALIVE_SECONDS: '90' });
+    expect(await kept(await startServer({ limits }))).toBe('timeout=90');
+    for (const KEEP_ALIVE_SECONDS of ['0', '-1', 'long', '3601']) {
+      expect(() => readConfig({ KEEP_ALIVE_SECONDS })).toThrow('seconds from 1 to 3600');
+    }
   });
 
   it('[LIM-5] a request that does not come to an end is cut off', async () => {
