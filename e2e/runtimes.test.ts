@@ -1,9 +1,10 @@
-/** The packages as npm would publish them, under other programs than Node. */
+/** The packages as npm would publish them, under other programs than Node, and in applications with a server. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
+import { CowriteProvider } from '@cowrite/client';
 import {
   afterAll,
   beforeAll,
@@ -13,11 +14,21 @@ import {
   type TestContext,
   test,
 } from 'vitest';
+import { WebSocket } from 'ws';
 import { startRedis } from '../server/test/redis-service.js';
+import { codeBlocks } from './markdown.js';
 import { install, PATIENCE, pack, run } from './packed.js';
 
+const PAGE = 'docs/your-own-server.md';
 const ADMIN_TOKEN = 'the-token-of-the-administrator,-long-enough';
-const VERSIONS = { bun: '1.4.5', deno: '2.9.6', yjs: '^13.6.33' };
+const VERSIONS = {
+  bun: '1.4.5',
+  deno: '2.9.6',
+  yjs: '^13.6.33',
+  express: '5.3.0',
+  koa: '3.3.0',
+  fastify: '5.12.8',
+};
 
 /** Writes a word, waits until it is saved, and reads what the room has by then. */
 const CLIENT = `
@@ -39,7 +50,7 @@ console.log('saved: ' + reader.doc.getText('text'));
 reader.destroy();
 `;
 
-describe('other programs than Node', () => {
+describe('installed', () => {
   const folder = mkdtempSync(join(tmpdir(), 'cowrite-e2e-'));
   const project = join(folder, 'project');
   const command = join(project, 'node_modules/@cowrite/server/bin/cowrite.js');
@@ -67,8 +78,9 @@ describe('other programs than Node', () => {
     program: string,
     args: readonly string[],
     STORAGE_URL = 'memory:',
+    script = command,
   ): Promise<Serving> {
-    const child = spawn(program, [...args, command], {
+    const child = spawn(program, [...args, script], {
       cwd: project,
       env: { PATH: process.env.PATH, HOME: folder, PORT: '0', STORAGE_URL, ADMIN_TOKEN },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -88,6 +100,43 @@ describe('other programs than Node', () => {
     });
     return { url, child };
   }
+
+  test.each(codeBlocks(PAGE).map(({ text }) => [/from '(\w+)';\n\n/.exec(text)![1]!, text]))(
+    '[RUN-5] on one port with %s, as the page says',
+    async (name, text) => {
+      const file = join(project, `${name}.js`);
+      // Any port, and which.
+      const said = "console.log('ready: ' + cowrite.url);";
+      const listening = "while (cowrite.url === '') await new Promise(setImmediate);";
+      writeFileSync(file, `${text.replace(/\b3000\b/, '0')}\n${listening}\n${said}\n`);
+      const { url, child } = await serve(process.execPath, [], undefined, file);
+      const at = `http://127.0.0.1:${new URL(url).port}`;
+      expect(await (await fetch(at)).text()).toBe('the application');
+      expect((await fetch(`${at}/rooms`)).status).toBe(name === 'koa' ? 200 : 404);
+      const provider = new CowriteProvider({
+        url: `${at.replace('http', 'ws')}/rooms`,
+        room: name,
+        WebSocket,
+      });
+      onTestFinished(() => provider.destroy());
+      provider.doc.getText('text').insert(0, 'hello');
+      await provider.whenSaved();
+
+      expect(await (await fetch(`${at}/cowrite/health`)).text()).toBe('ok\n');
+      expect(await (await fetch(`${at}/cowrite/admin`)).text()).toContain('./admin/assets/');
+      const kicked = await fetch(`${at}/cowrite/api/rooms/${name}/kick`, {
+        method: 'POST',
+        headers: { Authorization: `Bearer ${ADMIN_TOKEN}`, 'Content-Type': 'application/json' },
+        body: '{"user": "ada"}',
+      });
+      expect([kicked.status, await kicked.json()]).toEqual([
+        200,
+        expect.objectContaining({ sessions: 1 }),
+      ]);
+      await end(child, 'SIGTERM');
+      expect(child.exitCode).toBe(0);
+    },
+  );
 
   const write = async (program: string, args: readonly string[], url: string, word: string) =>
     (

@@ -11,7 +11,7 @@ import { clientAddress, type TrustedProxies } from './address.js';
 import type { Authenticator } from './auth/authenticator.js';
 import { readToken } from './auth/credentials.js';
 import { AuthRefused, hasEnded, type Identity, type RefusalKind } from './auth/identity.js';
-import { dropAmbientCredentials, isLocalHost, trustIn } from './auth/origin.js';
+import { dropAmbientCredentials, isLocalHost, isLoopback, trustIn } from './auth/origin.js';
 import type { Clock } from './clock.js';
 import { type Cooldowns, clientKey } from './cooldown.js';
 import type { Crowd, CrowdLimit } from './crowd.js';
@@ -172,6 +172,10 @@ export class Doors {
         'pages of this origin may not connect (ALLOWED_ORIGINS)',
         'origin',
       );
+    }
+    if (isOpen && !isLoopback(request.socket.remoteAddress ?? '')) {
+      // On an application's server that others reach.
+      throw new UpgradeRefused(403, 'without authentication only this machine may connect', 'host');
     }
     if (isOpen && !isLocalHost(host)) {
       throw new UpgradeRefused(

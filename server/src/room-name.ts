@@ -16,6 +16,16 @@ export function isRoomPath(url: string): boolean {
   return pathOf(url).startsWith(PREFIX);
 }
 
+/**
+ * @param url as {@link readRoomName} takes it, of a server that has its rooms at another path
+ * @param path that one, such as `/my/rooms`
+ * @returns the same room's here; undefined for what is not of a room
+ */
+export function movedRoomPath(url: string, path: string): string | undefined {
+  const at = pathOf(url);
+  return at.startsWith(`${path}/`) ? PREFIX + at.slice(path.length + 1) : undefined;
+}
+
 /** A request line may name the server, too (RFC 9112, 3.2.2). */
 function pathOf(url: string): string {
   return url.startsWith('/') ? url : url.replace(/^https?:\/\/[^/?#]*/i, '');

@@ -1,5 +1,7 @@
 /** What an application that embeds the server gives it, and gets. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
+import type { HttpServer } from './attach.js';
 import type { AuthenticateHook, AuthSettings } from './auth/authenticator.js';
 import type { Clock } from './clock.js';
 import type { Limits } from './limits.js';
@@ -28,6 +30,14 @@ export interface Hooks {
 }
 
 export interface ServerOptions {
+  /**
+   * An HTTP or HTTPS server of the application, to use in the place of one of its own: rooms are at
+   * {@link path} there, and everything else is left to the application. It may listen already. Close
+   * this server before that one.
+   */
+  readonly server?: HttpServer;
+  /** Where rooms are on {@link server}: `<path>/<room>`. Default `/ws`. */
+  readonly path?: string;
   /** 0 takes a free port. Default 8080. */
   readonly port?: number;
   /** Default 127.0.0.1: this machine only. Any other needs {@link auth}, or the hook `authenticate`. */
@@ -77,7 +87,13 @@ export interface ServerOptions {
 export interface CowriteServer {
   /** Where the metrics are without a token, if that was asked for. */
   readonly metricsUrl: string | undefined;
-  /** Where it listens, such as `http://127.0.0.1:8080`. */
+  /**
+   * Answers whatever a server of its own answers beside rooms: `/health`, `/metrics`, `/api`, `/admin`,
+   * and the files of {@link ServerOptions.staticDir}; by `request.url`, from which an application takes
+   * the path away under which it shows that. A body must not have been read.
+   */
+  handleRequest(request: IncomingMessage, response: ServerResponse): void;
+  /** Where it listens, such as `http://127.0.0.1:8080`; empty while a server that it was given does not. */
   readonly url: string;
   readonly port: number;
   /**

@@ -10,6 +10,7 @@ import { Administrator } from './administrator.js';
 import { Api } from './api/api.js';
 import type { RequestNames } from './api/errors.js';
 import { type ArrivalOptions, watchArrival } from './arrival.js';
+import { attach, type HttpServer } from './attach.js';
 import { authenticatorOf, authenticatorOfHook } from './auth/authenticator.js';
 import { isLoopback, trustIn } from './auth/origin.js';
 import { MIN_SECRET } from './auth/tokens.js';
@@ -32,6 +33,7 @@ import { memoryLimit, workerMemory } from './memory.js';
 import { Merges, warnOfTooLarge } from './merges.js';
 import { Metrics } from './metrics.js';
 import { type MetricsPort, openMetricsPort } from './metrics-port.js';
+import { checkOptions } from './option-check.js';
 import { Orders } from './orders.js';
 import type { Presence } from './presence/presence.js';
 import type { Relay } from './relay/relay.js';
@@ -69,6 +71,7 @@ const MB = 1024 * 1024;
  */
 export async function createServer(options: ServerOptions = {}): Promise<CowriteServer> {
   checkRuntime();
+  checkOptions(options);
   const limits = limitsOf(options.limits);
   const { hooks = {}, clock = systemClock, random = Math.random } = options;
   const logger =
@@ -383,6 +386,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
   );
 
   const letGo = async (): Promise<void> => {
+    detach?.();
     await metricsPort?.close();
     loop.close();
     doors.close();
@@ -412,8 +416,10 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
   });
 
   let metricsPort: MetricsPort | undefined;
+  let detach: (() => void) | undefined;
   try {
-    await listen(http, options.port ?? 8080, host);
+    if (options.server === undefined) await listen(http, options.port ?? 8080, host);
+    else detach = attach(options.server, http, options.path);
     metricsPort =
       options.metrics &&
       (await openMetricsPort({
@@ -430,14 +436,18 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     throw error;
   }
   isListening = true;
-  const { address, port, family } = http.address() as AddressInfo;
   return {
     kick: (room, about) => orders.kick(room, about),
     recheck: (user) => orders.recheck(user),
     remove: (room) => orders.remove(room),
     revive: (room) => orders.revive(room),
-    url: `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`,
-    port,
+    handleRequest: (request, response) => void http.emit('request', request, response),
+    get url() {
+      return urlOf(options.server ?? http);
+    },
+    get port() {
+      return addressOf(options.server ?? http)?.port ?? 0;
+    },
     metricsUrl: metricsPort?.url,
     close: () => ending.close(),
     drain: () => ending.drain(),
@@ -507,6 +517,18 @@ function sessionsOf(transport: Transport): Session[] {
     .map(({ events }) => events)
     .filter((events) => events instanceof Session)
     .filter(({ isClosed }) => !isClosed);
+}
+
+function addressOf(server: HttpServer): AddressInfo | undefined {
+  const address = server.address();
+  return typeof address === 'object' && address !== null ? address : undefined;
+}
+
+function urlOf(server: HttpServer): string {
+  const at = addressOf(server);
+  if (at === undefined) return '';
+  const scheme = 'setSecureContext' in server ? 'https' : 'http';
+  return `${scheme}://${at.family === 'IPv6' ? `[${at.address}]` : at.address}:${at.port}`;
 }
 
 /** As Node answers by itself, when nobody listens. */

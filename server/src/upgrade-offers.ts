@@ -19,6 +19,8 @@ import { isRoomPath } from './room-name.js';
 
 const WEBSOCKET = 'websocket';
 
+/** What is not answered yet, of each socket. */
+const unanswered = new WeakMap<Duplex, Set<ServerResponse>>();
 /** Sockets of which a request was handed back: the server was told of them before. */
 const known = new WeakSet<Duplex>();
 
@@ -53,21 +55,21 @@ export function offersWebSocket(offered: string | undefined): boolean {
 /**
  * Gives every request with an offer to `accept`, or has it answered as if it had made none.
  *
- * @param accept returns whether it takes the request and its socket over
+ * @param accept returns whether it, or somebody else who listens, takes the request and its socket over
+ * @returns a function that stops listening
  */
 export function listenForUpgrades(
   server: Server,
   accept: (request: IncomingMessage, socket: Duplex, head: Buffer) => boolean,
-): void {
-  const unanswered = new WeakMap<Duplex, Set<ServerResponse>>();
-  server.prependListener('request', (request, response) => {
+): () => void {
+  const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
     const { socket } = request;
     if (isIgnored(request)) response.setHeader('Connection', 'close');
     const responses = unanswered.get(socket) ?? new Set();
     unanswered.set(socket, responses.add(response));
     response.once('close', () => responses.delete(response));
-  });
-  server.on('upgrade', (request, socket, head) => {
+  };
+  const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     if (accept(request, socket, head)) return;
     // Until the server has it again nobody else would hear of its errors.
     const onError = () => socket.destroy();
@@ -76,7 +78,10 @@ export function listenForUpgrades(
       socket.off('error', onError);
       if (!socket.destroyed) handBack(server, request, socket, head);
     });
-  });
+  };
+  server.prependListener('request', onRequest);
+  server.on('upgrade', onUpgrade);
+  return () => void server.off('request', onRequest).off('upgrade', onUpgrade);
 }
 
 export function hasBody({ headers }: IncomingMessage): boolean {
@@ -105,7 +110,7 @@ function handBack(server: Server, request: IncomingMessage, socket: Duplex, head
   // What the server has set for the pause between two requests.
   request.socket.setTimeout(0);
   socket.unshift(Buffer.concat([Buffer.from(textOf(request), 'latin1'), head]));
-  server.emit('connection', socket);
+  server.emit('encrypted' in socket ? 'secureConnection' : 'connection', socket);
 }
 
 function textOf({ method, url, httpVersion, rawHeaders }: IncomingMessage): string {

@@ -11,7 +11,7 @@ const FLOORS = [
   ['index', 'cli'],
   ['commands/'],
   ['server'],
-  ['ending', 'orders', 'server-options'],
+  ['ending', 'orders', 'option-check', 'server-options'],
   [
     'config',
     'http',
@@ -27,7 +27,7 @@ const FLOORS = [
     'metrics-port',
   ],
   ['administrator', 'failover', 'health', 'intake', 'large-update', 'standing'],
-  ['transport', 'upgrade-offers', 'arrival'],
+  ['transport', 'attach', 'upgrade-offers', 'arrival'],
   ['room'],
   ['compactor', 'joining'],
   ['contents'],

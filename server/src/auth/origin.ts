@@ -81,8 +81,8 @@ export function isLocalHost(host: string | undefined): boolean {
   );
 }
 
-/** @param host a name or an address, of IPv6 with or without brackets */
+/** @param host a name or an address, of IPv6 with or without brackets, also one of IPv4 in it */
 export function isLoopback(host: string): boolean {
-  const name = host.replace(/^\[|\]$/g, '').toLowerCase();
+  const name = host.replace(/^\[|\]$|^::ffff:(?=[\d.]+$)/gi, '').toLowerCase();
   return name === 'localhost' || name === '::1' || /^127(\.\d{1,3}){3}$/.test(name);
 }
