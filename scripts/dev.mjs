@@ -9,7 +9,7 @@ main(async () => {
   await buildPackages();
   await buildAdmin();
 
-  process.env.COWRITE_PORT = process.env.PORT ?? '8080';
+  process.env.DEMO_SERVER_PORT = process.env.PORT ?? '8080';
   const children = [
     start(tool('typescript/bin/tsc'), '-b', '--watch', '--preserveWatchOutput'),
     start('--watch', '--watch-preserve-output', join(root, 'server/dist/cli.js')),
@@ -29,7 +29,7 @@ main(async () => {
   await vite.listen();
   const { local, network } = vite.resolvedUrls;
   console.log(
-    `Open ${[...local, ...network][0]} (the server is on port ${process.env.COWRITE_PORT})`,
+    `Open ${[...local, ...network][0]} (the server is on port ${process.env.DEMO_SERVER_PORT})`,
   );
 });
 

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig, type Plugin } from 'vite';
 
-const server = `ws://127.0.0.1:${process.env.COWRITE_PORT ?? 8080}`;
+const server = `ws://127.0.0.1:${process.env.DEMO_SERVER_PORT ?? 8080}`;
 
 /**
  * Nothing but what comes from where the page does. In the page, so that it holds wherever that is

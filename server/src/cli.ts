@@ -1,5 +1,5 @@
 /** The command: finds the one that is asked for, `serve` where none is, and says in one line what went wrong. */
-import { type Config, ConfigError, readConfig } from './config.js';
+import { type Config, ConfigError, misspeltSettings, readConfig } from './config.js';
 import { checkRuntime, UnsupportedRuntime } from './runtime.js';
 import { shownText } from './service-url.js';
 import { StorageInUse, StorageLost } from './storage/lock.js';
@@ -51,10 +51,19 @@ async function main([name = SERVE, ...rest]: readonly string[]): Promise<number 
   }
   const command = await COMMANDS[name]!();
   useStdout(command.output);
-  return await command.run(rest, () => {
-    config = readConfig(undefined, command.name === SERVE);
+  return await command.run(rest, () => configOf(command));
+}
+
+function configOf({ name }: Command): Config {
+  // A server tells it in its log, once it has one. Where a setting is wrong, this may be why.
+  let isTold = false;
+  try {
+    config = readConfig(undefined, name === SERVE);
+    isTold = name === SERVE;
     return config;
-  });
+  } finally {
+    if (!isTold) for (const line of misspeltSettings()) complain(line);
+  }
 }
 
 /** The settings that may have led to this port. */

@@ -6,6 +6,7 @@ import { isLoopback, isOrigin } from './auth/origin.js';
 import { MIN_SECRET } from './auth/tokens.js';
 import type { Rate } from './bucket.js';
 import type { Limits } from './limits.js';
+import { nearestNames } from './nearest.js';
 import { REDIS_FORM, readRedisUrl, shownUrl } from './service-url.js';
 import { isSharedStorageUrl, STORAGE_URL_FORMS, storageUrlProblem } from './storage/open.js';
 
@@ -227,6 +228,9 @@ export function readConfig(
   if (!result.success) {
     const issue = result.error.issues[0]!;
     const name = String(issue.path[0]);
+    if (name.endsWith('_PORT') && isServiceLink(set[name]!)) {
+      throw new ConfigError(serviceLinkIn(name, set[name]!));
+    }
     throw new ConfigError(`${name} must be ${issue.message}, not ${shownValue(name, set[name]!)}`);
   }
   const { data } = result;
@@ -259,6 +263,37 @@ export function readConfig(
     metrics: metricsOf(data),
     staticDir: data.STATIC_DIR,
   });
+}
+
+/**
+ * What is near the name of a setting, and has no effect: one line each.
+ *
+ * @param environment as for {@link readConfig}
+ */
+export function misspeltSettings(
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): readonly string[] {
+  const names = Object.keys(schema.shape);
+  return Object.entries(environment).flatMap(([name, value = '']) => {
+    if (name in schema.shape || isServiceLink(value)) return [];
+    const meant = nearestNames(name, names).join(' or ');
+    return meant === ''
+      ? []
+      : [`${name} is not a setting and has no effect: did you mean ${meant}?`];
+  });
+}
+
+/** `REDIS_PORT=tcp://10.0.0.1:6379`: Kubernetes sets it in every pod for a Service called `redis`. */
+function isServiceLink(value: string): boolean {
+  return /^(tcp|udp|sctp):\/\/[\d.:a-f[\]]+$/i.test(value);
+}
+
+function serviceLinkIn(name: string, value: string): string {
+  const service = name.slice(0, -'_PORT'.length).toLowerCase().replaceAll('_', '-');
+  return (
+    `${name}=${value} is what Kubernetes sets for a Service called ${service}: ` +
+    `set enableServiceLinks: false in the pod's spec, or ${name} in the container's env`
+  );
 }
 
 /** An address may stand in any setting, by mistake. */

@@ -293,7 +293,7 @@ describe('[AUTH] secrets', () => {
       '--user',
       'ada',
       '--room',
-      'a=b',
+      'a=b=write',
       '--room',
       'c=d=none',
       '--expires',

@@ -212,7 +212,7 @@ describe('[CMD] backup and restore', () => {
     const { url } = await startRedis();
     expect((await cowrite(['restore', file, '--storage', url])).code).toBe(0);
     await isRestored(url, backed);
-    const again = await cowrite(['backup', file], { environment: { STORAGE_URL: url } });
+    const again = await cowrite(['backup', file, '--force'], { environment: { STORAGE_URL: url } });
     expect([again.code, again.errors]).toEqual([0, '']);
     const restored = `lmdb:${join(folder, 'data')}`;
     expect((await cowrite(['restore', file, '--storage', restored])).code).toBe(0);
@@ -224,7 +224,7 @@ describe('[CMD] backup and restore', () => {
     const server = await startProcess({ STORAGE_URL: 'memory:', ADMIN_TOKEN });
     const file = join(folder, 'b.cowrite');
     writeFileSync(file, 'the one before');
-    const args = ['backup', file, '--server'];
+    const args = ['backup', file, '--force', '--server'];
     const wrong = { ADMIN_TOKEN: ADMIN_TOKEN.toUpperCase() };
     for (const [ending, says] of [
       [await cowrite([...args, server.url], { environment: wrong }), '401'],

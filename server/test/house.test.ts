@@ -88,7 +88,7 @@ const FLOORS = [
     'service-url',
     'bucket',
   ],
-  ['update/', 'name', 'runtime', 'shown'],
+  ['update/', 'name', 'nearest', 'runtime', 'shown'],
 ];
 
 interface Source {

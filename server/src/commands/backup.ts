@@ -12,7 +12,7 @@ import {
 import { everyRoom } from '../storage/copy.js';
 import { StorageInUse } from '../storage/lock.js';
 import { command, EXIT, Failure } from '../terminal/command.js';
-import { canBeReadAgain, explained, readFrom, writeTo } from '../terminal/files.js';
+import { canBeReadAgain, explained, readFrom, refuseExisting, writeTo } from '../terminal/files.js';
 import { complain } from '../terminal/output.js';
 import { counted, countRooms, progress } from '../terminal/progress.js';
 import { fromServer, SERVER_OPTION } from '../terminal/server.js';
@@ -23,6 +23,7 @@ export const backupCommand = command({
   summary: 'Writes all of a store to a file, also while servers run',
   arguments: ['<file>'],
   options: {
+    force: { type: 'boolean', help: 'a file of that name is replaced' },
     ...STORAGE_OPTION,
     ...SERVER_OPTION,
   },
@@ -30,7 +31,8 @@ export const backupCommand = command({
 Every room is in it as it was at one moment: all that was reported saved before the backup
 began is there. The file is of no particular store: cowrite restore writes it to any. It is
 there once it is whole and on disk; it is read again and checked before the command ends. -
-is stdout; what goes there is checked on its way.
+is stdout; what goes there is checked on its way. A file that is there already is left as it
+is, unless --force is given; it is replaced once the new one is whole.
 
 A Postgres or Redis is read beside the servers that use it. An lmdb store can be open in one
 process only: while its server runs, ask that for the backup, with its ADMIN_TOKEN in the
@@ -42,6 +44,9 @@ environment.
 It ends with 3 when something could not be read, and is not in it: cowrite check says what.`,
   async run({ values, operands: [file], config }) {
     const isReadAgain = await canBeReadAgain(file!);
+    const isReplaced = values.force === true;
+    // Before a store is read for hours.
+    if (!isReplaced) await explained(file!, () => refuseExisting(file!));
     let code: number = EXIT.ok;
     const write = (bytes: AsyncIterable<Uint8Array>) => {
       const written = isReadAgain
@@ -49,7 +54,7 @@ It ends with 3 when something could not be read, and is not in it: cowrite check
         : readAlong(bytes, async (copy) => {
             code = await verify(copy, 'stdout', process.stderr);
           });
-      return explained(file!, () => writeTo(file!, written));
+      return explained(file!, () => writeTo(file!, written, { isReplaced }));
     };
     if (values.server === undefined) await fromStore(values.storage, config, write);
     else await write(watched(await fromServer(values.server, '/api/backup', config)));

@@ -61,7 +61,7 @@ store, use cowrite backup.`,
       })),
     );
     if (bytes === undefined) throw new Failure(`there is no type ${inJson(type)} in it`);
-    await explained(file, () => writeTo(file, [bytes], SHARED));
+    await explained(file, () => writeTo(file, [bytes], { mode: SHARED }));
     if (copy.lost === 0) return EXIT.ok;
     complain(`${counted(copy.lost, 'update')} cannot be read: not in it`);
     return EXIT.damage;

@@ -1,5 +1,5 @@
 /** `cowrite serve`: the server. One line when it is ready, a drain on SIGINT and SIGTERM, the end on a second one. */
-import type { Config } from '../config.js';
+import { type Config, misspeltSettings } from '../config.js';
 import { createLogger } from '../logging.js';
 import { createServer } from '../server.js';
 import type { CowriteServer } from '../server-options.js';
@@ -25,6 +25,7 @@ ${settingsText()}`,
 
 async function serve(config: Config): Promise<undefined> {
   const logger = await createLogger(config);
+  for (const line of misspeltSettings()) logger.warn(line);
   let server: CowriteServer | undefined;
   let isStopping = false;
   const stop = (signal: NodeJS.Signals): void => {

@@ -3,6 +3,7 @@ import { Grants, GrantsMalformed } from '../auth/grants.js';
 import { signToken } from '../auth/tokens.js';
 import { charactersIn, MAX_ID, userIdProblem } from '../auth/user-id.js';
 import type { Config } from '../config.js';
+import { inJson } from '../shown.js';
 import { command, EXIT, UsageError, wrong } from '../terminal/command.js';
 import { prefixOf, roomOf } from '../terminal/names.js';
 
@@ -22,7 +23,8 @@ export const tokenCommand = command({
     expires: { type: 'string', value: 'time', help: '30m, "7 days" and so on; 12h if left out' },
   },
   details: `
-AUTH_SECRET has to be the same as the server has.
+AUTH_SECRET has to be the same as the server has. A room that has a = in its name needs a
+permission behind it: 'a=b=write'.
 
   AUTH_SECRET=… cowrite token --user ada --name Ada --room 'team-7/*' --room minutes=read`,
   async run({ values, config }) {
@@ -30,6 +32,8 @@ AUTH_SECRET has to be the same as the server has.
     return EXIT.ok;
   },
 });
+
+const ACCESS: readonly string[] = ['write', 'read', 'none'];
 
 interface Wanted {
   readonly user: string | undefined;
@@ -55,7 +59,7 @@ async function makeToken(
       `--name has ${charactersIn(name)} characters, and may have 1 to ${MAX_ID}`,
     );
   }
-  const rooms = Object.fromEntries(room.map(grant));
+  const rooms = grantsOf(room);
   try {
     new Grants(rooms);
   } catch (error) {
@@ -74,14 +78,39 @@ async function makeToken(
   }
 }
 
+/** @throws {UsageError} */
+function grantsOf(texts: readonly string[]): Readonly<Record<string, string>> {
+  const grants = new Map<string, string>();
+  for (const text of texts) {
+    const [name, access] = grant(text);
+    if ((grants.get(name) ?? access) !== access) {
+      throw new UsageError(
+        `--room names ${inJson(name)} twice, with ${grants.get(name)} and with ${access}`,
+      );
+    }
+    grants.set(name, access);
+  }
+  return Object.fromEntries(grants);
+}
+
 /**
- * A room's name may have a `=` in it, so the last one counts, and only before a permission.
+ * A room's name may have a `=` in it: the last one comes before a permission. It is not left out
+ * then, or a permission that is misspelt would be a part of a name that may be written to.
+ *
  * @throws {UsageError} for what no room is called
  */
-function grant(text: string): readonly [string, string] {
-  const [, name = text, access = 'write'] = /^(.+)=(write|read|none)$/s.exec(text) ?? [];
+function grant(text: string): readonly [name: string, access: string] {
+  const equals = text.lastIndexOf('=');
+  const name = equals < 0 ? text : text.slice(0, equals);
+  const access = equals < 0 ? 'write' : text.slice(equals + 1);
+  if (!ACCESS.includes(access)) {
+    throw new UsageError(
+      `--room ${inJson(text)} ends with no permission: behind the last = is write, read or none. ` +
+        `For a room that is called so: --room ${inJson(`${text}=write`)}`,
+    );
+  }
   // One that ends with * stands for all that begin so.
-  if (name.endsWith('*')) prefixOf(name.slice(0, -1), '--room');
-  else roomOf(name);
-  return [name, access];
+  return name.endsWith('*')
+    ? [`${prefixOf(name.slice(0, -1), '--room')}*`, access]
+    : [roomOf(name), access];
 }

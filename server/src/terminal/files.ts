@@ -31,14 +31,24 @@ export async function canBeReadAgain(path: string): Promise<boolean> {
 /** For nobody else to read. */
 const PRIVATE = 0o600;
 
-/**
- * A file is there once it is whole and on disk, and not before.
- * @param mode of a new file; one that is replaced never becomes readable for more than it was
- */
+/** @throws {Failure} where a file is there; a device or a pipe is none */
+export async function refuseExisting(path: string): Promise<void> {
+  if (path === '-' || (await statOf(path))?.isFile() !== true) return;
+  throw new Failure(`${path} is there already: give another name, or --force to replace it`);
+}
+
+interface Writing {
+  /** Of a new file; one that is replaced never becomes readable for more than it was. */
+  readonly mode?: number;
+  /** Whether it takes the place of a file that is there. */
+  readonly isReplaced?: boolean;
+}
+
+/** A file is there once it is whole and on disk, and not before. */
 export async function writeTo(
   path: string,
   bytes: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-  mode = PRIVATE,
+  { mode = PRIVATE, isReplaced = true }: Writing = {},
 ): Promise<void> {
   if (path === '-') {
     await writeToStdout(bytes);
@@ -62,6 +72,8 @@ export async function writeTo(
   });
   try {
     await pipeline(Readable.from(bytes), output);
+    // Another one may have been made while this one was written.
+    if (!isReplaced) await refuseExisting(target);
     await rename(partial, target);
     await syncFolder(dirname(target));
   } catch (error) {
