@@ -1,5 +1,6 @@
 /** The command: finds the one that is asked for, `serve` where none is, and says in one line what went wrong. */
 import { type Config, ConfigError, misspeltSettings, readConfig } from './config.js';
+import { UnusableRedis } from './redis-signs.js';
 import { checkRuntime, UnsupportedRuntime } from './runtime.js';
 import { shownText } from './service-url.js';
 import { StorageInUse, StorageLost } from './storage/lock.js';
@@ -86,7 +87,8 @@ function explain(error: unknown): { line: string; code: number } {
     error instanceof StorageInUse ||
     error instanceof StorageLost ||
     error instanceof StorageUnavailable ||
-    error instanceof UnsupportedRuntime
+    error instanceof UnsupportedRuntime ||
+    error instanceof UnusableRedis
   ) {
     return { line: error.message, code: EXIT.failure };
   }

@@ -11,13 +11,14 @@
  * Cluster and Sentinel are not supported.
  */
 import { createHash } from 'node:crypto';
-import { connect as connectTcp } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTcp, isIP } from 'node:net';
+import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import { AbstractConnector, Command, Redis, type RedisOptions as Settings } from 'ioredis';
+import { CertificateUnusable, readPem, tlsReason } from './certificates.js';
 import { systemClock } from './clock.js';
 import { DEFAULT_LOOK_MS, type GroupMember, RedisGroup } from './redis-group.js';
 import { type RedisInfo, ReplicaRedis, UnusableRedis, whyUnusable } from './redis-signs.js';
-import { REDIS_FORM, readRedisUrl, shownUrl } from './service-url.js';
+import { REDIS_FORM, readRedisUrl, type ServiceAddress, shownUrl } from './service-url.js';
 
 export interface RedisOptions {
   /** Begins every key and channel: letters, digits, `-` and `_`, then a colon. */
@@ -53,9 +54,11 @@ export function checkPrefix(prefix = DEFAULT_PREFIX): string {
 /**
  * A connection that is being made.
  *
- * @param url `redis://` or `rediss://`, `user:password@` where it needs one, host, port, `/<database>`
+ * @param url `redis://` or `rediss://`, `user:password@` where it needs one, host, port, `/<database>`,
+ *   with TLS `?cacert=<file>&cert=<file>&key=<file>`
  * @param purpose what it is for: its name in Redis's list of clients and in warnings
  * @param onConnected called before each new connection is used
+ * @throws {UnusableRedis} where a file that the address names cannot be used
  */
 export function connectRedis(
   url: string,
@@ -65,17 +68,19 @@ export function connectRedis(
 ): Redis {
   const { timeout = DEFAULT_TIMEOUT_MS, lookMs = DEFAULT_LOOK_MS } = options;
   const { onWarning = () => undefined } = options;
-  const [server] = readRedisUrl(url)?.hosts ?? [];
+  const address = readRedisUrl(url);
+  const [server] = address?.hosts ?? [];
   // Told without the address: it may hold a password.
   if (server === undefined) throw new TypeError(`Redis's address is ${REDIS_FORM}`);
+  const place = { url: url.trim().replace(/\?.*$/s, ''), tls: new Certificates(address!) };
   const member = RedisGroup.join(`${url.split(':')[0]} ${server.host} ${server.port}`, {
     lookMs,
     redis: () => redis,
-    probe: async () => await probe(url, timeout),
+    probe: async () => await probe(place, timeout),
     onUnusable: (reason) => void redis.emit('error', reason),
   });
-  const redis: Redis = new Redis(url, {
-    Connector: connectorOf((info) => {
+  const redis: Redis = new Redis(place.url, {
+    Connector: connectorOf(place.tls, (info) => {
       const isUsable = member.connected(info);
       if (isUsable) onConnected?.(info);
       return isUsable;
@@ -127,10 +132,10 @@ const isClosing = new WeakSet<Redis>();
 const members = new WeakMap<Redis, GroupMember>();
 
 /** @returns the `run_id` of the primary that the address leads to now, if there is one and it is known. Never rejects. */
-async function probe(url: string, timeout: number): Promise<string | undefined> {
+async function probe({ url, tls }: Place, timeout: number): Promise<string | undefined> {
   let server: string | undefined;
   const redis = new Redis(url, {
-    Connector: connectorOf((info) => {
+    Connector: connectorOf(tls, (info) => {
       if (whyUnusable(info) === undefined) server = info.run_id;
       return true;
     }),
@@ -148,8 +153,50 @@ async function probe(url: string, timeout: number): Promise<string | undefined> 
   return server;
 }
 
+interface Place {
+  /** For ioredis, which would take parameters for options of its own. */
+  readonly url: string;
+  readonly tls: Certificates;
+}
+
+/** What the address's files say. They may be replaced at any time, and one after the other. */
+class Certificates {
+  readonly #parameters: ServiceAddress['parameters'];
+  #last: ConnectionOptions;
+
+  /** @throws {UnusableRedis} */
+  constructor({ parameters }: ServiceAddress) {
+    this.#parameters = parameters;
+    try {
+      this.#last = this.#read();
+    } catch (cause) {
+      if (!(cause instanceof CertificateUnusable)) throw cause;
+      throw new UnusableRedis(cause.message, { cause });
+    }
+  }
+
+  /** As they are now, or as they were when they could last be read. */
+  get current(): ConnectionOptions {
+    try {
+      this.#last = this.#read();
+    } catch (error) {
+      if (!(error instanceof CertificateUnusable)) throw error;
+    }
+    return this.#last;
+  }
+
+  #read(): ConnectionOptions {
+    const [ca, cert, key] = ['cacert', 'cert', 'key'].map((name) => this.#parameters.get(name));
+    return {
+      ...(ca && { ca: readPem('cacert', ca, 'CERTIFICATE') }),
+      ...(cert && { cert: readPem('cert', cert, 'CERTIFICATE') }),
+      ...(key && { key: readPem('key', key, 'PRIVATE KEY') }),
+    };
+  }
+}
+
 /** Connects as ioredis does by itself, and says what it is connected to before the connection is used. */
-function connectorOf(check: (info: RedisInfo) => boolean) {
+function connectorOf(certificates: Certificates, check: (info: RedisInfo) => boolean) {
   return class extends AbstractConnector {
     readonly #settings: Settings;
 
@@ -169,7 +216,11 @@ function connectorOf(check: (info: RedisInfo) => boolean) {
       if (!this.connecting) throw new Error('the connection was closed');
       const { host = 'localhost', port = 6379, family, tls } = this.#settings;
       const place = { host, port, ...(family !== undefined && { family }) };
-      this.stream = tls ? connectTls({ ...place, ...tls }) : connectTcp(place);
+      // Several names may be behind one address.
+      const name = isIP(host) ? {} : { servername: host };
+      this.stream = tls
+        ? connectTls({ ...place, ...name, ...certificates.current })
+        : connectTcp(place);
       this.stream.once('error', (error) => {
         this.firstError = error;
       });
@@ -267,5 +318,6 @@ export function asBuffer(bytes: Uint8Array): Buffer {
 
 /** Connection errors to several addresses at once have a code and no message. */
 export function reasonOf(error: Error): string {
-  return error.message || (error as NodeJS.ErrnoException).code || error.name;
+  const ofTls = tlsReason(error, 'cacert');
+  return ofTls || error.message || (error as NodeJS.ErrnoException).code || error.name;
 }

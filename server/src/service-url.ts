@@ -25,7 +25,9 @@ export interface ServiceAddress {
 
 const ESCAPES = 'in user and password %2F for /, %23 for #, %3F for ?, %25 for %, %40 for @';
 export const POSTGRES_FORM = `postgres://<user>:<password>@<host>:<port>/<database>, ${ESCAPES}`;
-export const REDIS_FORM = `redis://<user>:<password>@<host>:<port>/<number>, ${ESCAPES}`;
+export const REDIS_FORM = `redis://<user>:<password>@<host>:<port>/<number>, ${ESCAPES}; with TLS rediss://, and ?cacert=<file>&cert=<file>&key=<file> as far as they are needed`;
+/** Named as redis-cli names them: authorities that are believed, and who this server is. */
+const REDIS_PARAMETERS = ['cacert', 'cert', 'key'];
 
 const POSTGRES_PORT = 5432;
 const REDIS_PORT = 6379;
@@ -40,8 +42,17 @@ export function readPostgresUrl(url: string): ServiceAddress | undefined {
 export function readRedisUrl(url: string): ServiceAddress | undefined {
   if (!/^\s*rediss?:\/\//.test(url)) return undefined;
   const address = readUrl(url, REDIS_PORT);
-  const isRedis = address?.hosts.length === 1 && address.parameters.size === 0;
-  return isRedis && /^\d*$/.test(address.database) ? address : undefined;
+  const isRedis = address?.hosts.length === 1 && /^\d*$/.test(address.database);
+  return isRedis && areRedisParameters(url, address.parameters) ? address : undefined;
+}
+
+function areRedisParameters(url: string, parameters: ServiceAddress['parameters']): boolean {
+  if (parameters.size === 0) return true;
+  const areFiles = [...parameters].every(
+    ([name, file]) => REDIS_PARAMETERS.includes(name) && file !== '',
+  );
+  const areBoth = parameters.has('cert') === parameters.has('key');
+  return /^\s*rediss:/.test(url) && areFiles && areBoth;
 }
 
 /** The address of a store or another service, as it may be told: its kind, hosts, ports and database. */

@@ -68,6 +68,7 @@ const FLOORS = [
     'redis',
     'redis-group',
     'redis-signs',
+    'certificates',
     'compact/compare',
     'compact/job',
     'compact/levels-of',

@@ -13,6 +13,7 @@ import { LmdbStorage } from './lmdb.js';
 import type { Salvage } from './lmdb-salvage.js';
 import { StorageInUse, type StorageLost } from './lock.js';
 import { MemoryStorage } from './memory.js';
+import { tlsProblem } from './postgres-tls.js';
 import type { Storage } from './storage.js';
 
 /** What an adapter has to say while it opens and runs. */
@@ -54,7 +55,10 @@ const KINDS: readonly Kind[] = [
   {
     isShared: true,
     form: /^postgres(ql)?:\/\/./,
-    problem: (url) => (readPostgresUrl(url) === undefined ? POSTGRES_FORM : undefined),
+    problem(url) {
+      const address = readPostgresUrl(url);
+      return address === undefined ? POSTGRES_FORM : tlsProblem(address);
+    },
     // Only who uses a database has its driver in memory.
     async open(url, { onWarning }) {
       const { PostgresStorage } = await import('./postgres.js');

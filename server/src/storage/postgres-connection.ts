@@ -14,6 +14,7 @@ import postgres from 'postgres';
 import { systemClock } from '../clock.js';
 import type { HostAndPort, ServiceAddress } from '../service-url.js';
 import { statement, type Value } from './postgres-statement.js';
+import { isAboutTls, secured } from './postgres-tls.js';
 
 // biome-ignore lint/suspicious/noExplicitAny: what a column holds is known by who wrote the statement.
 export type Row = Record<string, any>;
@@ -47,13 +48,9 @@ const NOT_FOR_THE_SERVER = new Set([
   'pool_timeout',
   'port',
   'prepare',
-  'sslrootcert',
   'target_session_attrs',
   'tcp_user_timeout',
 ]);
-/** What postgres.js is told. */
-const FOR_THE_DRIVER = new Set(['ssl', 'sslmode', 'sslnegotiation']);
-
 /** A commit was reported to a standby that never confirmed it. */
 const UNCONFIRMED = 'SyncRepWaitForLSN';
 
@@ -61,6 +58,8 @@ export class Connection {
   readonly #deadlineMs: number;
   readonly #sql: postgres.Sql;
   #socket: Socket | undefined;
+  readonly #parameters: ServiceAddress['parameters'];
+  readonly #isEncrypted: boolean;
   /** Why no statement can run any more. */
   #broken: Error | undefined;
   /** Rejects whoever waits for an answer. */
@@ -68,19 +67,25 @@ export class Connection {
   /** Runs first in each transaction, and fails where the server is not the one that was meant. */
   start: string | undefined;
 
-  /** @param server of several, this one; left out, the address or the environment says which */
-  constructor({ address, deadlineMs }: ConnectionOptions, server?: HostAndPort) {
+  /**
+   * @param server of several, this one; left out, the address or the environment says which
+   * @param isEncrypted whether TLS is begun, as far as the address asks for it
+   */
+  constructor(
+    { address, deadlineMs }: ConnectionOptions,
+    server: HostAndPort | undefined,
+    isEncrypted: boolean,
+  ) {
     this.#deadlineMs = deadlineMs;
     const { user, password, database, parameters } = address;
+    this.#parameters = parameters;
+    this.#isEncrypted = isEncrypted;
     const given = [...parameters].filter(([name]) => !NOT_FOR_THE_SERVER.has(name));
     const {
       user: alsoUser,
       password: alsoPassword,
       ...atStart
-    } = Object.fromEntries(given.filter(([name]) => !FOR_THE_DRIVER.has(name)));
-    // The certificates of this system are those that Node knows.
-    const isVerified = parameters.get('sslrootcert') === 'system';
-    const ssl = isVerified ? 'verify-full' : (parameters.get('sslmode') ?? parameters.get('ssl'));
+    } = Object.fromEntries(given.filter(([name]) => !isAboutTls(name)));
     const isSocket = server?.host.startsWith('/');
     const options = {
       ...(server && !isSocket && { host: [server.host], port: [server.port] }),
@@ -88,8 +93,8 @@ export class Connection {
       user: user ?? alsoUser,
       pass: password ?? alsoPassword,
       database,
-      ...(ssl !== undefined && { ssl: ssl === 'disable' || ssl === 'false' ? false : ssl }),
-      ...(parameters.has('sslnegotiation') && { sslnegotiation: parameters.get('sslnegotiation') }),
+      // Begun before the driver has the connection.
+      ssl: false,
       max: 1,
       prepare: false,
       // Ours covers connecting, too.
@@ -173,22 +178,33 @@ export class Connection {
     if (this.#socket !== undefined) throw new Error('the connection to Postgres was lost');
     if (this.#broken !== undefined) throw this.#broken;
     const target = path ? { path } : { host: host!, port: port! };
-    const socket = connect({ ...target, noDelay: true } as never);
-    this.#socket = socket;
     try {
-      await new Promise<void>((resolve, reject) => {
-        socket.once('error', reject);
-        socket.once('close', () => reject(new Error('the connection to Postgres was given up')));
-        socket.once('connect', resolve);
-      });
+      const socket = connect({ ...target, noDelay: true } as never);
+      this.#socket = socket;
+      await connected(socket);
+      if (this.#isEncrypted && !path) {
+        this.#socket = await secured(socket, host!, this.#parameters);
+      }
     } catch (cause) {
       this.destroy(cause as Error);
       throw cause;
     }
-    socket.removeAllListeners('error').removeAllListeners('close');
-    // postgres.js takes the name that a certificate must have from here.
-    return Object.assign(socket, target);
+    if (this.#broken !== undefined) {
+      this.#socket.destroy();
+      throw this.#broken;
+    }
+    // For what postgres.js says of a connection.
+    return Object.assign(this.#socket, target);
   }
+}
+
+async function connected(socket: Socket): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    socket.once('error', reject);
+    socket.once('close', () => reject(new Error('the connection to Postgres was given up')));
+    socket.once('connect', resolve);
+  });
+  socket.removeAllListeners('error').removeAllListeners('close');
 }
 
 /** What postgres.js makes of the options. */

@@ -19,6 +19,7 @@ import {
   stateOf,
 } from './postgres-primary.js';
 import { statement } from './postgres-statement.js';
+import { TlsFailed, waysOf } from './postgres-tls.js';
 import type { Primary } from './storage.js';
 
 export interface ServersOptions extends ConnectionOptions {
@@ -117,10 +118,33 @@ export class Servers {
     throw new NotPrimary(`none of the servers is the primary: ${said}`, { cause: problems[0] });
   }
 
+  /** With TLS, without, or first one and then the other, as the address says. */
   async #connectTo(host: HostAndPort | undefined, patienceMs: number): Promise<Connection> {
+    const ways = waysOf(this.#options.address.parameters, host?.host.startsWith('/') ?? false);
+    try {
+      return await this.#connectBy(ways[0]!, host, patienceMs);
+    } catch (first) {
+      if (ways.length === 1 || !isRefusal(first)) throw first;
+      try {
+        return await this.#connectBy(ways[1]!, host, patienceMs);
+      } catch (second) {
+        const [said, saidNext] = [first, second].map((error) => (error as Error).message);
+        // A server without TLS has said the same of the same connection.
+        if (!isRefusal(second) || said === saidNext) throw second;
+        const way = ways[1] ? 'with TLS' : 'without TLS';
+        throw new Error(`${said}; ${way}: ${saidNext}`, { cause: second });
+      }
+    }
+  }
+
+  async #connectBy(
+    isEncrypted: boolean,
+    host: HostAndPort | undefined,
+    patienceMs: number,
+  ): Promise<Connection> {
     const { deadlineMs } = this.#options;
     const before = this.#known;
-    const connection = new Connection(this.#options, host);
+    const connection = new Connection(this.#options, host, isEncrypted);
     try {
       const state = await stateOf(connection, patienceMs);
       await this.#accept(connection, state, before);
@@ -165,4 +189,10 @@ export class Servers {
     for (const connection of this.#open) connection.destroy(reason);
     this.#open.clear();
   }
+}
+
+/** Of this way to connect: TLS that fails, or a server that lets nobody in so; a pooler says 08P01. */
+function isRefusal(error: unknown): boolean {
+  const { code = '' } = error as { readonly code?: string };
+  return error instanceof TlsFailed || ['28000', '08P01'].includes(code);
 }

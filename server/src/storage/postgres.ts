@@ -28,6 +28,7 @@ import { migrate, riskySettings, WRITER_DAYS } from './postgres-schema.js';
 import { Servers } from './postgres-servers.js';
 import { getSnapshot, putSnapshot } from './postgres-snapshots.js';
 import { intArray, textArray, type Value } from './postgres-statement.js';
+import { tlsProblem } from './postgres-tls.js';
 import {
   type Batch,
   type Compaction,
@@ -95,8 +96,9 @@ export class PostgresStorage implements Storage {
   static async open(url: string, options: PostgresOptions = {}): Promise<PostgresStorage> {
     const { onWarning = () => undefined } = options;
     const address = readPostgresUrl(url);
-    if (address === undefined) throw new TypeError(`storage must be ${POSTGRES_FORM}`);
-    const storage = new PostgresStorage(address, options);
+    const problem = address === undefined ? POSTGRES_FORM : tlsProblem(address);
+    if (problem !== undefined) throw new TypeError(`storage must be ${problem}`);
+    const storage = new PostgresStorage(address!, options);
     try {
       await storage.#read(
         `DELETE FROM cowrite.writers WHERE seen_at < now() - interval '${WRITER_DAYS} days'`,
