@@ -30,9 +30,14 @@ export async function askAtDoor(
   address: string,
   token: string,
 ): Promise<CloseReason | null | undefined> {
+  const url = address.replace(/^ws/, 'http');
+  const headers = {
+    ...(token !== '' && { Authorization: `Bearer ${token}` }),
+    ...originFor(url),
+  };
   const ask = async (credentials: RequestCredentials) =>
-    await fetch(address.replace(/^ws/, 'http'), {
-      headers: token === '' ? {} : { Authorization: `Bearer ${token}` },
+    await fetch(url, {
+      headers,
       credentials,
       cache: 'no-store',
       signal: AbortSignal.timeout(PATIENCE),
@@ -53,6 +58,16 @@ export async function askAtDoor(
       return undefined;
     }
   }
+}
+
+/**
+ * An upgrade says which origin its page is of; of the questions of a page, browsers say it only to
+ * another origin. So where the page takes the server for its own, it says it itself: a proxy that
+ * changes the `Host` makes it another one for the server.
+ */
+function originFor(url: string): Record<string, string> {
+  const origin = (globalThis as { location?: { origin?: string } }).location?.origin;
+  return origin !== undefined && origin === new URL(url).origin ? { 'Cowrite-Origin': origin } : {};
 }
 
 async function readAnswer(response: Response): Promise<CloseReason | null> {

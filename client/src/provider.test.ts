@@ -450,6 +450,23 @@ describe('[CLI-19] a socket that was refused before it opened', () => {
     expect(network.sockets.length).toBe(2);
   });
 
+  test.each([
+    ['http://host', { 'Cowrite-Origin': 'http://host' }],
+    ['http://host:8080', {}],
+    ['https://host', {}],
+    ['null', {}],
+    [undefined, {}],
+  ])('[AUTH-34] a page of %s says so where its browser does not', async (origin, headers) => {
+    vi.stubGlobal('location', { origin });
+    const fetch = answering(403, 'forbidden');
+    const { network, provider } = setUp({ fetch });
+    network.last.drop();
+    await settled();
+    expect(fetch.mock.calls[0]).toMatchObject([expect.anything(), { headers }]);
+    expect((fetch.mock.calls as unknown[][])[0]?.[1]).toHaveProperty('headers', headers);
+    expect(provider.refusal?.message).toBe('not yours');
+  });
+
   test('is tried again with another token, where a function gives one', async () => {
     const { network, provider } = setUp({ fetch: answering(401, 'token'), token: () => 't' });
     await settled();

@@ -1,10 +1,11 @@
 /**
- * Whose a socket is: the address that it comes from, or, where that is a proxy's that is
- * trusted, the one that the proxy says it comes from.
+ * Whose a socket is, and which host it was sent to: the address that it comes from and its `Host`,
+ * or, where that is a proxy's that is trusted, what the proxy says of both.
  *
  * Pure. `X-Forwarded-For` is written by everybody on the way, and begins with whatever the
  * client wrote there: it is read from its end, as far as those who wrote it are trusted.
  */
+import type { IncomingHttpHeaders } from 'node:http';
 import { BlockList, isIP } from 'node:net';
 
 /** Which addresses are proxies that are trusted: addresses and nets such as `10.0.0.0/8`, or `loopback`. */
@@ -64,8 +65,28 @@ export function clientAddress(
   return address;
 }
 
+/**
+ * The host that the client named, before a proxy changed it.
+ *
+ * @param remote of the socket
+ */
+export function requestedHost(
+  remote: string | undefined,
+  headers: IncomingHttpHeaders,
+  trusted: TrustedProxies,
+): string | undefined {
+  if (!trusted.has(plain(remote ?? ''))) return headers.host;
+  return forwardedHost(headers) ?? headers.host;
+}
+
+/** What a proxy, if it is one, says of the host. Of several it was the first that the client named. */
+export function forwardedHost(headers: IncomingHttpHeaders): string | undefined {
+  const said = [headers['x-forwarded-host'] ?? []].flat().join(',').split(',')[0]!.trim();
+  return said === '' ? undefined : said;
+}
+
 /** One address is one, also where it is written as IPv6, in brackets, or with a port. */
-function plain(address: string): string {
+export function plain(address: string): string {
   const bare = /^\[(.*)\](?::\d+)?$/.exec(address)?.[1] ?? address.replace(/^([\d.]+):\d+$/, '$1');
   return bare.replace(/^::ffff:(?=[\d.]+$)/i, '');
 }

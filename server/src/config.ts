@@ -1,8 +1,9 @@
 /** The only reader of the environment. What it returns is complete, checked and frozen. */
 import { z } from 'zod';
 import { TrustedProxies } from './address.js';
+import { originProblem, readAllowedOrigins } from './auth/allowed-origins.js';
 import type { AuthSettings } from './auth/authenticator.js';
-import { isLoopback, isOrigin } from './auth/origin.js';
+import { isLoopback } from './auth/origin.js';
 import { MIN_SECRET } from './auth/tokens.js';
 import type { Rate } from './bucket.js';
 import type { Limits } from './limits.js';
@@ -26,8 +27,14 @@ const httpUrl = z
   .refine((url) => /^https?:\/\/./.test(url) && URL.canParse(url) && !hasUser(url), HTTP_URL);
 const origins = z
   .string()
-  .transform((list) => list.split(',').map((origin) => origin.trim()))
-  .refine((list) => list.every((entry) => entry === '*' || isOrigin(entry)), ORIGINS);
+  .transform((list) => entriesOf(list))
+  .superRefine((list, context) => {
+    const problem = list.map(originProblem).find((text) => text !== undefined);
+    // Of what is no list of such at all, no entry is to blame.
+    if (!list.some((entry) => /[\w*]/.test(entry))) context.addIssue(ORIGINS);
+    else if (problem !== undefined) context.addIssue(`${ORIGINS} (${problem})`);
+  })
+  .transform(readAllowedOrigins);
 
 const PROXIES = 'addresses, nets such as 10.0.0.0/8, or loopback, with commas between them';
 const proxies = z
@@ -70,6 +77,11 @@ export const LIMIT_SETTINGS = {
   MAX_WATCHERS: 'maxWatchers',
   HANDSHAKE_MS: 'handshakeMs',
 } as const satisfies Record<string, keyof Limits>;
+
+function entriesOf(list: string): string[] {
+  const entries = list.split(',').map((entry) => entry.trim());
+  return entries.filter((entry) => entry !== '');
+}
 
 function rateOf(text: string): Rate | undefined {
   const match = /^(\d{1,12}):(\d{1,12})$/.exec(text);

@@ -7,19 +7,28 @@
  */
 import type { IncomingMessage } from 'node:http';
 import type { Logger } from 'pino';
-import { clientAddress, type TrustedProxies } from './address.js';
+import { clientAddress, ownerOf, requestedHost, type TrustedProxies } from './address.js';
 import type { Authenticator } from './auth/authenticator.js';
 import { readToken } from './auth/credentials.js';
 import { AuthRefused, hasEnded, type Identity, type RefusalKind } from './auth/identity.js';
-import { dropAmbientCredentials, isLocalHost, isLoopback, trustIn } from './auth/origin.js';
+import {
+  dropAmbientCredentials,
+  isLocalHost,
+  isLoopback,
+  type OriginTrust,
+  trustIn,
+} from './auth/origin.js';
+import { explainOrigin, shownOrigin } from './auth/origin-explanation.js';
 import type { Clock } from './clock.js';
 import { type Cooldowns, clientKey } from './cooldown.js';
 import type { Crowd, CrowdLimit } from './crowd.js';
 import type { Order } from './instances.js';
 import type { LimitName } from './limits.js';
+import type { Refusal } from './measures.js';
 import { RejectionLog } from './rejection-log.js';
 import type { Credentials } from './standing.js';
 import { dialectOf, type Upgrade, UpgradeRefused } from './transport.js';
+import { UntrustedProxies } from './untrusted-proxies.js';
 import { within } from './within.js';
 
 export interface DoorsOptions {
@@ -76,6 +85,22 @@ const FULL: Record<CrowdLimit, readonly [status: number, message: string]> = {
   'sessions-per-room': [503, 'this room is full'],
 };
 
+/** Bounds of an address: a proxy that is not trusted reaches them for all who come through it. */
+const OF_ADDRESS: ReadonlySet<Refusal> = new Set([
+  'attempts-per-address',
+  'connections-per-address',
+]);
+/** Refusals that would have been the same in any room. */
+const IN_ANY_ROOM: ReadonlySet<Refusal> = new Set([
+  ...OF_ADDRESS,
+  'connections',
+  'origin',
+  'host',
+] as const);
+
+const PROXY_HINT =
+  'if this is the address of a proxy, all who come through it count as one: set TRUSTED_PROXIES to it';
+
 /** Times that somebody is asked about again because something has changed meanwhile. */
 const MAX_ASKED = 5;
 
@@ -86,10 +111,12 @@ export class Doors {
   /** How many are at the door. */
   #atDoor = 0;
   readonly #rejections: RejectionLog;
+  readonly #untrusted: UntrustedProxies;
 
   constructor(options: DoorsOptions) {
     this.#options = options;
     this.#rejections = new RejectionLog(options.clock, options.logger);
+    this.#untrusted = new UntrustedProxies(options.proxies, options.logger);
   }
 
   close(): void {
@@ -120,12 +147,42 @@ export class Doors {
     } catch (error) {
       this.#leavesDoor();
       if (error instanceof UpgradeRefused) {
-        const { status, message } = error;
-        const names = { connection: id, request: proxyId };
-        this.#rejections.add({ room, address, status, reason: message }, names);
+        this.#noteRefusal(error, room, address, { connection: id, request: proxyId });
       }
       throw error;
     }
+  }
+
+  #noteRefusal(refusal: UpgradeRefused, room: string, address: string, names: object): void {
+    const { status, message, reason, explanation } = refusal;
+    const isOfAddress = OF_ADDRESS.has(reason);
+    this.#rejections.add(
+      {
+        ...(!IN_ANY_ROOM.has(reason) && { room }),
+        address: isOfAddress ? ownerOf(address) : address,
+        status,
+        reason: message,
+        ...(isOfAddress && { explanation: { hint: PROXY_HINT } }),
+        ...(explanation !== undefined && { explanation }),
+      },
+      names,
+    );
+  }
+
+  /** More sockets of an address than it may have at all: they are closed unread. */
+  tooManySockets(remote: string): void {
+    const address = ownerOf(clientAddress(remote, undefined, this.#options.proxies));
+    const explanation = { hint: PROXY_HINT };
+    this.#rejections.add({ address, reason: 'too many sockets of this address', explanation }, {});
+  }
+
+  /** What a page may do that sends this request. */
+  trustIn(request: IncomingMessage): OriginTrust {
+    return trustIn(originOf(request), this.#hostOf(request), this.#options.allowedOrigins);
+  }
+
+  #hostOf({ socket, headers }: IncomingMessage): string | undefined {
+    return requestedHost(socket.remoteAddress, headers, this.#options.proxies);
   }
 
   /**
@@ -148,7 +205,7 @@ export class Doors {
     const cooldown = this.#options.cooldowns.of(key);
     if (cooldown === undefined) return;
     const { status, message, retryAfter } = cooldown;
-    throw new UpgradeRefused(status, message, 'cooldown', retryAfter);
+    throw new UpgradeRefused(status, message, 'cooldown', { retryAfter });
   }
 
   #addressOf({ socket, headers }: IncomingMessage): string {
@@ -156,21 +213,24 @@ export class Doors {
   }
 
   async #mayCome({ room, request }: Upgrade, address: string): Promise<Known> {
-    const { crowd, onLimit, isStoreFull, allowedOrigins, isOpen } = this.#options;
+    const { crowd, onLimit, isStoreFull, isOpen } = this.#options;
+    this.#untrusted.note(request);
     if (isStoreFull()) {
       throw new UpgradeRefused(503, 'the store is not taking writes', 'store-full');
     }
-    const { origin, host } = request.headers;
     if (!crowd.mayTry(address)) {
       onLimit('attempts-per-address');
       throw new UpgradeRefused(429, 'too many attempts from your address', 'attempts-per-address');
     }
-    const trust = trustIn(origin, host, allowedOrigins);
+    const trust = this.trustIn(request);
+    const host = this.#hostOf(request);
     if (trust === 'none') {
+      const origin = originOf(request) ?? '';
       throw new UpgradeRefused(
         403,
-        'pages of this origin may not connect (ALLOWED_ORIGINS)',
+        `pages of ${shownOrigin(origin)} may not connect (ALLOWED_ORIGINS)`,
         'origin',
+        { explanation: explainOrigin(origin, host, request) },
       );
     }
     if (isOpen && !isLoopback(request.socket.remoteAddress ?? '')) {
@@ -182,6 +242,7 @@ export class Doors {
         403,
         'without authentication this server goes by no name but localhost',
         'host',
+        { explanation: { host: shownOrigin(host ?? '') } },
       );
     }
     if (trust === 'any') dropAmbientCredentials(request);
@@ -277,4 +338,13 @@ export function isAbout(order: Order, room: string, user: string | undefined): b
   if (order.kind === 'delete' || order.kind === 'replace') return order.room === room;
   if (order.kind === 'undelete') return false;
   return order.room === room && (order.user === undefined || order.user === user);
+}
+
+/**
+ * Which page sends this: it says so itself where browsers do not, when it asks why its upgrade to
+ * what it takes for its own host was refused.
+ */
+function originOf({ headers }: IncomingMessage): string | undefined {
+  const told = headers['cowrite-origin'];
+  return headers.origin ?? (Array.isArray(told) ? told[0] : told);
 }

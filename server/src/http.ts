@@ -27,8 +27,8 @@ export interface HttpOptions {
   readonly onError: (error: unknown, request: RequestNames) => void;
   /** Folder of a built web app; paths without a file in it get its index.html. */
   readonly staticDir: string | undefined;
-  /** What a page of this origin may do at this host. */
-  trustIn(origin: string, host: string | undefined): OriginTrust;
+  /** What the page may do that sends this request. */
+  trustIn(request: IncomingMessage): OriginTrust;
   /** What an upgrade of this request would be answered. */
   door(request: IncomingMessage): Promise<DoorAnswer>;
 }
@@ -83,17 +83,19 @@ export function httpApp(options: HttpOptions): Hono<{ Bindings: HttpBindings }> 
     allowHeaders: ['Authorization'],
     exposeHeaders: [REFUSAL_HEADER, CREDENTIALS_HEADER],
   };
-  const corsFor: Readonly<Record<OriginTrust, MiddlewareHandler | undefined>> = {
+  const anyOrigin = cors({ ...shared, origin: '*' });
+  const corsFor: Readonly<Record<OriginTrust, MiddlewareHandler>> = {
     // As in an upgrade, where cookies are sent whether or not the page asks for it.
     named: cors({ ...shared, origin: (origin) => origin, credentials: true }),
-    any: cors({ ...shared, origin: '*' }),
-    none: undefined,
+    any: anyOrigin,
+    // It may read that it may not connect, and is told nothing else.
+    none: anyOrigin,
   };
   app.use('/ws/*', async (c, next) => {
-    const origin = c.req.header('Origin');
-    const trust = origin === undefined ? 'none' : trustIn(origin, c.req.header('Host'));
-    if (trust === 'any') c.header(CREDENTIALS_HEADER, 'ignored');
-    return await (corsFor[trust]?.(c, next) ?? next());
+    if (c.req.header('Origin') === undefined) return await next();
+    const trust = trustIn(c.env.incoming);
+    if (trust !== 'named') c.header(CREDENTIALS_HEADER, 'ignored');
+    return await corsFor[trust](c, next);
   });
   app.get('/ws/*', async (c) => {
     const { status, message } = await door(c.env.incoming);

@@ -9,10 +9,14 @@ import type { Clock, Timer } from './clock.js';
 
 /** What a line says. */
 export interface Rejection {
-  readonly room: string;
+  /** Left out where it would have been the same in any. */
+  readonly room?: string;
   readonly address: string;
-  readonly status: number;
+  /** Left out for what was not answered. */
+  readonly status?: number;
   readonly reason: string;
+  /** What was compared, and what can be done about it. */
+  readonly explanation?: Readonly<Record<string, string>>;
 }
 
 const PERIOD_MS = 60_000;
@@ -41,7 +45,7 @@ export class RejectionLog {
     else if (this.#counts.size >= MAX_KINDS) this.#others++;
     else {
       this.#counts.set(key, { rejection, count: 0 });
-      this.#logger.info({ ...names, ...rejection }, 'not let in');
+      this.#logger.info({ ...names, ...fieldsOf(rejection) }, 'not let in');
     }
   }
 
@@ -52,7 +56,7 @@ export class RejectionLog {
     const seconds = PERIOD_MS / 1_000;
     for (const [key, { rejection, count }] of last) {
       if (count === 0) continue;
-      this.#logger.info({ ...rejection, count, seconds }, 'not let in, again and again');
+      this.#logger.info({ ...fieldsOf(rejection), count, seconds }, 'not let in, again and again');
       // Who goes on has one line a minute.
       this.#counts.set(key, { rejection, count: 0 });
     }
@@ -70,4 +74,8 @@ export class RejectionLog {
     if (this.#timer !== undefined) this.#summarize();
     this.#timer?.cancel();
   }
+}
+
+function fieldsOf({ explanation, ...rejection }: Rejection): object {
+  return { ...rejection, ...explanation };
 }

@@ -47,9 +47,9 @@ export interface ServerOptions {
    * machine may do everything; `'none'` says that everybody else may, too.
    */
   readonly auth?: AuthSettings;
-  /** Origins of pages that may connect besides those of this host, such as `https://app.example`; `*` for all. */
+  /** Origins of pages that may connect besides those of this host, such as `https://app.example`; `*` for all. One that no page can be of is a `TypeError`. */
   readonly allowedOrigins?: readonly string[];
-  /** Proxies whose `X-Forwarded-For` is believed: addresses, nets such as `10.0.0.0/8`, `loopback`. Default none. */
+  /** Proxies whose `X-Forwarded-For` and `X-Forwarded-Host` are believed: addresses, nets such as `10.0.0.0/8`, `loopback`. Default none. */
   readonly trustedProxies?: readonly string[];
   /** Whether others are shown those who may only read. Default true. */
   readonly areReadersPresent?: boolean;

@@ -11,8 +11,9 @@ import { Api } from './api/api.js';
 import type { RequestNames } from './api/errors.js';
 import { type ArrivalOptions, watchArrival } from './arrival.js';
 import { attach, type HttpServer } from './attach.js';
+import { readAllowedOrigins } from './auth/allowed-origins.js';
 import { authenticatorOf, authenticatorOfHook } from './auth/authenticator.js';
-import { isLoopback, trustIn } from './auth/origin.js';
+import { isLoopback } from './auth/origin.js';
 import { MIN_SECRET } from './auth/tokens.js';
 import { systemClock } from './clock.js';
 import { Workers } from './compact/workers.js';
@@ -76,7 +77,8 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
   const { hooks = {}, clock = systemClock, random = Math.random } = options;
   const logger =
     typeof options.logger === 'object' ? options.logger : pino({ level: options.logger ?? 'info' });
-  const { host = '127.0.0.1', allowedOrigins = [] } = options;
+  const { host = '127.0.0.1' } = options;
+  const allowedOrigins = readAllowedOrigins(options.allowedOrigins ?? []);
   if (options.auth !== undefined && hooks.authenticate !== undefined) {
     throw new TypeError('auth and the hook authenticate are both set, and only one can decide');
   }
@@ -261,7 +263,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
       api: api.app,
       administrator,
       metrics,
-      trustIn: (origin, host) => trustIn(origin, host, allowedOrigins),
+      trustIn: (request) => doors.trustIn(request),
       door: (request) => transport.wouldAnswer(request, (upgrade) => doors.ask(upgrade)),
     }).fetch,
     // Probes that speak HTTP/1.0 name no host.
@@ -330,6 +332,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     if (isLoopback(remoteAddress) || proxies.has(remoteAddress)) return;
     if (!crowd.mayOpen(remoteAddress)) {
       onLimit('connections-per-address');
+      doors.tooManySockets(remoteAddress);
       socket.destroy();
       return;
     }

@@ -23,7 +23,7 @@ const ABOUT: Readonly<Record<SettingName, string>> = {
   AUTH_URL: 'your application is asked there who may come in, instead of tokens',
   ALLOWED_ORIGINS:
     'pages that may connect besides those of this host; with *, all others without their cookies',
-  TRUSTED_PROXIES: 'proxies whose X-Forwarded-For is believed',
+  TRUSTED_PROXIES: 'proxies whose X-Forwarded-For and X-Forwarded-Host are believed',
   ADMIN_TOKEN: 'opens /admin, /api and /metrics to whoever brings it',
   MAX_MESSAGE_BYTES: 'of one message; a larger one closes the socket with 1009',
   MAX_DOCUMENT_BYTES: 'of one document; what would make it larger is rejected, except deletions',

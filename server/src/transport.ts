@@ -38,12 +38,20 @@ export class UpgradeRefused extends Error {
   readonly reason: Refusal;
   /** Seconds after which another attempt makes sense, where that is known. */
   readonly retryAfter: number | undefined;
+  /** What only the log says: why, and what can be done about it. */
+  readonly explanation: Readonly<Record<string, string>> | undefined;
 
-  constructor(status: number, message: string, reason: Refusal, retryAfter?: number) {
+  constructor(
+    status: number,
+    message: string,
+    reason: Refusal,
+    more: Pick<Partial<UpgradeRefused>, 'retryAfter' | 'explanation'> = {},
+  ) {
     super(message);
     this.status = status;
     this.reason = reason;
-    this.retryAfter = retryAfter;
+    this.retryAfter = more.retryAfter;
+    this.explanation = more.explanation;
   }
 }
 
@@ -644,7 +652,9 @@ export const RESTARTING = 'this instance is restarting';
 const RETRY_AFTER_S = 1;
 
 function leaving(): UpgradeRefused {
-  return new UpgradeRefused(503, 'this instance is closing', 'closing', RETRY_AFTER_S);
+  return new UpgradeRefused(503, 'this instance is closing', 'closing', {
+    retryAfter: RETRY_AFTER_S,
+  });
 }
 
 /** What a client will speak, by what it offers. */

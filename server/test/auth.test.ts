@@ -73,7 +73,9 @@ describe('[AUTH] at the door', () => {
     expect(await ask('%ff', good)).toEqual([400, null, null, 'no-store']);
     const app = 'https://app.example';
     expect(await ask('minutes', undefined, app)).toEqual([401, 'token', app, 'no-store']);
-    expect((await ask('minutes', good, 'https://evil.example'))[2]).toBeNull();
+    // Of others it tells nothing but that they may not connect (AUTH-34).
+    const evil = 'https://evil.example';
+    expect(await ask('minutes', good, evil)).toEqual([403, 'forbidden', '*', 'no-store']);
     const preflight = await fetch(`${server.url}/ws/minutes`, {
       method: 'OPTIONS',
       headers: { Origin: app, 'Access-Control-Request-Headers': 'Authorization' },

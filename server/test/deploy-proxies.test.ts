@@ -2,87 +2,18 @@
  * What is in `deploy/` to stand in front of Cowrite: real proxies with these files, where this
  * machine has them. More of nginx, in browsers, is in `e2e/instances.test.ts`.
  */
-import { execFile, spawn } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, connect, createServer as createTcpServer } from 'node:net';
-import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { pino } from 'pino';
-import { describe, expect, onTestFinished, type TestContext, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import * as Y from 'yjs';
-import { findHaproxy } from '../../scripts/find-programs.mjs';
 import { DEFAULT_LIMITS } from '../src/limits.js';
-import { needed, ROOT, read, secondsOf } from './deploy-files.js';
-import { freePort } from './free-port.js';
-import { startNginx } from './nginx-service.js';
-import { RawClient, startServer, temporaryFolder, typed } from './support.js';
-
-/** @returns where it listens, in front of the servers on these two ports; it ends with the test */
-type Start = (context: TestContext, ports: readonly [number, number]) => Promise<string>;
-
-const local = (port: number) => `127.0.0.1:${port}`;
-
-/** Runs it until the test ends. */
-function run(program: string, args: readonly string[], env: Readonly<Record<string, string>>) {
-  const child = spawn(program, args, { env, stdio: ['ignore', 'ignore', 'inherit'] });
-  const exited = once(child, 'exit');
-  onTestFinished(async () => {
-    child.kill('SIGKILL');
-    await exited;
-  });
-}
-
-const startHaproxy: Start = async (context, [one, two]) => {
-  const at = local(await freePort());
-  run(needed('haproxy', context, findHaproxy), ['-f', join(ROOT, 'deploy/haproxy.cfg')], {
-    LISTEN: at,
-    SERVER_1: local(one),
-    SERVER_2: local(two),
-  });
-  return `http://${at}`;
-};
-
-/** Its administration has one port on a machine, which another Caddy may have. */
-const OF_ITS_OWN = '{\n\tadmin off\n\tlog {\n\t\tlevel ERROR\n\t}\n}\n';
-
-/** The arguments that name the shipped file, as these tests run it. */
-function caddyfile(): string[] {
-  const file = join(temporaryFolder(), 'Caddyfile');
-  writeFileSync(file, OF_ITS_OWN + read('deploy/Caddyfile'));
-  return ['--adapter', 'caddyfile', '--config', file];
-}
-
-const startCaddy: Start = async (context, [one, two]) => {
-  const program = needed('caddy', context);
-  const at = `http://${local(await freePort())}`;
-  run(program, ['run', ...caddyfile()], {
-    NAMES: at,
-    SERVERS: `${local(one)} ${local(two)}`,
-    HOME: temporaryFolder(),
-  });
-  return at;
-};
-
-const startNginxHere: Start = async (_, ports) => {
-  const { url } = await startNginx(ports.map((port) => `http://${local(port)}`));
-  return url;
-};
-
-/** Those that ask an instance whether it is ready; nginx asks the next one when it is told 503. */
-const ASKING: readonly [name: string, start: Start][] = [
-  ['HAProxy', startHaproxy],
-  ['Caddy', startCaddy],
-];
-const ALL = [...ASKING, ['nginx', startNginxHere]] as const;
-
-const PATIENCE = { timeout: 120_000, interval: 50 };
-
-/** It says nowhere that it listens. */
-async function answers(proxy: string): Promise<void> {
-  await vi.waitFor(async () => expect((await fetch(`${proxy}/health`)).status).toBe(200), PATIENCE);
-}
+import { needed, read, secondsOf } from './deploy-files.js';
+import { ALL, ASKING, caddyfile, local, PATIENCE, untilAnswering } from './proxies.js';
+import { RawClient, startServer, typed } from './support.js';
 
 interface Overheard {
   readonly port: number;
@@ -174,7 +105,7 @@ describe('[DEP-12] through a proxy', () => {
       const logger = pino({}, { write: (line: string) => void lines.push(JSON.parse(line)) });
       const { port } = await startServer({ trustedProxies: ['127.0.0.1'], logger });
       const proxy = await start(context, [port, port]);
-      await answers(proxy);
+      await untilAnswering(proxy);
       // Far away, as far as a machine alone goes.
       const client = '127.0.0.2';
       const way = await overhearing(Number(new URL(proxy).port), client);
@@ -204,7 +135,7 @@ describe('[DEP-12] through a proxy', () => {
     async ([, start], context) => {
       const server = await overhearing((await startServer()).port);
       const proxy = await start(context, [server.port, server.port]);
-      await answers(proxy);
+      await untilAnswering(proxy);
       const ids: (string | null)[] = [];
       for (const brought of [{}, { 'X-Request-Id': 'the-clients-own' }]) {
         const { headers } = await fetch(`${proxy}/health/live`, { headers: brought });

@@ -50,7 +50,7 @@ const FLOORS = [
   ],
   ['metrics', 'measures'],
   ['limits'],
-  ['crowd', 'allowance', 'cooldown', 'rejection-log'],
+  ['crowd', 'allowance', 'cooldown', 'rejection-log', 'untrusted-proxies'],
   ['message-pieces', 'awareness-parts'],
   [
     'drain',

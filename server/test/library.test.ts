@@ -340,7 +340,7 @@ describe('[CFG] settings', () => {
       ['AUTH_URL', 'ftp://app/who'],
       ['AUTH_CLOCK_TOLERANCE', '-1'],
       ['ALLOWED_ORIGINS', 'app.example'],
-      ['ALLOWED_ORIGINS', 'https://app.example/'],
+      ['ALLOWED_ORIGINS', 'https://app.example/path'],
       ['READER_PRESENCE', 'yes'],
       ['TRUSTED_PROXIES', 'my-proxy'],
       ['MAX_CONNECTIONS', '0'],
@@ -358,6 +358,22 @@ describe('[CFG] settings', () => {
       const shown = name.endsWith('_URL') ? 'what it is' : `"${value}"`;
       expect(message).toMatch(new RegExp(`^${name} must be .+, not ${shown}$`));
     }
+  });
+
+  it('[AUTH-35] the origins that may connect are taken as meant, or refused with the reason', async () => {
+    const origins = (list: string) => readConfig({ ALLOWED_ORIGINS: list }).allowedOrigins;
+    expect(origins('HTTPS://Docs.Example:443/, capacitor://localhost/,')).toEqual([
+      'https://docs.example',
+      'capacitor://localhost',
+    ]);
+    expect(() => origins('https://docs.example,https://*.example')).toThrow(
+      /^ALLOWED_ORIGINS must be origins such as .*https:\/\/\*\.example: \* stands alone/,
+    );
+    expect(() => origins('null')).toThrow(/null: files and sandboxed pages say so/);
+    expect(() => origins(',')).toThrow(/^ALLOWED_ORIGINS must be origins such as /);
+    await expect(createServer({ allowedOrigins: ['docs.example'] })).rejects.toThrow(
+      'docs.example: an origin begins with a scheme',
+    );
   });
 
   it('[MET-9] the metrics have no port unless one is set; a host alone is a mistake', () => {

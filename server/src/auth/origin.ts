@@ -4,12 +4,12 @@
  * nothing, and is not concerned.
  */
 import type { IncomingMessage } from 'node:http';
+import { ANY, normalOrigin } from './allowed-origins.js';
 
-const ANY = '*';
 /** Schemes of pages that a server sends; those of apps and extensions belong to no host. */
 const WEB = /^https?:$/;
-/** `capacitor://localhost`, `app://obsidian.md`: `URL` knows no origin of such a scheme. */
-const APP_ORIGIN = /^(?!https?:|file:|null)[a-z][a-z0-9+.-]*:\/\/[a-z0-9.-]+(:\d+)?$/;
+/** Ports that a proxy may name, or leave out, for the page of one that goes without saying. */
+const DEFAULT_PORTS: readonly string[] = ['80', '443'];
 
 /**
  * What a page may do here:
@@ -25,7 +25,7 @@ export type OriginTrust = 'named' | 'any' | 'none';
  * @param origin of the page, as the browser says
  * @param host that the request was sent to. A proxy in front speaks TLS and this server may
  *   not, so schemes are not compared
- * @param allowed besides pages of this host: origins such as `https://app.example`, or `*`
+ * @param allowed besides pages of this host: origins as `readAllowedOrigins` returns them
  */
 export function trustIn(
   origin: string | undefined,
@@ -33,23 +33,34 @@ export function trustIn(
   allowed: readonly string[],
 ): OriginTrust {
   if (origin === undefined || isOfHost(origin, host)) return 'named';
-  if (origin !== ANY && allowed.includes(origin)) return 'named';
+  if (origin !== ANY && allowed.includes(normalOrigin(origin) ?? origin)) return 'named';
   return allowed.includes(ANY) ? 'any' : 'none';
 }
 
-/** "null" is what sandboxed pages and files say: of those, anybody can make one. */
-function isOfHost(origin: string, host: string | undefined): boolean {
+/**
+ * Whether a page was fetched over HTTP from this host. "null" is what sandboxed pages and files say:
+ * of those, anybody can make one.
+ */
+export function isOfHost(origin: string, host: string | undefined): boolean {
   if (host === undefined || !URL.canParse(origin)) return false;
   const page = new URL(origin);
+  if (!WEB.test(page.protocol)) return false;
   // The port that goes without saying depends on the page's scheme, not on the proxy's.
-  const address = `${page.protocol}//${host}`;
-  return WEB.test(page.protocol) && URL.canParse(address) && new URL(address).host === page.host;
+  const address = `${page.protocol}//${asText(host)}`;
+  if (/[/\\?#@\s]/.test(host) || !URL.canParse(address)) return false;
+  const { hostname, port } = new URL(address);
+  const isSamePort = port === page.port || (page.port === '' && DEFAULT_PORTS.includes(port));
+  return isSamePort && withoutDot(hostname) === withoutDot(page.hostname);
 }
 
-/** Whether a page can say this of itself; as a browser writes it, because that is compared. */
-export function isOrigin(text: string): boolean {
-  if (APP_ORIGIN.test(text)) return true;
-  return URL.canParse(text) && new URL(text).origin === text && !text.includes(ANY);
+/** Node reads headers as Latin-1; a name in Unicode, as somebody has written it for a proxy, is UTF-8. */
+function asText(host: string): string {
+  return /^[\x20-\x7e]*$/.test(host) ? host : Buffer.from(host, 'latin1').toString('utf8');
+}
+
+/** `docs.example.` is `docs.example`, in full. */
+function withoutDot(name: string): string {
+  return name.replace(/\.$/, '');
 }
 
 /** Takes away what a browser adds to a request by itself, whatever page has asked for it. */
@@ -83,6 +94,6 @@ export function isLocalHost(host: string | undefined): boolean {
 
 /** @param host a name or an address, of IPv6 with or without brackets, also one of IPv4 in it */
 export function isLoopback(host: string): boolean {
-  const name = host.replace(/^\[|\]$|^::ffff:(?=[\d.]+$)/gi, '').toLowerCase();
+  const name = withoutDot(host.replace(/^\[|\]$|^::ffff:(?=[\d.]+$)/gi, '').toLowerCase());
   return name === 'localhost' || name === '::1' || /^127(\.\d{1,3}){3}$/.test(name);
 }
