@@ -5,13 +5,18 @@
  * here, when the provider is made, and not by a socket that fails later.
  */
 
-import { TOKEN_SUBPROTOCOL } from './protocol/index.js';
+import {
+  ENCODED_TOKEN_SUBPROTOCOL,
+  isTokenSubprotocol,
+  TOKEN_SUBPROTOCOL,
+  tokenProblem,
+} from './protocol/index.js';
 
 /** An address's query. */
 export type Params = Readonly<Record<string, string>>;
 
 /** What RFC 6455 allows as the name of a subprotocol. */
-const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /**
  * @param url absolute with ws, wss, http or https; or, in a browser, a path that starts with `/`.
@@ -52,17 +57,31 @@ export function checkRoom(room: string): void {
   if (encoded === '') throw new TypeError('a room needs a name');
 }
 
-/** How a token is offered: browsers can set no header, and addresses end up in logs. Without one, not at all. */
+/**
+ * How a token is offered: browsers can set no header, and addresses end up in logs. Without one, not at all.
+ *
+ * @throws {TypeError} when it can be no token
+ */
 export function tokenProtocols(token: string): readonly string[] {
-  return token === '' ? [] : [TOKEN_SUBPROTOCOL + token];
+  const problem = tokenProblem(token);
+  if (problem !== undefined) throw new TypeError(problem);
+  if (token === '') return [];
+  // Base64 and the like have characters that no subprotocol can have: `=`, `/`, `:`.
+  return [
+    NAME.test(token) ? TOKEN_SUBPROTOCOL + token : ENCODED_TOKEN_SUBPROTOCOL + base64url(token),
+  ];
+}
+
+function base64url(token: string): string {
+  return btoa(token).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
 }
 
 /** @throws {TypeError} when one of them cannot be sent. */
 export function checkProtocols(protocols: readonly string[]): void {
   for (const protocol of protocols) {
-    if (!TOKEN.test(protocol)) {
-      // A token is told to nobody, also not to whoever reads the errors of a page.
-      const what = protocol.startsWith(TOKEN_SUBPROTOCOL) ? 'the token' : `"${protocol}"`;
+    if (!NAME.test(protocol)) {
+      // A token is told to nobody, also not to those who read the errors of a page.
+      const what = isTokenSubprotocol(protocol) ? 'the token' : `"${protocol}"`;
       throw new TypeError(`${what} has a character that no subprotocol can have`);
     }
   }

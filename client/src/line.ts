@@ -32,6 +32,7 @@ import {
   type Message,
   type RejectReason,
   refusalReason,
+  tokenProblem,
 } from './protocol/index.js';
 import type { Reverting } from './reverting.js';
 import { Socket } from './socket.js';
@@ -393,6 +394,13 @@ export class Line {
 
   #openWith(token: string): void {
     const { url, room, params, protocols } = this.#settings;
+    const problem = tokenProblem(token);
+    if (problem !== undefined) {
+      this.#listener.failed(new TypeError(problem));
+      // No server takes it, and the application that gave it would give the like of it for ever.
+      this.dispatch({ type: 'lost', code: CLOSE.unauthenticated, reason: problem });
+      return;
+    }
     try {
       const address = roomAddress(url, room, params());
       const offered = [COWRITE_SUBPROTOCOL, ...tokenProtocols(token), ...protocols()];
@@ -452,8 +460,9 @@ export class Line {
       this.#askedAt = Number.NEGATIVE_INFINITY;
       return;
     }
-    if (this.#isCurable(refusal.code)) return;
-    this.dispatch({ type: 'denied', ...refusal });
+    if (this.#isCurable(refusal.code)) {
+      this.#listener.failed(new Error(`the server refuses the token: ${refusal.reason}`));
+    } else this.dispatch({ type: 'denied', ...refusal });
   }
 
   #notOpened(error: Error): void {

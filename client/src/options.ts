@@ -127,7 +127,8 @@ export interface CowriteProviderOptions {
   /**
    * Who this is, for a server that asks. A function is called before each attempt to
    * connect; where it returns a JSON Web Token, also some time before that ends, and the
-   * session goes on with the new one. It never stands in an address.
+   * session goes on with the new one. It never stands in an address. Visible ASCII, at most
+   * 16 KB: another is a `TypeError`, of a function the status `refused`.
    */
   readonly token?: TokenSource;
   /** What `generation` of the provider said when the application stored the document, if it did. */
@@ -225,7 +226,7 @@ export function settingsOf(options: CowriteProviderOptions): Settings {
     }
   }
   checkRoom(room);
-  if (typeof token === 'string') checkProtocols(tokenProtocols(token));
+  if (typeof token === 'string') tokenProtocols(token);
   if (typeof protocols !== 'function') checkProtocols([COWRITE_SUBPROTOCOL, ...protocols]);
   if (options.user !== undefined && typeof options.user !== 'string') {
     throw new TypeError('user is not a string');

@@ -450,6 +450,17 @@ describe('[CLI-19] a socket that was refused before it opened', () => {
     expect(network.sockets.length).toBe(2);
   });
 
+  test('is tried again with another token, where a function gives one; [AUTH-32] what was wrong is an error', async () => {
+    const { network, provider } = setUp({ fetch: answering(401, 'token'), token: () => 't' });
+    const errors: string[] = [];
+    provider.on('connection-error', ({ error }) => errors.push(error.message));
+    await settled();
+    network.last.drop();
+    await settled();
+    expect(provider.status).toBe('retrying');
+    expect(errors).toContain('the server refuses the token: not yours');
+  });
+
   test.each([
     ['http://host', { 'Cowrite-Origin': 'http://host' }],
     ['http://host:8080', {}],
@@ -465,14 +476,6 @@ describe('[CLI-19] a socket that was refused before it opened', () => {
     expect(fetch.mock.calls[0]).toMatchObject([expect.anything(), { headers }]);
     expect((fetch.mock.calls as unknown[][])[0]?.[1]).toHaveProperty('headers', headers);
     expect(provider.refusal?.message).toBe('not yours');
-  });
-
-  test('is tried again with another token, where a function gives one', async () => {
-    const { network, provider } = setUp({ fetch: answering(401, 'token'), token: () => 't' });
-    await settled();
-    network.last.drop();
-    await settled();
-    expect(provider.status).toBe('retrying');
   });
 
   test('is asked about seldom, and not where one was open', async () => {
@@ -983,8 +986,64 @@ describe('[CLI-13] a token', () => {
   });
 
   test('one that cannot be sent is refused at once, and not quoted', () => {
-    expect(() => setUp({ token: 'se cret' })).toThrow(/^the token has a character/);
+    expect(() => setUp({ token: 'se cret' })).toThrow(/^the token has a space/);
     expect(() => setUp({ token: 7 as never })).toThrow('token is neither a string nor a function');
+  });
+
+  test.each([
+    ['se cret', 'the token has a space, or another character that is not visible ASCII'],
+    ['ünï', 'the token has a space, or another character that is not visible ASCII'],
+    ['secret\n', 'the token has a space, or another character that is not visible ASCII'],
+    ['s'.repeat(16_385), 'the token is longer than 16384 bytes'],
+  ])(
+    '[AUTH-32] of a function that no server would take: refused, with the reason, until somebody connects',
+    async (token, message) => {
+      let shown = token;
+      const { clock, network, provider } = setUp({ token: () => shown });
+      const errors: string[] = [];
+      provider.on('connection-error', ({ error }) => errors.push(error.message));
+      await answered();
+      expect(provider.refusal).toEqual({ reason: 'token', code: 4401, message });
+      expect(errors).toEqual([message]);
+      clock.advance(100_000);
+      await answered();
+      expect(network.sockets.length).toBe(0);
+      expect(() => setUp({ token })).toThrow(message);
+      shown = 'good';
+      provider.connect();
+      await answered();
+      sync(network.last);
+      expect(provider.status).toBe('online');
+    },
+  );
+
+  test('[AUTH-32] of a function that no server would take is not what a session goes on with', async () => {
+    const ending = (seconds: number) =>
+      ['x', btoa(JSON.stringify({ exp: seconds })).replaceAll('=', ''), 'x'].join('.');
+    const start = new ManualClock().date().getTime() / 1_000;
+    const tokens = [ending(start + 30), 'of nobody', ending(start + 60)];
+    const { clock, network, provider } = setUp({ token: () => tokens.shift()! });
+    const errors: string[] = [];
+    provider.on('connection-error', ({ error }) =>
+      errors.push(`${error.message}: ${(error.cause as Error).message}`),
+    );
+    await answered();
+    sync(network.last);
+    clock.advance(15_000);
+    await answered();
+    expect(errors).toEqual([
+      'there is no new token: the token has a space, or another character that is not visible ASCII',
+    ]);
+    expect(typesOf(network.last)).not.toContain('token');
+    clock.advance(7_500);
+    await answered();
+    expect(typesOf(network.last)).toContain('token');
+    expect(network.sockets.length).toBe(1);
+  });
+
+  test('[AUTH-30] that has what no subprotocol can have is offered in base64url', () => {
+    const { network } = setUp({ token: 'a+b/c==' });
+    expect(network.last.protocols).toEqual(['cowrite.v1', 'cowrite.token-base64url.YStiL2M9PQ']);
   });
 
   test('of a function is a new one for each attempt, also after 4401', async () => {

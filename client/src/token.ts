@@ -14,6 +14,7 @@
  */
 import { Alarm } from './alarm.js';
 import type { Clock } from './clock.js';
+import { tokenProblem } from './protocol/index.js';
 
 /** A token, or what gets one: called before each attempt to connect, and before the last one ends. */
 export type TokenSource = string | (() => string | Promise<string>);
@@ -80,8 +81,9 @@ export class Token {
     this.#askedAt = this.#clock.now();
     const token = await (this.#source as () => string | Promise<string>)();
     if (typeof token !== 'string') throw new TypeError('token() did not return a string');
-    // One that was asked for earlier may come later.
-    if (question === this.#asked && token !== this.#shown) this.#came(token, before);
+    // One that was asked for earlier may come later; one that no server takes is not shown.
+    const isNext = question === this.#asked && token !== this.#shown;
+    if (isNext && tokenProblem(token) === undefined) this.#came(token, before);
     return token;
   }
 
@@ -123,6 +125,9 @@ export class Token {
     try {
       const token = await this.#ask();
       if (turn !== this.#turn) return;
+      const problem = tokenProblem(token);
+      // The server would end the session: the one that it has is good for a while.
+      if (problem !== undefined) throw new TypeError(problem);
       if (token !== before) this.#listener.renewed(token);
     } catch (cause) {
       if (turn !== this.#turn) return;

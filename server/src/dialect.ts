@@ -5,8 +5,8 @@
 import {
   COWRITE_SUBPROTOCOL,
   decodeMessage,
+  isTokenSubprotocol,
   type Message,
-  TOKEN_SUBPROTOCOL,
 } from '@cowrite/client/protocol';
 import { encodeFrame, type Frame } from './frame.js';
 
@@ -49,6 +49,6 @@ export function chooseDialect(offered: ReadonlySet<string>): {
   if (offered.has(COWRITE_SUBPROTOCOL))
     return { dialect: cowrite, subprotocol: COWRITE_SUBPROTOCOL };
   const names = [...offered];
-  const other = names.find((name) => !name.startsWith(TOKEN_SUBPROTOCOL));
+  const other = names.find((name) => !isTokenSubprotocol(name));
   return { dialect: yWebsocket, subprotocol: other ?? names[0] };
 }

@@ -9,7 +9,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Logger } from 'pino';
 import { clientAddress, ownerOf, requestedHost, type TrustedProxies } from './address.js';
 import type { Authenticator } from './auth/authenticator.js';
-import { readToken } from './auth/credentials.js';
+import { HEADERS_TOO_LONG, readToken } from './auth/credentials.js';
 import { AuthRefused, hasEnded, type Identity, type RefusalKind } from './auth/identity.js';
 import {
   dropAmbientCredentials,
@@ -167,6 +167,12 @@ export class Doors {
       },
       names,
     );
+  }
+
+  /** What was sent was too large to be read, so nobody knows more of it. */
+  headersTooLong(remote: string | undefined): void {
+    const address = clientAddress(remote, undefined, this.#options.proxies);
+    this.#rejections.add({ address, status: 431, reason: HEADERS_TOO_LONG }, {});
   }
 
   /** More sockets of an address than it may have at all: they are closed unread. */

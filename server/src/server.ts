@@ -1,7 +1,6 @@
 /** Puts the parts of a server together. How it ends again is in `ending.ts`. */
 import { createServer as createHttpServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import type { Duplex } from 'node:stream';
+import type { AddressInfo, Socket } from 'node:net';
 import { CLOSE } from '@cowrite/client/protocol';
 import { getRequestListener } from '@hono/node-server';
 import { type Logger, pino } from 'pino';
@@ -13,8 +12,10 @@ import { type ArrivalOptions, watchArrival } from './arrival.js';
 import { attach, type HttpServer } from './attach.js';
 import { readAllowedOrigins } from './auth/allowed-origins.js';
 import { authenticatorOf, authenticatorOfHook } from './auth/authenticator.js';
+import { MAX_HEADER_BYTES } from './auth/credentials.js';
 import { isLoopback } from './auth/origin.js';
 import { MIN_SECRET } from './auth/tokens.js';
+import { answerBadRequest, HEADER_OVERFLOW, REQUEST_TIMEOUT } from './bad-request.js';
 import { systemClock } from './clock.js';
 import { Workers } from './compact/workers.js';
 import { Cooldowns } from './cooldown.js';
@@ -61,8 +62,6 @@ const PRESSED_PART = 1 / 4;
 /** Sockets that may be on their way to a decision. */
 const NEWCOMERS = 1_000;
 const WORKER_THREADS = 1;
-/** As Node calls it. */
-const REQUEST_TIMEOUT = 'ERR_HTTP_REQUEST_TIMEOUT';
 const MB = 1024 * 1024;
 /**
  * Opens the store and listens.
@@ -272,6 +271,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
   const http = createHttpServer(
     {
       ...UPGRADES,
+      maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: limits.handshakeMs,
       // Of bodies: see below.
       requestTimeout: 0,
@@ -340,6 +340,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
   });
   http.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     if (error.code === REQUEST_TIMEOUT) onLimit('handshake');
+    if (error.code === HEADER_OVERFLOW) doors.headersTooLong((socket as Socket).remoteAddress);
     answerBadRequest(error, socket);
   });
   const transport: Transport = new Transport(
@@ -532,22 +533,6 @@ function urlOf(server: HttpServer): string {
   if (at === undefined) return '';
   const scheme = 'setSecureContext' in server ? 'https' : 'http';
   return `${scheme}://${at.family === 'IPv6' ? `[${at.address}]` : at.address}:${at.port}`;
-}
-
-/** As Node answers by itself, when nobody listens. */
-function answerBadRequest({ code }: { readonly code?: string | undefined }, socket: Duplex): void {
-  if (!socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const status =
-    code === REQUEST_TIMEOUT
-      ? '408 Request Timeout'
-      : code === 'HPE_HEADER_OVERFLOW'
-        ? '431 Request Header Fields Too Large'
-        : '400 Bad Request';
-  // A peer that does not close its side is not waited for.
-  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`, () => socket.destroy());
 }
 
 async function listen(http: Server, port: number, host: string): Promise<void> {

@@ -27,7 +27,7 @@ const FLOORS = [
     'metrics-port',
   ],
   ['administrator', 'failover', 'health', 'intake', 'large-update', 'standing'],
-  ['transport', 'attach', 'upgrade-offers', 'arrival'],
+  ['transport', 'attach', 'upgrade-offers', 'arrival', 'bad-request'],
   ['room'],
   ['compactor', 'joining'],
   ['contents'],

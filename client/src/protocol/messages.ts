@@ -15,9 +15,6 @@ import * as encoding from 'lib0/encoding';
 /** The WebSocket subprotocol that adds `saved`, `rejected` and `token` to the y-websocket messages. */
 export const COWRITE_SUBPROTOCOL = 'cowrite.v1';
 
-/** A subprotocol that begins so is none: what follows is the client's token. */
-export const TOKEN_SUBPROTOCOL = 'cowrite.token.';
-
 /** A frame's first number: something of the document follows, as {@link SYNC_STEP_1} and the next two say. */
 export const MESSAGE_SYNC = 0;
 /** A frame's first number: who is where. */

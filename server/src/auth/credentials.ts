@@ -1,16 +1,25 @@
 /**
- * The token that a client brings to the upgrade, from the three places where one may
- * stand: a subprotocol (browsers can set no header, and addresses end up in logs),
- * `Authorization: Bearer`, and `?token=`.
+ * The token that a client brings to the upgrade, from the places where one may stand: a
+ * subprotocol (browsers can set no header, and addresses end up in logs), as it is or in
+ * base64url; `Authorization: Bearer`; and `?token=`.
  *
  * Pure. Nothing that is thrown here holds any of a token.
  */
 import type { IncomingHttpHeaders } from 'node:http';
-import { TOKEN_SUBPROTOCOL } from '@cowrite/client/protocol';
+import {
+  ENCODED_TOKEN_SUBPROTOCOL,
+  TOKEN_SUBPROTOCOL,
+  tokenProblem,
+} from '@cowrite/client/protocol';
 import { AuthRefused } from './identity.js';
 
-/** Bytes of a token; Node takes 16 KB of headers in all. */
-export const MAX_TOKEN = 8 * 1024;
+/**
+ * Bytes of the headers of a request: a token of the longest kind in base64url takes 22 KB of them,
+ * and the cookies of the page and what proxies add have to fit beside it.
+ */
+export const MAX_HEADER_BYTES = 64 * 1024;
+/** For those who send more, and for the log. */
+export const HEADERS_TOO_LONG = `the headers are longer than ${MAX_HEADER_BYTES} bytes: cookies, token and address together`;
 
 /**
  * @param url path and query, as they stand in the request line
@@ -38,12 +47,8 @@ export function readToken(url: string, headers: IncomingHttpHeaders): string | u
  * @throws {AuthRefused}
  */
 export function checkToken(token: string): void {
-  if (token.length > MAX_TOKEN) {
-    throw new AuthRefused('unauthenticated', `the token is longer than ${MAX_TOKEN} bytes`);
-  }
-  if (!/^[\x21-\x7e]+$/.test(token)) {
-    throw new AuthRefused('unauthenticated', 'the token has characters that no token has');
-  }
+  const problem = token === '' ? 'the token is empty' : tokenProblem(token);
+  if (problem !== undefined) throw new AuthRefused('unauthenticated', problem);
 }
 
 function fromQuery(url: string): readonly string[] {
@@ -58,12 +63,20 @@ function fromAuthorization(header: string | undefined): readonly string[] {
 }
 
 function fromSubprotocols(header: string | undefined): readonly string[] {
-  return (header ?? '')
-    .split(',')
-    .map((name) => name.trim())
-    .filter((name) => name.startsWith(TOKEN_SUBPROTOCOL))
-    .map((name) => name.slice(TOKEN_SUBPROTOCOL.length))
-    .filter(isThere);
+  const names = (header ?? '').split(',').map((name) => name.trim());
+  return names.flatMap(fromSubprotocol).filter(isThere);
+}
+
+function fromSubprotocol(name: string): readonly string[] {
+  if (name.startsWith(TOKEN_SUBPROTOCOL)) return [name.slice(TOKEN_SUBPROTOCOL.length)];
+  if (!name.startsWith(ENCODED_TOKEN_SUBPROTOCOL)) return [];
+  const encoded = name.slice(ENCODED_TOKEN_SUBPROTOCOL.length);
+  const bytes = Buffer.from(encoded, 'base64url');
+  // Node reads what it can of anything.
+  if (bytes.toString('base64url') !== encoded) {
+    throw new AuthRefused('unauthenticated', 'the token in the subprotocol is not base64url');
+  }
+  return [bytes.toString('latin1')];
 }
 
 /** An empty one comes from a page whose user is not signed in. */
