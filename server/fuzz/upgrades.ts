@@ -138,7 +138,7 @@ function aWrongPath({ prefix }: Sender, dice: Dice): string {
     `/ws/${encodeURIComponent(`${prefix}*`)}`,
     `/ws/${encodeURIComponent(`${prefix}e\u0301`)}?token=a&token=b`,
     'http://evil.example/ws/witness',
-    `/ws/${encodeURIComponent(prefix)}?token=${'x'.repeat(15_000)}`,
+    `/ws/${encodeURIComponent(prefix)}?token=${'x'.repeat(17_000)}`,
   ]);
 }
 
@@ -158,7 +158,7 @@ const WRONGS: readonly ((request: Request, dice: Dice) => Buffer | string)[] = [
       'x',
       '\u00ff\u0001',
       ',,,',
-      'x'.repeat(20_000),
+      'x'.repeat(70_000),
       '13, 8',
       'h2c',
       '0',
