@@ -1,5 +1,6 @@
 /** Who may come in, as people see it. */
 import { describe, expect, test } from 'vitest';
+import { startNginxWith, untouchedNginx } from '../server/test/proxies.js';
 import { eventually, openBrowser, type Server, Tab } from './fixtures.js';
 import { guarded, listen, token } from './guarded.js';
 
@@ -42,6 +43,15 @@ describe('who may come in', () => {
       await page.getByTestId('closed-banner').getByText(words).waitFor();
       expect(await page.getByTestId('editor').count()).toBe(0);
     }
+  });
+
+  test('[AUTH-34] behind a proxy that changes the Host the page says why it cannot connect', async () => {
+    const server = await guarded();
+    const proxy = await startNginxWith(untouchedNginx(), server.port);
+    const page = await (await openBrowser()).newPage();
+    await page.goto(`${proxy}/d/minutes#token=${await token('Ada', '*')}`);
+    const banner = page.getByTestId('closed-banner');
+    await banner.getByText(`pages of ${proxy} may not connect (ALLOWED_ORIGINS)`).waitFor();
   });
 
   test('[E2E-20] a tab that is shown out says why and stays out; the others go on', async () => {

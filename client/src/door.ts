@@ -15,6 +15,9 @@ const PATIENCE = 10_000;
 /** Characters of the reason that are kept; a close frame has room for no more. */
 const MAX_REASON = 123;
 
+/** As servers answer headers or an address that are longer than they take; nginx and HAProxy say 400. */
+const TOO_LONG: readonly number[] = [400, 414, 431];
+
 const CODES: ReadonlyMap<string | null, number> = new Map([
   ['token', CLOSE.unauthenticated],
   ['forbidden', CLOSE.forbidden],
@@ -22,14 +25,14 @@ const CODES: ReadonlyMap<string | null, number> = new Map([
 
 /**
  * @param address of the WebSocket
- * @returns the close code that says the same of an open socket, null where the answer is no
- *   refusal, or undefined where there is none
+ * @returns the close code that says the same of an open socket, an error where the question itself
+ *   was too long for somebody, null where the answer is no refusal, or undefined where there is none
  */
 export async function askAtDoor(
   fetch: Fetch,
   address: string,
   token: string,
-): Promise<CloseReason | null | undefined> {
+): Promise<CloseReason | Error | null | undefined> {
   const url = address.replace(/^ws/, 'http');
   const headers = {
     ...(token !== '' && { Authorization: `Bearer ${token}` }),
@@ -70,8 +73,14 @@ function originFor(url: string): Record<string, string> {
   return origin !== undefined && origin === new URL(url).origin ? { 'Cowrite-Origin': origin } : {};
 }
 
-async function readAnswer(response: Response): Promise<CloseReason | null> {
+async function readAnswer(response: Response): Promise<CloseReason | Error | null> {
+  const { status } = response;
   const code = CODES.get(response.headers.get('Cowrite-Refusal'));
-  if (code === undefined) return null;
-  return { code, reason: (await response.text()).trim().slice(0, MAX_REASON) };
+  if (code !== undefined) {
+    return { code, reason: (await response.text()).trim().slice(0, MAX_REASON) };
+  }
+  if (!TOO_LONG.includes(status)) return null;
+  return new Error(
+    `the server, or a proxy in front of it, answers ${status}: the token, the cookies or the address may be longer than it takes`,
+  );
 }

@@ -460,7 +460,8 @@ export class Line {
       this.#askedAt = Number.NEGATIVE_INFINITY;
       return;
     }
-    if (this.#isCurable(refusal.code)) {
+    if (refusal instanceof Error) this.#listener.failed(refusal);
+    else if (this.#isCurable(refusal.code)) {
       this.#listener.failed(new Error(`the server refuses the token: ${refusal.reason}`));
     } else this.dispatch({ type: 'denied', ...refusal });
   }

@@ -461,6 +461,19 @@ describe('[CLI-19] a socket that was refused before it opened', () => {
     expect(errors).toContain('the server refuses the token: not yours');
   });
 
+  test.each([400, 414, 431])(
+    '[AUTH-32] %i may be for a token that is too long for a proxy, which is an error',
+    async (status) => {
+      const { network, provider } = setUp({ fetch: answering(status), token: 'long' });
+      const errors: string[] = [];
+      provider.on('connection-error', ({ error }) => errors.push(error.message));
+      network.last.drop();
+      await settled();
+      expect(provider.status).toBe('retrying');
+      expect(errors.at(-1)).toMatch(new RegExp(`answers ${status}: the token, the cookies`));
+    },
+  );
+
   test.each([
     ['http://host', { 'Cowrite-Origin': 'http://host' }],
     ['http://host:8080', {}],

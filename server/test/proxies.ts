@@ -66,6 +66,16 @@ export function documentedNginx(): string {
   return /```nginx\n([\s\S]*?)```/.exec(read('docs/operations/proxies.md'))![1]!;
 }
 
+/** The same without what it says of the host, the client's address and long headers. */
+export function untouchedNginx(): string {
+  const withoutThem = documentedNginx().replace(
+    /^.*(\bHost|X-Forwarded-\S+|header_buffer\S*) .*$/gm,
+    '',
+  );
+  if (/http_host|forwarded|buffer/i.test(withoutThem)) throw new Error(withoutThem);
+  return withoutThem;
+}
+
 /**
  * @param block as the handbook has it; its addresses are replaced
  * @returns where it listens
