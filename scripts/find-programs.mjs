@@ -28,6 +28,11 @@ export function findHaproxy() {
   return findProgram('haproxy', process.env.HAPROXY_PATH);
 }
 
+/** The path of `caddy`: the one named in CADDY_PATH, or the first that is found. */
+export function findCaddy() {
+  return findProgram('caddy', process.env.CADDY_PATH);
+}
+
 /** The path of `pgbouncer`: the one named in PGBOUNCER_PATH, or the first that is found. */
 export function findPgbouncer() {
   return findProgram('pgbouncer', process.env.PGBOUNCER_PATH);

@@ -1,9 +1,10 @@
 // Finds the programs that tests run as services, a Postgres, a Redis, an nginx, a HAProxy and a PgBouncer,
-// or installs them; and Prometheus's, without which some tests are left out.
+// or installs them; and a Caddy and Prometheus's, without which some tests are left out.
 // Tests start their own, on free ports and in temporary folders; what a package would start by
 // itself stays off.
 import { existsSync } from 'node:fs';
 import {
+  findCaddy,
   findHaproxy,
   findNginx,
   findPgbouncer,
@@ -51,6 +52,15 @@ const PROGRAMS = [
     named: 'the path of pgbouncer',
   },
   {
+    title: 'Caddy',
+    variable: 'CADDY_PATH',
+    find: findCaddy,
+    package: 'caddy',
+    named: 'the path of caddy',
+    // Tests without it are skipped, and say so. Not every Debian or Ubuntu has it.
+    isOptional: true,
+  },
+  {
     title: 'Prometheus',
     variable: 'PROMTOOL_PATH',
     find: findPromtool,
@@ -69,13 +79,13 @@ export async function programs() {
     throw new Failure(`${variable} is ${process.env[variable]}, which is not ${named}.`);
   }
   if (missing.length > 0 && process.getuid?.() === 0 && existsSync('/etc/debian_version')) {
-    const titles = missing.map(({ title }) => title).join(' and ');
-    const packages = missing.map((program) => program.package);
-    try {
-      await step(`Installing ${titles}…`, 'sh', ['-c', APT, 'sh', ...packages]);
-    } catch (error) {
-      if (!missing.every(({ isOptional }) => isOptional)) throw error;
-      console.log(`${error.message}\nGoing on without ${titles}.`);
+    await install(missing.filter(({ isOptional }) => !isOptional));
+    for (const program of missing.filter(({ isOptional }) => isOptional)) {
+      try {
+        await install([program]);
+      } catch (error) {
+        console.log(`${error.message}\nGoing on without ${program.title}.`);
+      }
     }
   }
   return Object.fromEntries(
@@ -86,6 +96,14 @@ export async function programs() {
       throw new Failure(`No ${title}: install one, or set ${variable} to ${named}.`);
     }),
   );
+}
+
+/** All of them, or none: a package that there is not keeps the others out. */
+async function install(wanted) {
+  if (wanted.length === 0) return;
+  const titles = wanted.map(({ title }) => title).join(' and ');
+  const packages = wanted.map((program) => program.package);
+  await step(`Installing ${titles}…`, 'sh', ['-c', APT, 'sh', ...packages]);
 }
 
 /** `policy-rc.d` is Debian's way to install a service without starting it. */

@@ -10,6 +10,7 @@ import { promisify } from 'node:util';
 import { pino } from 'pino';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import * as Y from 'yjs';
+import { findCaddy } from '../../scripts/find-programs.mjs';
 import { DEFAULT_LIMITS } from '../src/limits.js';
 import { needed, read, secondsOf } from './deploy-files.js';
 import { ALL, ASKING, caddyfile, local, PATIENCE, untilAnswering } from './proxies.js';
@@ -90,7 +91,7 @@ describe('[DEP-7] a proxy', () => {
   );
 
   test('Caddy has no port here but its own, so that it meets no other Caddy', async (context) => {
-    const program = needed('caddy', context);
+    const program = needed('caddy', context, findCaddy);
     const { stdout } = await promisify(execFile)(program, ['adapt', ...caddyfile()]);
     expect(JSON.parse(stdout).admin).toEqual({ disabled: true });
   });

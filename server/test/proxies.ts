@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, type TestContext, vi } from 'vitest';
-import { findHaproxy } from '../../scripts/find-programs.mjs';
+import { findCaddy, findHaproxy } from '../../scripts/find-programs.mjs';
 import { needed, ROOT, read } from './deploy-files.js';
 import { freePort } from './free-port.js';
 import { startNginx } from './nginx-service.js';
@@ -46,7 +46,7 @@ export function caddyfile(): string[] {
 }
 
 const startCaddy: Start = async (context, [one, two]) => {
-  const program = needed('caddy', context);
+  const program = needed('caddy', context, findCaddy);
   const at = `http://${local(await freePort())}`;
   run(program, ['run', ...caddyfile()], {
     NAMES: at,
