@@ -4,7 +4,9 @@ import { type IncomingMessage, request } from 'node:http';
 import type { CowriteServer, ServerOptions } from '@cowrite/server';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
+import { TrustedProxies } from '../src/address.js';
 import { ManualClock } from '../src/clock.js';
+import { Doors, type DoorsOptions } from '../src/doors.js';
 import { startServer } from './support.js';
 import { guarded, knock, token } from './visitors.js';
 
@@ -177,5 +179,20 @@ describe('[AUTH] behind a proxy', () => {
         }),
       ),
     );
+  });
+
+  it('[AUTH-36] so are sockets that are closed unread because an address has too many', () => {
+    const { logger, saying } = overheard();
+    const proxies = new TrustedProxies([]);
+    const options: Partial<DoorsOptions> = { clock: new ManualClock(), logger, proxies };
+    const doors = new Doors(options as DoorsOptions);
+    for (let i = 1; i <= 50; i++) doors.tooManySockets(`2001:db8::${i}`);
+    expect(saying('not let in')).toEqual([
+      expect.objectContaining({
+        address: '2001:db8:0:0::/64',
+        reason: 'too many sockets of this address',
+        hint: expect.stringContaining('set TRUSTED_PROXIES'),
+      }),
+    ]);
   });
 });
