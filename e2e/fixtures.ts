@@ -486,10 +486,8 @@ function caretsIn(editor: HTMLElement | SVGElement): Record<string, string> {
     const before = range.cloneContents();
     for (const other of before.querySelectorAll('.collaboration-carets__caret')) other.remove();
     // ProseMirror keeps the browser's caret beside a widget with characters of no width.
-    carets[caret.textContent ?? ''] = (before.textContent ?? '').replace(
-      /[\u200b\u2060\ufeff]/g,
-      '',
-    );
+    const name = caret.querySelector<HTMLElement>('[data-name]')?.dataset.name ?? '';
+    carets[name] = (before.textContent ?? '').replace(/[\u200b\u2060\ufeff]/g, '');
   }
   return carets;
 }

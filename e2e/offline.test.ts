@@ -133,7 +133,7 @@ describe('offline', () => {
     await ada.page.reload();
     await ada.editor.waitFor();
     expect(await ada.words()).toEqual(['before', 'offline']);
-    await ada.status.getByText('Saving…').waitFor();
+    await ada.status.getByText('Offline').waitFor();
     await ada.write(' reloaded');
     await kept(ada);
     await aDayPasses(ada.page);
@@ -279,7 +279,7 @@ describe('offline', () => {
     await ada.page.reload();
     await ada.editor.waitFor();
     await eventually(() => ada.words()).toEqual(['before', 'offine']);
-    await ada.status.getByText('Saving…').waitFor();
+    await ada.status.getByText('Offline').waitFor();
 
     await server.start();
     await ada.hurry();

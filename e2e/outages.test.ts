@@ -53,7 +53,7 @@ describe('a killed server', () => {
     expect(await ada.offlineBanner.textContent()).toContain('Offline');
     await ada.page.keyboard.type(' kept here');
     await grace.page.keyboard.type(' kept there');
-    await ada.status.getByText('Saving…').waitFor();
+    await ada.status.getByText('Offline').waitFor();
     expect(await ada.words()).toEqual(['Ada:', 'kept', 'here', 'Grace:']);
 
     await server.start();

@@ -76,7 +76,7 @@ describe('one socket', () => {
     await ada.write(' away');
     await eventually(() => bob.words()).toEqual(['Ada1', 'Bob1', 'away']);
     await eventually(() => bob.people()).toEqual(['Bob', 'Ada']);
-    await bob.status.getByText('Saving…').waitFor();
+    await bob.status.getByText('Offline').waitFor();
     await server.start();
     await Promise.all([ada, bob].map((tab) => tab.hurry()));
     await Promise.all([ada, bob].map(saved));

@@ -79,7 +79,7 @@ function openForm(): HTMLElement {
       return;
     }
     error.textContent = input.value.trim()
-      ? 'That is not a document’s name or link. Names have letters, digits, dots, hyphens and underscores.'
+      ? 'That is not a document’s name or link. Names have letters, digits, dots, hyphens and underscores, and slashes between them.'
       : 'Type a document’s name, or paste a link to it.';
     input.setAttribute('aria-invalid', 'true');
     input.focus();

@@ -16,7 +16,7 @@ export function invalidRoomPage(root: HTMLElement, name: string): void {
     h(
       'p',
       {},
-      'Names have up to 100 letters, digits, dots, hyphens and underscores, and begin with a letter or a digit. The link may have been cut short or changed on its way to you.',
+      'Names have up to 100 letters, digits, dots, hyphens and underscores. They begin with a letter or a digit, and so does each part after a slash. The link may have been cut short or changed on its way to you.',
     ),
   );
 }

@@ -3,6 +3,7 @@
  * are made safe here before anything shows them.
  */
 import { read, write } from './storage.js';
+import type { Claims } from './token.js';
 import { randomOf, randomPersonName } from './words.js';
 
 export const NAME_LENGTH = 40;
@@ -11,6 +12,11 @@ export interface Person {
   readonly name: string;
   /** `#rrggbb` */
   readonly color: string;
+  /**
+   * The same in all tabs of one person; undefined for somebody who has not said it. Where people
+   * have tokens it is the server's word, elsewhere each one's own, as the name is.
+   */
+  readonly id: string | undefined;
 }
 
 /**
@@ -32,13 +38,14 @@ export const COLOURS: readonly { readonly label: string; readonly value: string 
 
 /** What is shown for a person whose awareness says something unusable. */
 export function personFrom(user: unknown): Person {
-  const { name, color } = (typeof user === 'object' && user !== null ? user : {}) as Record<
+  const { name, color, id } = (typeof user === 'object' && user !== null ? user : {}) as Record<
     string,
     unknown
   >;
   return {
     name: (typeof name === 'string' && cleanName(name)) || 'Guest',
     color: typeof color === 'string' && /^#[0-9a-f]{6}$/i.test(color) ? color : '#4c6f8c',
+    id: typeof id === 'string' && id !== '' ? id : undefined,
   };
 }
 
@@ -71,26 +78,44 @@ export class Me {
   #person: Person;
   /** A colour chosen by hand is never changed to tell two people apart. */
   #picked: boolean;
+  /** Whether this browser remembers name and colour. */
   readonly #kept: boolean;
+  /** Whether a token says the name, so that it cannot be chosen here. */
+  readonly isNamed: boolean;
 
-  private constructor(person: Person, picked: boolean, kept: boolean) {
+  private constructor(
+    person: Person,
+    { picked, kept, named }: { picked: boolean; kept: boolean; named: boolean },
+  ) {
     this.#person = person;
     this.#picked = picked;
     this.#kept = kept;
+    this.isNamed = named;
   }
 
-  /** `?name=` names the tab only, so that several people can be tried in one browser. */
-  static load(search: string): Me {
-    const named = cleanName(new URLSearchParams(search).get('name') ?? '');
-    if (named) return new Me({ name: named, color: randomOf(COLOURS).value }, false, false);
-
-    const stored = read('cowrite:person');
-    if (typeof stored === 'object' && stored !== null && 'name' in stored) {
-      return new Me(personFrom(stored), 'picked' in stored && stored.picked === true, true);
+  /**
+   * `?name=` names the tab only, so that several people can be tried in one browser. A token's name
+   * comes before it: others see that one.
+   */
+  static load(search: string, claims: Claims | undefined): Me {
+    const browser = keptPerson();
+    const id = claims?.id ?? browser.person.id;
+    const claimed = cleanName(claims?.name ?? '');
+    if (claimed) {
+      const person = { ...browser.person, name: claimed, id };
+      return new Me(person, { picked: browser.picked, kept: false, named: true });
     }
-    const me = new Me({ name: randomPersonName(), color: randomOf(COLOURS).value }, false, true);
-    me.#keep();
-    return me;
+    const named = cleanName(new URLSearchParams(search).get('name') ?? '');
+    if (named) {
+      const person = {
+        name: named,
+        color: randomOf(COLOURS).value,
+        id: claims?.id ?? `${id}:${named}`,
+      };
+      return new Me(person, { picked: false, kept: false, named: false });
+    }
+    const person = { ...browser.person, id };
+    return new Me(person, { picked: browser.picked, kept: claims === undefined, named: false });
   }
 
   get person(): Person {
@@ -123,4 +148,24 @@ export class Me {
   #keep(): void {
     if (this.#kept) write('cowrite:person', { ...this.#person, picked: this.#picked });
   }
+}
+
+/** Who this browser's person is; somebody new where it remembers nobody. */
+function keptPerson(): { readonly person: Person; readonly picked: boolean } {
+  const stored = read('cowrite:person');
+  if (typeof stored === 'object' && stored !== null && 'name' in stored) {
+    const person = personFrom(stored);
+    if (person.id !== undefined) {
+      return { person, picked: 'picked' in stored && stored.picked === true };
+    }
+  }
+  const person = { name: randomPersonName(), color: randomOf(COLOURS).value, id: randomId() };
+  write('cowrite:person', { ...person, picked: false });
+  return { person, picked: false };
+}
+
+/** `randomUUID` is there on secure origins only. */
+function randomId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(12));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }

@@ -2,9 +2,12 @@
 
 import { base } from './base.js';
 
-/** ASCII only, so that two names that look the same are the same. */
-const ROOM_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
-const DOCUMENT_PATH = /^\/d\/([^/]*)\/?$/;
+/**
+ * ASCII only, so that two names that look the same are the same. A slash stands between two parts
+ * of a name, as in `team-7/minutes`; none of them can be a step of a path.
+ */
+const ROOM_NAME = /^(?=.{1,100}$)[A-Za-z0-9][A-Za-z0-9._-]*(\/[A-Za-z0-9][A-Za-z0-9._-]*)*$/;
+const DOCUMENT_PATH = /^\/d\/(.*?)\/?$/;
 
 export type Place =
   | { readonly page: 'landing' }
@@ -22,7 +25,7 @@ export function placeOf(pathname: string): Place {
 }
 
 export function pathOf(room: string): string {
-  return `${base}d/${encodeURIComponent(room)}`;
+  return `${base}d/${room.split('/').map(encodeURIComponent).join('/')}`;
 }
 
 export function linkTo(room: string): string {
@@ -32,7 +35,9 @@ export function linkTo(room: string): string {
 /** @returns the document meant by a name or a link to it, undefined if it can be neither. */
 export function roomFromInput(text: string): string | undefined {
   const trimmed = text.trim();
-  if (!trimmed.includes('/')) {
+  // With a scheme, from the root, or from a host; `team-7/d/minutes` is a name.
+  const isAddress = /^\/|^[a-z][a-z0-9+.-]*:\/\/|^[^/]*[.:][^/]*\/d\//i.test(trimmed);
+  if (!isAddress) {
     const name = trimmed.replace(/\s+/g, '-');
     return ROOM_NAME.test(name) ? name : undefined;
   }

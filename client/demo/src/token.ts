@@ -26,7 +26,37 @@ export function takeToken(): string {
   return token;
 }
 
-/** A link with another token that is opened in this tab changes nothing but the fragment: the page begins anew with it. */
+export interface Claims {
+  readonly id: string;
+  /** Absent where the token names nobody: people then appear under the name that they choose. */
+  readonly name: string | undefined;
+}
+
+/**
+ * Who a JSON Web Token says this is: others are shown that by the server, so this page shows it as
+ * well. Whether the token is good, only the server knows.
+ *
+ * @returns undefined for a token of another kind
+ */
+export function claimsOf(token: string): Claims | undefined {
+  const payload = token.split('.')[1];
+  if (payload === undefined) return undefined;
+  let claims: unknown;
+  try {
+    const bytes = atob(payload.replaceAll('-', '+').replaceAll('_', '/'));
+    const text = new TextDecoder().decode(Uint8Array.from(bytes, (byte) => byte.charCodeAt(0)));
+    claims = JSON.parse(text);
+  } catch {
+    // Not base64, or no JSON: a token that only the server can read.
+    return undefined;
+  }
+  if (typeof claims !== 'object' || claims === null || !('sub' in claims)) return undefined;
+  if (typeof claims.sub !== 'string') return undefined;
+  const name = 'name' in claims && typeof claims.name === 'string' ? claims.name : undefined;
+  return { id: claims.sub, name };
+}
+
+/** A link with another token that is opened in this tab changes nothing but the fragment: the page starts again with it. */
 export function watchForToken(): void {
   window.addEventListener('hashchange', () => {
     if (new URLSearchParams(location.hash.slice(1)).has(NAME)) location.reload();

@@ -16,3 +16,19 @@ export function safeAddress(address: unknown): string | undefined {
     URL.canParse(address, location.href) && SCHEMES.has(new URL(address, location.href).protocol);
   return isSafe ? address : undefined;
 }
+
+/** Pictures that a document carries itself. None of these can run anything. */
+const PICTURE = /^data:image\/(png|jpeg|gif|webp|avif);base64,[A-Za-z0-9+/=]+$/;
+
+/**
+ * - `here`: the document holds the picture.
+ * - `elsewhere`: a server has it. It is not loaded, so that none of them learns who reads the
+ *   document; the address can be opened.
+ *
+ * @returns undefined for what is no picture that a page could show
+ */
+export function pictureAt(address: unknown): 'here' | 'elsewhere' | undefined {
+  if (typeof address !== 'string') return undefined;
+  if (PICTURE.test(address)) return 'here';
+  return /^https?:\/\//i.test(address) && URL.canParse(address) ? 'elsewhere' : undefined;
+}

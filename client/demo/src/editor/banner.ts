@@ -8,12 +8,11 @@ import type {
   RefusalReason,
   RejectReason,
 } from '@cowrite/client';
+import { base } from '../base.js';
 import { h } from '../dom.js';
 import { type IconName, icon } from '../icons.js';
 import type { Integrity } from './integrity.js';
-
-/** A server that restarts is back sooner; a banner for that would only startle. */
-const PATIENCE = 700;
+import type { Outage } from './outage.js';
 
 type Rejected = CowriteProviderEvents['rejected'];
 
@@ -23,14 +22,23 @@ interface Notice {
   readonly text: string;
 }
 
-export function banner(provider: CowriteProvider, integrity: Integrity): HTMLElement {
+export interface BannerParts {
+  readonly provider: CowriteProvider;
+  readonly integrity: Integrity;
+  readonly outage: Outage;
+  /** Whether this tab brings a token of its own, which a reload brings again. */
+  readonly hasToken: boolean;
+  /** Whether this browser keeps a copy, which a reload shows again. */
+  readonly hasCopy: boolean;
+}
+
+export function banner(parts: BannerParts): HTMLElement {
+  const { provider, integrity, outage } = parts;
   const element = h('div', { class: 'banner' });
   element.hidden = true;
   let lastKind: Notice['kind'] | undefined;
-  let impatient = false;
   /** The last change that was refused, until there is another change. */
   let rejected: Rejected | undefined;
-  let patience: number | undefined;
   let ticks: number | undefined;
 
   const next = h('span', { class: 'banner-next' });
@@ -54,18 +62,9 @@ export function banner(provider: CowriteProvider, integrity: Integrity): HTMLEle
   };
 
   const show = () => {
-    if (provider.status === 'online') {
-      clearTimeout(patience);
-      patience = undefined;
-      impatient = false;
-    } else if (provider.status === 'retrying' || provider.status === 'offline') {
-      patience ??= window.setTimeout(() => {
-        impatient = provider.status !== 'online';
-        show();
-      }, PATIENCE);
-    }
-
-    const notice = integrity.isApart ? APART : noticeFor(provider, { impatient, rejected });
+    const notice = integrity.isApart
+      ? APART
+      : noticeFor(provider, { isOut: outage.isOut, rejected });
     if (notice?.kind !== lastKind) {
       lastKind = notice?.kind;
       element.hidden = !notice;
@@ -87,10 +86,16 @@ export function banner(provider: CowriteProvider, integrity: Integrity): HTMLEle
     element.replaceChildren(icon(notice.icon), text);
     if (notice.kind === 'offline') element.append(next, tryNow);
     const isStale = notice.kind === 'refused' && !rejected?.isTakenBack;
-    if (notice.kind === 'apart' || notice.kind === 'closed' || isStale) element.append(reload);
+    const isClosed = notice.kind === 'closed';
+    if (notice.kind === 'apart' || isStale || (isClosed && reloadHelps(parts))) {
+      element.append(reload);
+    } else if (isClosed && provider.ready) {
+      element.append(h('a', { class: 'button', href: base }, 'Go to your documents'));
+    }
   };
 
   integrity.onApart(show);
+  outage.onChange(show);
   provider.on('status', show);
   provider.on('loaded', show);
   provider.on('rejected', (event) => {
@@ -115,10 +120,10 @@ const APART: Notice = {
 function noticeFor(
   provider: CowriteProvider,
   {
-    impatient,
+    isOut,
     rejected,
   }: {
-    readonly impatient: boolean;
+    readonly isOut: boolean;
     readonly rejected: Rejected | undefined;
   },
 ): Notice | undefined {
@@ -132,12 +137,12 @@ function noticeFor(
         ? shownOut(message)
         : reason === 'token' && !provider.ready
           ? NOT_LET_IN
-          : reason === 'deleted' && message.startsWith('another')
+          : isReplaced(provider)
             ? REPLACED
             : CLOSED[reason];
     return { kind: 'closed', icon: 'stop', text: text + kept };
   }
-  if (impatient) {
+  if (isOut) {
     const text = provider.ready
       ? 'Offline. Your changes are kept here and will be saved when the connection is back.'
       : 'The server cannot be reached. The document opens as soon as the connection is there.';
@@ -166,6 +171,31 @@ const REFUSED: Readonly<Record<RejectReason, string>> = {
 /** @param reason as the server gives it, which may be what somebody wrote for the reader */
 function shownOut(reason: string): string {
   return `You do not have access to this document.${reason && ` The reason given: “${reason}”.`}`;
+}
+
+function isReplaced({ refusal }: CowriteProvider): boolean {
+  return refusal?.reason === 'deleted' && refusal.message.startsWith('another');
+}
+
+/** Whether the same page, loaded again, can come to anything else than the same refusal. */
+function reloadHelps({ provider, hasToken, hasCopy }: BannerParts): boolean {
+  switch (provider.refusal?.reason) {
+    case 'protocol':
+    case 'conflict':
+      return true;
+    case 'token':
+      // Without one, a cookie says who this is, and may have been renewed.
+      return !hasToken;
+    case 'forbidden':
+      // Shown out, and free to come back; never let in, nothing has changed.
+      return provider.ready;
+    case 'deleted':
+      return isReplaced(provider);
+    case 'too-large':
+      return provider.unsaved && !hasCopy;
+    default:
+      return false;
+  }
 }
 
 const NOT_LET_IN =

@@ -15,8 +15,8 @@ const NAME_SHOWN = 2400;
 export interface Carets {
   render(user: unknown): HTMLElement;
   selection(user: unknown): DecorationAttrs;
-  /** Scrolls to somebody's caret. */
-  goTo(clientId: number): void;
+  /** Scrolls to the first of the carets that there is. */
+  goTo(clientIds: readonly number[]): void;
   /** Turns names around that would leave the page on the right. */
   keepNamesInside(page: HTMLElement): void;
 }
@@ -59,7 +59,7 @@ export function peerCarets(awareness: Awareness): Carets {
     render(user) {
       const element = h(
         'span',
-        { class: 'collaboration-carets__caret' },
+        { class: 'collaboration-carets__caret', 'aria-hidden': 'true' },
         h('span', { class: 'collaboration-carets__label' }),
       );
       paint(element, personFrom(user));
@@ -76,11 +76,11 @@ export function peerCarets(awareness: Awareness): Carets {
         style: `--peer: ${personFrom(user).color}`,
       };
     },
-    goTo(clientId) {
-      const element = elements.get(clientId);
-      if (!element?.isConnected) return;
-      element.scrollIntoView({ block: 'center' });
-      wake(clientId);
+    goTo(clientIds) {
+      const shown = clientIds.find((clientId) => elements.get(clientId)?.isConnected);
+      if (shown === undefined) return;
+      elements.get(shown)?.scrollIntoView({ block: 'center' });
+      wake(shown);
     },
     keepNamesInside(page) {
       const edge = page.getBoundingClientRect().right;
@@ -98,7 +98,9 @@ export function peerCarets(awareness: Awareness): Carets {
 function paint(caret: HTMLElement, { name, color }: Person): void {
   caret.style.setProperty('--peer', color);
   caret.style.setProperty('--on-peer', textOn(color));
-  if (caret.firstElementChild) caret.firstElementChild.textContent = name;
+  // The styles show it: as text it would be read out as a part of the document, and be found in it.
+  const label = caret.firstElementChild;
+  if (label instanceof HTMLElement) label.dataset.name = name;
 }
 
 /** Carets are drawn from `user` alone, so this app's people say there whose it is. */

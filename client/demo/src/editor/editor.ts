@@ -2,6 +2,7 @@
 import { Editor, Extension } from '@tiptap/core';
 import { Collaboration } from '@tiptap/extension-collaboration';
 import { CollaborationCaret } from '@tiptap/extension-collaboration-caret';
+import { TaskItem, TaskList } from '@tiptap/extension-list';
 import { Placeholder, Selection } from '@tiptap/extensions';
 import type { Node } from '@tiptap/pm/model';
 import { StarterKit } from '@tiptap/starter-kit';
@@ -9,19 +10,27 @@ import type { Awareness } from 'y-protocols/awareness';
 import type { Doc } from 'yjs';
 import { safeAddress } from './addresses.js';
 import type { Carets } from './carets.js';
+import { firstLine } from './first-line.js';
+import { Image } from './image.js';
+import type { ImageFiles } from './image-files.js';
+import { LastLine } from './last-line.js';
 import { Link } from './link.js';
+import { linkCard } from './link-card.js';
+import { tableMenu, tables } from './table.js';
+import { undoSteps } from './undo-steps.js';
 
 export interface EditorParts {
   readonly element: HTMLElement;
   readonly doc: Doc;
   readonly awareness: Awareness;
   readonly carets: Carets;
+  readonly images: ImageFiles;
   readonly onLink: () => void;
   readonly onToolbar: () => void;
 }
 
 export function createEditor(parts: EditorParts): Editor {
-  return new Editor({
+  const editor = new Editor({
     element: parts.element,
     // The styles are in prose.css, so that no Content-Security-Policy has to allow inline ones.
     injectCSS: false,
@@ -35,6 +44,10 @@ export function createEditor(parts: EditorParts): Editor {
         'aria-label': 'Document',
         spellcheck: 'true',
       },
+      handlePaste: (_view, event) => parts.images.paste(event.clipboardData),
+      // What is dragged within the text is moved there.
+      handleDrop: (view, event) => !view.dragging && parts.images.drop(event),
+      transformPastedHTML: (html) => parts.images.withoutLost(html),
       handleClickOn(_view, _position, _node, _nodePosition, event) {
         const link = event.target instanceof Element ? event.target.closest('a[href]') : null;
         if (!link || !(event.metaKey || event.ctrlKey)) return false;
@@ -54,6 +67,16 @@ export function createEditor(parts: EditorParts): Editor {
         dropcursor: { color: false, width: 2, class: 'drop-cursor' },
       }),
       Link,
+      linkCard(parts.onLink),
+      Image,
+      tables,
+      tableMenu(),
+      LastLine,
+      TaskList,
+      TaskItem.configure({
+        nested: true,
+        a11y: { checkboxLabel: ({ textContent }) => textContent || 'Empty task' },
+      }),
       Collaboration.configure({ document: parts.doc }),
       CollaborationCaret.configure({
         provider: { awareness: parts.awareness },
@@ -83,6 +106,10 @@ export function createEditor(parts: EditorParts): Editor {
       }),
     ],
   });
+  firstLine(editor, parts.doc.getXmlFragment('default'));
+  undoSteps(editor);
+  parts.images.attach(editor);
+  return editor;
 }
 
 /** @returns the first line that says something; empty if none does. */

@@ -70,6 +70,9 @@ function isSame(editor: Editor, fragment: XmlFragment): boolean {
   if (fragment.length === 0) return doc.textContent === '';
   if (held(editor, fragment)?.eq(doc) !== true) return false;
   const shown = editor.view.dom.cloneNode(true) as HTMLElement;
-  for (const caret of shown.querySelectorAll('.ProseMirror-widget')) caret.remove();
+  // Carets, and what the editor says beside the text, such as at the box of a task.
+  for (const beside of shown.querySelectorAll('.ProseMirror-widget, [contenteditable="false"]')) {
+    beside.remove();
+  }
   return shown.textContent === doc.textContent;
 }

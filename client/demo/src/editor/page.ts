@@ -12,13 +12,16 @@ import { Me } from '../people.js';
 import { rememberDocument } from '../recent.js';
 import { linkTo } from '../rooms.js';
 import { themeButton } from '../theme.js';
-import { takeToken, watchForToken } from '../token.js';
+import { claimsOf, takeToken, watchForToken } from '../token.js';
 import { banner } from './banner.js';
 import { peerCarets } from './carets.js';
 import { copyLink } from './copy-link.js';
 import { createEditor, titleOf } from './editor.js';
+import { ImageFiles } from './image-files.js';
 import { Integrity } from './integrity.js';
 import { linkPopover } from './link-popover.js';
+import { Notice } from './notice.js';
+import { Outage } from './outage.js';
 import { presence } from './presence.js';
 import { saveStatus } from './save-status.js';
 import { nothingHere, skeleton } from './skeleton.js';
@@ -35,9 +38,13 @@ export function documentPage(root: HTMLElement, room: string): void {
   const offline = token === '';
   const provider = new CowriteProvider({ url: `${base}ws`, room, doc, token, offline });
   watchForToken();
-  const me = Me.load(location.search);
+  const me = Me.load(location.search, claimsOf(token));
   const carets = peerCarets(provider.awareness);
   const integrity = new Integrity();
+  const outage = new Outage(provider);
+  const said = { provider, integrity, outage, hasToken: token !== '', hasCopy: offline };
+  const notice = new Notice();
+  const images = new ImageFiles(notice);
   const tools = toolbar();
   const title = h('span', { class: 'doc-title' }, room);
   const sheet = h('div', { class: 'sheet' }, skeleton());
@@ -62,16 +69,17 @@ export function documentPage(root: HTMLElement, room: string): void {
           mark(),
         ),
         title,
-        saveStatus(provider, integrity),
+        saveStatus(said),
         h('span', { class: 'spring' }),
-        presence(provider.awareness, me, (clientId) => carets.goTo(clientId)),
+        presence(provider.awareness, me, (clientIds) => carets.goTo(clientIds)),
         themeButton(),
         copyLink(linkTo(room)),
       ),
       h('div', { class: 'tool-row' }, tools.element),
-      banner(provider, integrity),
+      banner(said),
     ),
     h('main', { class: 'desk' }, sheet),
+    notice.element,
   );
 
   const open = () => {
@@ -82,12 +90,13 @@ export function documentPage(root: HTMLElement, room: string): void {
       doc,
       awareness: provider.awareness,
       carets,
+      images,
       onLink: () => link.open(),
       onToolbar: () => tools.focus(),
     });
     const link = linkPopover(editor);
     sheet.append(link.element);
-    tools.attach(editor, () => link.open());
+    tools.attach(editor, { onImage: () => images.pick(), onLink: () => link.open() });
     followTitle(editor, room, title);
     followCarets(editor, () => carets.keepNamesInside(sheet));
     integrity.watch(editor, doc.getXmlFragment('default'), provider);

@@ -16,15 +16,20 @@ import { popover } from '../popover.js';
 const SHOWN = 5;
 const SHOWN_NARROW = 3;
 
+/** Somebody who is here, in one tab or in several. */
 interface Present {
-  readonly clientId: number;
+  /** What stays the same while their tabs come and go. */
+  readonly key: string;
   readonly person: Person;
+  readonly isMe: boolean;
+  /** One for each tab; of one's own the other ones. */
+  readonly clientIds: readonly number[];
 }
 
 export function presence(
   awareness: Awareness,
   me: Me,
-  goTo: (clientId: number) => void,
+  goTo: (clientIds: readonly number[]) => void,
 ): HTMLElement {
   const element = h('div', {
     class: 'people',
@@ -32,10 +37,12 @@ export function presence(
     'aria-label': 'People here',
     'data-testid': 'people',
   });
-  const panel = peoplePanel(awareness, me, publish, goTo);
+  const panel = peoplePanel(me, publish, goTo);
   const narrow = matchMedia('(max-width: 640px)');
   /** Kept by person, so that the focus stays where it is while others come and go. */
-  const avatars = new Map<number, HTMLButtonElement>();
+  const avatars = new Map<string, HTMLButtonElement>();
+  /** Where an avatar leads: somebody's tabs change while their avatar stays. */
+  const tabs = new Map<string, readonly number[]>();
   const more = h('button', { type: 'button', class: 'avatar more' });
   more.popoverTargetElement = panel.element;
 
@@ -43,20 +50,20 @@ export function presence(
     awareness.setLocalStateField('user', { ...me.person, clientId: awareness.clientID });
   }
 
-  const avatarOf = ({ clientId, person }: Present) => {
-    const own = clientId === awareness.clientID;
-    let avatar = avatars.get(clientId);
+  const avatarOf = ({ key, person, isMe, clientIds }: Present) => {
+    let avatar = avatars.get(key);
     if (!avatar) {
       avatar = h('button', { type: 'button', class: 'avatar', 'data-testid': 'person' });
-      if (own) avatar.popoverTargetElement = panel.element;
-      else avatar.addEventListener('click', () => goTo(clientId));
-      avatars.set(clientId, avatar);
+      if (isMe) avatar.popoverTargetElement = panel.element;
+      else avatar.addEventListener('click', () => goTo(tabs.get(key) ?? []));
+      avatars.set(key, avatar);
     }
-    const label = own ? `${person.name} (you): name and colour` : person.name;
+    tabs.set(key, clientIds);
+    const label = isMe ? `${person.name} (you): name and colour` : person.name;
     avatar.textContent = initials(person.name);
     avatar.dataset.name = person.name;
-    avatar.dataset.self = String(own);
-    avatar.dataset.tip = own ? `${person.name} (you)` : person.name;
+    avatar.dataset.self = String(isMe);
+    avatar.dataset.tip = isMe ? `${person.name} (you)` : person.name;
     avatar.setAttribute('aria-label', label);
     paint(avatar, person);
     return avatar;
@@ -64,7 +71,7 @@ export function presence(
 
   let shownLast = '';
   const show = () => {
-    const everyone = whoIsHere(awareness);
+    const everyone = whoIsHere(awareness, me.person);
     // Awareness changes with every move of every caret, and few of them are about who is here.
     const now = JSON.stringify([everyone, narrow.matches]);
     if (now === shownLast) return;
@@ -72,8 +79,10 @@ export function presence(
     const places = narrow.matches ? SHOWN_NARROW : SHOWN;
     const shown = everyone.length > places ? places - 1 : places;
     const hidden = everyone.slice(shown);
-    for (const clientId of avatars.keys()) {
-      if (!everyone.some((present) => present.clientId === clientId)) avatars.delete(clientId);
+    for (const key of avatars.keys()) {
+      if (everyone.some((present) => present.key === key)) continue;
+      avatars.delete(key);
+      tabs.delete(key);
     }
     const children = everyone.slice(0, shown).map(avatarOf);
     if (hidden.length > 0) {
@@ -87,8 +96,11 @@ export function presence(
   };
 
   awareness.on('change', () => {
-    const before = [...awareness.getStates()].filter(([id]) => id < awareness.clientID);
-    const taken = new Set(before.map(([, state]) => personFrom(state.user).color));
+    const before = [...awareness.getStates()]
+      .filter(([clientId]) => clientId < awareness.clientID)
+      .map(([, state]) => personFrom(state.user))
+      .filter(({ id }) => id === undefined || id !== me.person.id);
+    const taken = new Set(before.map(({ color }) => color));
     if (me.yieldColour(taken)) publish();
     show();
   });
@@ -99,14 +111,25 @@ export function presence(
 }
 
 /** Everyone who has said who they are, oneself first, then by client so that nobody jumps about. */
-function whoIsHere(awareness: Awareness): Present[] {
+function whoIsHere(awareness: Awareness, me: Person): Present[] {
   const own = awareness.clientID;
-  return [...awareness.getStates()]
-    .filter(([, state]) => state.user !== undefined)
-    .map(([clientId, state]) => ({ clientId, person: personFrom(state.user) }))
-    .sort(
-      (a, b) => Number(b.clientId === own) - Number(a.clientId === own) || a.clientId - b.clientId,
-    );
+  const others = new Map<string, { person: Person; clientIds: number[] }>();
+  const mine: number[] = [];
+  for (const [clientId, state] of [...awareness.getStates()].sort(([a], [b]) => a - b)) {
+    if (state.user === undefined || clientId === own) continue;
+    const person = personFrom(state.user);
+    if (person.id !== undefined && person.id === me.id) {
+      mine.push(clientId);
+      continue;
+    }
+    const key = person.id ?? `tab ${clientId}`;
+    const known = others.get(key);
+    if (known) known.clientIds.push(clientId);
+    else others.set(key, { person, clientIds: [clientId] });
+  }
+  const rest = [...others].map(([key, present]) => ({ key, isMe: false, ...present }));
+  if (awareness.getLocalState() === null) return rest;
+  return [{ key: 'me', person: me, isMe: true, clientIds: mine }, ...rest];
 }
 
 /** Moves only what is in the wrong place: an element that is moved loses the focus. */
@@ -126,10 +149,9 @@ function paint(element: HTMLElement, { color }: Person): void {
 }
 
 function peoplePanel(
-  awareness: Awareness,
   me: Me,
   publish: () => void,
-  goTo: (clientId: number) => void,
+  goTo: (clientIds: readonly number[]) => void,
 ): { readonly element: HTMLElement; show(everyone: readonly Present[]): void } {
   const element = popover('You and others here', 'end', () =>
     (element.parentElement ?? document.body).getBoundingClientRect(),
@@ -141,6 +163,8 @@ function peoplePanel(
     maxlength: NAME_LENGTH,
     autocomplete: 'nickname',
     spellcheck: 'false',
+    readonly: me.isNamed,
+    'aria-describedby': me.isNamed ? 'own-name-note' : undefined,
   });
   const swatches = COLOURS.map(({ label, value }) => {
     const input = h('input', { type: 'radio', name: 'own-colour', value, 'aria-label': label });
@@ -156,6 +180,15 @@ function peoplePanel(
     { class: 'own-form' },
     h('label', { for: 'own-name' }, 'Your name'),
     name,
+    ...(me.isNamed
+      ? [
+          h(
+            'p',
+            { id: 'own-name-note', class: 'field-note' },
+            'The link that you came with says your name.',
+          ),
+        ]
+      : []),
     h('fieldset', {}, h('legend', {}, 'Your colour'), h('div', { class: 'swatches' }, ...swatches)),
   );
   const others = h('div', { class: 'others' });
@@ -178,14 +211,16 @@ function peoplePanel(
     show(everyone) {
       for (const swatch of swatches) swatch.checked = swatch.value === me.person.color;
       const rows = everyone
-        .filter(({ clientId }) => clientId !== awareness.clientID)
-        .map(({ clientId, person }) => {
+        .filter(({ isMe, clientIds }) => !isMe || clientIds.length > 0)
+        .map(({ person, isMe, clientIds }) => {
           const dot = h('span', { class: 'dot' });
           paint(dot, person);
-          const row = h('button', { type: 'button' }, dot, h('span', {}, person.name));
+          const tabs = clientIds.length > 1 ? `${clientIds.length} other tabs` : 'another tab';
+          const label = isMe ? `${person.name} (you, ${tabs})` : person.name;
+          const row = h('button', { type: 'button' }, dot, h('span', {}, label));
           row.addEventListener('click', () => {
             element.hidePopover();
-            goTo(clientId);
+            goTo(clientIds);
           });
           return h('li', {}, row);
         });

@@ -9,6 +9,8 @@ interface Action {
   readonly icon: IconName;
   readonly keys: string;
   readonly apply: (chain: ChainedCommands) => ChainedCommands;
+  /** Of what can be done where the caret is, and makes no sense there. */
+  readonly isPointless?: (editor: Editor) => boolean;
   /** Absent for what has no state. */
   readonly isActive?: (editor: Editor) => boolean;
 }
@@ -33,10 +35,19 @@ const GROUPS: readonly (readonly Action[])[] = [
     toggle('Numbered list', 'numbers', 'Mod-Shift-7', 'orderedList', (chain) =>
       chain.toggleOrderedList(),
     ),
+    toggle('Task list', 'tasks', 'Mod-Shift-9', 'taskList', (chain) => chain.toggleTaskList()),
     toggle('Quote', 'quote', 'Mod-Shift-b', 'blockquote', (chain) => chain.toggleBlockquote()),
     toggle('Code block', 'codeBlock', 'Mod-Alt-c', 'codeBlock', (chain) => chain.toggleCodeBlock()),
   ],
 ];
+
+const TABLE: Action = {
+  label: 'Table',
+  icon: 'table',
+  keys: '',
+  apply: (chain) => chain.insertTable({ rows: 3, cols: 3, withHeaderRow: true }),
+  isPointless: (editor) => editor.isActive('table'),
+};
 
 function toggle(
   label: string,
@@ -61,7 +72,7 @@ function heading(level: 1 | 2 | 3, iconName: IconName): Action {
 export interface Toolbar {
   readonly element: HTMLElement;
   /** Until then all of it is unavailable. */
-  attach(editor: Editor, onLink: () => void): void;
+  attach(editor: Editor, dialogs: { onImage: () => void; onLink: () => void }): void;
   focus(): void;
 }
 
@@ -76,9 +87,9 @@ export function toolbar(): Toolbar {
         tabindex: buttons.length === 0 ? 0 : -1,
         'aria-label': label,
         'aria-disabled': 'true',
-        'aria-keyshortcuts': ariaKeys(keys),
+        'aria-keyshortcuts': keys ? ariaKeys(keys) : undefined,
         'data-tip': label,
-        'data-keys': keysText(keys),
+        'data-keys': keys ? keysText(keys) : undefined,
       },
       icon(name),
     );
@@ -92,15 +103,44 @@ export function toolbar(): Toolbar {
       ...actions.map((action) => add(action.label, action.icon, action.keys, action)),
     ),
   );
+  const table = add(TABLE.label, TABLE.icon, TABLE.keys, TABLE);
+  const image = add('Image', 'image', '');
+  groups.push(h('div', { class: 'tool-group', role: 'group' }, table, image));
   const link = add('Link', 'link', 'Mod-k');
   link.setAttribute('aria-haspopup', 'dialog');
   groups.push(h('div', { class: 'tool-group', role: 'group' }, link));
 
-  const element = h(
+  const bar = h(
     'div',
-    { class: 'toolbar', role: 'toolbar', 'aria-label': 'Formatting', 'aria-controls': 'editor' },
+    {
+      id: 'tools',
+      class: 'toolbar',
+      role: 'toolbar',
+      'aria-label': 'Formatting',
+      'aria-controls': 'editor',
+    },
     ...groups,
   );
+  /** Where the window is too narrow for all of them, those that do not fit in one row are folded. */
+  const more = h(
+    'button',
+    {
+      type: 'button',
+      class: 'tool tool-more',
+      'aria-label': 'More tools',
+      'aria-expanded': 'false',
+      'aria-controls': 'tools',
+      'data-tip': 'More tools',
+    },
+    icon('more'),
+  );
+  const element = h('div', { class: 'tools' }, bar, more);
+  const unfold = (isOpen: boolean) => {
+    more.setAttribute('aria-expanded', String(isOpen));
+    element.toggleAttribute('data-open', isOpen);
+    bar.scrollTop = 0;
+  };
+  more.addEventListener('click', () => unfold(more.getAttribute('aria-expanded') === 'false'));
 
   let stop = 0;
   const moveTo = (index: number) => {
@@ -109,21 +149,21 @@ export function toolbar(): Toolbar {
     stop = next;
     const button = buttons[stop]?.element;
     button?.setAttribute('tabindex', '0');
+    if (button && button.offsetTop >= bar.offsetTop + bar.clientHeight) unfold(true);
     button?.focus();
-    button?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
   };
 
   // A press of the mouse must leave the selection and the phone's keyboard where they are.
   element.addEventListener('mousedown', (event) => event.preventDefault());
 
-  const attach = (editor: Editor, onLink: () => void) => {
+  const attach: Toolbar['attach'] = (editor, { onImage, onLink }) => {
     element.addEventListener('click', (event) => {
       const index = buttons.findIndex(({ element: button }) =>
         event.composedPath().includes(button),
       );
       const button = buttons[index];
       if (!button || button.element.getAttribute('aria-disabled') === 'true') return;
-      if (!button.action) return onLink();
+      if (!button.action) return button.element === image ? onImage() : onLink();
       // A click from the keyboard has no detail; the focus then stays in the toolbar.
       const chain = editor.chain();
       button.action.apply(event.detail === 0 ? chain : chain.focus()).run();
@@ -134,7 +174,10 @@ export function toolbar(): Toolbar {
         ArrowLeft: () => moveTo(stop - 1),
         Home: () => moveTo(0),
         End: () => moveTo(-1),
-        Escape: () => editor.commands.focus(),
+        Escape: () => {
+          unfold(false);
+          editor.commands.focus();
+        },
       };
       const move = moves[event.key];
       if (!move) return;
@@ -146,9 +189,11 @@ export function toolbar(): Toolbar {
     const show = () => {
       waiting = false;
       for (const { element: button, action } of buttons) {
-        const possible = editor.isEditable && (!action || action.apply(editor.can().chain()).run());
+        const possible =
+          editor.isEditable &&
+          (!action || (!action.isPointless?.(editor) && action.apply(editor.can().chain()).run()));
         button.setAttribute('aria-disabled', String(!possible));
-        const active = action ? action.isActive?.(editor) : editor.isActive('link');
+        const active = button === link ? editor.isActive('link') : action?.isActive?.(editor);
         if (active !== undefined) button.setAttribute('aria-pressed', String(active));
       }
     };
