@@ -1,10 +1,14 @@
 /** Everything under a path of another site, behind a real nginx with what the handbook says to write. */
+import { symlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import { CowriteProvider } from '@cowrite/client';
 import { expect, onTestFinished, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { startNginx } from '../server/test/nginx-service.js';
 import { eventually, openBrowser, Server, temporaryFolder } from './fixtures.js';
 import { codeBlocks } from './markdown.js';
+import { ROOT } from './packed.js';
+import { compile, typeScriptOf } from './snippets.js';
 
 const PAGE = 'docs/operations/sub-path.md';
 const ADMIN_TOKEN = 'the-token-of-the-administrator,-long-enough';
@@ -75,4 +79,12 @@ test('[DEP-19] under a path the demo, the pages of the administrator and rooms a
   const headers = { Authorization: `Bearer ${ADMIN_TOKEN}` };
   const listed = await fetch(`${url}/api/rooms`, { headers }).then((answer) => answer.json());
   expect(listed.rooms.map(({ room: name }: { room: string }) => name)).toContain(odd);
+});
+
+test('[DEP-19] what the page says to write compiles', async () => {
+  const folder = temporaryFolder();
+  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
+  const blocks = typeScriptOf(PAGE);
+  expect(blocks).toHaveLength(1);
+  await compile(folder, blocks);
 });
