@@ -50,8 +50,10 @@ test('[DEP-19] under a path the demo, the pages of the administrator and rooms a
   await page.getByRole('link', { name: 'Under a path' }).click();
   await page.getByTestId('editor').getByText('Under a path').waitFor();
   const room = decodeURIComponent(new URL(page.url()).pathname.split('/').at(-1)!);
-  // A path of the app that leads nowhere, however deep.
+  // A name with parts, and a path that leads nowhere, however deep.
   await page.goto(`${url}/d/a/b/c`);
+  await page.getByTestId('editor').waitFor();
+  await page.goto(`${url}/elsewhere/a/b/c`);
   await page.getByText('There is nothing here').waitFor();
 
   await page.goto(`${url}/admin`);
