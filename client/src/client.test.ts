@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest';
+import * as Y from 'yjs';
 import { FakeNetwork, type FakeSocket } from '../test/fake-socket.js';
 import { ManualClock } from '../test/manual-clock.js';
 import { CowriteClient, type CowriteClientOptions } from './client.js';
@@ -269,5 +270,56 @@ describe('[CLI-21] nothing is lost', () => {
     release();
     clock.advance(2 * IDLE_TIME);
     expect(client.open('room').provider).toBe(provider);
+  });
+});
+
+describe('[CLI-61] a room is opened with a document of the application', () => {
+  test('which is used, shared, and not destroyed', () => {
+    const { client, clock } = setUp();
+    const doc = new Y.Doc();
+    const handle = client.open('one', { doc });
+    expect(handle.provider.doc).toBe(doc);
+    expect(client.open('one').provider).toBe(handle.provider);
+    expect(client.peek('one')).toBe(handle.provider);
+    client.destroy();
+    clock.advance(IDLE_TIME);
+    expect(handle.provider.status).toBe('closed');
+    expect(doc.isDestroyed).toBe(false);
+  });
+
+  test('such as a subdocument, whose end ends the provider', async () => {
+    const { client } = setUp();
+    const parent = client.open('parent').provider.doc;
+    const sub = new Y.Doc({ guid: 'sub-1' });
+    parent.getMap('pages').set('first', sub);
+    sub.load();
+    const { provider } = client.open(sub.guid, { doc: sub });
+    expect(provider.doc).toBe(sub);
+    sub.destroy();
+    expect(provider.status).toBe('closed');
+    const next = parent.getMap('pages').get('first') as Y.Doc;
+    expect(client.open(sub.guid, { doc: next }).provider.doc).toBe(next);
+  });
+
+  test('and not with another one while it is used, or something of it is unsaved', () => {
+    const { client, network } = setUp();
+    const [first, second] = [new Y.Doc(), new Y.Doc()];
+    const handle = client.open('one', { doc: first });
+    expect(() => client.open('one', { doc: second })).toThrow('open with another document');
+    expect(client.open('one', { doc: first }).provider).toBe(handle.provider);
+    client.open('one').release();
+    edit(handle.provider);
+    const idle = setUp();
+    const released = idle.client.open('one', { doc: first });
+    edit(released.provider);
+    released.release();
+    expect(() => idle.client.open('one', { doc: second })).toThrow('open with another document');
+    sync(idle.network.last);
+    save(idle.network.last);
+    const after = idle.client.open('one', { doc: second });
+    expect(after.provider.doc).toBe(second);
+    expect(released.provider.status).toBe('closed');
+    expect(first.isDestroyed).toBe(false);
+    expect(network.sockets.length).toBe(1);
   });
 });

@@ -9,9 +9,11 @@
  * nobody uses is destroyed only once it has been idle for `idleTime`, and not
  * while a change of it is unsaved and may still reach the server.
  */
+import type * as Y from 'yjs';
 import { type Clock, systemClock, type TimerHandle } from './clock.js';
 import type { CowriteProviderOptions } from './options.js';
 import { CowriteProvider } from './provider.js';
+import { raw } from './raw.js';
 
 /** The longest time that timers can wait. */
 const MAX_IDLE_TIME = 2 ** 31 - 1;
@@ -34,9 +36,20 @@ export interface RoomHandle {
   release(): void;
 }
 
+/** What a room is opened with. */
+export interface OpenOptions {
+  /**
+   * Such as a subdocument. Stays the caller's: it is not destroyed when nobody uses the room any more.
+   * Without it a document is made, or the one that the room has is shared.
+   */
+  readonly doc?: Y.Doc;
+}
+
 interface SharedRoom {
   readonly name: string;
   readonly provider: CowriteProvider;
+  /** The document was made here, and goes with the provider. */
+  readonly ownsDoc: boolean;
   users: number;
   /** Runs only while there are no users. */
   timer: TimerHandle | null;
@@ -61,6 +74,7 @@ export class CowriteClient {
     if (!(idleTime >= 0 && idleTime <= MAX_IDLE_TIME)) {
       throw new RangeError(`idleTime is not between 0 and ${MAX_IDLE_TIME} milliseconds`);
     }
+    raw(this);
     this.#options = shared;
     this.#idleTime = idleTime;
     this.#clock = options.clock ?? systemClock;
@@ -75,10 +89,10 @@ export class CowriteClient {
    * Uses the room until the handle is released.
    *
    * @throws {TypeError} when the room's name or another option cannot work.
-   * @throws when this client is destroyed.
+   * @throws when this client is destroyed, or has the room open with another document.
    */
-  open(room: string): RoomHandle {
-    const shared = this.#share(room);
+  open(room: string, { doc }: OpenOptions = {}): RoomHandle {
+    const shared = this.#share(room, doc);
     shared.users += 1;
     this.#stopTimer(shared);
     let isReleased = false;
@@ -107,7 +121,7 @@ export class CowriteClient {
   }
 
   /**
-   * Destroys all providers and their documents at once, whoever uses them. Unsaved changes
+   * Destroys all providers at once, and the documents that they made, whoever uses them. Unsaved changes
    * are lost; to prevent that, await `whenSaved()` of the providers before.
    */
   destroy(): void {
@@ -115,16 +129,23 @@ export class CowriteClient {
     for (const shared of [...this.#rooms.values()]) this.#close(shared);
   }
 
-  #share(room: string): SharedRoom {
+  #share(room: string, doc?: Y.Doc): SharedRoom {
     if (this.#isDestroyed) throw new Error('this client is destroyed');
     const known = this.#rooms.get(room);
     if (known !== undefined) {
-      if (known.provider.status !== 'closed') return known;
+      const { provider, users } = known;
+      const isOther = doc !== undefined && doc !== provider.doc;
+      const isUsed = users > 0 || mustStay(provider);
+      if (provider.status !== 'closed') {
+        if (!isOther) return known;
+        if (isUsed) throw new Error('the room is open with another document');
+      }
       // The event that tells so is still waiting for its turn.
       this.#close(known);
     }
-    const provider = new CowriteProvider({ ...this.#options, room });
-    const shared: SharedRoom = { name: room, provider, users: 0, timer: null };
+    const provider = new CowriteProvider({ ...this.#options, room, ...(doc && { doc }) });
+    const ownsDoc = doc === undefined;
+    const shared: SharedRoom = { name: room, provider, ownsDoc, users: 0, timer: null };
     this.#rooms.set(room, shared);
     // Each of these may be what an idle provider was kept for.
     provider.on('unsaved', () => this.#rest(shared));
@@ -161,7 +182,7 @@ export class CowriteClient {
     this.#rooms.delete(shared.name);
     this.#stopTimer(shared);
     shared.provider.destroy();
-    if (!shared.provider.doc.isDestroyed) shared.provider.doc.destroy();
+    if (shared.ownsDoc && !shared.provider.doc.isDestroyed) shared.provider.doc.destroy();
   }
 }
 

@@ -17,6 +17,8 @@
  *                                 connecting, syncing, online ──▶ refused ── connect ──▶ connecting
  *        denied (the last attempt, and so would be the next):
  *                                 retrying ──▶ refused
+ *        held (the server asks to wait):
+ *                                 retrying ──▶ retrying, for longer
  *        outdated (the server has another document under this name):
  *                                 all but refused and destroyed ──▶ refused
  *        disconnect:              all but refused and destroyed ─▶ offline
@@ -123,6 +125,8 @@ export type ConnectionEvent =
     } & CloseReason)
   /** It became known why the last attempt failed, and that the next one would as well. */
   | ({ readonly type: 'denied' } & CloseReason)
+  /** It became known that the next attempt is of no use before then, in the clock's milliseconds. */
+  | { readonly type: 'held'; readonly notBefore: number }
   /** The server has another document under this name than this client. */
   | ({ readonly type: 'outdated' } & CloseReason)
   /** The socket is there and of no use, for instance because it sent nonsense. */
@@ -306,6 +310,7 @@ const TABLE: Table = {
     drain: stay,
     lost: stay,
     denied: stay,
+    held: stay,
     outdated: refuse,
     broken: stay,
     due: stay,
@@ -330,6 +335,7 @@ const TABLE: Table = {
     drain: stay,
     lost: ({ attempt }, event, chance) => afterLoss(attempt, event, chance),
     denied: stay,
+    held: stay,
     outdated: (_state, { code, reason }) => ({
       state: { kind: 'refused', code, reason },
       effects: [leave],
@@ -358,6 +364,7 @@ const TABLE: Table = {
     drain: drained,
     lost: ({ attempt }, event, chance) => afterLoss(attempt, event, chance),
     denied: stay,
+    held: stay,
     outdated: refuseOpen,
     broken: ({ attempt }, { reason }, chance) => giveUp(attempt, reason, chance),
     due: openIsDue,
@@ -379,6 +386,7 @@ const TABLE: Table = {
     drain: drained,
     lost: (_state, event, chance) => afterLoss(0, event, chance),
     denied: stay,
+    held: stay,
     outdated: refuseOpen,
     broken: (_state, { reason }, chance) => giveUp(0, reason, chance),
     due: openIsDue,
@@ -400,6 +408,8 @@ const TABLE: Table = {
     drain: stay,
     lost: stay,
     denied: (_state, { code, reason }) => stay({ kind: 'refused', code, reason }),
+    held: (state, { notBefore }) =>
+      stay(notBefore > state.deadline ? { ...state, deadline: notBefore } : state),
     outdated: refuse,
     broken: stay,
     due: (state, _event, chance) =>
@@ -422,6 +432,7 @@ const TABLE: Table = {
     drain: stay,
     lost: stay,
     denied: stay,
+    held: stay,
     outdated: refuse,
     broken: stay,
     due: stay,
@@ -443,6 +454,7 @@ const TABLE: Table = {
     drain: stay,
     lost: stay,
     denied: stay,
+    held: stay,
     outdated: stay,
     broken: stay,
     due: stay,
@@ -464,6 +476,7 @@ const TABLE: Table = {
     drain: stay,
     lost: stay,
     denied: stay,
+    held: stay,
     outdated: stay,
     broken: stay,
     due: stay,

@@ -2,16 +2,26 @@
  * Why no WebSocket could be opened, which browsers do not say: a Cowrite server tells it to
  * whoever asks for the room over plain HTTP with the same token.
  *
- * Owns what counts as an answer: only a refusal that bears the server's own header. Anything
- * else (no network, another server, a proxy with pages of its own) says nothing.
+ * Owns what counts as an answer: only a refusal that bears the server's own header, or a 429 of
+ * anybody that says how long to wait. Anything else (no network, another server, a proxy with pages of
+ * its own) says nothing.
  */
 import type { CloseReason } from './connection.js';
 import { CLOSE } from './protocol/index.js';
+
+/** A refusal as a close code would tell it; or no code, and how long to wait at least. */
+export interface Answer extends CloseReason {
+  /** Seconds; 0 where it is a refusal. */
+  readonly wait: number;
+}
 
 export type Fetch = typeof fetch;
 
 /** Milliseconds for an answer. */
 const PATIENCE = 10_000;
+/** Seconds that no answer makes a client wait for longer than: a proxy may say anything. */
+const MAX_WAIT = 60;
+const TOO_MANY = 429;
 /** Characters of the reason that are kept; a close frame has room for no more. */
 const MAX_REASON = 123;
 
@@ -25,14 +35,15 @@ const CODES: ReadonlyMap<string | null, number> = new Map([
 
 /**
  * @param address of the WebSocket
- * @returns the close code that says the same of an open socket, an error where the question itself
- *   was too long for somebody, null where the answer is no refusal, or undefined where there is none
+ * @returns the close code that says the same of an open socket, or how long to wait; an error where
+ *   the question itself was too long for somebody, null where the answer says none of it, or
+ *   undefined where there is none
  */
 export async function askAtDoor(
   fetch: Fetch,
   address: string,
   token: string,
-): Promise<CloseReason | Error | null | undefined> {
+): Promise<Answer | Error | null | undefined> {
   const url = address.replace(/^ws/, 'http');
   const headers = {
     ...(token !== '' && { Authorization: `Bearer ${token}` }),
@@ -43,7 +54,8 @@ export async function askAtDoor(
       headers,
       credentials,
       cache: 'no-store',
-      signal: AbortSignal.timeout(PATIENCE),
+      // React Native has none.
+      signal: AbortSignal.timeout?.(PATIENCE) ?? null,
     });
   try {
     // As a WebSocket does: where cookies say who somebody is, without them it would be nobody.
@@ -73,11 +85,13 @@ function originFor(url: string): Record<string, string> {
   return origin !== undefined && origin === new URL(url).origin ? { 'Cowrite-Origin': origin } : {};
 }
 
-async function readAnswer(response: Response): Promise<CloseReason | Error | null> {
-  const { status } = response;
-  const code = CODES.get(response.headers.get('Cowrite-Refusal'));
-  if (code !== undefined) {
-    return { code, reason: (await response.text()).trim().slice(0, MAX_REASON) };
+async function readAnswer(response: Response): Promise<Answer | Error | null> {
+  const { headers, status } = response;
+  const code = CODES.get(headers.get('Cowrite-Refusal')) ?? 0;
+  const asked = status === TOO_MANY ? Number(headers.get('Retry-After')) : 0;
+  const wait = asked > 0 ? Math.min(asked, MAX_WAIT) : 0;
+  if (code || wait) {
+    return { code, reason: (await response.text()).trim().slice(0, MAX_REASON), wait };
   }
   if (!TOO_LONG.includes(status)) return null;
   return new Error(

@@ -1,5 +1,10 @@
 export { guardAwareness } from './awareness-guard.js';
-export { CowriteClient, type CowriteClientOptions, type RoomHandle } from './client.js';
+export {
+  CowriteClient,
+  type CowriteClientOptions,
+  type OpenOptions,
+  type RoomHandle,
+} from './client.js';
 export type { Clock, TimerHandle } from './clock.js';
 export type { Params } from './endpoint.js';
 export { clearOfflineCopies } from './offline-removals.js';

@@ -217,7 +217,7 @@ export class Line {
       const { state, effects } = connection.transition(before, event, chance);
       this.#state = state;
       this.#alarm.set(connection.deadlineOf(state));
-      if (before.kind !== state.kind) {
+      if (before.kind !== state.kind || (event.type === 'held' && before !== state)) {
         // What was reported saved may have been that of the other client.
         const isConflict = state.kind === 'refused' && state.code === CLOSE.conflict;
         if (isConflict) this.#unsaved = unsaved.changed(this.#unsaved);
@@ -455,6 +455,14 @@ export class Line {
     const shown = this.#shown;
     const refusal = await askAtDoor(this.#settings.fetch, shown.address, shown.token);
     if (refusal === null) return;
+    if (refusal !== undefined && 'wait' in refusal && refusal.wait > 0) {
+      // Each attempt is asked about, and waits; those of one moment do not come back at one moment.
+      this.#askedAt = Number.NEGATIVE_INFINITY;
+      const wait = refusal.wait * (1_000 + 500 * this.#settings.random());
+      this.dispatch({ type: 'held', notBefore: this.#clock.now() + wait });
+      this.#listener.failed(new Error(refusal.reason));
+      return;
+    }
     // Of an attempt since then, perhaps with another token, it says nothing.
     if (refusal === undefined || this.#shown !== shown) {
       this.#askedAt = Number.NEGATIVE_INFINITY;

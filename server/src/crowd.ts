@@ -101,7 +101,7 @@ export class Crowd {
 
   /** @returns what is full, so that it has not entered */
   enter(newcomer: Newcomer): CrowdLimit | undefined {
-    const limit = this.#reached(newcomer);
+    const limit = this.reached(newcomer);
     if (limit === undefined) this.#count(newcomer, 1);
     return limit;
   }
@@ -130,7 +130,8 @@ export class Crowd {
     return 0;
   }
 
-  #reached({ address, user, room }: Newcomer): CrowdLimit | undefined {
+  /** @returns what is full, for somebody who would enter */
+  reached({ address, user, room }: Newcomer): CrowdLimit | undefined {
     const limits = this.#limits;
     const rooms = user === undefined ? undefined : this.#byUser.get(user);
     if (this.#size >= limits.maxConnections) return 'connections';

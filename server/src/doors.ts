@@ -101,6 +101,13 @@ const IN_ANY_ROOM: ReadonlySet<Refusal> = new Set([
 const PROXY_HINT =
   'if this is the address of a proxy, all who come through it count as one: set TRUSTED_PROXIES to it';
 
+/** Seconds after which a place may be free again; it is known of none. Attempts are free sooner. */
+const RETRY_AFTER_S = 5;
+
+function full(limit: CrowdLimit): UpgradeRefused {
+  return new UpgradeRefused(...FULL[limit], limit, { retryAfter: RETRY_AFTER_S });
+}
+
 /** Times that somebody is asked about again because something has changed meanwhile. */
 const MAX_ASKED = 5;
 
@@ -201,7 +208,10 @@ export class Doors {
     const address = this.#addressOf(upgrade.request);
     this.#atDoor++;
     try {
-      await this.#mayCome(upgrade, address);
+      const { identity } = await this.#mayCome(upgrade, address);
+      const newcomer = { address, user: identity.user?.id, room: upgrade.room };
+      const limit = this.#options.crowd.reached(newcomer);
+      if (limit !== undefined) throw full(limit);
     } finally {
       this.#leavesDoor();
     }
@@ -226,7 +236,9 @@ export class Doors {
     }
     if (!crowd.mayTry(address)) {
       onLimit('attempts-per-address');
-      throw new UpgradeRefused(429, 'too many attempts from your address', 'attempts-per-address');
+      throw new UpgradeRefused(429, 'too many attempts from your address', 'attempts-per-address', {
+        retryAfter: RETRY_AFTER_S,
+      });
     }
     const trust = this.trustIn(request);
     const host = this.#hostOf(request);
@@ -263,7 +275,7 @@ export class Doors {
     const limit = crowd.enter(newcomer);
     if (limit !== undefined) {
       onLimit(limit);
-      throw new UpgradeRefused(...FULL[limit], limit);
+      throw full(limit);
     }
     // A socket may be gone before it is a WebSocket.
     const { socket } = request;

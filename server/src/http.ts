@@ -37,6 +37,8 @@ export interface DoorAnswer {
   /** 426 for whoever would be let in. */
   readonly status: number;
   readonly message: string;
+  /** Seconds. */
+  readonly retryAfter?: number | undefined;
 }
 
 /**
@@ -81,7 +83,7 @@ export function httpApp(options: HttpOptions): Hono<{ Bindings: HttpBindings }> 
   const shared = {
     allowMethods: ['GET'],
     allowHeaders: ['Authorization'],
-    exposeHeaders: [REFUSAL_HEADER, CREDENTIALS_HEADER],
+    exposeHeaders: [REFUSAL_HEADER, CREDENTIALS_HEADER, 'Retry-After'],
   };
   const anyOrigin = cors({ ...shared, origin: '*' });
   const corsFor: Readonly<Record<OriginTrust, MiddlewareHandler>> = {
@@ -98,10 +100,11 @@ export function httpApp(options: HttpOptions): Hono<{ Bindings: HttpBindings }> 
     return await corsFor[trust](c, next);
   });
   app.get('/ws/*', async (c) => {
-    const { status, message } = await door(c.env.incoming);
+    const { status, message, retryAfter } = await door(c.env.incoming);
     const refusal = REFUSALS[status];
     if (refusal !== undefined) c.header(REFUSAL_HEADER, refusal);
     if (status === 426) c.header('Upgrade', 'websocket');
+    if (retryAfter !== undefined) c.header('Retry-After', String(retryAfter));
     c.header('Cache-Control', 'no-store');
     return c.text(`${message}\n`, status as ContentfulStatusCode);
   });

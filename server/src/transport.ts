@@ -552,13 +552,13 @@ export class Transport {
   async wouldAnswer(
     request: IncomingMessage,
     decide: (upgrade: Upgrade) => Promise<void>,
-  ): Promise<{ readonly status: number; readonly message: string }> {
+  ): Promise<{ status: number; message: string; retryAfter?: number | undefined }> {
     try {
       await this.#upgrade(request, decide);
       return { status: 426, message: 'you may come in: with a WebSocket' };
     } catch (error) {
       if (!(error instanceof UpgradeRefused)) throw error;
-      return { status: error.status, message: error.message };
+      return error;
     }
   }
 

@@ -1,5 +1,6 @@
 /** How many may come in, from where and as whom. */
 import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
@@ -103,6 +104,50 @@ describe('[LIM] the crowd', () => {
     expect(await knock('2001:db8::4')).toBe(429);
     clock.advance(1_000);
     expect(await knock('192.0.2.1')).toBe(403);
+  });
+
+  it('[LIM-3] [LIM-4] who is one too many is told when to come again, pages that ask over plain HTTP as well', async () => {
+    const app = 'https://app.example';
+    const server = await startServer({
+      clock: new ManualClock(),
+      allowedOrigins: [app],
+      trustedProxies: ['loopback'],
+      limits: {
+        maxConnectionsPerAddress: 2,
+        maxRoomsPerUser: 1,
+        attemptsPerAddress: { perSecond: 1, burst: 4 },
+      },
+      hooks: { authenticate: ({ token }) => ({ access: 'write', user: { id: token ?? 'any' } }) },
+    });
+    const ask = async (room: string, address: string, token: string) => {
+      const said = await fetch(`${server.url}/ws/${room}`, {
+        headers: { 'X-Forwarded-For': address, Authorization: `Bearer ${token}`, Origin: app },
+      });
+      const names = ['Retry-After', 'Access-Control-Expose-Headers'];
+      return [said.status, await said.text(), ...names.map((name) => said.headers.get(name))];
+    };
+    const named = expect.stringContaining('Retry-After');
+    expect(statusOf(await from(server, '192.0.2.1', '?token=ada'))).toBe(101);
+    // Nothing that is asked takes a place.
+    for (const address of ['192.0.2.2', '192.0.2.3', '192.0.2.4']) {
+      expect(await ask('room', address, 'ada')).toEqual([426, expect.anything(), null, named]);
+      const answer = await ask('other', address, 'ada');
+      expect(answer).toEqual([429, 'too many rooms of yours are open\n', '5', named]);
+    }
+    const response = await new Promise<IncomingMessage>((resolve) => {
+      const headers = { 'X-Forwarded-For': '192.0.2.5' };
+      const socket = new WebSocket(`${socketUrl(server)}/other?token=ada`, { headers });
+      socket.on('error', () => undefined);
+      socket.once('unexpected-response', (_, refused) => resolve(refused.resume()));
+    });
+    expect(response.statusCode).toBe(429);
+    expect(response.headers['retry-after']).toBe('5');
+    expect(statusOf(await from(server, '192.0.2.1', '?token=bob'))).toBe(101);
+    const crowded = 'too many connections from your address\n';
+    expect(await ask('room', '192.0.2.1', 'eve')).toEqual([429, crowded, '5', named]);
+    await ask('room', '192.0.2.1', 'eve');
+    const hasty = 'too many attempts from your address\n';
+    expect(await ask('room', '192.0.2.1', 'eve')).toEqual([429, hasty, '5', named]);
   });
 
   it('[LIM-4] nobody can say that they are somebody else unless their proxy is trusted', async () => {
