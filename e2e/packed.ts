@@ -29,6 +29,13 @@ export const CLIENT: Published = {
     'dist/react.d.ts',
     'dist/protocol/index.js',
     'dist/protocol/index.d.ts',
+    'dist/cjs/index.js',
+    'dist/cjs/index.d.ts',
+    'dist/cjs/package.json',
+    'dist/cjs/react.js',
+    'dist/cjs/protocol/index.js',
+    'react/package.json',
+    'protocol/package.json',
   ],
 };
 

@@ -54,21 +54,31 @@ export function buildPackages() {
     `${name}/package.json`,
     `${name}/tsconfig.json`,
   ]);
+  inputs.push('client/tsconfig.cjs.json');
   return whenChanged({
     name: 'packages',
     inputs: [...inputs, 'tsconfig.json', 'tsconfig.base.json', 'package-lock.json'],
-    outputs: ['client/dist/.tsbuildinfo', 'server/dist/.tsbuildinfo'],
+    outputs: [
+      'client/dist/.tsbuildinfo',
+      'client/dist/cjs/.tsbuildinfo',
+      CJS_MANIFEST,
+      'server/dist/.tsbuildinfo',
+    ],
     build: async () => {
       await step('Building…', process.execPath, [tool('typescript/bin/tsc'), '-b']);
       removeStale();
+      // The package itself says that its files are ES modules.
+      writeFileSync(join(root, CJS_MANIFEST), '{ "type": "commonjs" }\n');
     },
   });
 }
 
+const CJS_MANIFEST = 'client/dist/cjs/package.json';
+
 /** `tsc -b` leaves what it made of a source that is gone, and `npm pack` would take it along. */
 function removeStale() {
   for (const path of ['client/dist', 'server/dist'].flatMap(filesUnder)) {
-    const made = /^(.+?)\/dist\/(.+?)\.(d\.)?(c?[jt]s)(\.map)?$/.exec(path);
+    const made = /^(.+?)\/dist\/(?:cjs\/)?(.+?)\.(d\.)?(c?[jt]s)(\.map)?$/.exec(path);
     // Vite makes the administrator's page, and empties its folder itself.
     if (made === null || path.startsWith('server/dist/admin/')) continue;
     const [, name, module] = made;

@@ -1,6 +1,11 @@
-import { describe, expect, it } from 'vitest';
+import { createRequire } from 'node:module';
+import { describe, expect, it, vi } from 'vitest';
+import { Awareness } from 'y-protocols/awareness';
 import * as Y from 'yjs';
+import { FakeNetwork } from '../test/fake-socket.js';
+import { CowriteClient } from './client.js';
 import { applyReceived } from './document.js';
+import { CowriteProvider } from './provider.js';
 
 describe('[CLI-9] an update of the server', () => {
   it('on which Yjs throws does not silence the document', async () => {
@@ -25,5 +30,50 @@ describe('[CLI-9] an update of the server', () => {
     doc.on('update', (update: Uint8Array) => updates.push(update));
     doc.getText('t').insert(0, 'still heard');
     expect(updates.length).toBe(1);
+  });
+});
+
+describe('[PKG-10] a document that this package cannot work with is refused with the cause', () => {
+  const options = { url: 'ws://host/ws', room: 'room', WebSocket: new FakeNetwork().WebSocket };
+
+  it('of another copy of Yjs, as a document, by its awareness, or in a shared room', () => {
+    const told = vi.spyOn(console, 'error').mockReturnValue();
+    const other: typeof Y = createRequire(import.meta.url)('yjs');
+    // Yjs says so itself, where nobody looks.
+    expect(told).toHaveBeenCalledWith(expect.stringContaining('Yjs was already imported'));
+    told.mockRestore();
+    const doc = new other.Doc();
+    expect(doc).not.toBeInstanceOf(Y.Doc);
+    const message = /another copy of Yjs.*npm ls yjs.*import.*require/;
+    expect(() => new CowriteProvider({ ...options, doc })).toThrow(message);
+    const awareness = new Awareness(doc);
+    expect(() => new CowriteProvider({ ...options, awareness })).toThrow(message);
+    awareness.destroy();
+    const client = new CowriteClient(options);
+    expect(() => client.open('room', { doc })).toThrow(message);
+    expect(client.rooms).toEqual([]);
+    client.destroy();
+  });
+
+  it('of Yjs 14, also where it is the only one', () => {
+    class Doc14 extends Y.Doc {
+      readonly cleanupFormatting = true;
+    }
+    expect(() => new CowriteProvider({ ...options, doc: new Doc14() })).toThrow(
+      /of Yjs 14: have Yjs 13/,
+    );
+  });
+
+  it('is no document at all', () => {
+    const doc = {} as Y.Doc;
+    expect(() => new CowriteProvider({ ...options, doc })).toThrow(TypeError);
+  });
+
+  it('of this copy, also of a class of the application, is taken', () => {
+    class Own extends Y.Doc {}
+    const doc = new Own();
+    const provider = new CowriteProvider({ ...options, doc });
+    expect(provider.doc).toBe(doc);
+    provider.destroy();
   });
 });

@@ -4,6 +4,22 @@
 import * as Y from 'yjs';
 import { reportUncaught } from './uncaught.js';
 
+/**
+ * Two copies of Yjs cannot work on one document: each knows the other's classes by nothing, and what
+ * throws for that names neither.
+ *
+ * @returns the document
+ * @throws {TypeError} when it is of another copy of Yjs than this package uses, or not of Yjs 13.
+ */
+export function checkDoc(doc: Y.Doc): Y.Doc {
+  // Yjs 14 also where it takes the place of 13 in this package.
+  const is14 = 'cleanupFormatting' in doc;
+  if (doc instanceof Y.Doc && !is14) return doc;
+  throw new TypeError(
+    `doc is of ${is14 ? 'Yjs 14' : 'another copy of Yjs'}: have Yjs 13 once (npm ls yjs), by import or by require`,
+  );
+}
+
 /** Whether anything was ever put in. Pending structs count: they came from somewhere, maybe only to here. */
 export function hasContent(doc: Y.Doc): boolean {
   const { clients, pendingStructs, pendingDs } = doc.store;

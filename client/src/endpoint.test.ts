@@ -33,6 +33,70 @@ describe('[CLI-8] the url', () => {
   });
 });
 
+describe('[CLI-62] in React Native before 0.80', () => {
+  /** As its Libraries/Blob has them: no part of a URL can be read, and a query is not encoded. */
+  class BareURL {
+    readonly #url: string;
+    constructor(url: string) {
+      this.#url = /[/?]$/.test(url) ? url : `${url}/`;
+    }
+    get href() {
+      return this.#url;
+    }
+    toString() {
+      return this.#url;
+    }
+  }
+  for (const part of [
+    'hash',
+    'host',
+    'hostname',
+    'origin',
+    'pathname',
+    'port',
+    'protocol',
+    'search',
+  ]) {
+    Object.defineProperty(BareURL.prototype, part, {
+      get() {
+        throw new Error(`URL.${part} is not implemented`);
+      },
+    });
+  }
+  class BareSearchParams {
+    constructor() {
+      throw new Error('not implemented');
+    }
+  }
+
+  test.each([
+    ['ws://host:1234/ws', 'ws://host:1234/ws'],
+    ['wss://host/ws/', 'wss://host/ws'],
+    ['https://host', 'wss://host'],
+    ['http://192.168.0.7:8080/ws', 'ws://192.168.0.7:8080/ws'],
+  ])('%s becomes %s', (url, resolved) => {
+    vi.stubGlobal('URL', BareURL);
+    vi.stubGlobal('URLSearchParams', BareSearchParams);
+    expect(resolveUrl(url)).toBe(resolved);
+    expect(roomAddress(resolveUrl(url), 'a b', { token: 'x&y=z +', page: '2' })).toBe(
+      `${resolved}/a%20b?token=x%26y%3Dz%20%2B&page=2`,
+    );
+  });
+
+  test.each([
+    '/ws',
+    'host:1234/ws',
+    'ftp://host/ws',
+    'ws://',
+    'ws://host/ws?a=b',
+    'ws://host/ws#a',
+    '',
+  ])('%j is refused', (url) => {
+    vi.stubGlobal('URL', BareURL);
+    expect(() => resolveUrl(url)).toThrow(TypeError);
+  });
+});
+
 describe('[CLI-8] the room', () => {
   test.each(['a', 'a/b room', '...', 'é', '?#%'])('%j is a name', (room) => {
     checkRoom(room);

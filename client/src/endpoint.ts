@@ -25,21 +25,21 @@ const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
  */
 export function resolveUrl(url: string): string {
   const page = (globalThis as { location?: { href: string } }).location?.href;
-  let resolved: URL;
+  let href: string;
   try {
-    resolved = new URL(url, url.startsWith('/') ? page : undefined);
+    href = new URL(url, url.startsWith('/') ? page : undefined).href;
   } catch (cause) {
     throw new TypeError(`"${url}" is not an absolute url such as ws://host/ws`, { cause });
   }
-  const { protocol, href, pathname, search, hash } = resolved;
-  if (!/^(ws|http)s?:$/.test(protocol)) {
+  // Not by the parts of a URL: in React Native before 0.80 each of them throws.
+  const [, secure, place, rest] = /^(?:ws|http)(s?:\/\/[^/?#]+)([^?#]*)(.*)/.exec(href) ?? [];
+  if (secure === undefined || place === undefined) {
     throw new TypeError(`"${url}" is of none of the schemes ws, wss, http, https`);
   }
-  if (search + hash !== '') {
+  if (rest !== '') {
     throw new TypeError(`"${url}" may have neither a query (pass params) nor a fragment`);
   }
-  const origin = href.slice(protocol.length, -pathname.length);
-  return protocol.replace('http', 'ws') + origin + pathname.replace(/\/+$/, '');
+  return `ws${secure}${place.replace(/\/+$/, '')}`;
 }
 
 /** @throws {TypeError} when no address can name this room. */
@@ -92,6 +92,9 @@ export function checkProtocols(protocols: readonly string[]): void {
 
 /** @param url as {@link resolveUrl} returns it. */
 export function roomAddress(url: string, room: string, params: Params): string {
-  const query = new URLSearchParams(params).toString();
+  // URLSearchParams of React Native encodes nothing.
+  const query = Object.entries(params)
+    .map((pair) => pair.map(encodeURIComponent).join('='))
+    .join('&');
   return `${url}/${encodeURIComponent(room)}${query === '' ? '' : `?${query}`}`;
 }

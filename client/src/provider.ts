@@ -16,7 +16,7 @@ import { Alarm } from './alarm.js';
 import { holdAwareness } from './awareness-hold.js';
 import type { Source } from './change.js';
 import { instant } from './clock.js';
-import { applyReceived, hasContent, watchObservers } from './document.js';
+import { applyReceived, checkDoc, hasContent, watchObservers } from './document.js';
 import { Emitter } from './emitter.js';
 import { Keeper } from './keeper.js';
 import { Line } from './line.js';
@@ -33,6 +33,7 @@ import { listenToPage } from './page.js';
 import { recovery } from './part.js';
 import { Presence } from './presence.js';
 import type { Access, RejectReason } from './protocol/index.js';
+import { raw } from './raw.js';
 import type { View } from './tab-messages.js';
 import { TabSync } from './tab-sync.js';
 import { shielded } from './uncaught.js';
@@ -90,8 +91,9 @@ export class CowriteProvider extends Emitter<CowriteProviderEvents> {
     this.#settings = settingsOf(options);
     this.url = this.#settings.url;
     this.room = this.#settings.room;
-    this.doc = options.doc ?? options.awareness?.doc ?? new Y.Doc();
-    this.awareness = options.awareness ?? new Awareness(this.doc);
+    this.doc = raw(checkDoc(options.doc ?? options.awareness?.doc ?? new Y.Doc()));
+    this.awareness = raw(options.awareness ?? new Awareness(this.doc));
+    raw(this);
     this.#ownsAwareness = options.awareness === undefined;
     holdAwareness(this.awareness, options.positions, (error) =>
       this.emit('connection-error', { error }),

@@ -86,7 +86,7 @@ describe('[AUTH] cookies', () => {
         ...names.map((name) => response.headers.get(`Access-Control-${name}`)),
       ];
     };
-    const exposed = 'Cowrite-Refusal,Cowrite-Credentials';
+    const exposed = 'Cowrite-Refusal,Cowrite-Credentials,Retry-After';
     expect(await ask(EVIL)).toEqual([401, 'ignored', '*', null, exposed]);
     expect(await ask('null')).toEqual([401, 'ignored', '*', null, exposed]);
     expect(await ask(APP)).toEqual([426, null, APP, 'true', exposed]);
