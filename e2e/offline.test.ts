@@ -26,7 +26,10 @@ async function pagesBefore(server: Server): Promise<{ url: string }> {
     const path = pathname.startsWith('/d/') ? '/index.html' : pathname;
     if (!(extname(path) in TYPES)) return void answer.writeHead(404).end();
     answer.setHeader('Content-Type', TYPES[extname(path)] as string);
-    answer.end(await readFile(join(DEMO, path)));
+    const file = await readFile(join(DEMO, path));
+    // What the page refers to lies beside it, and the page's address is a folder further down.
+    const isDeeper = pathname.startsWith('/d/');
+    answer.end(isDeeper ? String(file).replaceAll('="./', '="../') : file);
   });
   http.on('connection', (socket) => sockets.add(socket));
   http.on('upgrade', ({ url, rawHeaders }, near: Socket) => {
