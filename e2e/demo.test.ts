@@ -1,4 +1,5 @@
 /** The demo as people use it: undo, what is pasted, who is here, links, and a phone. */
+import { readFile } from 'node:fs/promises';
 import { SignJWT } from 'jose';
 import type { Page } from 'playwright';
 import { expect, test } from 'vitest';
@@ -446,4 +447,47 @@ test('[DEMO-11] “Reload” is offered where it helps, and a way out where it d
     );
     await page.close();
   }
+});
+
+test('[DEMO-12] a document is downloaded as Markdown, HTML and JSON', async () => {
+  const server = await sharedServer();
+  const ada = await Tab.open(server);
+  const scripts: string[] = [];
+  ada.page.on('request', (request) => scripts.push(request.url()));
+  await ada.editor.focus();
+  const tasks =
+    '<ul data-type="taskList"><li data-type="taskItem" data-checked="true"><div><p>done</p></div></li></ul>';
+  await paste(ada, {
+    'text/html': `<h1>Plan: A/B</h1><p>a <strong>bold</strong> word</p>${tasks}<table><tr><th>Name</th></tr><tr><td>Ruth</td></tr></table><img src="${PIXEL}" alt="dot"><p>end</p>`,
+  });
+  await ada.editor.getByText('end').waitFor();
+  const open = ada.page.getByRole('button', { name: 'Download' });
+  const contents: Record<string, string> = {};
+  for (const form of ['JSON', 'HTML', 'Markdown']) {
+    // The keyboard does all of it.
+    await open.focus();
+    await ada.page.keyboard.press('Enter');
+    const item = ada.page
+      .getByRole('dialog', { name: 'Download as' })
+      .getByRole('button', { name: form });
+    await item.focus();
+    if (form === 'Markdown') expect(scripts).toEqual([]);
+    const downloading = ada.page.waitForEvent('download');
+    await ada.page.keyboard.press('Enter');
+    const file = await downloading;
+    contents[file.suggestedFilename()] = await readFile(await file.path(), 'utf8');
+  }
+  expect(Object.keys(contents)).toEqual(['Plan A B.json', 'Plan A B.html', 'Plan A B.md']);
+  const markdown = contents['Plan A B.md'] ?? '';
+  for (const part of [
+    '# Plan: A/B',
+    'a **bold** word',
+    '- [x] done',
+    '| Ruth',
+    '![dot](data:image/png',
+  ])
+    expect(markdown).toContain(part);
+  expect(contents['Plan A B.html']).toContain('<title>Plan: A/B</title>');
+  expect(contents['Plan A B.html']).toContain('<strong>bold</strong>');
+  expect(JSON.parse(contents['Plan A B.json'] ?? '').content[0].type).toBe('heading');
 });

@@ -16,6 +16,7 @@ import { claimsOf, takeToken, watchForToken } from '../token.js';
 import { banner } from './banner.js';
 import { peerCarets } from './carets.js';
 import { copyLink } from './copy-link.js';
+import { download } from './download.js';
 import { createEditor, titleOf } from './editor.js';
 import { ImageFiles } from './image-files.js';
 import { Integrity } from './integrity.js';
@@ -45,6 +46,7 @@ export function documentPage(root: HTMLElement, room: string): void {
   const said = { provider, integrity, outage, hasToken: token !== '', hasCopy: offline };
   const notice = new Notice();
   const images = new ImageFiles(notice);
+  const files = download();
   const tools = toolbar();
   const title = h('span', { class: 'doc-title' }, room);
   const sheet = h('div', { class: 'sheet' }, skeleton());
@@ -72,6 +74,7 @@ export function documentPage(root: HTMLElement, room: string): void {
         saveStatus(said),
         h('span', { class: 'spring' }),
         presence(provider.awareness, me, (clientIds) => carets.goTo(clientIds)),
+        files.element,
         themeButton(),
         copyLink(linkTo(room)),
       ),
@@ -97,6 +100,7 @@ export function documentPage(root: HTMLElement, room: string): void {
     const link = linkPopover(editor);
     sheet.append(link.element);
     tools.attach(editor, { onImage: () => images.pick(), onLink: () => link.open() });
+    files.attach(editor, () => titleOf(editor.state.doc) || room);
     followTitle(editor, room, title);
     followCarets(editor, () => carets.keepNamesInside(sheet));
     integrity.watch(editor, doc.getXmlFragment('default'), provider);
