@@ -84,10 +84,14 @@ export class Attacker {
     };
   }
 
-  /** So many do it at once, again and again until it is over, each from an address of its own. */
-  async lanes(count, action) {
+  /**
+   * So many do it at once, again and again until it is over, each from an address of its own.
+   *
+   * @param isEnough what a slow machine may need longer for than the attack lasts
+   */
+  async lanes(count, action, isEnough = () => true) {
     const lane = async (n) => {
-      while (!this.isOver) await action(n);
+      while (!this.isOver || !isEnough()) await action(n);
     };
     await Promise.all(Array.from({ length: count }, (_, n) => lane(n)));
   }
