@@ -440,6 +440,9 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     throw error;
   }
   isListening = true;
+  const shown = options.server ?? http;
+  // Its own stays what it was once closed; an application's server may listen later, or not yet.
+  const own = options.server === undefined ? addressOf(http) : undefined;
   return {
     kick: (room, about) => orders.kick(room, about),
     recheck: (user) => orders.recheck(user),
@@ -447,10 +450,10 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     revive: (room) => orders.revive(room),
     handleRequest: (request, response) => void http.emit('request', request, response),
     get url() {
-      return urlOf(options.server ?? http);
+      return urlOf(shown, own);
     },
     get port() {
-      return addressOf(options.server ?? http)?.port ?? 0;
+      return (own ?? addressOf(shown))?.port ?? 0;
     },
     metricsUrl: metricsPort?.url,
     close: () => ending.close(),
@@ -528,8 +531,7 @@ function addressOf(server: HttpServer): AddressInfo | undefined {
   return typeof address === 'object' && address !== null ? address : undefined;
 }
 
-function urlOf(server: HttpServer): string {
-  const at = addressOf(server);
+function urlOf(server: HttpServer, at = addressOf(server)): string {
   if (at === undefined) return '';
   const scheme = 'setSecureContext' in server ? 'https' : 'http';
   return `${scheme}://${at.family === 'IPv6' ? `[${at.address}]` : at.address}:${at.port}`;
