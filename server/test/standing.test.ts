@@ -241,7 +241,7 @@ describe('[AUTH] time', () => {
     clock.advance(1_000);
     await turn(ada, clock);
     expect(asked).toEqual(['ada.write.60', 'ada.write.100', 'ada.write.599']);
-    ada.send({ type: 'token', token: 'x'.repeat(8_193) });
+    ada.send({ type: 'token', token: 'x'.repeat(16 * 1024 + 1) });
     expect((await ada.untilClosed()).code).toBe(4401);
   });
 
