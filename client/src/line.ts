@@ -425,6 +425,9 @@ export class Line {
     const refuse = () => this.#refuse(message, 'message-too-large', true);
     if (sent.isDivisible) this.#pieceBytes = Math.min(PIECE, sent.bytes / 2);
     else if (refusals.code !== null) return refuse();
+    // The next socket may be open before the code is there: it would be sent the same once more.
+    const isLoading = refusals.code === null;
+    if (isLoading) this.#isHolding = true;
     void this.#prepare().then((isReady) => {
       this.#listener.hold(() => {
         // With another socket it is another message, and that one is refused as well.
@@ -433,6 +436,7 @@ export class Line {
         if (!this.isOpen) this.#reverting?.revert();
         if (!isMended) this.dispatch({ type: 'denied', code, reason: 'too large' });
       });
+      if (isLoading) this.#release();
     });
     return true;
   }
@@ -679,6 +683,10 @@ export class Line {
   async #hold(): Promise<void> {
     this.#isHolding = true;
     this.#isWithout = !(await this.#prepare());
+    this.#release();
+  }
+
+  #release(): void {
     this.#isHolding = false;
     try {
       this.#readReports();
