@@ -113,6 +113,8 @@ export class Line {
    * so does what it lacks, which may be behind something that it has refused.
    */
   #isHolding = false;
+  /** A message was too large, and the code by which it is refused is being loaded. */
+  #isRefusing = false;
   /** What the server lacks waits, for that or for a revert. */
   #isOwing = false;
   /** That code could not be loaded since the socket was opened. */
@@ -427,7 +429,7 @@ export class Line {
     else if (refusals.code !== null) return refuse();
     // The next socket may be open before the code is there: it would be sent the same once more.
     const isLoading = refusals.code === null;
-    if (isLoading) this.#isHolding = true;
+    if (isLoading) this.#isHolding = this.#isRefusing = true;
     void this.#prepare().then((isReady) => {
       this.#listener.hold(() => {
         // With another socket it is another message, and that one is refused as well.
@@ -436,7 +438,10 @@ export class Line {
         if (!this.isOpen) this.#reverting?.revert();
         if (!isMended) this.dispatch({ type: 'denied', code, reason: 'too large' });
       });
-      if (isLoading) this.#release();
+      if (!isLoading) return;
+      this.#isRefusing = false;
+      if (this.isOpen) this.#pending.opened();
+      this.#release();
     });
     return true;
   }
@@ -507,8 +512,9 @@ export class Line {
     // Another server cannot say it.
     this.#isSame = !isCowrite;
     this.#track(unsaved.opened(this.#unsaved, isCowrite));
-    if (isCowrite) this.#pending.opened();
-    else this.#pending.forget();
+    // Until then it has to be known what was in the message that is refused.
+    if (isCowrite && !this.#isRefusing) this.#pending.opened();
+    else if (!isCowrite) this.#pending.forget();
     this.dispatch({ type: 'opened' });
     // Another server would not know what to make of a new token.
     if (isCowrite && connection.isOpen(this.#state)) this.#token.start();
