@@ -121,6 +121,24 @@ describe('[CLI-44] a refusal waits for the code that reverts', () => {
     expect(page.rejection).toBe('message-too-large');
   });
 
+  test('and is sent no more, also where the next socket is open before that', async () => {
+    const page = await online('kept');
+    const server = new Y.Doc();
+    server.getText('t').insert(0, 'kept');
+    type(page, ' much');
+    parts.network.last.drop(1009, 'too large');
+    page.connect();
+    accept(parts.network.last, server);
+    type(page, ' more');
+    expect(documentsOf(parts.network.last)).toEqual([]);
+    await vi.waitFor(() => expect(textAt(parts.network.last)).toContain('more'));
+    expect(textAt(parts.network.last)).not.toContain('much');
+    expect(page.rejection).toBe('message-too-large');
+    expect([textOf(page).includes('much'), textOf(page).includes('more')]).toEqual([false, true]);
+    save(parts.network.last);
+    expect(page.unsaved).toBe(false);
+  });
+
   test('a report that makes no sense ends the connection all the same', async () => {
     const page = await online();
     parts.network.last.say({ type: 'rejected', count: 9, reason: 'read-only' });
