@@ -91,7 +91,7 @@ test('[E2E-28] a reader’s hostile states break no Tiptap: two people go on wri
   const bob = await Tab.open(server, { token: await token('Bob', 'write') });
   const eve = await Eve.enter(server, 'minutes', await token('Eve', 'read'));
   eve.show(hostile('default'));
-  // Whoever has heard of them shows that they are somebody, and that they are one.
+  // A page that has heard of them shows that they are somebody, and that they are one.
   for (const tab of [ada, bob]) {
     await tab.page.getByRole('button', { name: 'Eve', exact: true }).waitFor();
   }

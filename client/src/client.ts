@@ -121,7 +121,7 @@ export class CowriteClient {
   }
 
   /**
-   * Destroys all providers at once, and the documents that they made, whoever uses them. Unsaved changes
+   * Destroys all providers at once, and the documents that they made, used or not. Unsaved changes
    * are lost; to prevent that, await `whenSaved()` of the providers before.
    */
   destroy(): void {

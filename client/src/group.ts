@@ -68,7 +68,7 @@ export class Group {
   #holder: string | null = null;
   /** The holder with which this document was compared: it has had all that was in either. */
   #welcomedBy: string | null = null;
-  /** It waits for a welcome. Whoever comes asks for one. */
+  /** It waits for a welcome, and asks each tab that comes for one. */
   #isAsking = true;
   #isApplyingEdit = false;
   #isTelling = false;

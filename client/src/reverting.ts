@@ -1,5 +1,5 @@
 /**
- * What a server refuses: taken back from the document, at its time, and told to the application.
+ * Reverts in the document what a server refuses, at its time, and tells the application.
  *
  * Loaded once something is refused. Invariant: what is refused is told once it is reverted, all
  * that was reverted together as one.

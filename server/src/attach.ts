@@ -1,6 +1,6 @@
 /**
  * Cowrite on an HTTP server that an application has already: it takes what is meant for rooms, and
- * leaves everything else to whoever else listens there.
+ * leaves everything else to the others that listen there.
  *
  * What is taken is passed on to a server of its own that never listens, with the address that it would
  * have had there; so nothing behind it knows the difference.

@@ -60,7 +60,7 @@ describe('[LIM] cooldowns', () => {
     }
   });
 
-  it('[LIM-19] for what is wrong with the server are short, up to ten seconds, whoever it is', () => {
+  it('[LIM-19] for what is wrong with the server are short, up to ten seconds, for everybody', () => {
     for (const user of ['ada', undefined]) {
       const { cooldowns, clock } = setUp();
       const lengths = [];

@@ -402,7 +402,7 @@ describe('[INS-10] how far the store goes', () => {
     link.checkHead({ lastSeq: 4, snapshotSeq: 0, life: 0, generation: 0 }, 2);
     expect(did()).toEqual(['lost']);
     await storage.remove('room', 8);
-    // Whoever comes to look for what is missing finds it, too, and takes over nothing of it.
+    // A refresh that looks for what is missing finds it, too, and takes over nothing of it.
     await link.refresh(room);
     expect(did()).toEqual(['lost']);
   });

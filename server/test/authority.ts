@@ -52,7 +52,7 @@ export function ownKey(key: string): string {
   return own;
 }
 
-/** The same key, for whoever knows the password. */
+/** The same key, for those who know the password. */
 export function lockedKey(key: string, password: string): string {
   const locked = `${key}.locked`;
   const about = ['-topk8', '-v2', 'aes256', '-passout', `pass:${password}`];

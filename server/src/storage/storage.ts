@@ -100,7 +100,7 @@ export interface Head {
   readonly snapshotSeq: number;
   /** As in {@link SnapshotMeta}: whoever knows the room by a lower one knows what was removed. */
   readonly life: number;
-  /** As in {@link SnapshotMeta}: whoever knows the room by another one knows another store's document. */
+  /** As in {@link SnapshotMeta}: who knows the room by another one knows another store's document. */
   readonly generation: number;
 }
 

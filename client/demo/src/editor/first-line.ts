@@ -1,7 +1,7 @@
 /**
  * The first line of an empty document: the editor shows one that the document does not hold.
  *
- * Whoever writes first puts it into the document, and that is no step of theirs to undo: an undo
+ * The first to write puts it into the document, and that is no step of theirs to undo: an undo
  * that removed it would leave the editor to add another one, and redo would bring the first back
  * beside it.
  */

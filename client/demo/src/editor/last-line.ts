@@ -1,6 +1,6 @@
 /**
- * A table or an image at the end of the document leaves no place to go on writing. Whoever puts it
- * there gets a line below it, in the same step.
+ * A table or an image at the end of the document leaves no place to go on writing. So a line
+ * below it comes with it, in the same step.
  *
  * Only the editor in which it happens adds the line: others would each add one of their own.
  */
