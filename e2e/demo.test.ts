@@ -302,6 +302,7 @@ test('[DEMO-8] nobody’s name is read out as a part of the text', async () => {
   const ada = await Tab.open(server, { name: 'Ada' });
   const grace = await Tab.open(server, { name: 'Grace' });
   await ada.write('before');
+  await grace.editor.getByText('before').waitFor();
   await grace.write('after');
   await eventually(() => ada.carets()).toEqual({ Grace: 'beforeafter' });
   const session = await ada.page.context().newCDPSession(ada.page);
