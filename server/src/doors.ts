@@ -130,7 +130,7 @@ export class Doors {
     this.#rejections.close();
   }
 
-  /** Somebody was shown out, or has to be asked about again: so have those who are at the door now. */
+  /** Somebody was kicked, or has to be asked about again: so have those who are at the door now. */
   reconsider(order: Order): void {
     this.#options.authenticator.forget();
     if (this.#atDoor > 0) this.#orders.push(order);
@@ -354,7 +354,8 @@ export class Doors {
 export function isAbout(order: Order, room: string, user: string | undefined): boolean {
   if (order.kind === 'recheck') return order.user === user;
   if (order.kind === 'delete' || order.kind === 'replace') return order.room === room;
-  if (order.kind === 'undelete') return false;
+  // At the door nobody has said yet which clients they hold.
+  if (order.kind === 'undelete' || order.kind === 'kick-client') return false;
   return order.room === room && (order.user === undefined || order.user === user);
 }
 

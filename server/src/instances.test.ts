@@ -118,7 +118,7 @@ describe('[INS-7] who is there', () => {
     expect([instances.others, room.did.splice(0)]).toEqual([1, ['silent: 1']]);
     clock.advance(2 * BEAT);
     expect([instances.others, room.did.splice(0)]).toEqual([0, ['silent left']]);
-    people.put('silent', { room: 'room', client: 1, clock: 1, state: STATE }, TTL);
+    people.put('silent', { room: 'room', client: 1, clock: 1, since: 0, state: STATE }, TTL);
     say('silent', { kind: 'here' });
     clock.turn();
     await settled();
@@ -131,7 +131,7 @@ describe('[INS-7] who is there', () => {
 
   it('[INS-7] one that only the presence store remembers has to be heard of too', async () => {
     const { clock, people, start } = setUp();
-    people.put('dead', { room: 'room', client: 1, clock: 1, state: STATE }, TTL);
+    people.put('dead', { room: 'room', client: 1, clock: 1, since: 0, state: STATE }, TTL);
     const { instances, open } = start();
     const { room } = await open();
     expect([instances.others, room.did.splice(0)]).toEqual([1, ['dead: 1']]);

@@ -41,7 +41,7 @@ export interface InstancesOptions {
 }
 
 /** What is done to sessions wherever they are. */
-const ORDERS = ['kick', 'recheck', 'delete', 'replace', 'undelete'] as const;
+const ORDERS = ['kick', 'kick-client', 'recheck', 'delete', 'replace', 'undelete'] as const;
 export type Order = Extract<Content, { readonly kind: (typeof ORDERS)[number] }>;
 
 const EVERYBODY = 'instances';

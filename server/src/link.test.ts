@@ -418,7 +418,7 @@ describe('[INS-10] how far the store goes', () => {
 });
 
 describe('[INS-6] its people', () => {
-  const present = (instance: string, client: number) => ({ ...person(client), instance });
+  const present = (instance: string, client: number) => ({ ...person(client), since: 0, instance });
 
   it('[INS-6] a room is open once those who are present are known, for a second at most', async () => {
     const { clock, link, room, list, subscribed, did } = setUp();

@@ -179,6 +179,7 @@ export class Link {
       case 'here':
       case 'ending':
       case 'kick':
+      case 'kick-client':
       case 'recheck':
       case 'delete':
       case 'replace':

@@ -19,7 +19,19 @@ describe('[MET] what was counted', () => {
     for (let i = 0; i < count; i++) distribution.add(1);
   };
 
+  const boundNamed = (name: string): number => expected.get(`cowrite_${name}`)!;
   const standings: Standings = {
+    bounds: {
+      get connections() {
+        return boundNamed('connections_limit');
+      },
+      get unsavedBytes() {
+        return boundNamed('unsaved_bytes_limit');
+      },
+      get memory() {
+        return boundNamed('memory_limit_bytes');
+      },
+    },
     connections: () => expected.get('cowrite_connections')!,
     rooms: () => ({
       open: expected.get('cowrite_rooms{state="open"}')!,
@@ -47,7 +59,7 @@ describe('[MET] what was counted', () => {
     }),
   };
 
-  it('[MET-2] [MET-3] [MET-4] [MET-5] [MET-6] [MET-7] is shown under its name', async () => {
+  it('[MET-2] [MET-3] [MET-4] [MET-5] [MET-6] [MET-7] [MET-11] is shown under its name', async () => {
     for (const name of [
       'connections',
       'rooms{state="open"}',
@@ -63,6 +75,9 @@ describe('[MET] what was counted', () => {
       'other_instances',
       'presence_keys',
       'relay_unheard',
+      'connections_limit',
+      'unsaved_bytes_limit',
+      'memory_limit_bytes',
     ]) {
       shown(name);
     }

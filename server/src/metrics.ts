@@ -21,6 +21,15 @@ export interface Standings {
   workers(): { readonly running: number; readonly waiting: number; readonly memory: number };
   /** Undefined for a server that is alone. */
   relay(): RelayStandings | undefined;
+  /** How far some of this may go. */
+  readonly bounds: Bounds;
+}
+
+interface Bounds {
+  readonly connections: number;
+  readonly unsavedBytes: number;
+  /** Bytes that this process may take: its own limit, or all that the machine has. */
+  readonly memory: number;
 }
 
 interface RelayStandings {
@@ -76,6 +85,7 @@ export class Metrics {
     this.#ofLog(measures, standings);
     this.#ofCompactions(measures, standings);
     this.#ofRelay(measures, standings);
+    this.#ofBounds(standings);
     this.#seconds(
       'loop_delay_seconds',
       'How late the event loop was, four times a second.',
@@ -221,6 +231,20 @@ export class Metrics {
       'worker_jobs_waiting',
       'Jobs that wait for a worker thread.',
       () => workers().waiting,
+    );
+  }
+
+  #ofBounds({ bounds }: Standings): void {
+    this.#gauge('connections_limit', 'What cowrite_connections may be.', () => bounds.connections);
+    this.#gauge(
+      'unsaved_bytes_limit',
+      'What cowrite_unsaved_bytes may be.',
+      () => bounds.unsavedBytes,
+    );
+    this.#gauge(
+      'memory_limit_bytes',
+      'What process_resident_memory_bytes may be.',
+      () => bounds.memory,
     );
   }
 

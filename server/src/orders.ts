@@ -11,12 +11,12 @@ import type { Instances, Order } from './instances.js';
 import { DELETED } from './room.js';
 import { checkRoomName } from './room-name.js';
 import type { Rooms } from './rooms.js';
-import type { Session } from './session.js';
+import { Session } from './session.js';
 import type { Storage } from './storage/storage.js';
 
 export interface OrdersOptions {
   readonly storage: Pick<Storage, 'remove' | 'revive'>;
-  readonly rooms: Pick<Rooms, 'deleted' | 'replaced'>;
+  readonly rooms: Pick<Rooms, 'deleted' | 'replaced' | 'at'>;
   readonly cooldowns: Pick<Cooldowns, 'undeleted' | 'reauthorized'>;
   readonly doors: () => Pick<Doors, 'reconsider'>;
   /** Those that are here now. */
@@ -27,8 +27,10 @@ export interface OrdersOptions {
 }
 
 export interface KickOptions {
-  /** Only this one; everybody if left out. */
+  /** Only this user; everybody if left out. */
   readonly user?: string | undefined;
+  /** Only the session that holds this awareness client id: one person, also where users are not known. */
+  readonly client?: number | undefined;
   /** As they are told, 123 bytes at most. */
   readonly reason?: string | undefined;
 }
@@ -44,7 +46,8 @@ export interface Ended {
 const KICKED = 'you were removed from this document';
 /** As the log says what is done. */
 const LINES: Record<Order['kind'], string> = {
-  kick: 'sessions are shown out',
+  kick: 'sessions are kicked',
+  'kick-client': 'the session of a client is kicked',
   recheck: 'sessions are asked about again',
   delete: 'a room was deleted',
   replace: 'a document was replaced',
@@ -58,10 +61,20 @@ export class Orders {
     this.#options = options;
   }
 
-  /** Everybody in a room, or one user. @throws {TypeError} for what is no room's name, or no user's id */
-  kick(room: string, { user, reason = KICKED }: KickOptions = {}): Ended {
+  /**
+   * Everybody in a room, one user, or one client.
+   *
+   * @throws {TypeError} for what is no room's name, no user's id or no client's, and for both of these
+   */
+  kick(room: string, { user, client, reason = KICKED }: KickOptions = {}): Ended {
+    const name = nameOf(room);
     if (user !== undefined) checkUser(user);
-    return this.#everywhere({ kind: 'kick', room: nameOf(room), user, reason });
+    if (client === undefined) return this.#everywhere({ kind: 'kick', room: name, user, reason });
+    if (user !== undefined) throw new TypeError('either a user or a client is kicked, not both');
+    if (!Number.isSafeInteger(client) || client < 0) {
+      throw new TypeError('a client is a whole number: what `doc.clientID` is in its page');
+    }
+    return this.#everywhere({ kind: 'kick-client', room: name, client, reason });
   }
 
   /** @throws {TypeError} for what is no user's id */
@@ -93,14 +106,14 @@ export class Orders {
 
   /** Here only, as another instance was told. @returns how many sessions it was about */
   carryOut(order: Order): number {
-    const { doors, sessions, rooms, cooldowns } = this.#options;
+    const { doors, rooms, cooldowns } = this.#options;
     if (order.kind === 'undelete') cooldowns.undeleted(order.room);
     else if (order.kind === 'recheck') cooldowns.reauthorized(order.user);
     // Whoever is at the door of a deleted room finds it so when it is loaded.
     if (order.kind === 'kick' || order.kind === 'recheck') doors().reconsider(order);
-    const concerned = sessions().filter(({ roomName, user }) => isAbout(order, roomName, user?.id));
+    const concerned = this.#concerned(order);
     for (const session of concerned) {
-      if (order.kind === 'kick') session.kick(order.reason);
+      if (order.kind === 'kick' || order.kind === 'kick-client') session.kick(order.reason);
       else if (order.kind === 'delete') session.close(CLOSE.deleted, DELETED);
       else if (order.kind === 'recheck') session.recheck();
     }
@@ -108,6 +121,15 @@ export class Orders {
     // Who waits for the room to be loaded has nothing of the old document.
     else if (order.kind === 'replace') rooms.replaced(order.room);
     return concerned.length;
+  }
+
+  #concerned(order: Order): readonly Session[] {
+    const { rooms, sessions } = this.#options;
+    if (order.kind !== 'kick-client') {
+      return sessions().filter(({ roomName, user }) => isAbout(order, roomName, user?.id));
+    }
+    const holder = rooms.at(order.room)?.awareness.ownerOf(order.client);
+    return holder instanceof Session ? [holder] : [];
   }
 
   #everywhere(order: Order): Ended {

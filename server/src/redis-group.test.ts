@@ -59,7 +59,7 @@ describe('[RLY-17] a Redis that is demoted with its connections open', () => {
     await pair.promote();
     pair.lead();
     await pair.demote();
-    const person = { room: 'a', client: 1, clock: 1, state: Uint8Array.of(1) };
+    const person = { room: 'a', client: 1, clock: 1, since: 1, state: Uint8Array.of(1) };
     await expect(presence.put('i', [person], 60_000)).rejects.toThrow('READONLY');
     await untilAllAt(pair);
   });

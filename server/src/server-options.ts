@@ -97,7 +97,7 @@ export interface CowriteServer {
   readonly url: string;
   readonly port: number;
   /**
-   * Shows those in a room out, on every instance: their sockets are closed with 4403.
+   * Kicks those in a room, one user of them or one client, on every instance: their sockets are closed with 4403.
    * Nothing keeps them from coming back but what they are allowed then; clients that come back
    * by themselves, as those of y-websocket, are refused for a minute.
    *

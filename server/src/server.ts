@@ -87,6 +87,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
   }
   const administrator = new Administrator(adminToken);
   const isOpen = options.auth === undefined && hooks.authenticate === undefined;
+  const areUsersKnown = !isOpen && options.auth !== 'none';
   if (isOpen && !isLoopback(host)) {
     throw new TypeError(
       `others could connect to ${host}, and nobody would ask them who they are: set auth, or say auth: 'none'`,
@@ -112,10 +113,11 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
   });
   // What is sent in masses goes on as fast as the store takes it.
   const turns = new Turns(clock, () => log.unsavedBytes > limits.maxUnsavedBytes * PRESSED_PART);
+  const memory = memoryLimit();
   const workers = new Workers({
     threads: WORKER_THREADS,
     budget: limits.workerMs,
-    memory: limits.workerMemoryMb ?? workerMemory(memoryLimit()) / MB,
+    memory: limits.workerMemoryMb ?? workerMemory(memory) / MB,
     onError: (err) => logger.warn({ err }, 'a worker died'),
   });
   const call = <T>(name: keyof Hooks, hook: ((about: T) => void) | undefined, about: T): void => {
@@ -202,6 +204,11 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     tooLargeRooms: () => merges.tooLarge,
     workers: () => workers,
     relay: () => instances,
+    bounds: {
+      connections: limits.maxConnections,
+      unsavedBytes: limits.maxUnsavedBytes,
+      memory: memory.bytes,
+    },
   });
   const loop = new LoopDelay(clock, measures.loop);
   const health = new Health({
@@ -235,6 +242,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     turns,
     clock,
     presence: meeting?.presence,
+    areUsersKnown,
     administrator,
     maxUpdate: limits.maxMessageBytes,
     maxDocumentBytes: limits.maxDocumentBytes,
@@ -297,7 +305,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
   const crowd = new Crowd(limits, clock);
   const rules: SessionRules = {
     identify: (room, { token, cookie }) => authenticator.ask({ room, token, cookie }),
-    areUsersKnown: !isOpen && options.auth !== 'none',
+    areUsersKnown,
     areReadersPresent: options.areReadersPresent ?? true,
     rates: limits,
     turns,

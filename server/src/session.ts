@@ -124,6 +124,8 @@ export class Session
   readonly address: string;
   /** What its client is called in a cooldown; undefined for one that takes a final code for final. */
   readonly clientKey: string | undefined;
+  /** When it came in, in milliseconds since 1970. */
+  readonly since: number;
   readonly connection: Connection;
   readonly dialect: Dialect;
   /** Of somebody whom nobody knows a name is made when it is needed. */
@@ -187,6 +189,7 @@ export class Session
     this.proxyId = options.proxyId;
     this.address = options.address;
     this.clientKey = options.clientKey;
+    this.since = clock.date();
     this.connection = connection;
     this.dialect = options.dialect;
     this.#rules = rules;

@@ -14,12 +14,11 @@ import { unpack } from '../compact/packed.js';
 import { OverBudget, TooLargeToMerge, type Workers } from '../compact/workers.js';
 import { RoomDeleted } from '../load.js';
 import type { Presence } from '../presence/presence.js';
-import { DocumentFull, type Room, StoreFull } from '../room.js';
+import { DocumentFull, StoreFull } from '../room.js';
 import { LoadFailed, type Rooms } from '../rooms.js';
 import type { Snapshots } from '../snapshots.js';
 import { writeBackup } from '../storage/backup-file.js';
 import { everyRoom } from '../storage/copy.js';
-import { byBytes } from '../storage/listing.js';
 import {
   DamagedSnapshot,
   type MergeNote,
@@ -30,11 +29,11 @@ import type { Turns } from '../turns.js';
 import type { Missing } from '../update/admit.js';
 import { TooDeep, UpdateRefused, UpdateTooLarge } from '../update/refused.js';
 import { within } from '../within.js';
-import { Bystander } from './bystander.js';
 import { ApiError, stored } from './errors.js';
-import { peopleOf } from './people.js';
+import { type Listing, listRooms, openHere } from './listing.js';
+import { presentIn } from './people.js';
 import { replacementOf } from './replacement.js';
-import type { DescribedRoom, ListedRoom, OpenHere, ShownPerson } from './shapes.js';
+import type { DescribedRoom, Page, PresentPerson } from './shapes.js';
 import { Incomplete, isWritten, RoomEnded, RoomExists, Visit } from './visit.js';
 import { Watcher } from './watcher.js';
 
@@ -49,14 +48,8 @@ export interface DocumentsOptions {
   readonly clock: Clock;
   /** Whom other instances hold; undefined for one that is alone. */
   readonly presence: Presence | undefined;
-}
-
-export interface Listing {
-  readonly prefix: string;
-  readonly after: string | undefined;
-  readonly limit: number;
-  readonly isOpen: boolean;
-  readonly withDeleted: boolean;
+  /** Whether anybody is asked who they are. */
+  readonly areUsersKnown: boolean;
 }
 
 /** Milliseconds within which what was written has to be on disk. */
@@ -72,31 +65,8 @@ export class Documents {
     this.#options = options;
   }
 
-  async list({ prefix, after, limit, isOpen, withDeleted }: Listing): Promise<ListedRoom[]> {
-    const { rooms, storage } = this.#options;
-    if (isOpen) {
-      return [...rooms.live()]
-        .filter(({ name }) => name.startsWith(prefix))
-        .filter(({ name }) => after === undefined || byBytes(name, after) > 0)
-        .sort((a, b) => byBytes(a.name, b.name))
-        .slice(0, limit)
-        .map((room) => ({
-          room: room.name,
-          seq: room.head,
-          snapshotBytes: room.snapshotBytes,
-          isDeleted: false,
-          ...openHere(room),
-        }));
-    }
-    const page = { prefix, limit, withDeleted, ...(after !== undefined && { after }) };
-    const found = await storage.rooms(page);
-    return found.map(({ name, lastSeq, snapshotBytes, isDeleted }) => ({
-      room: name,
-      seq: lastSeq,
-      snapshotBytes,
-      isDeleted,
-      ...openHere(rooms.at(name)),
-    }));
+  async list(listing: Listing): Promise<Page> {
+    return await listRooms(listing, this.#options.rooms, this.#options.storage);
   }
 
   /** All of the store, as `cowrite restore` reads it. */
@@ -136,11 +106,10 @@ export class Documents {
     };
   }
 
-  /** Everybody, on all instances. */
-  async present(name: string): Promise<{ people: ShownPerson[]; total: number }> {
-    const { rooms, presence } = this.#options;
-    const entries = rooms.at(name)?.awareness.present() ?? (await presence?.list(name)) ?? [];
-    return { people: peopleOf(entries), total: entries.length };
+  /** Everybody, on all instances. @throws {ApiError} */
+  async present(name: string): Promise<{ people: PresentPerson[]; total: number }> {
+    const { rooms, presence, areUsersKnown } = this.#options;
+    return await presentIn(name, { room: rooms.at(name), presence, areUsersKnown });
   }
 
   /**
@@ -289,13 +258,6 @@ export class Documents {
       `some of it needs what client ${client} writes at ${at}: that is not here, or for the session that holds this client to say. The rest was taken`,
     );
   }
-}
-
-/** Beside those who are in it by a socket there may be some who watch, or write through this API. */
-function openHere(room: Room | undefined): OpenHere {
-  if (room === undefined) return { isOpen: false, sessions: 0, people: 0 };
-  const sessions = [...room.sessions].filter((member) => !(member instanceof Bystander)).length;
-  return { isOpen: true, sessions, people: room.awareness.size };
 }
 
 /** @param life of the room: what was found out of an earlier one says nothing */

@@ -1,6 +1,10 @@
 /** Who is in a room, as JSON. */
 import type { AwarenessEntry } from '../awareness.js';
-import type { ShownPerson } from './shapes.js';
+import type { Presence } from '../presence/presence.js';
+import type { Room } from '../room.js';
+import { Session } from '../session.js';
+import { stored } from './errors.js';
+import type { PresentPerson, ShownPerson } from './shapes.js';
 
 /** People, and bytes of their states, in one answer. */
 const MAX_PEOPLE = 1_000;
@@ -25,4 +29,75 @@ export function stateOf(state: Uint8Array): unknown {
   } catch {
     return null;
   }
+}
+
+export interface PresentOptions {
+  /** Undefined where it is not open here. */
+  readonly room: Room | undefined;
+  /** Whom other instances hold; undefined for one that is alone. */
+  readonly presence: Presence | undefined;
+  /** Whether anybody is asked who they are: then a state says it as the server has found it. */
+  readonly areUsersKnown: boolean;
+}
+
+/**
+ * Everybody in a room, on all instances, and the connections to this one that show nobody.
+ *
+ * @returns as many as fit into an answer, and how many there are
+ * @throws {ApiError} where only the presence store knows, and does not answer
+ */
+export async function presentIn(
+  name: string,
+  { room, presence, areUsersKnown }: PresentOptions,
+): Promise<{ people: PresentPerson[]; total: number }> {
+  const listed = await listedElsewhere(name, room, presence);
+  const since = new Map(listed.map((person) => [person.client, person.since]));
+  const entries = room?.awareness.present() ?? listed;
+  const people = peopleOf(entries).map(({ client, state }): PresentPerson => {
+    const holder = room?.awareness.ownerOf(client);
+    const session = holder instanceof Session ? holder : undefined;
+    const known = areUsersKnown ? userIn(state) : undefined;
+    return {
+      client,
+      state,
+      user: session?.user?.id ?? known ?? null,
+      since: dateOf(session?.since ?? since.get(client)),
+      connection: session?.id ?? null,
+    };
+  });
+  const silent = [...(room?.sessions ?? [])].filter(
+    (member) => member instanceof Session && room!.awareness.heldBy(member).size === 0,
+  ) as Session[];
+  for (const session of silent.slice(0, MAX_PEOPLE - people.length)) {
+    const { user, since, id } = session;
+    people.push({
+      client: null,
+      state: null,
+      user: user?.id ?? null,
+      since: dateOf(since),
+      connection: id,
+    });
+  }
+  return { people, total: entries.length + silent.length };
+}
+
+/** Of a room that is open here only since when they are there is missing without the presence store. */
+async function listedElsewhere(
+  name: string,
+  room: Room | undefined,
+  presence: Presence | undefined,
+) {
+  if (presence === undefined) return [];
+  const asked = presence.list(name);
+  return room === undefined ? await stored(() => asked) : await asked.catch(() => []);
+}
+
+function dateOf(ms: number | undefined): string | null {
+  return ms === undefined ? null : new Date(ms).toISOString();
+}
+
+/** The server has bound it into the state. */
+function userIn(state: unknown): string | undefined {
+  const { user } = (state ?? {}) as { user?: { id?: unknown } | null };
+  return typeof user?.id === 'string' ? user.id : undefined;
 }

@@ -9,7 +9,9 @@ import type { Ended, KickOptions } from '../orders.js';
 import { MAX_LISTED } from '../storage/storage.js';
 import type { Documents } from './documents.js';
 import { ApiError, stored } from './errors.js';
+import { SORTS } from './listing.js';
 import { type Router, roomNamed } from './router.js';
+import { beginning, client, count, described, flag, listed, person, seq } from './schemas.js';
 
 export interface RoutesOptions {
   readonly documents: Documents;
@@ -31,8 +33,6 @@ export interface RoutesOptions {
 }
 
 const EVENTS = 'text/event-stream';
-/** Bytes of a room's name. */
-const MAX_NAME = 256;
 /** A close frame has room for no more. */
 const MAX_REASON = 123;
 const CONTENT_TYPES = {
@@ -40,70 +40,6 @@ const CONTENT_TYPES = {
   json: 'application/json',
   text: 'text/plain; charset=utf-8',
 } as const;
-
-const count = z.number().int().min(0);
-const beginning = z
-  .string()
-  .refine(
-    (text) => Buffer.byteLength(text.normalize('NFC')) <= MAX_NAME,
-    'is longer than any name',
-  );
-const seq = z.object({ seq: count.openapi({ description: 'how far the log goes, with this' }) });
-const flag = z.enum(['true', 'false']).default('false');
-const open = {
-  isOpen: z.boolean().openapi({ description: 'whether this server has it in memory' }),
-  sessions: count.openapi({ description: 'sockets at this server' }),
-  people: count.openapi({ description: 'whom presence shows, of all servers, if it is open here' }),
-};
-const listed = z
-  .object({
-    room: z.string(),
-    seq: count,
-    snapshotBytes: count,
-    isDeleted: z.boolean(),
-    ...open,
-  })
-  .openapi('ListedRoom');
-const described = z
-  .object({
-    room: z.string(),
-    isDeleted: z.boolean(),
-    seq: count.openapi({ description: 'the newest entry of its log' }),
-    life: count.openapi({ description: 'the seq of its last deletion, revival or replacement' }),
-    generation: count.openapi({
-      description:
-        'which of the documents of this name it is, as clients know it: 0 for the first, then a number that no other store gives. It goes with the document to other stores',
-    }),
-    snapshot: z
-      .object({
-        seq: count,
-        bytes: count,
-        writtenAt: z.iso.datetime().optional().openapi({
-          description: 'of no snapshot from before Cowrite kept that',
-        }),
-      })
-      .nullable(),
-    tail: z.object({ updates: count, bytes: count }),
-    quarantined: count.openapi({ description: 'entries that were set aside' }),
-    merge: z
-      .object({
-        problem: z.enum(['too-large', 'too-slow']),
-        needsBytes: count.nullable().openapi({
-          description: 'memory that it is thought to need; null: more than there was',
-        }),
-        memoryBytes: count.openapi({ description: 'memory that workers could take' }),
-      })
-      .nullable()
-      .openapi({
-        description:
-          'why the log is not merged into the snapshot, where a server has found that out',
-      }),
-    ...open,
-  })
-  .openapi('Room');
-const person = z
-  .object({ client: count, state: z.unknown().openapi({ description: 'its awareness state' }) })
-  .openapi('Person');
 
 const AS_JSON = `As JSON: \`{"<type>": …}\`, with all root types, or the one that \`type\` names. A type does not say of which kind it is, so that is guessed from what is in it, unless \`as\` says it: \`map\` and \`array\` are what they are called; a \`text\` is a string, without marks, and as \`delta\` Quill's; \`xml\`, what Tiptap and ProseMirror write, is \`{"type": "doc", "content": […]}\` as those two read it. One with nothing in it is \`null\`. Bytes are base64. As text: every text on a line of its own, of XML every element with text in it, without marks; root types by name, with an empty line between them.`;
 
@@ -115,32 +51,36 @@ export function addRoutes(router: Router, options: RoutesOptions): void {
     path: '/api/rooms',
     summary: 'Rooms',
     description:
-      'By name (its bytes), in pages. With `open=true` only those that this server has in memory.',
+      'By name (its bytes), in pages. With `open=true` only those that this server has in memory. A request looks at 10,000 names of the store at most: with `contains`, `sort` or `deleted=only` a page may hold few rooms or none, and still have a `next`. With a `sort` other than `name` a page is the top of those that were looked at.',
     query: z.object({
       prefix: beginning.default(''),
       after: beginning.optional(),
       limit: z.coerce.number().int().min(1).max(MAX_LISTED).default(100),
+      contains: beginning.default('').openapi({
+        description: 'text anywhere in a name, in capitals or not',
+      }),
+      sort: z.enum(SORTS).default('name').openapi({
+        description: 'by `name` ascending, by anything else from the largest down',
+      }),
       open: flag,
-      deleted: flag.openapi({ description: 'also those that were deleted' }),
+      deleted: z.enum(['true', 'false', 'only']).default('false').openapi({
+        description: '`true`: also those that were deleted; `only`: no others',
+      }),
     }),
     answers: {
       200: {
-        says: 'A page; `next` is what `after` has to be for the next one.',
-        schema: z.object({ rooms: z.array(listed), next: z.string().nullable() }),
+        says: 'A page; `next` is what `after` has to be for the next one, and null at the end.',
+        schema: z.object({
+          rooms: z.array(listed),
+          next: z.string().nullable(),
+          looked: count.openapi({ description: 'among how many names they were found' }),
+        }),
       },
     },
     errors: ['unavailable'],
-    handle: async ({ c, query }) => {
-      const listing = {
-        prefix: query.prefix.normalize('NFC'),
-        after: query.after,
-        limit: query.limit,
-        isOpen: query.open === 'true',
-        withDeleted: query.deleted === 'true',
-      };
-      const rooms = await stored(() => documents.list(listing));
-      const next = rooms.length === query.limit ? rooms.at(-1)!.room : null;
-      return c.json({ rooms, next });
+    handle: async ({ c, query: { open: isOpen, prefix, ...query } }) => {
+      const listing = { ...query, prefix: prefix.normalize('NFC'), isOpen: isOpen === 'true' };
+      return c.json(await stored(() => documents.list({ after: undefined, ...listing })));
     },
   });
 
@@ -316,6 +256,8 @@ export function addRoutes(router: Router, options: RoutesOptions): void {
     method: 'get',
     path: '/api/rooms/{room}/presence',
     summary: 'Who is there, at all servers',
+    description:
+      'Those whom presence shows, and the connections to this server that show nobody. `user` is what a kick takes, `client` where nobody knows who it is.',
     answers: {
       200: {
         says: 'As many as fit, and how many there are.',
@@ -355,17 +297,25 @@ export function addRoutes(router: Router, options: RoutesOptions): void {
   router.add({
     method: 'post',
     path: '/api/rooms/{room}/kick',
-    summary: 'End the sessions in a room, or those of one user',
-    body: z.strictObject({
-      user: userId.optional(),
-      reason: z
-        .string()
-        .refine(
-          (text) => Buffer.byteLength(text) <= MAX_REASON,
-          `has more than ${MAX_REASON} bytes`,
-        )
-        .optional(),
-    }),
+    summary: 'End the sessions in a room, those of one user, or the one of a client',
+    description:
+      'By `client` the connection ends that holds this awareness client id, at whichever server; tabs that share it end with it.',
+    body: z
+      .strictObject({
+        user: userId.optional(),
+        client: client.optional(),
+        reason: z
+          .string()
+          .refine(
+            (text) => Buffer.byteLength(text) <= MAX_REASON,
+            `has more than ${MAX_REASON} bytes`,
+          )
+          .optional(),
+      })
+      .refine(
+        ({ user, client }) => user === undefined || client === undefined,
+        'either a user or a client, not both',
+      ),
     answers: { 200: { says: 'How many were here.', schema: z.object({ sessions: count }) } },
     errors: ['not-everywhere'],
     needsNoPlace: true,

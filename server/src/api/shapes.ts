@@ -41,8 +41,23 @@ export interface ShownPerson {
   readonly state: unknown;
 }
 
+/** Somebody in a room, with what the server itself knows of them. */
+export interface PresentPerson {
+  /** Null for a connection to this server that shows nobody, such as one of a program. */
+  readonly client: number | null;
+  readonly state: unknown;
+  /** Who they are, by their authentication; null where nobody was asked, and for a guest. */
+  readonly user: string | null;
+  /** When their connection began; null where the server that has it has not told it yet. */
+  readonly since: string | null;
+  /** The connection's number in the log of this server; null for one to another server. */
+  readonly connection: number | null;
+}
+
 export interface Page {
   readonly rooms: readonly ListedRoom[];
   /** What to ask for as `after`; null at the end. */
   readonly next: string | null;
+  /** Among how many names they were found. */
+  readonly looked: number;
 }

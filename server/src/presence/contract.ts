@@ -18,6 +18,7 @@ export interface PresenceUnderTest {
 /** Long enough for a test, short enough to wait for. */
 const LONG = 60_000;
 const SHORT = 200;
+const SINCE = 1_800_000_000_000;
 
 export function presenceContract(
   framework: TestFramework,
@@ -54,12 +55,12 @@ export function presenceContract(
       await two.put('i2', [person('a', 3)], LONG);
       for (const presence of [one, two]) {
         expect(plain(await presence.list('a'))).toEqual([
-          { client: 1, clock: 5, state: 'state 1', instance: 'i1' },
-          { client: 2, clock: 0, state: 'state 2', instance: 'i1' },
-          { client: 3, clock: 0, state: 'state 3', instance: 'i2' },
+          { client: 1, clock: 5, since: SINCE, state: 'state 1', instance: 'i1' },
+          { client: 2, clock: 0, since: SINCE, state: 'state 2', instance: 'i1' },
+          { client: 3, clock: 0, since: SINCE, state: 'state 3', instance: 'i2' },
         ]);
         expect(plain(await presence.list('b'))).toEqual([
-          { client: 1, clock: 9, state: 'state 1', instance: 'i1' },
+          { client: 1, clock: 9, since: SINCE, state: 'state 1', instance: 'i1' },
         ]);
       }
       await one.put('i1', [person('a', 1, 6)], LONG);
@@ -90,7 +91,7 @@ export function presenceContract(
       await two.put('i2', [person('a', 2, 7)], LONG);
       await one.remove('i1', people);
       expect(plain(await one.list('a'))).toEqual([
-        { client: 2, clock: 7, state: 'state 2', instance: 'i2' },
+        { client: 2, clock: 7, since: SINCE, state: 'state 2', instance: 'i2' },
       ]);
       // An instance whose name begins with this one's is another.
       await two.remove('i', [person('a', 2)]);
@@ -114,7 +115,11 @@ export function presenceContract(
       expect((await two.list('a:1')).length).toBe(1);
       const state = Uint8Array.from({ length: 5_000 }, (_, i) => i & 0xff);
       const highest = 2 ** 32 - 1;
-      await one.put('i1', [{ room: 'bytes', client: highest, clock: highest, state }], LONG);
+      await one.put(
+        'i1',
+        [{ room: 'bytes', client: highest, clock: highest, since: SINCE, state }],
+        LONG,
+      );
       const [read] = await two.list('bytes');
       expect([read!.client, read!.clock]).toEqual([highest, highest]);
       expect(Buffer.compare(read!.state, state)).toBe(0);
@@ -169,7 +174,7 @@ async function succeeds(call: () => Promise<unknown>): Promise<boolean> {
 }
 
 function person(room: string, client: number, clock = 0): Person {
-  return { room, client, clock, state: new TextEncoder().encode(`state ${client}`) };
+  return { room, client, clock, since: SINCE, state: new TextEncoder().encode(`state ${client}`) };
 }
 
 /** By client, with the state as text. */

@@ -9,12 +9,14 @@ import type { Person, Presence } from './presence.js';
 class Recorder implements Presence {
   readonly name = 'recorder';
   readonly asked: string[] = [];
+  written: readonly Person[] = [];
   fails = false;
   /** While set, calls end only when it does. */
   held: Promise<void> | undefined;
 
   async put(_instance: string, people: readonly Person[], ttl: number): Promise<void> {
     this.asked.push(`put ${people.map(({ client, clock }) => `${client}@${clock}`)} for ${ttl}`);
+    this.written = people;
     await this.held;
     if (this.fails) throw new Error('away');
   }
@@ -94,6 +96,25 @@ describe('[INS-12] an instance keeps its people present', () => {
     }
     await advance(2);
     expect(presence.take()).toEqual(['put 1@21 for 15000', 'put 1@29 for 15000']);
+  });
+
+  it('[API-15] since when somebody is here stays the same while they are, and no longer', async () => {
+    const { clock, presence, keeper, set, advance } = setUp();
+    const start = clock.date();
+    set(1, 1);
+    await advance(1);
+    expect(presence.written).toMatchObject([{ since: start }]);
+    await advance(20);
+    set(1, 2);
+    await advance(2);
+    expect(presence.written).toMatchObject([{ clock: 2, since: start }]);
+    keeper.remove('room', 1);
+    await advance(1);
+    set(1, 3);
+    const back = clock.date();
+    await advance(1);
+    expect(back).toBeGreaterThan(start);
+    expect(presence.written).toMatchObject([{ clock: 3, since: back }]);
   });
 
   it('[INS-12] who stays is written again within a third of the time to live', async () => {

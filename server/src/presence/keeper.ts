@@ -49,9 +49,11 @@ export class PresenceKeeper {
     return this.#kept.size;
   }
 
-  set(person: Person): void {
-    const key = keyOf(person);
+  /** Since when somebody is here is the moment of the first call for them. */
+  set(shown: Omit<Person, 'since'>): void {
+    const key = keyOf(shown);
     const kept = this.#kept.get(key);
+    const person = { ...shown, since: kept?.person.since ?? this.#options.clock.date() };
     this.#left.delete(key);
     if (kept === undefined) {
       const writtenAt = Number.NEGATIVE_INFINITY;

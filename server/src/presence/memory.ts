@@ -22,14 +22,14 @@ export class PresenceHub {
   }
 
   /** For {@link MemoryPresence}. */
-  put(instance: string, { room, client, clock, state }: Person, ttl: number): void {
+  put(instance: string, { room, client, clock, since, state }: Person, ttl: number): void {
     let people = this.#rooms.get(room);
     if (people === undefined) {
       people = new Map();
       this.#rooms.set(room, people);
     }
     const until = this.#clock.now() + ttl;
-    people.set(client, { client, clock, state: state.slice(), instance, until });
+    people.set(client, { client, clock, since, state: state.slice(), instance, until });
   }
 
   /** For {@link MemoryPresence}. */

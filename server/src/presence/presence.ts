@@ -13,6 +13,8 @@ export interface Person {
   readonly client: number;
   /** The awareness clock of the state. */
   readonly clock: number;
+  /** Since when its instance holds it, in milliseconds since 1970 by that instance's clock. */
+  readonly since: number;
   /** The awareness state: JSON as bytes. */
   readonly state: Uint8Array;
 }

@@ -32,7 +32,7 @@ describe('[PRS] redis', () => {
   it('[PRS-8] when an instance dies nothing of it is left', async () => {
     await redis.admin.flushall();
     const presence = await open();
-    const people = ['a', 'b'].map((room) => ({ room, client: 1, clock: 0, state }));
+    const people = ['a', 'b'].map((room) => ({ room, client: 1, clock: 0, since: 0, state }));
     await presence.put('i1', people, 100);
     expect(await redis.admin.dbsize()).toBe(4);
     while ((await redis.admin.dbsize()) > 0)
@@ -43,8 +43,8 @@ describe('[PRS] redis', () => {
   it('[PRS-8] nor of who ran out beside others who stay', async () => {
     await redis.admin.flushall();
     const presence = await open();
-    await presence.put('i1', [{ room: 'a', client: 1, clock: 0, state }], 50);
-    await presence.put('i1', [{ room: 'a', client: 2, clock: 0, state }], 60_000);
+    await presence.put('i1', [{ room: 'a', client: 1, clock: 0, since: 0, state }], 50);
+    await presence.put('i1', [{ room: 'a', client: 2, clock: 0, since: 0, state }], 60_000);
     while ((await presence.list('a')).length > 1) await new Promise((r) => setTimeout(r, 10));
     expect(await redis.admin.smembers('cowrite:people:a')).toEqual(['2']);
   });
@@ -52,7 +52,7 @@ describe('[PRS] redis', () => {
   it('[PRS-8] nor of who was removed', async () => {
     await redis.admin.flushall();
     const presence = await open();
-    const people = ['a', 'b'].map((room, client) => ({ room, client, clock: 0, state }));
+    const people = ['a', 'b'].map((room, client) => ({ room, client, clock: 0, since: 0, state }));
     await presence.put('i1', people, 60_000);
     await presence.remove('i1', people);
     expect(await redis.admin.dbsize()).toBe(0);
@@ -64,6 +64,7 @@ describe('[PRS] redis', () => {
       room: `r${i % 5}`,
       client: i,
       clock: 0,
+      since: 0,
       state,
     }));
     const calls = [
@@ -103,9 +104,9 @@ describe('[PRS] redis', () => {
 
   it('[PRS-10] scripts that Redis has forgotten are sent again', async () => {
     const presence = await open();
-    await presence.put('i1', [{ room: 'a', client: 1, clock: 0, state }], 60_000);
+    await presence.put('i1', [{ room: 'a', client: 1, clock: 0, since: 0, state }], 60_000);
     await redis.admin.script('FLUSH');
-    await presence.put('i1', [{ room: 'a', client: 2, clock: 0, state }], 60_000);
+    await presence.put('i1', [{ room: 'a', client: 2, clock: 0, since: 0, state }], 60_000);
     expect((await presence.list('a')).length).toBe(2);
   });
 });

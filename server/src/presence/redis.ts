@@ -1,7 +1,7 @@
 /**
  * Presence in Redis.
  *
- *   person:<client>:<room> → instance LF clock LF state, with a time to live
+ *   person:<client>:<room> → instance LF clock LF since LF state, with a time to live
  *   people:<room>          → the set of clients that have such a key, or had one
  *                            until it ran out; lives as long as the last of them
  *
@@ -95,8 +95,8 @@ export class RedisPresence implements Presence {
   async put(instance: string, people: readonly Person[], ttl: number): Promise<void> {
     await this.#inParts(people, async (part) => {
       const args: (string | number | Buffer)[] = [ttl];
-      for (const { client, clock, state } of part) {
-        const head = Buffer.from(`${instance}\n${clock}\n`);
+      for (const { client, clock, since, state } of part) {
+        const head = Buffer.from(`${instance}\n${clock}\n${since}\n`);
         args.push(client, Buffer.concat([head, asBuffer(state)]));
       }
       await PUT.run(this.#redis, this.#keys(part), args);
@@ -151,10 +151,12 @@ export class RedisPresence implements Presence {
 function decode(client: number, value: Buffer): PresentPerson {
   const first = value.indexOf(LINE_FEED);
   const second = value.indexOf(LINE_FEED, first + 1);
+  const third = value.indexOf(LINE_FEED, second + 1);
   return {
     client,
     clock: Number(value.toString('latin1', first + 1, second)),
-    state: new Uint8Array(value.subarray(second + 1)),
+    since: Number(value.toString('latin1', second + 1, third)),
+    state: new Uint8Array(value.subarray(third + 1)),
     instance: value.toString('utf8', 0, first),
   };
 }

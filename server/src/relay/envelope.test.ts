@@ -18,6 +18,7 @@ const CONTENTS: Content[] = [
   { kind: 'replace', room: 'é' },
   { kind: 'moving', clients: [0, 300] },
   { kind: 'ending' },
+  { kind: 'kick-client', room: 'é', client: 300, reason: 'x' },
 ];
 
 describe('[INS-13] envelopes', () => {
@@ -54,6 +55,7 @@ describe('[INS-13] envelopes', () => {
       '02110161ac020502c3a9',
       '020e0161ac02050200ac02',
       '020f0161ac0205',
+      '02120161ac020502c3a9ac020178',
     ]);
   });
 

@@ -34,8 +34,10 @@ export type Content =
   | { readonly kind: 'ending' }
   /** The origin is leaving, with everybody it holds. */
   | { readonly kind: 'gone' }
-  /** Those in this room, or one user of them, are to be shown out. */
+  /** Those in this room, or one user of them, are to be kicked. */
   | ({ readonly kind: 'kick' } & Kick)
+  /** The session in this room that holds this client is to be closed: one person, also of those whom nobody knows. */
+  | ({ readonly kind: 'kick-client' } & ClientKick)
   /** Sessions of this user are to be asked about again. */
   | { readonly kind: 'recheck'; readonly user: string }
   /** This room was removed from the store: those in it are to be told so. */
@@ -49,6 +51,14 @@ export interface Kick {
   readonly room: string;
   /** Not empty; left out for everybody. */
   readonly user?: string | undefined;
+  /** As they are told. */
+  readonly reason: string;
+}
+
+export interface ClientKick {
+  readonly room: string;
+  /** An awareness client id. */
+  readonly client: number;
   /** As they are told. */
   readonly reason: string;
 }
@@ -83,6 +93,7 @@ const KINDS = [
   'ending',
   'undelete',
   'replace',
+  'kick-client',
 ] as const;
 const encoder = new TextEncoder();
 
@@ -130,6 +141,8 @@ function fieldsOf(content: Content): (number | Uint8Array)[] {
       return [content.clients.length, ...content.clients];
     case 'kick':
       return [content.room, content.user ?? '', content.reason].map((text) => encoder.encode(text));
+    case 'kick-client':
+      return [encoder.encode(content.room), content.client, encoder.encode(content.reason)];
     case 'recheck':
       return [encoder.encode(content.user)];
     case 'delete':
@@ -191,6 +204,8 @@ function readContent(kind: (typeof KINDS)[number], reader: Reader): Content {
       const [room, user, reason] = [reader.string(), reader.string(), reader.string()];
       return { kind, room, ...(user !== '' && { user }), reason };
     }
+    case 'kick-client':
+      return { kind, room: reader.string(), client: reader.uint(), reason: reader.string() };
     case 'recheck':
       return { kind, user: reader.string() };
     case 'delete':
