@@ -10,7 +10,7 @@ import { eventually, openBrowser } from './fixtures.js';
 import { codeBlocks } from './markdown.js';
 import { install, type Packed, type Published, ROOT, run } from './packed.js';
 
-const CREATE_VITE = join(ROOT, 'node_modules/create-vite/index.js');
+export const CREATE_VITE = join(ROOT, 'node_modules/create-vite/index.js');
 
 /**
  * @param folder where the application is made
@@ -57,6 +57,7 @@ export async function followReadme(
     return tab;
   };
   const [ada, grace] = [await open(), await open()];
+  for (const tab of [ada, grace]) await eventually(() => tab.title()).toBe('Saved');
   await ada.keyboard.type('hello');
   await eventually(() => linesOf(grace)).toEqual(['hello']);
   await grace.keyboard.press('ControlOrMeta+End');
@@ -75,7 +76,7 @@ export async function followReadme(
 }
 
 /** What follows in a line behind the command that it has to be. */
-function argumentsIn(line: string | undefined, command: string): readonly string[] {
+export function argumentsIn(line: string | undefined, command: string): readonly string[] {
   expect(line).toMatch(new RegExp(`^${command} `));
   return line!
     .slice(command.length)
@@ -83,17 +84,25 @@ function argumentsIn(line: string | undefined, command: string): readonly string
     .filter((word) => word !== '' && word !== '--');
 }
 
-/** With versions, so that a release of somebody else's does not fail this test. */
+/** With the versions of this checkout, so that a release of somebody else's does not fail this test. */
 function versions(names: readonly string[]): Readonly<Record<string, string>> {
   const { dependencies } = JSON.parse(readFileSync(join(ROOT, 'e2e/package.json'), 'utf8'));
-  return Object.fromEntries(names.map((name) => [name, dependencies[name]]));
+  return Object.fromEntries(
+    names.map((each) => {
+      const [, name, wanted] = /^(.+?)(?:@([\d.]+))?$/.exec(each)!;
+      const used: string = dependencies[name!];
+      // What the line asks for is what is used here.
+      expect(used.replace('^', '').startsWith(wanted ?? ''), each).toBe(true);
+      return [name, used];
+    }),
+  );
 }
 
 /**
  * @param ready what it says once it is
  * @returns the address that it says then
  */
-async function start(command: string, cwd: string, ready: RegExp): Promise<string> {
+export async function start(command: string, cwd: string, ready: RegExp): Promise<string> {
   // A group of its own: npx and npm start a shell, and that the program.
   const child = spawn('sh', ['-c', command], {
     cwd,

@@ -222,9 +222,13 @@ describe('the published packages', () => {
   });
 
   test(
-    '[PKG-8] npm pack builds first what is not built, and takes nothing along of which the source is gone',
+    '[PKG-8] npm pack builds first what is not built, and takes nothing along of which the source is gone; [DOC-7] as the README says to pack and to install',
     async () => {
-      const clone = unbuilt(folder);
+      const [make, use] = codeBlocks('README.md', '### Packages from a clone').map(
+        ({ text }) => text,
+      );
+      const beside = mkdtempSync(join(folder, 'beside-'));
+      const clone = unbuilt(beside);
       for (const each of PACKAGES) {
         const dist = join(clone, each.folder, 'dist');
         mkdirSync(join(dist, 'old'), { recursive: true });
@@ -232,14 +236,26 @@ describe('the published packages', () => {
           writeFileSync(join(dist, file), '');
         }
       }
+      await run('sh', ['-c', make!], { cwd: clone });
       for (const each of PACKAGES) {
-        const args = ['pack', '--pack-destination', clone];
-        await run('npm', args, { cwd: join(clone, each.folder) });
-        const { stdout } = await run('tar', ['-tf', join(clone, basename(packedOf(each).tarball))]);
+        const tarball = join(beside, basename(packedOf(each).tarball));
+        const { stdout } = await run('tar', ['-tf', tarball]);
         const wanted = each.files.map((file) => `package/${file}`);
         expect(stdout.split('\n')).toEqual(expect.arrayContaining(wanted));
         expect(stdout).not.toContain('gone');
       }
+
+      const app = join(beside, 'my-app');
+      mkdirSync(app);
+      writeFileSync(join(app, 'package.json'), JSON.stringify({ private: true }));
+      const quiet = '--no-audit --no-fund --prefer-offline --ignore-scripts';
+      await run('sh', ['-c', `${use} ${quiet}`], { cwd: app });
+      // What a registry would be asked for is there already.
+      await run('sh', ['-c', `npm install @cowrite/client yjs@13 ${quiet}`], { cwd: app });
+      const { dependencies } = JSON.parse(readFileSync(join(app, 'package.json'), 'utf8'));
+      expect(dependencies['@cowrite/client']).toMatch(/^file:\.\.\/cowrite-client-.+\.tgz$/);
+      const { stdout } = await run('npx', ['@cowrite/server', '--help'], { cwd: app });
+      expect(stdout).toContain('A self-hosted backend');
     },
     PATIENCE,
   );
