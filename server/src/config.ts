@@ -4,7 +4,7 @@ import { TrustedProxies } from './address.js';
 import { originProblem, readAllowedOrigins } from './auth/allowed-origins.js';
 import type { AuthSettings } from './auth/authenticator.js';
 import { isLoopback } from './auth/origin.js';
-import { MIN_SECRET } from './auth/tokens.js';
+import { MIN_SECRET } from './auth/secret.js';
 import type { Rate } from './bucket.js';
 import type { Limits } from './limits.js';
 import { nearestNames } from './nearest.js';

@@ -43,7 +43,8 @@ export interface EndingOptions {
   /** Those that are here now. */
   readonly sessions: () => readonly Session[];
   readonly http: Server;
-  readonly api: Pick<Api, 'close'>;
+  /** Undefined where there is no administrator. */
+  readonly api: Pick<Api, 'close'> | undefined;
   readonly log: Pick<Log, 'flush' | 'unsaved'>;
   /** Undefined where there are no others. */
   readonly instances: Pick<Instances, 'leave' | 'isOtherOpen' | 'areMoving'> | undefined;
@@ -113,7 +114,7 @@ export class Ending {
   async #end(patience: number): Promise<void> {
     const { transport, http, api, log, instances, storage, limits, clock, logger } = this.#options;
     transport.stopReading();
-    api.close();
+    api?.close();
     const stopped = new Promise<void>((resolve) => http.close(() => resolve()));
     const isSaved = await within(
       patience,

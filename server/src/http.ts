@@ -8,7 +8,7 @@ import { secureHeaders } from 'hono/secure-headers';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import type { Administrator } from './administrator.js';
 import { namesOf, type RequestNames } from './api/errors.js';
-import { strictHeaders } from './api/pages.js';
+import { strictHeaders } from './api/strict-headers.js';
 import type { OriginTrust } from './auth/origin.js';
 import type { Readiness } from './health.js';
 import { addStaticFiles } from './static-files.js';
@@ -20,9 +20,10 @@ export interface HttpOptions {
   /** Whether it should be given new sockets, and why not. */
   readiness(): Promise<Readiness>;
   readonly administrator: Administrator;
-  readonly metrics: { readonly contentType: string; text(): Promise<string> };
-  /** What only the administrator may use. */
-  readonly api: Hono<{ Bindings: HttpBindings }>;
+  /** Undefined where there is no administrator. */
+  readonly metrics: { readonly contentType: string; text(): Promise<string> } | undefined;
+  /** What only the administrator may use; undefined where there is none. */
+  readonly api: Hono<{ Bindings: HttpBindings }> | undefined;
   /** A request ended in something that nobody expected. */
   readonly onError: (error: unknown, request: RequestNames) => void;
   /** Folder of a built web app; paths without a file in it get its index.html. */
@@ -112,9 +113,14 @@ export function httpApp(options: HttpOptions): Hono<{ Bindings: HttpBindings }> 
     const refusal = administrator.refusal(c.req.header('Authorization'));
     if (refusal !== undefined)
       return c.text(`${refusal.message}\n`, refusal.code === 'closed' ? 403 : 401);
-    return c.body(await metrics.text(), 200, { 'Content-Type': metrics.contentType });
+    return c.body(await metrics!.text(), 200, { 'Content-Type': metrics!.contentType });
   });
-  app.route('/', api);
+  if (api === undefined) {
+    app.all('/api/*', (c) => {
+      c.header('Cache-Control', 'no-store');
+      return c.json({ error: administrator.refusal(undefined) }, 403);
+    });
+  } else app.route('/', api);
   app.all('/api/*', (c) => {
     const error = { code: 'not-found', message: 'there is no such route: /api/docs lists them' };
     return c.json({ error }, 404);

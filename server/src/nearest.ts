@@ -9,11 +9,15 @@
 export function nearestNames(written: string, names: readonly string[]): readonly string[] {
   const said = spelled(written);
   const [nearest] = names
-    .map((name) => ({ name, edits: editDistance(said, spelled(name)) }))
-    .filter(({ name, edits }) => edits <= mostEdits(spelled(name)))
+    .map((name) => ({ name, meant: spelled(name) }))
+    // As many letters are missing or too many: that much is known without comparing them.
+    .filter(({ meant }) => Math.abs(meant.length - said.length) <= mostEdits(meant))
+    .map(({ name, meant }) => ({ name, most: mostEdits(meant), edits: editDistance(said, meant) }))
+    .filter(({ most, edits }) => edits <= most)
     .sort((a, b) => a.edits - b.edits);
   if (nearest !== undefined) return [nearest.name];
-  return names.filter((name) => isOneWordOff(written, name));
+  const words = wordsOf(written);
+  return words.length < 3 ? [] : names.filter((name) => isOneWordOff(words, wordsOf(name)));
 }
 
 /** Without what a name is often written with, or without: capitals, separators, the product's name before it. */
@@ -29,10 +33,12 @@ function mostEdits({ length }: string): number {
   return length < 12 ? 2 : 3;
 }
 
-function isOneWordOff(written: string, name: string): boolean {
-  const [said, meant] = [written, name].map((text) => text.toUpperCase().split('_'));
-  if (meant!.length < 3 || said!.length !== meant!.length) return false;
-  return meant!.filter((word, i) => word !== said![i]).length === 1;
+function wordsOf(name: string): readonly string[] {
+  return name.toUpperCase().split('_');
+}
+
+function isOneWordOff(said: readonly string[], meant: readonly string[]): boolean {
+  return said.length === meant.length && meant.filter((word, i) => word !== said[i]).length === 1;
 }
 
 /** Letters that are one too many, missing, other ones, or two that have changed places. */

@@ -6,7 +6,7 @@ import { getRequestListener } from '@hono/node-server';
 import { type Logger, pino } from 'pino';
 import { TrustedProxies } from './address.js';
 import { Administrator } from './administrator.js';
-import { Api } from './api/api.js';
+import type { ApiOptions } from './api/api.js';
 import type { RequestNames } from './api/errors.js';
 import { type ArrivalOptions, watchArrival } from './arrival.js';
 import { attach, type HttpServer } from './attach.js';
@@ -14,7 +14,7 @@ import { readAllowedOrigins } from './auth/allowed-origins.js';
 import { authenticatorOf, authenticatorOfHook } from './auth/authenticator.js';
 import { MAX_HEADER_BYTES } from './auth/credentials.js';
 import { isLoopback } from './auth/origin.js';
-import { MIN_SECRET } from './auth/tokens.js';
+import { MIN_SECRET } from './auth/secret.js';
 import { answerBadRequest, HEADER_OVERFLOW, REQUEST_TIMEOUT } from './bad-request.js';
 import { systemClock } from './clock.js';
 import { Workers } from './compact/workers.js';
@@ -33,7 +33,7 @@ import { LoopDelay } from './loop-delay.js';
 import { Measures } from './measures.js';
 import { memoryLimit, workerMemory } from './memory.js';
 import { Merges, warnOfTooLarge } from './merges.js';
-import { Metrics } from './metrics.js';
+import type { Standings } from './metrics.js';
 import { type MetricsPort, openMetricsPort } from './metrics-port.js';
 import { checkOptions } from './option-check.js';
 import { Orders } from './orders.js';
@@ -95,9 +95,13 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
   }
   const authenticator =
     hooks.authenticate === undefined
-      ? authenticatorOf(options.auth ?? 'none', { clock, logger })
+      ? await authenticatorOf(options.auth ?? 'none', { clock, logger })
       : authenticatorOfHook((about) => hooks.authenticate!(about), logger);
   const proxies = new TrustedProxies(options.trustedProxies ?? []);
+  // What only an administrator or a collector asks for takes a fifth of the start to load.
+  const administration = administrator.exists ? await import('./api/api.js') : undefined;
+  const areMetricsRead = administrator.exists || options.metrics !== undefined;
+  const scraping = areMetricsRead ? await import('./metrics.js') : undefined;
   const storage = await storageOf(options, logger, (error) => ending.fail(error));
   const meeting = await meetingOf(options, storage, logger);
 
@@ -190,7 +194,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
   });
   const failover = new Failover({ storage, log, snapshots, rooms, clock, logger });
 
-  const metrics = new Metrics(measures, {
+  const standings: Standings = {
     connections: () => transport.connections.size,
     rooms: () => rooms.states,
     quarantinedRooms: () => rooms.quarantined,
@@ -209,7 +213,8 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
       unsavedBytes: limits.maxUnsavedBytes,
       memory: memory.bytes,
     },
-  });
+  };
+  const metrics = scraping && new scraping.Metrics(measures, standings);
   const loop = new LoopDelay(clock, measures.loop);
   const health = new Health({
     clock,
@@ -234,7 +239,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
 
   const onError = (err: unknown, request: RequestNames): void =>
     logger.warn({ ...request, err }, 'a request failed');
-  const api = new Api({
+  const apiOptions: ApiOptions = {
     storage,
     rooms,
     workers,
@@ -258,7 +263,8 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
       ending.drain().catch(() => undefined);
       return sessionsOf(transport).length;
     },
-  });
+  };
+  const api = administration && new administration.Api(apiOptions);
 
   let isListening = false;
   const listener = getRequestListener(
@@ -267,7 +273,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
       readiness: async () => await health.readiness(),
       staticDir: options.staticDir,
       onError,
-      api: api.app,
+      api: api?.app,
       administrator,
       metrics,
       trustIn: (request) => doors.trustIn(request),
@@ -434,6 +440,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     else detach = attach(options.server, http, options.path);
     metricsPort =
       options.metrics &&
+      metrics &&
       (await openMetricsPort({
         host: '127.0.0.1',
         ...options.metrics,

@@ -5,7 +5,7 @@ import type { Clock } from '../clock.js';
 import { identityOf } from './answer.js';
 import { Endpoint } from './endpoint.js';
 import { ANYBODY, AuthRefused, type Identity } from './identity.js';
-import { type TokenSettings, Tokens } from './tokens.js';
+import type { TokenSettings } from './tokens.js';
 
 export interface Question {
   /** NFC-normalised. */
@@ -42,10 +42,10 @@ export interface AuthenticatorOptions {
 }
 
 /** @throws {TypeError} or {RangeError} when the settings cannot work */
-export function authenticatorOf(
+export async function authenticatorOf(
   settings: AuthSettings,
   { clock, logger }: AuthenticatorOptions,
-): Authenticator {
+): Promise<Authenticator> {
   if (settings === 'none') {
     return { mayChange: false, ask: async () => ANYBODY, forget: () => undefined };
   }
@@ -57,6 +57,8 @@ export function authenticatorOf(
       forget: () => endpoint.forget(),
     };
   }
+  // Only who takes tokens has what reads them in memory.
+  const { Tokens } = await import('./tokens.js');
   const tokens = new Tokens(settings, { clock, logger });
   return {
     mayChange: false,

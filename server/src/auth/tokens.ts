@@ -25,10 +25,11 @@ import type { Clock } from '../clock.js';
 import { Grants, GrantsMalformed } from './grants.js';
 import { AuthRefused, type Identity, type User } from './identity.js';
 import { Outage } from './outage.js';
+import { secretOf } from './secret.js';
 import { MAX_ID, userId, userIdProblem } from './user-id.js';
 
 export interface TokenSettings {
-  /** For HS256; at least {@link MIN_SECRET} bytes. */
+  /** For HS256; at least 32 bytes. */
   readonly secret?: string | undefined;
   /** Address of a JSON Web Key Set, for RS256, ES256 and EdDSA. */
   readonly jwksUrl?: string | undefined;
@@ -40,8 +41,6 @@ export interface TokenSettings {
   readonly clockTolerance?: number | undefined;
 }
 
-/** RFC 7518, 3.2: a key of the size of the hash or larger. */
-export const MIN_SECRET = 32;
 const SECRET_ALGORITHMS = ['HS256'];
 const PUBLIC_ALGORITHMS = ['RS256', 'ES256', 'EdDSA', 'Ed25519'];
 const DEFAULT_TOLERANCE = 30;
@@ -146,14 +145,6 @@ function fetchOf(clock: Clock, logger: Logger): typeof fetch {
       throw error;
     }
   };
-}
-
-function secretOf(secret: string): Uint8Array {
-  const bytes = new TextEncoder().encode(secret);
-  if (bytes.length < MIN_SECRET) {
-    throw new RangeError(`the secret has ${bytes.length} bytes, fewer than ${MIN_SECRET}`);
-  }
-  return bytes;
 }
 
 function grantsOf(rooms: unknown): Grants {

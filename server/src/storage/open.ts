@@ -9,7 +9,6 @@ import {
   shownUrl,
 } from '../service-url.js';
 import { FolderUnusable } from './file-system.js';
-import { LmdbStorage } from './lmdb.js';
 import type { Salvage } from './lmdb-salvage.js';
 import { StorageInUse, type StorageLost } from './lock.js';
 import { MemoryStorage } from './memory.js';
@@ -44,13 +43,15 @@ const KINDS: readonly Kind[] = [
   {
     isShared: false,
     form: /^lmdb:./,
-    open: (url, { allowNetworkFolder = false, ...events }) =>
-      LmdbStorage.open(url.slice('lmdb:'.length), {
+    async open(url, { allowNetworkFolder = false, ...events }) {
+      const { LmdbStorage } = await import('./lmdb.js');
+      return await LmdbStorage.open(url.slice('lmdb:'.length), {
         onSalvage: (salvage) => events.onSalvage(salvage),
         onWarning: (line) => events.onWarning(line),
         onLost: (error) => events.onLost?.(error),
         allowNetwork: allowNetworkFolder,
-      }),
+      });
+    },
   },
   {
     isShared: true,
