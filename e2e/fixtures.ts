@@ -76,7 +76,7 @@ export function temporaryFolder(): string {
 
 /** Looks again and again until `read` returns something that passes the matcher. */
 export const eventually = <T>(read: () => T | Promise<T>) =>
-  expect.poll(read, { timeout: PATIENCE, interval: 100 });
+  expect.poll(read, { timeout: PATIENCE, interval: 250 });
 
 /** The document that a tab opens unless its test names another. */
 const ROOM = 'minutes';
