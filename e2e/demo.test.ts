@@ -80,7 +80,7 @@ test('[DEMO-1] what others write meanwhile ends no word', async () => {
 
 test('[DEMO-2] undo down to the empty document and redo leave no line that nobody wrote', async () => {
   const server = await sharedServer();
-  const ada = await Tab.open(server);
+  const ada = await Tab.open(server, { prepare: withoutPauses });
   const grace = await Tab.open(server, { name: 'Grace' });
   await ada.write('first');
   await eventually(() => grace.html()).toBe('<p>first</p>');
