@@ -25,6 +25,11 @@ const SHAPES = {
     '<rect x="2.5" y="3.5" width="15" height="13" rx="2"/><path d="M2.5 8h15M2.5 12.25h15M10 8v8.5"/>',
   image:
     '<rect x="2.5" y="3.5" width="15" height="13" rx="2"/><path d="m3 14.5 4.2-4.2 3.2 3.2 2.4-2.4 4.2 4.2"/><path stroke-width="2.4" d="M12.6 7.4h.01"/>',
+  divider: '<path d="M3 10h14M6 5.5h8M6 14.5h8"/>',
+  share:
+    '<circle cx="5.5" cy="10" r="2.2"/><circle cx="14.5" cy="5" r="2.2"/><circle cx="14.5" cy="15" r="2.2"/><path d="m7.5 8.9 5-2.8M7.5 11.1l5 2.8"/>',
+  follow:
+    '<path d="M2.5 10S5 5 10 5s7.5 5 7.5 5-2.5 5-7.5 5-7.5-5-7.5-5z"/><circle cx="10" cy="10" r="2.2"/>',
   copy: '<rect x="7" y="7" width="9.5" height="9.5" rx="2"/><path d="M4.5 13A1.5 1.5 0 0 1 3.5 11.5V5A1.5 1.5 0 0 1 5 3.5h6.5A1.5 1.5 0 0 1 13 4.5"/>',
   download: '<path d="M10 3.5v9M6 9l4 4 4-4M3.5 16.5h13"/>',
   edit: '<path d="m12.7 4.3 3 3M4 16l.7-3.6 8.6-8.6a1.4 1.4 0 0 1 2 0l.9.9a1.4 1.4 0 0 1 0 2L7.6 15.3z"/>',

@@ -10,12 +10,16 @@ import type { Awareness } from 'y-protocols/awareness';
 import type { Doc } from 'yjs';
 import { safeAddress } from './addresses.js';
 import type { Carets } from './carets.js';
+import { code } from './code.js';
 import { firstLine } from './first-line.js';
 import { Image } from './image.js';
 import type { ImageFiles } from './image-files.js';
 import { LastLine } from './last-line.js';
 import { Link } from './link.js';
 import { linkCard } from './link-card.js';
+import type { Notice } from './notice.js';
+import { selectionMenu } from './selection-menu.js';
+import { slash } from './slash.js';
 import { tableMenu, tables } from './table.js';
 import { undoSteps } from './undo-steps.js';
 
@@ -25,6 +29,7 @@ export interface EditorParts {
   readonly awareness: Awareness;
   readonly carets: Carets;
   readonly images: ImageFiles;
+  readonly notice: Notice;
   readonly onLink: () => void;
   readonly onToolbar: () => void;
 }
@@ -68,6 +73,9 @@ export function createEditor(parts: EditorParts): Editor {
       }),
       Link,
       linkCard(parts.onLink),
+      selectionMenu(parts.onLink),
+      slash(parts.notice, () => parts.images.pick()),
+      code(parts.notice),
       Image,
       tables,
       tableMenu(),

@@ -94,6 +94,7 @@ export function documentPage(root: HTMLElement, room: string): void {
       awareness: provider.awareness,
       carets,
       images,
+      notice,
       onLink: () => link.open(),
       onToolbar: () => tools.focus(),
     });

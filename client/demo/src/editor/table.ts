@@ -2,6 +2,7 @@
 import type { ChainedCommands, Editor, Extension } from '@tiptap/core';
 import { BubbleMenu } from '@tiptap/extension-bubble-menu';
 import { TableKit } from '@tiptap/extension-table';
+import { TextSelection } from '@tiptap/pm/state';
 import { h } from '../dom.js';
 
 const NAME = 'tableMenu';
@@ -42,8 +43,10 @@ export function tableMenu(): Extension {
     updateDelay: 0,
     options: { placement: 'top-start', offset: 6, shift: { padding: 8 } },
     getReferencedVirtualElement: () => tableAt(editor) ?? null,
-    shouldShow: ({ editor: shown, view }) => {
+    shouldShow: ({ editor: shown, view, state: { selection } }) => {
       editor = shown;
+      // Selected text has a menu of its own, which would lie over this one.
+      if (selection instanceof TextSelection && !selection.empty) return false;
       const isHere = view.hasFocus() || element.contains(document.activeElement);
       return shown.isEditable && isHere && shown.isActive('table');
     },
