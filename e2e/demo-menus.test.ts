@@ -1,8 +1,10 @@
 /** The demo's menus in the text, its share dialog, following a person, and what is loaded when. */
 
 import type { Locator, Page } from 'playwright';
+import decodeQR from 'qr/decode.js';
 import { expect, test } from 'vitest';
-import { eventually, sharedServer, Tab } from './fixtures.js';
+import { eventually, openBrowser, sharedServer, Tab } from './fixtures.js';
+import { guarded, token } from './guarded.js';
 
 const hasFocus = (element: Locator) => element.evaluate((node) => node === document.activeElement);
 
@@ -171,4 +173,90 @@ test('[DEMO-15] code is coloured in its language, which is chosen beside it', as
   for (const tab of [ada, grace]) await eventually(() => coloured(tab, 'keyword')).toEqual([]);
   await ada.status.getByText('Saved', { exact: true }).waitFor();
   expect(await page.getByTestId('apart-banner').count()).toBe(0);
+});
+
+/** What a phone reads off the code. */
+async function scanned(code: Locator): Promise<string> {
+  const { size, squares } = await code.evaluate((svg) => ({
+    size: Number(svg.getAttribute('viewBox')?.split(' ')[2]),
+    squares: svg.querySelector('path')?.getAttribute('d') ?? '',
+  }));
+  const scale = 4;
+  const width = size * scale;
+  const data = new Uint8Array(width * width * 4).fill(255);
+  for (const [, x, y] of squares.matchAll(/M(\d+) (\d+)h1v1h-1z/g)) {
+    for (let dot = 0; dot < scale * scale; dot++) {
+      const left = Number(x) * scale + (dot % scale);
+      const top = Number(y) * scale + Math.floor(dot / scale);
+      data.fill(0, (top * width + left) * 4, (top * width + left) * 4 + 3);
+    }
+  }
+  return decodeQR({ width, height: width, data });
+}
+
+test('[DEMO-16] the share dialog has the link, also as a QR code, and says what it brings along', async () => {
+  const server = await sharedServer();
+  const browser = await openBrowser({ permissions: ['clipboard-read', 'clipboard-write'] });
+  const ada = await Tab.open(server, { browser, room: 'shared' });
+  const { page } = ada;
+  const share = page.getByRole('button', { name: 'Share' });
+  const dialog = page.getByRole('dialog', { name: 'Share this document' });
+  const link = `${server.url}/d/shared`;
+  await share.focus();
+  await page.keyboard.press('Enter');
+  await dialog.waitFor();
+  expect(await dialog.getByLabel('Link', { exact: true }).inputValue()).toBe(link);
+  expect(await scanned(dialog.getByRole('img', { name: 'QR code of the link' }))).toBe(link);
+  await dialog.getByText('The link brings no access along').waitFor();
+  await dialog.getByText('You can read and write.').waitFor();
+  expect(await dialog.getByRole('radio').count()).toBe(0);
+  await dialog.getByRole('button', { name: 'Copy' }).click();
+  await dialog.getByRole('status').getByText('Copied').waitFor();
+  expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(link);
+  await page.setViewportSize({ width: 320, height: 600 });
+  const box = await dialog.boundingBox();
+  expect(box && box.x >= 0 && box.x + box.width <= 320).toBe(true);
+  expect(await dialog.evaluate(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)).toBe(
+    0,
+  );
+  await page.keyboard.press('Escape');
+  await dialog.waitFor({ state: 'hidden' });
+  await eventually(() => hasFocus(share)).toBe(true);
+});
+
+test('[DEMO-16] with a token, the share dialog hands on what its owner has, and no more', async () => {
+  const server = await guarded({ STORAGE_URL: 'memory:' });
+  const writer = await token('Grace', 'minutes=write');
+  const grace = await Tab.open(server, { room: 'minutes', token: writer });
+  await grace.write('for readers');
+  const reader = await token('Ada', 'minut*=read');
+  const ada = await Tab.open(server, { room: 'minutes', token: reader });
+  const open = async ({ page }: Tab) => {
+    await page.getByRole('button', { name: 'Share' }).click();
+    return page.getByRole('dialog', { name: 'Share this document' });
+  };
+  const dialog = await open(ada);
+  const link = dialog.getByLabel('Link', { exact: true });
+  expect(await link.inputValue()).toBe(`${server.url}/d/minutes`);
+  await dialog.getByText('for people who already have access to it').waitFor();
+  await dialog.getByRole('radio', { name: 'Your access' }).check();
+  await dialog
+    .getByText(/can read, but not write here in your name \(Ada\), until .*20\d\d/)
+    .waitFor();
+  await dialog.getByText('It opens other documents as well: minut*.').waitFor();
+  const handed = await link.inputValue();
+  expect(handed).toBe(`${server.url}/d/minutes#token=${reader}`);
+  expect(await scanned(dialog.getByRole('img', { name: 'QR code of the link' }))).toBe(handed);
+  await dialog.getByText('Links for other people').click();
+  await dialog.getByText(`cowrite token --user grace --name Grace --room 'minutes=read'`).waitFor();
+  // Who opens it has what its owner has.
+  const page = await (await openBrowser()).newPage();
+  await page.goto(handed);
+  await page.getByTestId('reading-banner').waitFor();
+  await page.getByTestId('editor').getByText('for readers').waitFor();
+
+  const own = await open(grace);
+  await own.getByRole('radio', { name: 'Your access' }).check();
+  await own.getByText(/can read and write here in your name \(Grace\)/).waitFor();
+  expect(await own.getByText('other documents').count()).toBe(0);
 });

@@ -1,5 +1,5 @@
 /**
- * The token of whoever opened this tab: it comes in the link, `#token=…`, where no server
+ * The token of the person who opened this tab: it comes in the link, `#token=…`, where no server
  * sees it, and stays with the tab. An application has its own users and hands the provider
  * a function instead.
  */
@@ -39,21 +39,46 @@ export interface Claims {
  * @returns undefined for a token of another kind
  */
 export function claimsOf(token: string): Claims | undefined {
+  const claims = payloadOf(token);
+  if (typeof claims?.sub !== 'string') return undefined;
+  return { id: claims.sub, name: typeof claims.name === 'string' ? claims.name : undefined };
+}
+
+/** What a token is good for, as far as it says so; all undefined for one that is not readable here. */
+export interface TokenScope {
+  readonly id: string | undefined;
+  readonly name: string | undefined;
+  readonly expires: Date | undefined;
+  /** Names of rooms, and beginnings of names with `*` behind them, that it opens. */
+  readonly rooms: readonly string[] | undefined;
+}
+
+export function tokenScope(token: string): TokenScope {
+  const { exp, rooms } = payloadOf(token) ?? {};
+  const date = new Date(typeof exp === 'number' ? exp * 1000 : Number.NaN);
+  return {
+    id: claimsOf(token)?.id,
+    name: claimsOf(token)?.name,
+    expires: Number.isNaN(date.getTime()) ? undefined : date,
+    rooms:
+      typeof rooms === 'object' && rooms !== null
+        ? Object.entries(rooms).flatMap(([name, access]) => (access === 'none' ? [] : [name]))
+        : undefined,
+  };
+}
+
+function payloadOf(token: string): Readonly<Record<string, unknown>> | undefined {
   const payload = token.split('.')[1];
   if (payload === undefined) return undefined;
-  let claims: unknown;
   try {
     const bytes = atob(payload.replaceAll('-', '+').replaceAll('_', '/'));
     const text = new TextDecoder().decode(Uint8Array.from(bytes, (byte) => byte.charCodeAt(0)));
-    claims = JSON.parse(text);
+    const claims: unknown = JSON.parse(text);
+    return typeof claims === 'object' && claims !== null ? { ...claims } : undefined;
   } catch {
     // Not base64, or no JSON: a token that only the server can read.
     return undefined;
   }
-  if (typeof claims !== 'object' || claims === null || !('sub' in claims)) return undefined;
-  if (typeof claims.sub !== 'string') return undefined;
-  const name = 'name' in claims && typeof claims.name === 'string' ? claims.name : undefined;
-  return { id: claims.sub, name };
 }
 
 /** A link with another token that is opened in this tab changes nothing but the fragment: the page starts again with it. */

@@ -25,6 +25,7 @@ import { Notice } from './notice.js';
 import { Outage } from './outage.js';
 import { presence } from './presence.js';
 import { saveStatus } from './save-status.js';
+import { shareButton } from './share.js';
 import { nothingHere, skeleton } from './skeleton.js';
 import { toolbar } from './toolbar.js';
 import '../styles/document.css';
@@ -47,6 +48,7 @@ export function documentPage(root: HTMLElement, room: string): void {
   const notice = new Notice();
   const images = new ImageFiles(notice);
   const files = download();
+  const share = shareButton({ room, token, provider, notice });
   const tools = toolbar();
   const title = h('span', { class: 'doc-title' }, room);
   const sheet = h('div', { class: 'sheet' }, skeleton());
@@ -74,6 +76,7 @@ export function documentPage(root: HTMLElement, room: string): void {
         saveStatus(said),
         h('span', { class: 'spring' }),
         presence(provider.awareness, me, (clientIds) => carets.goTo(clientIds)),
+        share,
         files.element,
         themeButton(),
         copyLink(linkTo(room)),
