@@ -260,3 +260,58 @@ test('[DEMO-16] with a token, the share dialog hands on what its owner has, and 
   await own.getByText(/can read and write here in your name \(Grace\)/).waitFor();
   expect(await own.getByText('other documents').count()).toBe(0);
 });
+
+test('[DEMO-17] the page follows a person until one scrolls, writes, presses Escape, or they leave', async () => {
+  const server = await sharedServer();
+  const ada = await Tab.open(server, { name: 'Ada' });
+  await ada.editor.focus();
+  await paste(ada, Array.from({ length: 60 }, (_, line) => `line ${line}`).join('\n\n'));
+  await ada.editor.getByText('line 59').waitFor();
+  const grace = await Tab.open(server, { name: 'Grace' });
+  const { page } = grace;
+  const said = page.getByRole('status').getByText('Following Ada', { exact: true });
+  const isSeen = async () =>
+    await grace.editor.evaluate((editor) => {
+      const caret = editor.querySelector('.collaboration-carets__caret')?.getBoundingClientRect();
+      return caret !== undefined && caret.top > 0 && caret.bottom < innerHeight;
+    });
+  const follow = async () => {
+    await page.getByRole('button', { name: /\(you\)/ }).click();
+    const button = page.getByRole('button', { name: 'Follow Ada' });
+    expect(await button.getAttribute('aria-pressed')).toBe('false');
+    await button.focus();
+    await page.keyboard.press('Enter');
+    await said.waitFor();
+  };
+  await grace.moveTo('start');
+  await eventually(isSeen).toBe(false);
+  await follow();
+  await eventually(isSeen).toBe(true);
+  for (const place of ['start', 'end'] as const) {
+    await ada.moveTo(place);
+    await eventually(isSeen).toBe(true);
+  }
+  const avatar = page.getByRole('button', { name: 'Ada', exact: true });
+  expect(await avatar.getAttribute('aria-description')).toBe('You are following');
+
+  const ways: Readonly<Record<string, () => Promise<void>>> = {
+    scrolling: () => page.mouse.wheel(0, -2_000),
+    writing: () => grace.write('!'),
+    Escape: () => page.keyboard.press('Escape'),
+    'the button': () => page.getByRole('button', { name: 'Stop following' }).click(),
+  };
+  await page.mouse.move(400, 400);
+  for (const [name, stop] of Object.entries(ways)) {
+    await stop();
+    await eventually(async () => [name, await said.count()]).toEqual([name, 0]);
+    await follow();
+  }
+  // In another tab, or away from the text, there is nobody to follow for the moment.
+  await ada.page.getByRole('button', { name: 'Share' }).focus();
+  await page.getByRole('status').getByText('Following Ada, who is not in the text').waitFor();
+  await ada.moveTo('start');
+  await eventually(isSeen).toBe(true);
+  await ada.page.close();
+  await page.getByRole('status').getByText('Ada is not here any more').waitFor();
+  expect(await page.getByRole('button', { name: 'Stop following' }).count()).toBe(0);
+});

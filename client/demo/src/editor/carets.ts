@@ -17,12 +17,15 @@ export interface Carets {
   selection(user: unknown): DecorationAttrs;
   /** Scrolls to the first of the carets that there is. */
   goTo(clientIds: readonly number[]): void;
+  /** Of these tabs' carets the one that moved last; undefined where none is in the text. */
+  lastMoved(clientIds: readonly number[]): HTMLElement | undefined;
   /** Turns names around that would leave the page on the right. */
   keepNamesInside(page: HTMLElement): void;
 }
 
 export function peerCarets(awareness: Awareness): Carets {
   const elements = new Map<number, HTMLElement>();
+  /** The one that moved last comes last. */
   const cursors = new Map<number, string>();
   const awake = new Map<number, number>();
 
@@ -46,6 +49,7 @@ export function peerCarets(awareness: Awareness): Carets {
       if (element) paint(element, personFrom(state?.user));
       const cursor = JSON.stringify(state?.cursor ?? null);
       if (cursors.get(clientId) === cursor) continue;
+      cursors.delete(clientId);
       cursors.set(clientId, cursor);
       wake(clientId);
     }
@@ -81,6 +85,11 @@ export function peerCarets(awareness: Awareness): Carets {
       if (shown === undefined) return;
       elements.get(shown)?.scrollIntoView({ block: 'center' });
       wake(shown);
+    },
+    lastMoved(clientIds) {
+      const moved = [...cursors.keys()].filter((clientId) => clientIds.includes(clientId));
+      const shown = moved.map((clientId) => elements.get(clientId));
+      return shown.findLast((element) => element?.isConnected);
     },
     keepNamesInside(page) {
       const edge = page.getBoundingClientRect().right;

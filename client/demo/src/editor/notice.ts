@@ -5,7 +5,7 @@ import { icon } from '../icons.js';
 const SHOWN = 12_000;
 
 export class Notice {
-  readonly element = h('div', { class: 'notice-place', role: 'status' });
+  readonly element = h('div', { role: 'status' });
   #timer: number | undefined;
 
   say(text: string): void {

@@ -4,6 +4,7 @@
  */
 import { CowriteProvider } from '@cowrite/client';
 import type { Editor } from '@tiptap/core';
+import { isChangeOrigin } from '@tiptap/extension-collaboration';
 import { Doc } from 'yjs';
 import { base } from '../base.js';
 import { h } from '../dom.js';
@@ -18,6 +19,7 @@ import { peerCarets } from './carets.js';
 import { copyLink } from './copy-link.js';
 import { download } from './download.js';
 import { createEditor, titleOf } from './editor.js';
+import { Following } from './following.js';
 import { ImageFiles } from './image-files.js';
 import { Integrity } from './integrity.js';
 import { linkPopover } from './link-popover.js';
@@ -48,44 +50,45 @@ export function documentPage(root: HTMLElement, room: string): void {
   const notice = new Notice();
   const images = new ImageFiles(notice);
   const files = download();
+  const header = h('header', { class: 'doc-header' });
+  const following = new Following(carets, () => header.getBoundingClientRect());
   const share = shareButton({ room, token, provider, notice });
   const tools = toolbar();
   const title = h('span', { class: 'doc-title' }, room);
   const sheet = h('div', { class: 'sheet' }, skeleton());
   document.title = `${room} · Cowrite`;
 
+  header.append(
+    h(
+      'div',
+      { class: 'doc-bar' },
+      h(
+        'a',
+        {
+          class: 'home',
+          href: base,
+          'aria-label': 'Your documents',
+          'data-tip': 'Your documents',
+        },
+        mark(),
+      ),
+      title,
+      saveStatus(said),
+      h('span', { class: 'spring' }),
+      presence(provider.awareness, me, (clientIds) => carets.goTo(clientIds), following),
+      share,
+      files.element,
+      themeButton(),
+      copyLink(linkTo(room)),
+    ),
+    h('div', { class: 'tool-row' }, tools.element),
+    banner(said),
+  );
   root.replaceChildren(
     h('a', { class: 'skip-link', href: '#editor' }, 'Skip to the document'),
-    h(
-      'header',
-      { class: 'doc-header' },
-      h(
-        'div',
-        { class: 'doc-bar' },
-        h(
-          'a',
-          {
-            class: 'home',
-            href: base,
-            'aria-label': 'Your documents',
-            'data-tip': 'Your documents',
-          },
-          mark(),
-        ),
-        title,
-        saveStatus(said),
-        h('span', { class: 'spring' }),
-        presence(provider.awareness, me, (clientIds) => carets.goTo(clientIds)),
-        share,
-        files.element,
-        themeButton(),
-        copyLink(linkTo(room)),
-      ),
-      h('div', { class: 'tool-row' }, tools.element),
-      banner(said),
-    ),
+    header,
     h('main', { class: 'desk' }, sheet),
-    notice.element,
+    h('div', { class: 'foot' }, following.element, notice.element),
   );
 
   const open = () => {
@@ -106,6 +109,10 @@ export function documentPage(root: HTMLElement, room: string): void {
     tools.attach(editor, { onImage: () => images.pick(), onLink: () => link.open() });
     files.attach(editor, () => titleOf(editor.state.doc) || room);
     followTitle(editor, room, title);
+    editor.on('transaction', ({ transaction }) => {
+      if (transaction.docChanged && !isChangeOrigin(transaction)) following.stop();
+      following.follow();
+    });
     followCarets(editor, () => carets.keepNamesInside(sheet));
     integrity.watch(editor, doc.getXmlFragment('default'), provider);
     const showEditable = () => {

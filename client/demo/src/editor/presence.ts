@@ -1,6 +1,7 @@
 /** Who is here: avatars in the header, oneself first, and the panel that names everyone. */
 import type { Awareness } from 'y-protocols/awareness';
 import { h } from '../dom.js';
+import { icon } from '../icons.js';
 import {
   COLOURS,
   initials,
@@ -11,6 +12,7 @@ import {
   textOn,
 } from '../people.js';
 import { popover } from '../popover.js';
+import type { Following } from './following.js';
 
 /** With more people than this the last place says how many there are besides. */
 const SHOWN = 5;
@@ -30,6 +32,7 @@ export function presence(
   awareness: Awareness,
   me: Me,
   goTo: (clientIds: readonly number[]) => void,
+  following: Following,
 ): HTMLElement {
   const element = h('div', {
     class: 'people',
@@ -37,11 +40,11 @@ export function presence(
     'aria-label': 'People here',
     'data-testid': 'people',
   });
-  const panel = peoplePanel(me, publish, goTo);
+  const panel = peoplePanel(me, publish, goTo, following);
   const narrow = matchMedia('(max-width: 640px)');
   /** Kept by person, so that the focus stays where it is while others come and go. */
   const avatars = new Map<string, HTMLButtonElement>();
-  /** Where an avatar leads: somebody's tabs change while their avatar stays. */
+  /** Where somebody is: their tabs change while they stay. */
   const tabs = new Map<string, readonly number[]>();
   const more = h('button', { type: 'button', class: 'avatar more' });
   more.popoverTargetElement = panel.element;
@@ -50,7 +53,7 @@ export function presence(
     awareness.setLocalStateField('user', { ...me.person, clientId: awareness.clientID });
   }
 
-  const avatarOf = ({ key, person, isMe, clientIds }: Present) => {
+  const avatarOf = ({ key, person, isMe }: Present) => {
     let avatar = avatars.get(key);
     if (!avatar) {
       avatar = h('button', { type: 'button', class: 'avatar', 'data-testid': 'person' });
@@ -58,13 +61,16 @@ export function presence(
       else avatar.addEventListener('click', () => goTo(tabs.get(key) ?? []));
       avatars.set(key, avatar);
     }
-    tabs.set(key, clientIds);
     const label = isMe ? `${person.name} (you): name and colour` : person.name;
     avatar.textContent = initials(person.name);
     avatar.dataset.name = person.name;
     avatar.dataset.self = String(isMe);
     avatar.dataset.tip = isMe ? `${person.name} (you)` : person.name;
     avatar.setAttribute('aria-label', label);
+    const isFollowed = key === following.key;
+    avatar.toggleAttribute('data-followed', isFollowed);
+    if (isFollowed) avatar.setAttribute('aria-description', 'You are following');
+    else avatar.removeAttribute('aria-description');
     paint(avatar, person);
     return avatar;
   };
@@ -73,7 +79,7 @@ export function presence(
   const show = () => {
     const everyone = whoIsHere(awareness, me.person);
     // Awareness changes with every move of every caret, and few of them are about who is here.
-    const now = JSON.stringify([everyone, narrow.matches]);
+    const now = JSON.stringify([everyone, narrow.matches, following.key]);
     if (now === shownLast) return;
     shownLast = now;
     const places = narrow.matches ? SHOWN_NARROW : SHOWN;
@@ -82,8 +88,12 @@ export function presence(
     for (const key of avatars.keys()) {
       if (everyone.some((present) => present.key === key)) continue;
       avatars.delete(key);
-      tabs.delete(key);
     }
+    tabs.clear();
+    for (const { key, clientIds } of everyone) tabs.set(key, clientIds);
+    const followed = everyone.find(({ key }) => key === following.key);
+    if (followed) following.update(followed.person, followed.clientIds);
+    else following.left();
     const children = everyone.slice(0, shown).map(avatarOf);
     if (hidden.length > 0) {
       more.textContent = `+${hidden.length}`;
@@ -103,8 +113,10 @@ export function presence(
     const taken = new Set(before.map(({ color }) => color));
     if (me.yieldColour(taken)) publish();
     show();
+    following.follow();
   });
   narrow.addEventListener('change', show);
+  following.onChange(show);
   publish();
   show();
   return element;
@@ -152,6 +164,7 @@ function peoplePanel(
   me: Me,
   publish: () => void,
   goTo: (clientIds: readonly number[]) => void,
+  following: Following,
 ): { readonly element: HTMLElement; show(everyone: readonly Present[]): void } {
   const element = popover('You and others here', 'end', () =>
     (element.parentElement ?? document.body).getBoundingClientRect(),
@@ -212,7 +225,7 @@ function peoplePanel(
       for (const swatch of swatches) swatch.checked = swatch.value === me.person.color;
       const rows = everyone
         .filter(({ isMe, clientIds }) => !isMe || clientIds.length > 0)
-        .map(({ person, isMe, clientIds }) => {
+        .map(({ key, person, isMe, clientIds }) => {
           const dot = h('span', { class: 'dot' });
           paint(dot, person);
           const tabs = clientIds.length > 1 ? `${clientIds.length} other tabs` : 'another tab';
@@ -222,7 +235,25 @@ function peoplePanel(
             element.hidePopover();
             goTo(clientIds);
           });
-          return h('li', {}, row);
+          if (isMe) return h('li', {}, row);
+          const isFollowed = key === following.key;
+          const follow = h(
+            'button',
+            {
+              type: 'button',
+              class: 'follow',
+              'aria-label': `Follow ${person.name}`,
+              'aria-pressed': String(isFollowed),
+              'data-tip': isFollowed ? 'Stop following' : 'Follow',
+            },
+            icon('follow'),
+          );
+          follow.addEventListener('click', () => {
+            element.hidePopover();
+            if (isFollowed) following.stop();
+            else following.start({ key, person }, clientIds);
+          });
+          return h('li', {}, row, follow);
         });
       others.replaceChildren(
         h('h2', {}, 'Also here'),
