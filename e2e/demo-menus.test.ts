@@ -315,3 +315,40 @@ test('[DEMO-17] the page follows a person until one scrolls, writes, presses Esc
   await page.getByRole('status').getByText('Ada is not here any more').waitFor();
   expect(await page.getByRole('button', { name: 'Stop following' }).count()).toBe(0);
 });
+
+test('[DEMO-18] the editor comes beside the document, and what is seldom used when it is first used', async () => {
+  const server = await sharedServer();
+  const ada = await Tab.open(server);
+  const { page } = ada;
+  const scripts = () =>
+    page.evaluate(() =>
+      (performance.getEntriesByType('resource') as PerformanceResourceTiming[])
+        .filter(({ name }) => name.endsWith('.js'))
+        .map(({ name, decodedBodySize }) => ({ name, size: decodedBodySize })),
+    );
+  const part = async (name: string) => (await scripts()).filter((one) => one.name.includes(name));
+  const sizeOf = (all: readonly { size: number }[]) => all.reduce((sum, { size }) => sum + size, 0);
+  expect(sizeOf(await part('/page-'))).toBeGreaterThan(0);
+  expect(sizeOf(await part('/page-'))).toBeLessThan(100_000);
+  expect(sizeOf(await scripts())).toBeLessThan(730_000);
+  for (const name of ['/slash-menu-', '/code-colours-', '/share-dialog-']) {
+    expect(await part(name), name).toEqual([]);
+  }
+
+  // What cannot be had is said, and had the next time.
+  await page.route('**/slash-menu-*.js', (route) => route.abort());
+  await ada.write('/');
+  await page.getByRole('status').getByText('could not be loaded').waitFor();
+  await page.unroute('**/slash-menu-*.js');
+  await page.keyboard.type(' /');
+  await page.getByRole('listbox', { name: 'Insert' }).waitFor();
+  expect(await part('/code-colours-')).toEqual([]);
+
+  const late = await (await openBrowser()).newPage();
+  await late.route('**/open-*.js', (route) => route.abort());
+  await late.goto(page.url());
+  await late.getByRole('alert').getByText('The editor could not be loaded.').waitFor();
+  await late.unroute('**/open-*.js');
+  await late.getByRole('button', { name: 'Reload the page' }).click();
+  await late.getByTestId('editor').getByText('/ /').waitFor();
+});

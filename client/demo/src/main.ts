@@ -21,9 +21,12 @@ switch (place.page) {
     landingPage(root);
     break;
   case 'document': {
-    // Only this page needs the editor, which is nearly all of the code.
+    // Only this page needs the editor, which is nearly all of the code. Both are asked for at once.
+    const editor = import('./editor/open.js');
+    // The page says so where it does not come; until the page itself is there, nobody listens.
+    editor.catch(() => undefined);
     const { documentPage } = await import('./editor/page.js');
-    documentPage(root, place.room);
+    documentPage(root, place.room, editor);
     break;
   }
   case 'invalid-room':

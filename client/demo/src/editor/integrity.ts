@@ -5,9 +5,6 @@
  */
 import type { CowriteProvider } from '@cowrite/client';
 import type { Editor } from '@tiptap/core';
-import type { Node } from '@tiptap/pm/model';
-import { yXmlFragmentToProseMirrorRootNode } from '@tiptap/y-tiptap';
-import type { XmlFragment } from 'yjs';
 
 /** Milliseconds after a change; what is typed, and what is composed, is on its way for a moment. */
 const SETTLED = 1_000;
@@ -27,14 +24,15 @@ export class Integrity {
     this.#listeners.push(listener);
   }
 
-  watch(editor: Editor, fragment: XmlFragment, provider: CowriteProvider): void {
+  /** @param isSame whether the editor shows what the document holds */
+  watch(editor: Editor, provider: CowriteProvider, isSame: () => boolean): void {
     let timer: number | undefined;
     let differences = 0;
     const check = () => {
       timer = undefined;
       if (editor.isDestroyed || this.#isApart) return;
       if (editor.view.composing) return soon();
-      differences = isSame(editor, fragment) ? 0 : differences + 1;
+      differences = isSame() ? 0 : differences + 1;
       if (differences >= TIMES) this.#comeApart();
       else if (differences > 0) soon();
     };
@@ -52,27 +50,4 @@ export class Integrity {
     this.#isApart = true;
     for (const listener of this.#listeners) listener();
   }
-}
-
-/** @returns undefined where the document holds what this editor cannot show */
-function held(editor: Editor, fragment: XmlFragment): Node | undefined {
-  try {
-    return yXmlFragmentToProseMirrorRootNode(fragment, editor.schema);
-  } catch {
-    // Of an editor of another kind: whoever may write removes it, whoever may only read cannot.
-    return undefined;
-  }
-}
-
-function isSame(editor: Editor, fragment: XmlFragment): boolean {
-  const { doc } = editor.state;
-  // The editor has an empty line where the document has nothing at all.
-  if (fragment.length === 0) return doc.textContent === '';
-  if (held(editor, fragment)?.eq(doc) !== true) return false;
-  const shown = editor.view.dom.cloneNode(true) as HTMLElement;
-  // Carets, and what the editor says beside the text, such as at the box of a task.
-  for (const beside of shown.querySelectorAll('.ProseMirror-widget, [contenteditable="false"]')) {
-    beside.remove();
-  }
-  return shown.textContent === doc.textContent;
 }

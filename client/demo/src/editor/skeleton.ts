@@ -27,3 +27,16 @@ export function nothingHere(): HTMLElement {
     h('a', { class: 'button', href: base }, 'Go to your documents'),
   );
 }
+
+/** The document is there, and what would show it is not. */
+export function noEditor(): HTMLElement {
+  const reload = h('button', { type: 'button', class: 'button' }, 'Reload the page');
+  reload.addEventListener('click', () => location.reload());
+  return h(
+    'div',
+    { class: 'nothing-here' },
+    icon('page'),
+    h('p', { role: 'alert' }, 'The editor could not be loaded.'),
+    reload,
+  );
+}
