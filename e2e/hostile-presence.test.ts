@@ -1,78 +1,16 @@
 /** Somebody whose presence no editor can show, and who may be allowed to read and nothing else. */
 import { execFile } from 'node:child_process';
-import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { encodeMessage } from '@cowrite/client/protocol';
-import { expect, onTestFinished, test } from 'vitest';
-import { WebSocket } from 'ws';
+import { expect, test } from 'vitest';
 import { buildPage } from './build-page.js';
 import { buildPage as buildCodeMirror, linesOf, openPage } from './codemirror-page.js';
+import { Eve, hostile } from './eve.js';
 import { eventually, openBrowser, Server, sharedServer, Tab, temporaryFolder } from './fixtures.js';
 
 const COMMAND = fileURLToPath(new URL('../server/bin/cowrite.js', import.meta.url));
 const VANILLA = fileURLToPath(new URL('../client/examples/vanilla', import.meta.url));
 const AUTH_SECRET = 'a secret of more than thirty-two bytes';
-/** Beginning with this, each state has a client id of its own. */
-const FIRST_CLIENT = 7;
-
-/** Each of them makes some binding throw that is shown it, or styles the page. */
-function hostile(type: string): unknown[] {
-  const end = { type: null, tname: type, item: null, assoc: 0 };
-  const noText = { toString: 1, valueOf: 1 };
-  const cursors = [
-    {},
-    { anchor: {}, head: {} },
-    { anchor: end },
-    { anchor: null, head: end },
-    end,
-    1,
-    'x',
-    [],
-    true,
-    { anchor: { item: { client: 1, clock: -1 } }, head: end },
-    { anchor: { item: { client: 1, clock: 0.5 } }, head: { type: { client: 1, clock: 2 ** 60 } } },
-    { anchor: { ...end, tname: '__proto__' }, head: { ...end, tname: 'no such type' } },
-    { anchor: { ...end, assoc: {} }, head: { ...end, assoc: 1e300 } },
-  ];
-  const good = { anchor: end, head: end };
-  return [
-    ...cursors.map((cursor) => ({ user: {}, cursor, selection: cursor })),
-    ...['Eve', 1, true, [], { name: noText, color: noText }, { color: [noText], name: {} }].map(
-      (user) => ({ user, cursor: good }),
-    ),
-    { user: { name: 'Eve', color: 'red;position:fixed;inset:0;z-index:9999' }, cursor: good },
-    ...[1, 'x', true, [], [null]],
-  ];
-}
-
-class Eve {
-  readonly #socket: WebSocket;
-
-  private constructor(socket: WebSocket) {
-    this.#socket = socket;
-  }
-
-  static async enter(server: Server, room: string, token = ''): Promise<Eve> {
-    const protocols = ['cowrite.v1', ...(token === '' ? [] : [`cowrite.token.${token}`])];
-    const socket = new WebSocket(`${server.url.replace('http', 'ws')}/ws/${room}`, protocols);
-    onTestFinished(() => socket.terminate());
-    await once(socket, 'open');
-    return new Eve(socket);
-  }
-
-  /** As so many people at once. */
-  show(states: readonly unknown[]): void {
-    const varUint = (n: number): number[] =>
-      n < 128 ? [n] : [(n & 127) | 128, ...varUint(n >> 7)];
-    const people = states.flatMap((state, i) => {
-      const text = Buffer.from(JSON.stringify(state));
-      return [...[FIRST_CLIENT + i, 1, text.length].flatMap(varUint), ...text];
-    });
-    const update = Uint8Array.from([...varUint(states.length), ...people]);
-    this.#socket.send(encodeMessage({ type: 'awareness', update }));
-  }
-}
 
 async function token(user: string, access: string): Promise<string> {
   const args = ['token', '--user', user, '--name', user, '--room', `*=${access}`];
