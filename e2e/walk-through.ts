@@ -14,8 +14,8 @@ import { ROOT, run } from './packed.js';
 /** An application that was made by a page's text. */
 export interface Made {
   readonly folder: string;
-  /** Where its text says that it is opened, as `http://localhost:5173`. */
-  readonly address: string;
+  /** What its text says to start it with, as `npm run dev`. */
+  readonly dev: string;
   /** What it is served by: this server allows the page below and no other. */
   readonly server: Server;
   /** Where it is opened in the test. */
@@ -29,6 +29,11 @@ const CREATORS: Readonly<Record<string, (rest: readonly string[]) => readonly st
     ...['npx', '--yes', '--prefer-offline', 'create-next-app@16.4.3', ...rest],
     // npm installs once, below; and there may be no git.
     ...['--skip-install', '--disable-git'],
+  ],
+  // Later ones are not for each Node that this runs in.
+  'npx @angular/cli@latest new': (rest) => [
+    ...['npx', '--yes', '--prefer-offline', '@angular/cli@21.2.27', 'new', ...rest],
+    ...['--skip-install', '--skip-git'],
   ],
 };
 
@@ -44,7 +49,7 @@ export async function make(path: string, folder: string, tarball: string): Promi
   const [create, enter, add, serve] = commands!.text.split('\n');
   const creator = Object.keys(CREATORS).find((each) => create!.startsWith(`${each} `))!;
   const [command, ...args] = CREATORS[creator]!(argumentsIn(create, creator));
-  await run(command!, [...args], { cwd: folder });
+  await run(command!, [...args], { cwd: folder, env: QUIET });
   const app = join(folder, ...argumentsIn(enter, 'cd'));
 
   pin(join(app, 'package.json'));
@@ -54,7 +59,8 @@ export async function make(path: string, folder: string, tarball: string): Promi
   await run('npm', ['install', ...argumentsIn(add, 'npm install'), ...quiet], { cwd: app });
 
   const text = readFileSync(join(ROOT, path), 'utf8');
-  const address = /`npm run dev`\. Open (http:\/\/localhost:\d+) in two tabs/.exec(text)![1]!;
+  const how = /`(npm (?:run dev|start))`\. Open (http:\/\/localhost:\d+) in two tabs/;
+  const [, dev, address] = how.exec(text)!;
   expect(serve).toBe(`ALLOWED_ORIGINS=${address} npx @cowrite/server`);
   const page = `http://localhost:${await freePort()}`;
   const server = await Server.start(undefined, { STORAGE_URL: 'memory:', ALLOWED_ORIGINS: page });
@@ -63,7 +69,7 @@ export async function make(path: string, folder: string, tarball: string): Promi
     const url = text.replace('127.0.0.1:8080', new URL(server.url).host);
     writeFileSync(join(app, file!), url);
   }
-  return { folder: app, address, server, page };
+  return { folder: app, dev: dev!, server, page };
 }
 
 /** What the makers of a new application leave open, such as `^19.2.0`, is the least of it. */
@@ -73,10 +79,21 @@ function pin(manifest: string): void {
 }
 
 /** Starts the application as its page says; it ends with the test. */
-export async function serve({ folder, page }: Made, ...args: readonly string[]): Promise<void> {
-  const dev = `npm run dev -- --port ${new URL(page).port} ${args.join(' ')}`;
-  await start(dev, folder, /Local: +(http:\S+)/);
+export async function serve(
+  { folder, dev, page }: Made,
+  ...args: readonly string[]
+): Promise<void> {
+  const command = `${dev} -- --port ${new URL(page).port} ${args.join(' ')}`;
+  await start(command, folder, /Local: +(http:\S+)/);
 }
+
+/** What tools tell their makers is not for a test. */
+export const QUIET = {
+  ...process.env,
+  NEXT_TELEMETRY_DISABLED: '1',
+  NG_CLI_ANALYTICS: 'false',
+  CI: '1',
+};
 
 const OTHERS_CARETS = '.collaboration-carets__caret';
 
@@ -105,6 +122,8 @@ export async function writeTogether({ page, server }: Made): Promise<readonly st
   const browser = await openBrowser();
   const complaints: string[] = [];
   browser.on('console', (message) => {
+    // Not every new application has an icon.
+    if (message.location().url.endsWith('/favicon.ico')) return;
     if (['error', 'warning'].includes(message.type())) complaints.push(message.text());
   });
   const open = async () => {

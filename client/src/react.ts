@@ -8,6 +8,10 @@
  * Invariants: a snapshot is the same object until what it shows has changed; a
  * change re-renders only the components that use a hook for what has changed.
  */
+
+// React's server components may import this: what is here runs in the browser.
+'use client';
+
 import {
   createContext,
   createElement,
