@@ -44,6 +44,7 @@ import { Rooms } from './rooms.js';
 import { checkRuntime } from './runtime.js';
 import type { CowriteServer, Hooks, ServerOptions } from './server-options.js';
 import { Session, type SessionRules } from './session.js';
+import { SharedStoreCheck } from './shared-store-check.js';
 import { Snapshots } from './snapshots.js';
 import { openStorage } from './storage/open.js';
 import type { Storage } from './storage/storage.js';
@@ -158,6 +159,9 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
       onRelayed: (updates, lagMs) => call('onRelayed', hooks.onRelayed, { updates, lagMs }),
       onOrder: (order) => void orders.carryOut(order),
     });
+  const sharedStoreCheck = instances
+    ? undefined
+    : new SharedStoreCheck({ storage, clock, logger, ttl: limits.presenceTtlMs });
   const dependencies: RoomDependencies = {
     storage,
     log,
@@ -412,6 +416,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     turns.close();
     failover.close();
     rooms.close();
+    sharedStoreCheck?.close();
     await instances?.close();
     await meeting?.relay.close();
     await meeting?.presence.close();

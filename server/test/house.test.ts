@@ -34,6 +34,7 @@ const FLOORS = [
   [
     'instances',
     'relay-check',
+    'shared-store-check',
     'link',
     'people',
     'load',

@@ -8,6 +8,7 @@ import {
   PresenceHub,
   type ServerOptions,
 } from '@cowrite/server';
+import { pino } from 'pino';
 import { describe, expect, it, vi } from 'vitest';
 import type { Awareness } from 'y-protocols/awareness';
 import * as Y from 'yjs';
@@ -472,6 +473,21 @@ describe('[INS] instances', () => {
     bob.send({ type: 'step1', stateVector: Y.encodeStateVector(doc) });
     await bob.next('step2', before);
     expect(bob.received.filter(({ type }) => type === 'awareness')).toEqual([]);
+  });
+
+  it('[RLY-20] servers that share a store and do not meet say so', async () => {
+    const clock = new ManualClock();
+    const lines: string[] = [];
+    const logger = pino({ level: 'warn' }, { write: (line) => void lines.push(line) });
+    const store = new MemoryStorage();
+    const start = (options: ServerOptions) =>
+      startServer({ storage: new MemoryStorage(store), ...options });
+    await start({ clock, logger });
+    await start({ clock });
+    await vi.waitFor(async () => {
+      clock.advance(15_000 / 2);
+      expect(lines.join('')).toContain('other servers use the same store');
+    });
   });
 
   it('[INS-11] instances that meet need a store that they share', async () => {
