@@ -3,12 +3,12 @@ import type {
   DescribedRoom,
   ListedRoom,
   Page,
-  ShownPerson,
+  PresentPerson,
 } from '../../../server/src/api/shapes.js';
 import type { Readiness } from '../../../server/src/health.js';
 import { base } from './base.js';
 
-export type { DescribedRoom, ListedRoom, Readiness, ShownPerson };
+export type { DescribedRoom, ListedRoom, Page, PresentPerson, Readiness };
 
 const KEY = 'cowrite:admin-token';
 
@@ -64,18 +64,27 @@ export class Api {
     return await this.#look(pathOf(room));
   }
 
-  async presence(room: string): Promise<{ people: readonly ShownPerson[]; total: number }> {
+  async presence(room: string): Promise<{ people: readonly PresentPerson[]; total: number }> {
     return await this.#look(`${pathOf(room)}/presence`);
   }
 
-  async document(room: string, form: string): Promise<Blob> {
-    const response = await this.#request('GET', `${pathOf(room)}/document?form=${form}`);
-    return await response.blob();
+  /** It is still to be read. */
+  async document(room: string, form: string, signal?: AbortSignal): Promise<Response> {
+    const path = `${pathOf(room)}/document?form=${form}`;
+    return await this.#request('GET', path, signal === undefined ? {} : { signal });
   }
 
-  async kick(room: string, user: string | undefined): Promise<{ sessions: number }> {
-    const body = JSON.stringify(user === undefined ? {} : { user });
-    return await this.#json(`${pathOf(room)}/kick`, 'POST', body);
+  /** All of the store; still to be read. */
+  async backup(signal: AbortSignal): Promise<Response> {
+    return await this.#request('GET', 'api/backup', { signal });
+  }
+
+  /** @param about whom: everybody where it names nobody */
+  async kick(
+    room: string,
+    about: { readonly user?: string; readonly client?: number },
+  ): Promise<{ sessions: number }> {
+    return await this.#json(`${pathOf(room)}/kick`, 'POST', JSON.stringify(about));
   }
 
   async compact(room: string): Promise<{ isCompacted: boolean }> {

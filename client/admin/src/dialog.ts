@@ -1,4 +1,4 @@
-/** Asks before something is done that cannot be undone. */
+/** Windows over the page: they keep the focus, and Escape closes them. */
 import { h } from '../../demo/src/dom.js';
 
 export interface Question {
@@ -10,7 +10,16 @@ export interface Question {
   readonly typed?: string;
 }
 
-/** @returns whether it was confirmed */
+/** Shows a dialog until it is closed; then the focus is where it was. */
+export async function showDialog(dialog: HTMLDialogElement): Promise<void> {
+  document.body.append(dialog);
+  const closed = new Promise((resolve) => dialog.addEventListener('close', resolve));
+  dialog.showModal();
+  await closed;
+  dialog.remove();
+}
+
+/** Asks before something is done that cannot be undone. @returns whether it was confirmed */
 export async function confirm({ title, text, action, typed }: Question): Promise<boolean> {
   const input = h('input', {
     id: 'typed',
@@ -35,21 +44,13 @@ export async function confirm({ title, text, action, typed }: Question): Promise
   input.addEventListener('input', () => {
     sure.disabled = input.value !== typed;
   });
-  document.body.append(dialog);
-  const answer = new Promise<boolean>((resolve) => {
-    form.addEventListener('submit', (event) => {
-      event.preventDefault();
-      resolve(true);
-      dialog.close();
-    });
-    cancel.addEventListener('click', () => dialog.close());
-    // After the submit above this changes nothing.
-    dialog.addEventListener('close', () => resolve(false));
+  let isSure = false;
+  form.addEventListener('submit', (event) => {
+    event.preventDefault();
+    isSure = true;
+    dialog.close();
   });
-  dialog.showModal();
-  try {
-    return await answer;
-  } finally {
-    dialog.remove();
-  }
+  cancel.addEventListener('click', () => dialog.close());
+  await showDialog(dialog);
+  return isSure;
 }

@@ -1,5 +1,8 @@
 /** The icons of this page, on the demo's 20-unit grid. */
 const SHAPES = {
+  open: '<path d="M2.5 10S5.5 4.5 10 4.5 17.5 10 17.5 10 14.5 15.5 10 15.5 2.5 10 2.5 10Z"/><circle cx="10" cy="10" r="2.5"/>',
+  backup:
+    '<ellipse cx="10" cy="5" rx="6" ry="2.25"/><path d="M4 5v10c0 1.25 2.7 2.25 6 2.25s6-1 6-2.25V5M4 10c0 1.25 2.7 2.25 6 2.25s6-1 6-2.25"/>',
   back: '<path d="M16 10H4M9 5l-5 5 5 5"/>',
   download: '<path d="M10 3.5v9M6 9l4 4 4-4M4 16.5h12"/>',
   compact: '<path d="M10 2.5v5M7.5 5 10 7.5 12.5 5M10 17.5v-5M7.5 15l2.5-2.5 2.5 2.5M3.5 10h13"/>',

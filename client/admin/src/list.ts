@@ -1,19 +1,26 @@
-/** The rooms: those open at this server, kept current, or all that the store has, in pages. */
+/** The rooms: those open at this server, kept current, or what the store has, in pages. */
 
 import { shownName } from '../../../server/src/shown.js';
 import { h } from '../../demo/src/dom.js';
-import { type Api, type ListedRoom, type Readiness, Refused, reasonOf } from './api.js';
-import { adminIcon } from './icons.js';
+import { type Api, type ListedRoom, type Page, type Readiness, Refused, reasonOf } from './api.js';
+import { ListControls } from './list-controls.js';
 import { arrange } from './page.js';
 import { count, halves, size, timeOf } from './words.js';
 
-const PAGE = '50';
-/** Milliseconds after a keystroke until the list follows. */
-const SEARCH_MS = 200;
+const PAGE = 50;
+/** What a page may hold, where the rest of another order cannot be asked for. */
+const MAX_PAGE = 1_000;
 /** Milliseconds that what was asked for before may stand in the place of what is asked for now. */
 const STALE_MS = 600;
 /** Characters of a long name's end that are always shown. */
 const TAIL = 10;
+/** Answers that are kept, for when there is none. */
+const MAX_KNOWN = 20;
+
+interface Known {
+  readonly page: Page;
+  readonly at: Date;
+}
 
 export function hashOf(room: string): string {
   return `#room=${encodeURIComponent(room)}`;
@@ -28,21 +35,21 @@ export class RoomList {
   readonly #empty = h('p', { class: 'nothing' });
   readonly #note = h('p', { class: 'list-note', role: 'status' });
   readonly #more = h('button', { type: 'button', class: 'button more' }, 'Show more');
-  readonly #search = h('input', {
-    class: 'field',
-    type: 'search',
-    placeholder: 'Name begins with…',
-    'aria-label': 'Name begins with',
-    autocomplete: 'off',
-    spellcheck: 'false',
+  /** What the rows do not say of themselves. */
+  readonly #scope = h('p', { class: 'list-scope' });
+  readonly #controls = new ListControls(() => {
+    this.#limit = PAGE;
+    void this.look();
   });
-  #isOpen = true;
+  #limit = PAGE;
   /** Each look has a number: an answer to an older question is dropped. */
   #looks = 0;
   /** What the newest of them asks, until it is answered. */
   #underWay: string | undefined;
   /** What the rows that are shown answer, and since when. */
   #shown: { readonly asked: string; readonly at: Date } | undefined;
+  /** The last answers, by what was asked. */
+  readonly #known = new Map<string, Known>();
   #next: string | null = null;
   #selected: string | undefined;
 
@@ -50,44 +57,21 @@ export class RoomList {
   constructor(api: Api, isOver: (error: unknown) => boolean) {
     this.#api = api;
     this.#isOver = isOver;
-    const tab = (label: string, isOpen: boolean) => {
-      const button = h(
-        'button',
-        { type: 'button', class: 'tab', 'aria-pressed': String(isOpen === this.#isOpen) },
-        label,
-      );
-      button.addEventListener('click', () => {
-        this.#isOpen = isOpen;
-        for (const each of tabs) each.setAttribute('aria-pressed', String(each === button));
-        void this.look();
-      });
-      return button;
-    };
-    const tabs = [tab('Open here', true), tab('All rooms', false)];
-    let timer: number | undefined;
-    this.#search.addEventListener('input', () => {
-      clearTimeout(timer);
-      timer = window.setTimeout(() => void this.look(), SEARCH_MS);
+    this.#more.addEventListener('click', () => {
+      // In another order than by name there is no place to go on from.
+      if (this.#controls.sort === 'name') return void this.#load(this.#next ?? undefined);
+      this.#limit = MAX_PAGE;
+      void this.look();
     });
-    this.#more.addEventListener('click', () => void this.#load(this.#next ?? undefined));
     this.element = h(
       'section',
-      { class: 'card list', 'aria-label': 'Rooms' },
-      h(
-        'div',
-        { class: 'list-bar' },
-        h('div', { class: 'tabs', role: 'group', 'aria-label': 'Which rooms' }, ...tabs),
-        h('div', { class: 'search' }, adminIcon('search'), this.#search),
-      ),
-      h(
-        'div',
-        { class: 'row row-head', 'aria-hidden': 'true' },
-        h('span', {}, 'Room'),
-        ...['People', 'Sockets', 'Updates', 'Snapshot'].map((text) => h('span', {}, text)),
-      ),
+      { class: 'admin-card list', 'aria-label': 'Rooms' },
+      this.#controls.bar,
+      this.#controls.head,
       this.#note,
       this.#body,
       this.#empty,
+      this.#scope,
       this.#more,
     );
   }
@@ -107,11 +91,12 @@ export class RoomList {
    * @param store where it is away, what it has may have changed unseen
    */
   async refresh(store: Readiness['store']): Promise<void> {
-    if (!this.#isOpen && store === 'away') this.#sayOld();
+    const isOpen = this.#controls.which === 'open';
+    if (!isOpen && store === 'away') this.#sayOld();
     if (this.#underWay === this.#question()) return;
-    const isShort = this.#body.childElementCount <= Number(PAGE);
+    const isShort = this.#body.childElementCount <= PAGE;
     const isOld = this.#note.textContent !== '';
-    if (isShort && (this.#isOpen || isOld || store !== 'ok')) await this.look();
+    if (isShort && (isOpen || isOld || store !== 'ok')) await this.look();
     else if (isOld && store === 'ok') this.#note.textContent = '';
   }
 
@@ -124,29 +109,51 @@ export class RoomList {
     }, STALE_MS);
     this.#underWay = asked;
     try {
-      const { rooms, next } = await this.#api.rooms({
-        limit: PAGE,
-        prefix: this.#search.value,
+      const page = await this.#api.rooms({
+        limit: String(this.#limit),
+        ...this.#controls.query,
         ...(after !== undefined && { after }),
-        ...(this.#isOpen ? { open: 'true' } : { deleted: 'true' }),
       });
       if (look !== this.#looks) return;
-      this.#shown = { asked, at: new Date() };
+      const at = new Date();
+      if (after === undefined) this.#know(asked, { page, at });
+      this.#shown = { asked, at };
       this.#note.textContent = '';
-      this.#show(rooms, next, after !== undefined);
+      this.#show(page, after !== undefined);
     } catch (error) {
       if (this.#isOver(error) || look !== this.#looks) return;
-      if (this.#shown?.asked === asked) return this.#sayOld();
-      const isAnswered = error instanceof Refused && error.status < 500;
-      this.#clear(`The rooms could not be read${isAnswered ? `: ${reasonOf(error)}` : ''}.`);
+      this.#failed(asked, error);
     } finally {
       clearTimeout(wait);
       if (look === this.#looks) this.#underWay = undefined;
     }
   }
 
+  /** What was known of it last is more than nothing. */
+  #failed(asked: string, error: unknown): void {
+    const isAnswered = error instanceof Refused && error.status < 500;
+    const known = this.#known.get(asked);
+    if (this.#shown?.asked !== asked) {
+      if (isAnswered || known === undefined) {
+        const why = isAnswered ? `: ${reasonOf(error)}` : '';
+        this.#clear(`The rooms could not be read${why}.`);
+        return;
+      }
+      this.#shown = { asked, at: known.at };
+      this.#show(known.page, false);
+    }
+    this.#sayOld();
+  }
+
+  #know(asked: string, known: Known): void {
+    this.#known.delete(asked);
+    this.#known.set(asked, known);
+    const [oldest] = this.#known.keys();
+    if (this.#known.size > MAX_KNOWN) this.#known.delete(oldest!);
+  }
+
   #question(): string {
-    return JSON.stringify([this.#isOpen, this.#search.value]);
+    return JSON.stringify([this.#controls.query, this.#limit]);
   }
 
   #sayOld(): void {
@@ -163,10 +170,11 @@ export class RoomList {
     this.#body.replaceChildren();
     this.#more.hidden = true;
     this.#empty.hidden = true;
+    this.#scope.textContent = '';
     this.#note.textContent = note;
   }
 
-  #show(rooms: readonly ListedRoom[], next: string | null, isMore: boolean): void {
+  #show({ rooms, next, looked }: Page, isMore: boolean): void {
     if (!isMore) {
       const kept = new Set(rooms.map(({ room }) => room));
       for (const name of this.#rows.keys()) if (!kept.has(name)) this.#rows.delete(name);
@@ -175,15 +183,12 @@ export class RoomList {
     const before = isMore ? ([...this.#body.children] as HTMLElement[]) : [];
     arrange(this.#body, [...before, ...rows]);
     this.#next = next;
-    this.#more.hidden = next === null;
-    this.#empty.hidden = this.#body.childElementCount > 0;
-    this.#empty.textContent = this.#nothing();
-  }
-
-  #nothing(): string {
-    if (this.#search.value !== '') return 'No room’s name begins like this.';
-    if (this.#isOpen) return 'Nobody has a document open at this server.';
-    return 'Nothing was ever written to this store.';
+    const isByName = this.#controls.sort === 'name';
+    const isCut = rooms.length === this.#limit && this.#limit < MAX_PAGE && looked > rooms.length;
+    this.#more.hidden = isByName ? next === null : !isCut;
+    this.#empty.hidden = this.#body.childElementCount > 0 || next !== null;
+    this.#empty.textContent = this.#controls.nothing;
+    this.#scope.textContent = scopeOf(looked, next, isByName, rooms.length);
   }
 
   #row(listed: ListedRoom): HTMLElement {
@@ -225,4 +230,12 @@ export class RoomList {
     if (name === this.#selected) row.setAttribute('aria-current', 'true');
     else row.removeAttribute('aria-current');
   }
+}
+
+/** Where a request did not look at every name. */
+function scopeOf(looked: number, next: string | null, isByName: boolean, found: number): string {
+  if (next === null) return '';
+  const names = `${looked.toLocaleString('en')} names`;
+  if (!isByName) return `Sorted among the first ${names}: a search finds those behind them.`;
+  return looked > found ? `Looked at ${names}; there are more.` : '';
 }

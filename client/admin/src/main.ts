@@ -5,8 +5,11 @@ import '../../demo/src/styles/controls.css';
 import './styles/admin.css';
 import { h } from '../../demo/src/dom.js';
 import { Api, Refused, reasonOf, Unreachable } from './api.js';
+import { backUp } from './backup.js';
 import { base } from './base.js';
+import { Failures } from './failures.js';
 import { Figures } from './figures.js';
+import { adminIcon } from './icons.js';
 import { RoomList } from './list.js';
 import { pageHeader, rootElement } from './page.js';
 import { RoomView } from './room.js';
@@ -23,6 +26,7 @@ const root = rootElement();
 function start(api: Api): void {
   const stop = new AbortController();
   const figures = new Figures();
+  const failures = new Failures();
   const tiles = new Tiles();
   const warnings = new Warnings();
   const isOver = (error: unknown): boolean => {
@@ -47,7 +51,7 @@ function start(api: Api): void {
       view?.element ??
         h(
           'p',
-          { class: 'card nothing-chosen' },
+          { class: 'admin-card nothing-chosen' },
           'Choose a room to see who is in it, and what it holds.',
         ),
     );
@@ -59,19 +63,26 @@ function start(api: Api): void {
     // Each for itself: what reads from the store may wait for it long.
     const [health, measured] = await Promise.allSettled([api.readiness(), api.metrics()]);
     if (measured.status === 'fulfilled') {
-      figures.look(measured.value, performance.now());
-      tiles.show(figures.all);
       readAt = new Date();
+      figures.look(measured.value, performance.now(), readAt);
+      if (figures.last !== undefined) failures.look(figures.last);
+      tiles.show(figures.all);
     } else if (isOver(measured.reason)) {
       return;
     }
     if (health.status === 'fulfilled') isEnding = health.value.draining;
     const found = health.status === 'fulfilled' ? health.value : undefined;
     const failed = [health, measured].find((each) => each.status === 'rejected');
-    warnings.show([
-      ...(found === undefined ? [] : warningsOf(found, figures.oldestUnsaved, figures.tooLarge)),
-      ...(failed === undefined ? [] : [unread(failed.reason)]),
-    ]);
+    const high = figures.all.filter(({ level }) => level !== 'fine').map(({ label }) => label);
+    warnings.show(
+      [
+        ...(found === undefined ? [] : warningsOf(found, figures.oldestUnsaved, figures.tooLarge)),
+        ...(failed === undefined ? [] : [unread(failed.reason)]),
+        ...failures.warnings(found?.store === 'ok'),
+      ],
+      // Old figures say nothing of now.
+      measured.status === 'rejected' ? undefined : high,
+    );
     tiles.element.classList.toggle('is-old', measured.status === 'rejected');
     void list.refresh(found?.store ?? 'away');
     void view?.refresh();
@@ -90,14 +101,17 @@ function start(api: Api): void {
     const text = isEnding
       ? 'This server was ending, and does not answer any more'
       : 'The server does not answer: it has ended, or the way to it is cut';
-    return { text, more: since, isGrave: true };
+    return { text, more: since, isGrave: true, recipe: 'CowriteDown' };
   };
 
+  const backup = h('button', { type: 'button', class: 'button' }, adminIcon('backup'), 'Back up…');
+  backup.addEventListener('click', () => void backUp(api, isOver));
   const out = h('button', { type: 'button', class: 'button' }, 'Sign out');
   out.addEventListener('click', () => leave(''));
   root.replaceChildren(
     pageHeader(
       'Administration',
+      backup,
       h('a', { class: 'button', href: `${base}api/docs` }, 'HTTP API'),
       out,
     ),

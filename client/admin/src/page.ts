@@ -24,10 +24,15 @@ export function pageHeader(title: string, ...more: Node[]): HTMLElement {
   );
 }
 
-/** Puts these into the parent, and leaves alone what is there already: it may have the focus. */
+/** Puts these into the parent. What is there already keeps the focus, also where its place is another. */
 export function arrange(parent: HTMLElement, elements: readonly HTMLElement[]): void {
   const isSame =
     parent.childElementCount === elements.length &&
     elements.every((element, i) => parent.children[i] === element);
-  if (!isSame) parent.replaceChildren(...elements);
+  if (isSame) return;
+  const focused = document.activeElement;
+  parent.replaceChildren(...elements);
+  if (focused instanceof HTMLElement && focused !== document.activeElement && focused.isConnected) {
+    focused.focus({ preventScroll: true });
+  }
 }

@@ -1,13 +1,14 @@
 /** One room: who is there, what its log is like, and what can be done with it. */
 
-import { shownName, visible } from '../../../server/src/shown.js';
+import { shownName } from '../../../server/src/shown.js';
 import { h } from '../../demo/src/dom.js';
 import { icon } from '../../demo/src/icons.js';
-import { initials, personFrom, textOn } from '../../demo/src/people.js';
-import { type Api, type DescribedRoom, Refused, reasonOf, type ShownPerson } from './api.js';
+import { type Api, type DescribedRoom, Refused, reasonOf } from './api.js';
 import { confirm } from './dialog.js';
+import { download } from './download.js';
 import { type AdminIcon, adminIcon } from './icons.js';
-import { arrange } from './page.js';
+import { People, type Somebody } from './people.js';
+import { preview } from './preview.js';
 import { ago, count, size, timeOf } from './words.js';
 
 const FILES = {
@@ -17,14 +18,14 @@ const FILES = {
 } as const;
 
 const UNMERGED = 'Not yet in the snapshot';
-const SET_ASIDE = 'Set aside';
+const QUARANTINED = 'Quarantined';
 const MERGING = 'Merging';
 const HINTS: Readonly<Record<string, string>> = {
   [MERGING]:
     'The log is not put into the snapshot. Nothing is lost, but the document takes longer to open, and deleted text stays in it.',
   [UNMERGED]: 'Written since the snapshot. Compacting puts it in; nothing is lost without.',
-  [SET_ASIDE]:
-    'Entries of the log that could not be used, such as damaged ones. They are kept in quarantine; the document is what the others make.',
+  [QUARANTINED]:
+    'Entries of the log that could not be used, such as damaged ones. They are kept apart; the document is what the others make.',
 };
 
 export class RoomView {
@@ -35,13 +36,10 @@ export class RoomView {
   readonly #isOver: (error: unknown) => boolean;
   readonly #chips = h('div', { class: 'chips' });
   readonly #facts = h('dl', { class: 'facts' });
-  readonly #people = h('ul', { class: 'present' });
-  readonly #peopleTitle = h('h3', {}, 'People');
-  readonly #nobody = h('p', { class: 'nothing' }, 'Nobody is shown here.');
+  readonly #people = new People((somebody) => void this.#removeOne(somebody));
   readonly #said = h('p', { class: 'said', role: 'status' });
   readonly #note = h('p', { class: 'list-note', role: 'status' });
   readonly #actions = h('div', { class: 'actions' });
-  readonly #persons = new Map<string, HTMLElement>();
   #isDeleted: boolean | undefined;
   #isBusy = false;
   /** Each look has a number: an answer to an older question is dropped. */
@@ -57,7 +55,7 @@ export class RoomView {
     this.#isOver = isOver;
     this.element = h(
       'section',
-      { class: 'card detail', 'aria-label': `Room ${shownName(room)}` },
+      { class: 'admin-card detail', 'aria-label': `Room ${shownName(room)}` },
       h(
         'div',
         { class: 'detail-head' },
@@ -73,9 +71,7 @@ export class RoomView {
       this.#facts,
       this.#actions,
       this.#said,
-      this.#peopleTitle,
-      this.#people,
-      this.#nobody,
+      ...this.#people.elements,
     );
   }
 
@@ -91,7 +87,7 @@ export class RoomView {
     await Promise.all([
       this.#read(look, this.#api.room(this.#room), (described) => this.#describe(described)),
       this.#read(look, this.#api.presence(this.#room), ({ people, total }) =>
-        this.#showPeople(people, total),
+        this.#people.show(people, total),
       ),
     ]);
     this.#underWay--;
@@ -146,13 +142,13 @@ export class RoomView {
           : ['Snapshot', size(snapshot.bytes), standOf(snapshot)],
       quarantined > 0
         ? [
-            SET_ASIDE,
+            QUARANTINED,
             count(quarantined, 'entry', 'entries'),
             'could not be used, and are kept apart',
           ]
         : isDeleted
-          ? [SET_ASIDE, ...gone]
-          : [SET_ASIDE, 'nothing'],
+          ? [QUARANTINED, ...gone]
+          : [QUARANTINED, 'nothing'],
       ...(merge === null ? [] : [[MERGING, ...troubleOf(merge)] as const]),
     ];
     this.#facts.replaceChildren(
@@ -161,7 +157,7 @@ export class RoomView {
           'div',
           {
             class:
-              (term === SET_ASIDE && quarantined > 0) || term === MERGING ? 'fact bad' : 'fact',
+              (term === QUARANTINED && quarantined > 0) || term === MERGING ? 'fact bad' : 'fact',
           },
           h('dt', {}, h('span', { 'data-tip': HINTS[term] }, term)),
           h('dd', {}, text, ...(more === undefined ? [] : [h('small', {}, more)])),
@@ -170,55 +166,6 @@ export class RoomView {
     );
     if (isDeleted !== this.#isDeleted) this.#showActions(isDeleted);
     this.#isDeleted = isDeleted;
-  }
-
-  #showPeople(people: readonly ShownPerson[], total: number): void {
-    this.#peopleTitle.textContent = total === 0 ? 'People' : count(total, 'person', 'people');
-    this.#nobody.hidden = total > 0;
-    const elements = people.map((person) => {
-      // A new name makes it another element, and nothing else does.
-      const key = JSON.stringify([person.client, userOf(person.state)]);
-      const element = this.#persons.get(key) ?? this.#person(person);
-      this.#persons.set(key, element);
-      return element;
-    });
-    arrange(this.#people, elements);
-    for (const [key, element] of this.#persons) {
-      if (!element.isConnected) this.#persons.delete(key);
-    }
-  }
-
-  #person({ client, state }: ShownPerson): HTMLElement {
-    const user = userOf(state);
-    const { name: called, color } = personFrom(user);
-    const name = visible(called);
-    const id = typeof user?.id === 'string' ? user.id : undefined;
-    const avatar = h('span', { class: 'avatar', 'aria-hidden': 'true' }, initials(name));
-    avatar.style.setProperty('--peer', color);
-    avatar.style.setProperty('--on-peer', textOn(color));
-    const out = h(
-      'button',
-      {
-        type: 'button',
-        class: 'button small',
-        'aria-label': `Show out ${name}`,
-      },
-      adminIcon('out'),
-      'Show out',
-    );
-    out.addEventListener('click', () => void this.#kick(id, name));
-    return h(
-      'li',
-      {},
-      avatar,
-      h(
-        'span',
-        { class: 'present-name' },
-        name,
-        h('small', {}, id === undefined ? `client ${client}` : shownName(id)),
-      ),
-      ...(id === undefined ? [] : [out]),
-    );
   }
 
   #showActions(isDeleted: boolean): void {
@@ -244,6 +191,7 @@ export class RoomView {
       return button;
     });
     this.#actions.replaceChildren(
+      action('open', 'Preview', () => preview(this.#api, this.#room, this.#isOver)),
       h(
         'div',
         { class: 'downloads', role: 'group', 'aria-label': 'Download the document' },
@@ -251,20 +199,16 @@ export class RoomView {
         ...downloads,
       ),
       action('compact', 'Compact now', () => this.#compact()),
-      action('out', 'Show everybody out', () => this.#kick(undefined, 'everybody')),
+      action('out', 'Remove everybody', () => this.#removeAll()),
       action('remove', 'Delete…', () => this.#remove(), 'danger'),
     );
   }
 
   async #download(form: keyof typeof FILES): Promise<void> {
     await this.#act(async () => {
-      const blob = await this.#api.document(this.#room, form);
-      const link = h('a', {
-        href: URL.createObjectURL(blob),
-        download: `${this.#room.replace(/[^\p{L}\p{N}._-]+/gu, '-')}.${FILES[form].ending}`,
-      });
-      link.click();
-      URL.revokeObjectURL(link.href);
+      const blob = await (await this.#api.document(this.#room, form)).blob();
+      const name = this.#room.replace(/[^\p{L}\p{N}._-]+/gu, '-');
+      download(blob, `${name}.${FILES[form].ending}`);
       return `Downloaded ${size(blob.size)}.`;
     });
   }
@@ -278,23 +222,40 @@ export class RoomView {
     });
   }
 
-  async #kick(user: string | undefined, name: string): Promise<void> {
-    const isSure = await confirm({
-      title: `Show ${name} out?`,
-      text: 'They are told so, and do not come back by themselves. Whether they may is for their tokens to say.',
-      action: 'Show out',
-    });
-    if (!isSure) return;
+  async #removeOne({ name, about, isElsewhere }: Somebody): Promise<void> {
+    if (about === undefined) return;
+    const more =
+      'client' in about
+        ? ' Tabs of the same browser may share their connection, and end with it.'
+        : '';
+    if (!(await this.#isSure(name, more))) return;
     await this.#act(async () => {
-      const { sessions } = await this.#api.kick(this.#room, user);
+      const { sessions } = await this.#api.kick(this.#room, about);
+      if (sessions === 0 && isElsewhere) return `Removed: the server that has ${name} was told.`;
       return `${count(sessions, 'socket')} at this server closed.`;
+    });
+  }
+
+  async #removeAll(): Promise<void> {
+    if (!(await this.#isSure('everybody', ''))) return;
+    await this.#act(async () => {
+      const { sessions } = await this.#api.kick(this.#room, {});
+      return `${count(sessions, 'socket')} at this server closed.`;
+    });
+  }
+
+  async #isSure(name: string, more: string): Promise<boolean> {
+    return await confirm({
+      title: `Remove ${name}?`,
+      text: `Their page says so, and does not come back by itself. What they are allowed decides whether they can open the document again.${more}`,
+      action: 'Remove',
     });
   }
 
   async #remove(): Promise<void> {
     const isSure = await confirm({
       title: 'Delete this document for good?',
-      text: 'Everybody is shown out, what was written is gone, and the name stays deleted until it is made usable again.',
+      text: 'Everybody is removed, what was written is gone, and the name stays deleted until it is made usable again.',
       action: 'Delete',
       typed: shownName(this.#room),
     });
@@ -346,9 +307,4 @@ function troubleOf({
 function standOf({ seq, writtenAt }: { seq: number; writtenAt?: string }): string {
   if (writtenAt === undefined) return `up to entry ${seq.toLocaleString('en')}`;
   return ago(new Date(writtenAt), Date.now());
-}
-
-function userOf(state: unknown): { readonly id?: unknown } | undefined {
-  const { user } = (typeof state === 'object' && state !== null ? state : {}) as { user?: object };
-  return typeof user === 'object' && user !== null ? user : undefined;
 }

@@ -25,7 +25,7 @@ export function signIn(root: HTMLElement, problem: string, onDone: (api: Api) =>
     h(
       'p',
       {},
-      'For whoever runs this server. The token is the value of its ADMIN_TOKEN; this tab keeps it until it is closed.',
+      'For the people who run this server. The token is the value of its ADMIN_TOKEN; this tab keeps it until it is closed.',
     ),
     h('label', { for: 'token' }, 'Token'),
     h('div', { class: 'sign-in-row' }, input, button),

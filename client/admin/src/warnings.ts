@@ -2,7 +2,7 @@
 import { h } from '../../demo/src/dom.js';
 import { icon } from '../../demo/src/icons.js';
 import type { Readiness } from './api.js';
-import { LATE_S } from './figures.js';
+import { LATE_S } from './levels.js';
 import { arrange } from './page.js';
 import { count, lasting } from './words.js';
 
@@ -13,6 +13,8 @@ export interface Warning {
   readonly more?: string;
   /** People notice, or will soon. */
   readonly isGrave: boolean;
+  /** Where the handbook says what to do: the name of an alert. */
+  readonly recipe?: string;
 }
 
 /**
@@ -28,16 +30,19 @@ export function warningsOf(readiness: Readiness, oldest: number, tooLarge: numbe
   if (store === 'away') {
     const text = 'The store does not answer: documents cannot be opened';
     const more = isWaiting ? `, and ${saving}, ${wait}` : '.';
-    warnings.push({ text, more, isGrave: true });
+    warnings.push({ text, more, isGrave: true, recipe: 'CowriteStoreAway' });
   } else if (store === 'full') {
     const text =
       'The store is full, or too slow: so much is unsaved that this server takes no more edits';
-    warnings.push({ text, more: isWaiting ? `; ${saving}, ${wait}` : '.', isGrave: true });
+    const more = isWaiting ? `; ${saving}, ${wait}` : '.';
+    warnings.push({ text, more, isGrave: true, recipe: 'CowriteUnsavedOld' });
   } else if (store === 'failing') {
     const text = `The store does not take writes: ${saving}`;
-    warnings.push({ text, more: oldest > 0 ? `, ${wait}` : '.', isGrave: true });
+    const more = oldest > 0 ? `, ${wait}` : '.';
+    warnings.push({ text, more, isGrave: true, recipe: 'CowriteStoreFailing' });
   } else if (isWaiting) {
-    warnings.push({ text: `The store is slow: ${saving}`, more: `, ${wait}`, isGrave: true });
+    const text = `The store is slow: ${saving}`;
+    warnings.push({ text, more: `, ${wait}`, isGrave: true, recipe: 'CowriteUnsavedOld' });
   }
   if (draining) {
     warnings.push({
@@ -49,12 +54,14 @@ export function warningsOf(readiness: Readiness, oldest: number, tooLarge: numbe
     warnings.push({
       text: 'Redis does not answer: people on different servers see each other late.',
       isGrave: false,
+      recipe: 'CowriteRelayAway',
     });
   }
   if (relay === 'split') {
     warnings.push({
       text: 'Redis does not carry what other servers say: people on different servers see each other late. Is REDIS_URL the same on all of them?',
       isGrave: false,
+      recipe: 'CowriteRelaySplit',
     });
   }
   if (!ready && store === 'ok' && !draining) {
@@ -62,6 +69,7 @@ export function warningsOf(readiness: Readiness, oldest: number, tooLarge: numbe
       text: 'This server has too much to do, and asks for no new connections',
       more: `: everything waits ${loopDelayMs} ms.`,
       isGrave: false,
+      recipe: 'CowriteLoopBusy',
     });
   }
   if (tooLarge > 0) {
@@ -69,6 +77,7 @@ export function warningsOf(readiness: Readiness, oldest: number, tooLarge: numbe
       text: 'Documents need more memory to merge than this server has',
       more: `: ${count(tooLarge, 'room', 'rooms')}. The log names them; nothing is lost.`,
       isGrave: false,
+      recipe: 'CowriteTooLarge',
     });
   }
   return warnings;
@@ -76,25 +85,56 @@ export function warningsOf(readiness: Readiness, oldest: number, tooLarge: numbe
 
 export class Warnings {
   readonly element = h('div', { class: 'warnings' });
+  readonly #list = h('div', { class: 'problems' });
+  readonly #state = h('span', { role: 'status' });
+  readonly #well = h('p', { class: 'well' }, icon('saved'), this.#state);
   readonly #shown = new Map<string, { element: HTMLElement; more: HTMLElement }>();
 
-  show(warnings: readonly Warning[]): void {
+  constructor() {
+    this.element.append(this.#list, this.#well);
+  }
+
+  /** @param figures names of those that are not as they should be; undefined while none is known */
+  show(warnings: readonly Warning[], figures: readonly string[] | undefined): void {
     const elements = warnings.map((warning) => {
       const shown = this.#shown.get(warning.text) ?? made(warning);
       this.#shown.set(warning.text, shown);
       shown.more.textContent = warning.more ?? '';
       return shown.element;
     });
-    arrange(this.element, elements);
+    arrange(this.#list, elements);
     for (const [text, { element }] of this.#shown) {
       if (!element.isConnected) this.#shown.delete(text);
     }
+    this.#sayState(warnings.length, figures);
+  }
+
+  #sayState(problems: number, figures: readonly string[] | undefined): void {
+    const isWell = problems === 0 && figures?.length === 0;
+    this.#well.classList.toggle('is-well', isWell);
+    const text =
+      figures === undefined
+        ? ''
+        : isWell
+          ? 'All is well: the server answers, writes are saved, and no figure is near its limit.'
+          : figures.length > 0
+            ? `Look at: ${figures.join(', ')}.`
+            : '';
+    this.#well.hidden = text === '';
+    // Read out when it is another, not at each look.
+    if (this.#state.textContent !== text) this.#state.textContent = text;
   }
 }
 
-function made({ text, isGrave }: Warning): { element: HTMLElement; more: HTMLElement } {
+function made({ text, isGrave, recipe }: Warning): { element: HTMLElement; more: HTMLElement } {
   const more = h('span');
-  const said = h('span', {}, h('span', { role: 'alert' }, text), more);
+  const said = h(
+    'span',
+    {},
+    h('span', { role: 'alert' }, text),
+    more,
+    ...(recipe === undefined ? [] : [h('small', {}, `In the handbook: ${recipe}`)]),
+  );
   const element = h('p', { class: isGrave ? 'problem grave' : 'problem' }, icon('stop'), said);
   return { element, more };
 }

@@ -27,6 +27,15 @@ export function timeOf(moment: Date): string {
   return clock.format(moment);
 }
 
+const day = new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium' });
+const minute = new Intl.DateTimeFormat('en-GB', { timeStyle: 'short' });
+
+/** The time, and the day where that is another one. */
+export function momentOf(moment: Date, now = new Date()): string {
+  const time = minute.format(moment);
+  return day.format(moment) === day.format(now) ? time : `${day.format(moment)}, ${time}`;
+}
+
 /** In the middle of a long text: many names begin alike, and differ at their ends. */
 export function halves(text: string, tail: number): readonly [start: string, end: string] {
   const characters = [...text];

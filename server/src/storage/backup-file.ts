@@ -8,7 +8,7 @@
  *                                    vector, deletes
  *                    snapshot record, where it has one
  *                    quarantine records, then update records, both with ascending seqs
- *   backup record    {"version": 1, "part": "end", "rooms": how many, "unreadable"}
+ *   backup record    {"version": 1, "part": "end", "rooms": how many, "unreadable", "lost"}
  *
  * Invariant: one without its end, with something behind it, or in which a record is missing,
  * one too many or in another's place, says so when it is read to there; no part of such a room
@@ -35,7 +35,12 @@ const COUNT = z.number().int().min(0);
 const VERSIONED = z.looseObject({ version: z.number() });
 const ABOUT = z.discriminatedUnion('part', [
   z.object({ part: z.literal('head') }),
-  z.object({ part: z.literal('end'), rooms: COUNT, unreadable: z.array(z.string()) }),
+  z.object({
+    part: z.literal('end'),
+    rooms: COUNT,
+    unreadable: z.array(z.string()),
+    lost: COUNT,
+  }),
 ]);
 const DESCRIPTION = z.object({
   snapshot: COUNT,
@@ -71,18 +76,21 @@ export async function* writeBackup(
 ): AsyncGenerator<Uint8Array> {
   let rooms = 0;
   const unreadable: string[] = [];
+  let lost = 0;
   yield about({ part: 'head', created: created.toISOString() });
   for await (const { name } of names) {
     try {
       const room = await readRoom(store, name);
       yield* recordsOf(room);
       rooms++;
+      lost += room.lost;
     } catch (error) {
       if (!(error instanceof DamagedSnapshot)) throw error;
       unreadable.push(name);
     }
   }
-  yield about({ part: 'end', rooms, unreadable });
+  // The administrator's page reads this, which it finds at the end of what it was sent.
+  yield about({ part: 'end', rooms, unreadable, lost });
 }
 
 type Description = z.infer<typeof DESCRIPTION>;
