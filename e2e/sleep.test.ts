@@ -1,12 +1,10 @@
 /** Pages and browsers that stop running and go on later: a tab that is frozen, a laptop that sleeps. */
 import { fileURLToPath } from 'node:url';
-import { CowriteProvider } from '@cowrite/client';
 import { type CowriteServer, createServer } from '@cowrite/server';
 import { expect, onTestFinished, test } from 'vitest';
-import { WebSocket } from 'ws';
-import * as Y from 'yjs';
 import { BackgroundTabs } from './background-tabs.js';
 import { eventually, Tab } from './fixtures.js';
+import { NodeClient } from './node-client.js';
 import { Typist } from './typist.js';
 import { WatchedWire } from './watched-wire.js';
 
@@ -34,52 +32,10 @@ async function start(): Promise<CowriteServer> {
   return server;
 }
 
-/** Somebody at another machine, which goes on when the browser does not. */
-class Dora {
-  readonly #provider: CowriteProvider;
-
-  constructor(server: CowriteServer) {
-    const url = `${server.url.replace('http', 'ws')}/ws`;
-    this.#provider = new CowriteProvider({ url, room: ROOM, WebSocket });
-    this.#provider.awareness.setLocalStateField('user', { name: 'Dora', color: '#0b7285' });
-    onTestFinished(() => this.#provider.destroy());
-  }
-
-  get #paragraphs(): Y.XmlFragment {
-    return this.#provider.doc.getXmlFragment('default');
-  }
-
-  /** A paragraph of its own, on the server's disk. */
-  async write(text: string): Promise<void> {
-    const paragraph = new Y.XmlElement('paragraph');
-    paragraph.insert(0, [new Y.XmlText(text)]);
-    this.#paragraphs.push([paragraph]);
-    await this.#provider.whenSaved();
-  }
-
-  words(): string[] {
-    return this.#paragraphs
-      .toArray()
-      .flatMap((block) =>
-        block
-          .toString()
-          .replace(/<[^>]*>/g, ' ')
-          .split(/\s+/),
-      )
-      .filter((word) => word !== '');
-  }
-
-  /** Everybody in the room, by name. */
-  people(): string[] {
-    const states = [...this.#provider.awareness.getStates().values()];
-    return states.map((state) => state.user?.name).sort();
-  }
-}
-
 test('[E2E-24] the tab with the socket is frozen while another types: that one takes over, and it comes back as one of them', async () => {
   const server = await start();
   const wire = await WatchedWire.before(server);
-  const dora = new Dora(server);
+  const dora = new NodeClient(server, ROOM);
   const tabs = await BackgroundTabs.open();
   const ada = await Tab.open(wire, { name: 'Ada', browser: tabs.browser });
   await ada.write('start');
@@ -141,7 +97,7 @@ function neverEndTransactions(): void {
 test("[E2E-35] a tab is frozen while it has the browser's copy open: it leaves it to the one that takes over", async () => {
   const server = await start();
   const wire = await WatchedWire.before(server);
-  const dora = new Dora(server);
+  const dora = new NodeClient(server, ROOM);
   const tabs = await BackgroundTabs.open();
   const ada = await Tab.open(wire, { name: 'Ada', browser: tabs.browser });
   await ada.write('start');
@@ -177,7 +133,7 @@ test.each([
   async (_, stop) => {
     const server = await start();
     const wire = await WatchedWire.before(server);
-    const dora = new Dora(server);
+    const dora = new NodeClient(server, ROOM);
     const tabs = await BackgroundTabs.open();
     const ada = await Tab.open(wire, { name: 'Ada', browser: tabs.browser });
     await ada.write('before');
