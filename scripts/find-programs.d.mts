@@ -5,4 +5,7 @@ export function findHaproxy(): string | undefined;
 export function findCaddy(): string | undefined;
 export function findPgbouncer(): string | undefined;
 export function findPromtool(): string | undefined;
+export function findFirefox(): string | undefined;
+export function findWebKitDriver(): string | undefined;
+export function findXvfb(): string | undefined;
 export function findProgram(name: string, named?: string): string | undefined;

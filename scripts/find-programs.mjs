@@ -43,6 +43,21 @@ export function findPromtool() {
   return findProgram('promtool', process.env.PROMTOOL_PATH);
 }
 
+/** The path of `firefox-esr`: the one named in FIREFOX_PATH, or the first that is found. */
+export function findFirefox() {
+  return findProgram('firefox-esr', process.env.FIREFOX_PATH);
+}
+
+/** The path of `WebKitWebDriver`: the one named in WEBKIT_DRIVER_PATH, or the first that is found. */
+export function findWebKitDriver() {
+  return findProgram('WebKitWebDriver', process.env.WEBKIT_DRIVER_PATH);
+}
+
+/** The path of `Xvfb`, a display without a screen: the one named in XVFB_PATH, or the first that is found. */
+export function findXvfb() {
+  return findProgram('Xvfb', process.env.XVFB_PATH);
+}
+
 /** The path of a program: the one that is named, or the first that is found. */
 export function findProgram(name, named) {
   // A user's PATH often leaves out the folders of servers.

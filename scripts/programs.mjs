@@ -1,16 +1,20 @@
 // Finds the programs that tests run as services, a Postgres, a Redis, an nginx, a HAProxy and a PgBouncer,
-// or installs them; and a Caddy and Prometheus's, without which some tests are left out.
+// or installs them; and a Caddy and Prometheus's, a Firefox and a WebKit, without which some tests
+// are left out.
 // Tests start their own, on free ports and in temporary folders; what a package would start by
 // itself stays off.
 import { existsSync } from 'node:fs';
 import {
   findCaddy,
+  findFirefox,
   findHaproxy,
   findNginx,
   findPgbouncer,
   findPostgres,
   findPromtool,
   findRedis,
+  findWebKitDriver,
+  findXvfb,
 } from './find-programs.mjs';
 import { Failure, step } from './setup.mjs';
 
@@ -71,9 +75,42 @@ const PROGRAMS = [
   },
 ];
 
-/** What they are called in the environment, and where they are. */
-export async function programs() {
-  const missing = PROGRAMS.filter((program) => !program.find());
+/** Tests without them are skipped, and say so. */
+const BROWSERS = [
+  {
+    title: 'Firefox',
+    variable: 'FIREFOX_PATH',
+    find: findFirefox,
+    package: 'firefox-esr',
+    named: 'the path of firefox-esr',
+    isOptional: true,
+  },
+  {
+    title: 'WebKit',
+    variable: 'WEBKIT_DRIVER_PATH',
+    find: findWebKitDriver,
+    package: 'webkit2gtk-driver',
+    named: 'the path of WebKitWebDriver',
+    isOptional: true,
+  },
+  {
+    title: 'Xvfb',
+    variable: 'XVFB_PATH',
+    find: findXvfb,
+    package: 'xvfb',
+    named: 'the path of Xvfb',
+    isOptional: true,
+  },
+];
+
+/** What the services are called in the environment, and where they are. */
+export const programs = () => foundOrInstalled(PROGRAMS);
+
+/** The same of the browsers beside Chromium. */
+export const browsers = () => foundOrInstalled(BROWSERS);
+
+async function foundOrInstalled(programs) {
+  const missing = programs.filter((program) => !program.find());
   for (const { variable, named } of missing) {
     if (!process.env[variable]) continue;
     throw new Failure(`${variable} is ${process.env[variable]}, which is not ${named}.`);
@@ -89,7 +126,7 @@ export async function programs() {
     }
   }
   return Object.fromEntries(
-    PROGRAMS.flatMap(({ title, variable, find, named, isOptional }) => {
+    programs.flatMap(({ title, variable, find, named, isOptional }) => {
       const path = find();
       if (path) return [[variable, path]];
       if (isOptional) return [];
@@ -98,9 +135,13 @@ export async function programs() {
   );
 }
 
+let isUpdated = false;
+
 /** All of them, or none: a package that there is not keeps the others out. */
 async function install(wanted) {
   if (wanted.length === 0) return;
+  if (!isUpdated) await step('Reading the lists of packages…', 'apt-get', ['update']);
+  isUpdated = true;
   const titles = wanted.map(({ title }) => title).join(' and ');
   const packages = wanted.map((program) => program.package);
   await step(`Installing ${titles}…`, 'sh', ['-c', APT, 'sh', ...packages]);
@@ -121,6 +162,5 @@ if [ ! -e "$clusters" ]; then
   mkdir -p "\${clusters%/*}"
   echo 'create_main_cluster = false' > "$clusters"
 fi
-apt-get update
 apt-get install -y --no-install-recommends "$@"
 `;

@@ -1,4 +1,4 @@
-// `npm test`: set-up, a Chromium for the browser tests, a Postgres, a Redis, an nginx and a
+// `npm test`: set-up, browsers for the browser tests, a Postgres, a Redis, an nginx and a
 // HAProxy for those with servers, then Vitest with the arguments given.
 // Owns the verdict. The last line is `N passed, N failed`; besides failed tests, these count as
 // failed: a file or suite that did not load, an unhandled error, an unfinished test, a test skipped
@@ -6,7 +6,7 @@
 import { existsSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { chromium } from './chromium.mjs';
-import { programs } from './programs.mjs';
+import { browsers, programs } from './programs.mjs';
 import { main, root, setup } from './setup.mjs';
 
 main(async () => {
@@ -14,7 +14,10 @@ main(async () => {
   await setup();
   process.env.COWRITE_BUILT = '1';
   const args = process.argv.slice(2);
-  if (mayRun(args, ['e2e'])) process.env.CHROMIUM_PATH = await chromium();
+  if (mayRun(args, ['e2e'])) {
+    process.env.CHROMIUM_PATH = await chromium();
+    Object.assign(process.env, await browsers());
+  }
   if (mayRun(args, ['server', 'e2e'])) Object.assign(process.env, await programs());
 
   const { parseCLI, startVitest } = await import('vitest/node');

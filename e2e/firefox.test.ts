@@ -1,0 +1,4 @@
+import { browserContract } from './browser-contract.js';
+import { firefox } from './firefox.js';
+
+browserContract('Firefox', firefox);

@@ -1,0 +1,4 @@
+import { browserContract } from './browser-contract.js';
+import { webkit } from './webkit.js';
+
+browserContract('WebKit', webkit);
