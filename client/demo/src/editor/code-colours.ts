@@ -4,15 +4,8 @@ import type { Plugin } from '@tiptap/pm/state';
 import highlight from 'highlight.js/lib/core';
 import { common, createLowlight } from 'lowlight';
 import type { Language } from './code.js';
+import { CodeReader } from './code-reader.js';
 import '../styles/code.css';
-
-/**
- * Letters of one block. With each key in it the whole block is read again, and anybody may have
- * written a block that takes long.
- */
-const LONGEST = 20_000;
-/** Blocks whose colours are kept: with each key in one of them, the plugin asks for those of all. */
-const KEPT = 300;
 
 /** Without what is no language of a whole block. */
 const { plaintext: _, 'php-template': __, 'python-repl': ___, ...grammars } = common;
@@ -24,27 +17,24 @@ export const LANGUAGES: readonly Language[] = Object.entries(grammars)
   })
   .sort((a, b) => a.label.localeCompare(b.label));
 
-export function codeColours(block: string): Plugin {
+/** @param again draws all colours once more */
+export function codeColours(block: string, again: () => void): Plugin {
   const lowlight = createLowlight(grammars);
-  const kept = new Map<string, Tree>();
   const plain = (text: string): Tree => ({ children: [{ type: 'text', value: text }] });
+  const reader = new CodeReader<Tree>({
+    isLanguage: (name) => lowlight.registered(name),
+    read: (language, text) => lowlight.highlight(language, text),
+    plain,
+    now: () => performance.now(),
+    later: (run) => setTimeout(run),
+    again,
+  });
   const careful = {
-    listLanguages: () => lowlight.listLanguages(),
-    registered: (name: string) => lowlight.registered(name),
+    // Every language is asked for below. The plugin's own look for one throws where it is no text.
+    listLanguages: () => ({ includes: () => true }),
     // A guess would change while a block is being written.
     highlightAuto: plain,
-    highlight(language: string, text: string): Tree {
-      if (text.length > LONGEST || !lowlight.registered(language)) return plain(text);
-      const key = `${language}\n${text}`;
-      const tree = kept.get(key) ?? lowlight.highlight(language, text);
-      kept.delete(key);
-      kept.set(key, tree);
-      for (const oldest of kept.keys()) {
-        if (kept.size <= KEPT) break;
-        kept.delete(oldest);
-      }
-      return tree;
-    },
+    highlight: (language: unknown, text: string) => reader.read(language, text),
   };
   const context = { name: block, options: { lowlight: careful, defaultLanguage: null } };
   const plugins = CodeBlockLowlight.config.addProseMirrorPlugins?.call(context as never);

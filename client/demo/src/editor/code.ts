@@ -46,7 +46,11 @@ export function code(notice: Notice): Extension {
       const late = latePlugin(new PluginKey<DecorationSet>('codeColours'), DecorationSet.empty);
       const load = lazily('The colours of code', notice, async () => {
         const { codeColours, LANGUAGES } = await import('./code-colours.js');
-        late.arrive(editor, codeColours(BLOCK), (colours) => colours);
+        late.arrive(
+          editor,
+          codeColours(BLOCK, () => late.begin(editor)),
+          (colours) => colours,
+        );
         languages = LANGUAGES;
         fill(editor);
       });

@@ -12,6 +12,8 @@ export interface LatePlugin<S> {
   readonly place: Plugin<S>;
   /** @param decorations those of the plugin's state, where its own would look under another key */
   arrive(editor: Editor, plugin: Plugin, decorations?: (state: S) => DecorationSet): void;
+  /** Has the plugin begin with the document as it is now. */
+  begin(editor: Editor): void;
 }
 
 /** @param before the plugin's state until it is there */
@@ -27,7 +29,7 @@ export function latePlugin<S>(key: PluginKey<S>, before: S): LatePlugin<S> {
       apply(transaction, value, from, to) {
         const state = inner?.spec.state;
         if (!inner || !state) return value;
-        const begun = transaction.getMeta(key) === ARRIVED ? state.init.call(inner, {}, to) : value;
+        const begun = transaction.getMeta(key) === BEGIN ? state.init.call(inner, {}, to) : value;
         return state.apply.call(inner, transaction, begun, from, to);
       },
     },
@@ -46,15 +48,19 @@ export function latePlugin<S>(key: PluginKey<S>, before: S): LatePlugin<S> {
       destroy: () => innerView?.destroy?.(),
     }),
   });
+  const begin = (editor: Editor) => {
+    if (!editor.isDestroyed) editor.view.dispatch(editor.state.tr.setMeta(key, BEGIN));
+  };
   return {
     place,
+    begin,
     arrive(editor, plugin, decorations) {
       inner = plugin;
       decorationsOf = decorations;
       innerView = plugin.spec.view?.(editor.view);
-      editor.view.dispatch(editor.state.tr.setMeta(key, ARRIVED));
+      begin(editor);
     },
   };
 }
 
-const ARRIVED = 'arrived';
+const BEGIN = 'begin';
