@@ -15,7 +15,7 @@ import {
   SHARE,
   SLOW,
 } from './levels.js';
-import { type Look, mean, parse, rate, sum } from './samples.js';
+import { type Look, mean, parse, rate, sum, total } from './samples.js';
 import { lasting, size } from './words.js';
 
 export interface Figure {
@@ -39,6 +39,8 @@ interface Kind {
   readonly note?: (value: number, now: Look) => string | undefined;
   /** @returns undefined where it is not known, such as a rate at the first look; null where nothing was measured since */
   readonly read: (now: Look, before: Look | undefined) => number | null | undefined;
+  /** Of all since the server was started, for as long as nothing was measured since this page was opened. */
+  readonly total?: (now: Look) => number | null | undefined;
 }
 
 interface Measured {
@@ -106,6 +108,7 @@ const KINDS: readonly Kind[] = [
     show: milliseconds,
     level: (value) => levelOf(value, APPEND_MS),
     read: (now, before) => mean(now, before, 'cowrite_append_seconds'),
+    total: (now) => total(now, 'cowrite_append_seconds'),
   },
   {
     label: 'Delivery lag',
@@ -113,6 +116,7 @@ const KINDS: readonly Kind[] = [
     show: milliseconds,
     level: (value) => levelOf(value, DELIVERY_MS),
     read: (now, before) => mean(now, before, 'cowrite_delivery_lag_seconds'),
+    total: (now) => total(now, 'cowrite_delivery_lag_seconds'),
   },
   {
     label: 'Loop lag',
@@ -206,8 +210,10 @@ export class Figures {
       const { label, hint, show } = kind;
       const last = this.#measured.get(kind);
       if (last === undefined) {
-        const note = 'nothing yet';
-        return [{ label, hint, note, points, shown: '–', of: undefined, level: 'fine' as const }];
+        const total = (this.#last && kind.total?.(this.#last)) ?? null;
+        const note = total === null ? 'nothing yet' : 'since its start';
+        const shown = total === null ? '–' : show(total);
+        return [{ label, hint, note, points, shown, of: undefined, level: 'fine' as const }];
       }
       const of = last.at === this.#lastDate ? undefined : last.at;
       // What was bad a while ago is no reason to look now.

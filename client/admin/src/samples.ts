@@ -59,3 +59,11 @@ export function mean(now: Look, before: Look | undefined, name: string): number 
   if (counted === undefined || took === undefined) return undefined;
   return counted === 0 ? null : (took / counted) * 1_000;
 }
+
+/** The mean of all that a histogram has counted, in milliseconds; null for nothing. */
+export function total(now: Look, name: string): number | null | undefined {
+  const counted = sum(now, `${name}_count`);
+  const took = sum(now, `${name}_sum`);
+  if (counted === undefined || took === undefined) return undefined;
+  return counted === 0 ? null : (took / counted) * 1_000;
+}
