@@ -7,8 +7,9 @@
 import type { Logger } from 'pino';
 import type { Clock } from './clock.js';
 import { compactRoom, SnapshotReplaced } from './compact/compaction.js';
+import { TooLargeToMerge } from './compact/over-budget.js';
 import { isDue, isDueWhenIdle } from './compact/policy.js';
-import { TooLargeToMerge, type Workers } from './compact/workers.js';
+import type { Workers } from './compact/workers.js';
 import type { Contents } from './contents.js';
 import type { CompactionMeasures } from './measures.js';
 import { MergePostponed, type Merges } from './merges.js';

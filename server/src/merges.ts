@@ -9,8 +9,9 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import { judge } from './compact/merge-note.js';
+import { OverBudget, TooLargeToMerge } from './compact/over-budget.js';
 import { mostBytesIn, mostMemoryFor } from './compact/weight.js';
-import { OverBudget, TooLargeToMerge, type Workers } from './compact/workers.js';
+import type { Workers } from './compact/workers.js';
 import { limitForWorkers } from './memory.js';
 import type { MergeNote, Storage } from './storage/storage.js';
 

@@ -218,7 +218,7 @@ export class Metrics {
     );
     this.#gauge(
       'worker_memory_bytes',
-      'Memory that all worker threads together may take.',
+      'Memory that all workers together may take.',
       () => workers().memory,
     );
     this.#counter(
@@ -226,12 +226,8 @@ export class Metrics {
       'Compactions in vain: another instance was first.',
       () => compaction.outrun,
     );
-    this.#gauge('worker_jobs_running', 'Jobs in worker threads.', () => workers().running);
-    this.#gauge(
-      'worker_jobs_waiting',
-      'Jobs that wait for a worker thread.',
-      () => workers().waiting,
-    );
+    this.#gauge('worker_jobs_running', 'Jobs in workers.', () => workers().running);
+    this.#gauge('worker_jobs_waiting', 'Jobs that wait for a worker.', () => workers().waiting);
   }
 
   #ofBounds({ bounds }: Standings): void {

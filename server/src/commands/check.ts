@@ -4,7 +4,8 @@
  */
 import { systemClock } from '../clock.js';
 import { compactRoom } from '../compact/compaction.js';
-import { TooLargeToMerge, type Workers } from '../compact/workers.js';
+import { TooLargeToMerge } from '../compact/over-budget.js';
+import type { Workers } from '../compact/workers.js';
 import { type LoadedRoom, loadRoom, RoomDeleted } from '../load.js';
 import { inJson } from '../shown.js';
 import { Snapshots } from '../snapshots.js';

@@ -5,6 +5,6 @@
  * required is this, and the rest is imported.
  */
 module.exports = async (task: unknown): Promise<unknown> => {
-  const worker = await import('./worker.js');
-  return worker.default(task as Parameters<typeof worker.default>[0]);
+  const thread = await import('./thread.js');
+  return thread.default(task as Parameters<typeof thread.default>[0]);
 };

@@ -4,9 +4,10 @@ import { item, text, update } from '../../test/crafted.js';
 import { KINDS_OF_DOCUMENTS, typedByTurns } from '../../test/large.js';
 import { workerMemory } from '../memory.js';
 import { compact, diff } from './job.js';
+import { TooLargeToMerge } from './over-budget.js';
 import { priceBySize, priceOf, weigh } from './weight.js';
 import { whole } from './whole.js';
-import { TooLargeToMerge, Workers } from './workers.js';
+import { Workers } from './workers.js';
 
 const MB = 1024 * 1024;
 

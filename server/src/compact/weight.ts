@@ -154,6 +154,22 @@ export function mostBytesIn(memory: number): number {
   return Math.max(0, Math.floor((memory - fixed) / each));
 }
 
+/** Whatever is in them: nothing takes more than the names of other documents, 3 KB each. */
+const MOST_PER_BYTE = { made: 600, read: 100 };
+/** Each run of a text repeats all of its marks, and a few bytes make a run or a mark. */
+const REPEATED = 8;
+
+/**
+ * Bytes of heap that a job takes at most, whatever it is given: where a thread has as much, it
+ * cannot run out of it.
+ *
+ * @param how `read` where no document is made, `shown` where it is also told what it shows
+ */
+export function mostHeapFor(bytes: number, how: 'read' | 'made' | 'shown'): number {
+  const each = MOST_PER_BYTE[how === 'read' ? 'read' : 'made'];
+  return CODE + bytes * each + (how === 'shown' ? bytes ** 2 / REPEATED : 0);
+}
+
 export function outsideOf(bytes: number): number {
   return bytes * COPIES + THREAD;
 }

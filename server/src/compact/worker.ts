@@ -1,5 +1,4 @@
-/** What a worker does: one task in, one result out, bytes handed over and not copied. */
-import { move, transferableSymbol, valueSymbol } from 'piscina';
+/** What a worker does, be it a thread or a process: one task in, one result out. */
 import { admit, type Missing } from '../update/admit.js';
 import { cutUpdate, LARGE_MESSAGE } from '../update/cut.js';
 import { vetWhole } from '../update/depth.js';
@@ -10,7 +9,7 @@ import { type CompareTask, compare } from './compare.js';
 import { type CompactResult, type CompactTask, compact, type DiffTask, diff } from './job.js';
 import { type Packed, pack, unpack } from './packed.js';
 import { type ViewTask, view } from './view.js';
-import { priceOf, weigh } from './weight.js';
+import { mostHeapFor, priceOf, weigh } from './weight.js';
 import { whole } from './whole.js';
 
 /** What a document is made of, on its way to a worker. */
@@ -60,9 +59,9 @@ const MAX_CUT_AT_ONCE = 32 * 1024 * 1024;
 export default function run(task: Task): unknown {
   if (task.kind === 'diff') {
     const rest = diff(task);
-    return task.inPieces ? allHandedOver(cutUpdate(rest)) : handedOver(rest);
+    return task.inPieces ? cutUpdate(rest) : rest;
   }
-  if (task.kind === 'divide') return allHandedOver(cutUpdate(task.update));
+  if (task.kind === 'divide') return cutUpdate(task.update);
   if (task.kind === 'compare') return compare(task);
   if (task.kind === 'cut') return cut(task);
   const parts = takeParts(task);
@@ -70,19 +69,16 @@ export default function run(task: Task): unknown {
   if (task.kind === 'compact') {
     if (needsHeap > task.heap) return { needsHeap } satisfies TooDear;
     const result = compact(parts);
-    const update = own(result.update);
-    const { length } = update;
+    const { length } = result.update;
     const isCut = length > LARGE_MESSAGE && length <= MAX_CUT_AT_ONCE;
-    const pieces = isCut ? cutUpdate(update).map(own) : undefined;
-    const compacted: Compacted = { ...result, update, pieces };
-    return moved(compacted, [update, ...(pieces ?? [])]);
+    const pieces = isCut ? cutUpdate(result.update) : undefined;
+    return { ...result, pieces } satisfies Compacted;
   }
   if (needsHeap > task.heap) {
     // That takes no document.
-    return task.form === 'update' ? handedOver(whole(parts)) : { needsHeap };
+    return task.form === 'update' ? whole(parts) : { needsHeap };
   }
-  const shown = view({ ...task, ...parts });
-  return shown && handedOver(shown);
+  return view({ ...task, ...parts });
 }
 
 function cut({ update, isWhole }: CutTask): CutResult {
@@ -120,33 +116,12 @@ function takeParts(task: { -readonly [K in keyof DocumentTask]: DocumentTask[K] 
 }
 
 const NOTHING: Packed = { bytes: new Uint8Array(0), ends: new Uint32Array(0) };
-/** More than any content takes for each of its bytes: below that nothing need be weighed. */
-const MOST_PER_BYTE = 160;
 
 function heapOf({ snapshot, updates }: CompactTask, enough: number): number {
   const all = snapshot === undefined ? updates : [snapshot, ...updates];
-  const atMost = MOST_PER_BYTE * all.reduce((sum, { length }) => sum + length, 0);
+  const atMost = mostHeapFor(
+    all.reduce((sum, { length }) => sum + length, 0),
+    'made',
+  );
   return atMost <= enough ? atMost : priceOf(weigh(all)).heap;
-}
-
-function handedOver(bytes: Uint8Array): unknown {
-  const alone = own(bytes);
-  return moved(alone, [alone]);
-}
-
-function allHandedOver(arrays: readonly Uint8Array[]): unknown {
-  const alone = arrays.map(own);
-  return moved(alone, alone);
-}
-
-function moved(value: object, arrays: readonly Uint8Array<ArrayBuffer>[]): unknown {
-  const buffers = arrays.map(({ buffer }) => buffer);
-  return move({ [transferableSymbol]: buffers, [valueSymbol]: value } as never);
-}
-
-/** Only a whole buffer can be handed over. */
-function own(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
-  return bytes.byteLength === bytes.buffer.byteLength
-    ? (bytes as Uint8Array<ArrayBuffer>)
-    : bytes.slice();
 }

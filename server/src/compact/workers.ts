@@ -3,17 +3,21 @@
  * A job over its budget is killed with its worker; the next one gets a new worker.
  *
  * Memory: all jobs together may take `memory`. Most documents are small beside that, and take
- * turns in a worker that stays for a while. One that may not be is told by its size: it gets a
- * worker of its own, with all the memory there is, which first weighs what it got, and makes no
- * document that would not fit.
+ * turns in a thread that stays for a while. One that might need more than that has gets a process of
+ * its own, which first weighs what it got, and makes no document that would not fit.
+ *
+ * Invariant: no thread is given what it could run out of its heap with. Node does not survive that
+ * every time; a process that does takes only itself.
  */
 import { Piscina } from 'piscina';
 import type { Contradiction } from '../update/known.js';
+import { OutOfMemory, runApart } from './apart.js';
 import type { CompareTask } from './compare.js';
 import type { CompactResult, CompactTask, DiffTask } from './job.js';
+import { OverBudget, TooLargeToMerge } from './over-budget.js';
 import { pack } from './packed.js';
 import type { ViewTask } from './view.js';
-import { outsideOf, priceBySize } from './weight.js';
+import { mostHeapFor, outsideOf, priceBySize } from './weight.js';
 import type { Compacted, CutResult, CutTask, Task, TooDear } from './worker.js';
 
 export interface WorkerOptions {
@@ -25,31 +29,6 @@ export interface WorkerOptions {
   readonly memory: number;
   /** A worker died of something that no job has heard of. */
   readonly onError?: (error: unknown) => void;
-}
-
-/** The job used more time than it may. */
-export class OverBudget extends Error {
-  override readonly name = 'OverBudget';
-}
-
-/** Making the document would take, or took, more memory than there is for it. */
-export class TooLargeToMerge extends Error {
-  override readonly name = 'TooLargeToMerge';
-  readonly needs: number;
-  readonly memory: number;
-
-  /**
-   * @param needs bytes of memory that it is thought to need; 0 where all that is known is that it needs more
-   * @param memory bytes that there are
-   */
-  constructor(needs: number, memory: number) {
-    const much = needs > 0 ? `about ${inMb(needs)} MB of memory` : 'more memory';
-    super(
-      `the document is too large to merge here: it needs ${much}, and workers may take ${inMb(memory)} MB`,
-    );
-    this.needs = Math.ceil(needs);
-    this.memory = Math.floor(memory);
-  }
 }
 
 /** A compiled file, also when this module is run from its source. */
@@ -74,6 +53,8 @@ const MB = 1024 * 1024;
 const SMALL_PART = 1 / 4;
 const SMALL_HEAP_PART = 1 / 2;
 
+const CLOSED = 'the workers are closed';
+
 /** What waits for one of the threads. */
 type QueuedTask = Exclude<Task, { kind: 'divide' | 'compare' }>;
 type Queued = QueuedTask['kind'];
@@ -83,10 +64,12 @@ export class Workers {
   /** Bytes of memory for one thread. */
   readonly #memory: number;
   #pool: Piscina;
-  /** For large documents, each while it is worked on. */
-  readonly #apart = new Set<Piscina>();
+  /** Ends the processes that are for one document each. */
+  readonly #ending = new AbortController();
   /** For what nobody may wait for a merge for; opened at the first. */
   #divider: Piscina | undefined;
+  /** The last update that was read in a process, beside the documents: they take turns. */
+  #aside: Promise<unknown> = Promise.resolve();
   /** The last comparison: they take turns. */
   #comparing: Promise<unknown> = Promise.resolve();
   #free: number;
@@ -182,8 +165,15 @@ export class Workers {
 
   async #runAside<T>(task: Task, bytes: number): Promise<T> {
     this.#checkOpen();
-    this.#divider ??= this.#open(DIVIDE_HEAP_MB * MB, 1);
-    return await this.#runIn(this.#divider, task, this.patience(bytes), []);
+    const heap = DIVIDE_HEAP_MB * MB;
+    const patience = this.patience(bytes);
+    if (mostHeapFor(bytes, 'read') <= heap) {
+      this.#divider ??= this.#open(heap, 1);
+      return await this.#runIn(this.#divider, task, patience, []);
+    }
+    const read = this.#aside.then(() => this.#runApart<T>(task, heap, patience));
+    this.#aside = read.catch(() => undefined);
+    return await read;
   }
 
   /**
@@ -232,9 +222,9 @@ export class Workers {
   /** Kills what runs: its result would be thrown away. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#ending.abort(new Error(CLOSED));
     const divider = this.#divider === undefined ? [] : [this.#divider];
-    const pools = [this.#pool, ...this.#apart, ...divider];
-    await Promise.all(pools.map((pool) => pool.destroy()));
+    await Promise.all([this.#pool, ...divider].map((pool) => pool.destroy()));
   }
 
   async #run<T>(
@@ -256,41 +246,33 @@ export class Workers {
 
   async #runNow<T>(task: QueuedTask, isApart: boolean): Promise<T> {
     this.#checkOpen();
-    if (task.kind === 'diff') {
-      return await this.#runIn(this.#pool, task, this.patience(task.snapshot.length), []);
-    }
-    if (task.kind === 'cut') {
-      return await this.#runIn(this.#pool, task, this.patience(task.update.length), []);
+    const threadHeap = this.#memory * SMALL_HEAP_PART;
+    if (task.kind === 'diff' || task.kind === 'cut') {
+      const { length } = task.kind === 'diff' ? task.snapshot : task.update;
+      const patience = this.patience(length);
+      return mostHeapFor(length, 'read') <= threadHeap
+        ? await this.#runIn(this.#pool, task, patience, [])
+        : await this.#runApart(task, threadHeap, patience);
     }
     const { snapshot, updates } = task;
     const bytes = (snapshot?.length ?? 0) + updates.bytes.length;
     const patience = this.patience(bytes);
-    const transfer = [updates.bytes, ...(snapshot === undefined ? [] : [snapshot])]
-      .filter(({ byteLength, buffer }) => byteLength > 0 && byteLength === buffer.byteLength)
-      .map(({ buffer }) => buffer);
-    if (!isApart && !this.isLarge(bytes)) {
-      const heap = this.#memory * SMALL_HEAP_PART;
-      return await this.#afforded(heap, bytes, () =>
-        this.#runIn<T | TooDear>(this.#pool, { ...task, heap }, patience, transfer),
-      );
+    const isShown = task.kind === 'view' && task.form !== 'update';
+    if (mostHeapFor(bytes, isShown ? 'shown' : 'made') <= threadHeap) {
+      const transfer = [updates.bytes, ...(snapshot === undefined ? [] : [snapshot])]
+        .filter(({ byteLength, buffer }) => byteLength > 0 && byteLength === buffer.byteLength)
+        .map(({ buffer }) => buffer);
+      return await this.#runIn(this.#pool, { ...task, heap: threadHeap }, patience, transfer);
     }
     const left = this.#memory - outsideOf(bytes);
-    const expected = Math.max(2 * priceBySize(bytes).heap, this.#memory * SMALL_HEAP_PART);
+    const expected = Math.max(2 * priceBySize(bytes).heap, threadHeap);
     const heap = isApart ? left : Math.min(left, expected);
     if (heap <= 0) throw new TooLargeToMerge(outsideOf(bytes), this.#memory);
-    // What others have left in the heaps of their worker is memory, too.
-    if (this.running === 1) await this.#renew();
-    this.#checkOpen();
-    const apart = this.#open(heap, 1);
-    this.#apart.add(apart);
-    try {
-      return await this.#afforded(heap, bytes, () =>
-        this.#runIn<T | TooDear>(apart, { ...task, heap }, patience, transfer),
-      );
-    } finally {
-      this.#apart.delete(apart);
-      await apart.destroy();
-    }
+    // What others have left in the heap of the thread is memory, too.
+    if (this.running === 1 && heap > threadHeap) await this.#renew();
+    return await this.#afforded(heap, bytes, () =>
+      this.#runApart<T | TooDear>({ ...task, heap }, heap, patience),
+    );
   }
 
   /** @throws {TooLargeToMerge} when the worker says so, or has died of it */
@@ -300,7 +282,7 @@ export class Workers {
       if (!isTooDear(result)) return result;
       throw new TooLargeToMerge(result.needsHeap + outsideOf(bytes), this.#memory);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ERR_WORKER_OUT_OF_MEMORY') throw error;
+      if (!(error instanceof OutOfMemory)) throw error;
       const needs = heap + outsideOf(bytes);
       throw new TooLargeToMerge(needs > this.#memory ? needs : 0, this.#memory);
     }
@@ -312,14 +294,32 @@ export class Workers {
     patience: number,
     transferList: ArrayBufferLike[],
   ): Promise<T> {
-    // The budget is for the work: it starts when the thread does.
-    const abort = new AbortController();
-    const timer = setTimeout(() => abort.abort(), patience);
+    return await this.#inTime(task.kind, patience, (signal) =>
+      pool.run(task, { signal, transferList: transferList as never }),
+    );
+  }
+
+  async #runApart<T>(task: Task, heap: number, patience: number): Promise<T> {
+    this.#checkOpen();
+    return await this.#inTime(task.kind, patience, (late) => {
+      const signal = AbortSignal.any([late, this.#ending.signal]);
+      return runApart<T>(task, { heap, patience, signal });
+    });
+  }
+
+  /** The budget is for the work: it starts with it. */
+  async #inTime<T>(
+    kind: Task['kind'],
+    patience: number,
+    run: (late: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), patience);
     try {
-      return await pool.run(task, { signal: abort.signal, transferList: transferList as never });
+      return await run(late.signal);
     } catch (error) {
-      if (!abort.signal.aborted) throw error;
-      throw new OverBudget(`a ${task.kind} took longer than ${Math.round(patience)} ms`);
+      if (!late.signal.aborted) throw error;
+      throw new OverBudget(`a ${kind} took longer than ${Math.round(patience)} ms`);
     } finally {
       clearTimeout(timer);
     }
@@ -341,7 +341,7 @@ export class Workers {
   }
 
   #checkOpen(): void {
-    if (this.#isClosed) throw new Error('the workers are closed');
+    if (this.#isClosed) throw new Error(CLOSED);
   }
 
   async #renew(): Promise<void> {
@@ -374,8 +374,4 @@ export class Workers {
 
 function isTooDear(result: unknown): result is TooDear {
   return typeof result === 'object' && result !== null && 'needsHeap' in result;
-}
-
-function inMb(bytes: number): number {
-  return Math.ceil(bytes / MB);
 }
