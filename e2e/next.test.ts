@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { CLIENT, pack, ROOT, run } from './packed.js';
+import { CLIENT, PATIENCE, pack, ROOT, run } from './packed.js';
 import { type Made, make, QUIET, serve, writeTogether } from './walk-through.js';
 
 /** A server component that uses the package itself; on its client module it calls nothing. */
@@ -76,15 +76,12 @@ test.each(['react.js', 'cjs/react.js'])(
   },
 );
 
-/** Milliseconds. It compiles twice, and may not be alone. */
-const COMPILING = 900_000;
-
 test(
   '[FRM-2] Next.js builds it with Turbopack, renders the fallback, and hydrates it without a warning; [DOC-6] two tabs write together',
   async () => {
     await follow(TURBOPACK);
   },
-  COMPILING,
+  PATIENCE,
 );
 
 test(
@@ -93,5 +90,5 @@ test(
     skip(process.env.LONG !== '1', 'LONG=1 npm test runs it');
     await follow(WEBPACK);
   },
-  COMPILING,
+  PATIENCE,
 );

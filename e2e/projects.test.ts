@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { codeBlocks } from './markdown.js';
-import { install, pack, ROOT, run } from './packed.js';
+import { install, PATIENCE, pack, ROOT, run } from './packed.js';
 import { compile, typeScriptOf } from './snippets.js';
 
 /** What is used of the field's tools, each at one version. */
@@ -22,6 +22,8 @@ const TOOLS = {
   mobx: '6.15.0',
   pinia: '4.1.0',
   react: '19.3.1',
+  'solid-js': '1.9.20',
+  svelte: '5.57.3',
   // One that has every way to find types; later ones have fewer.
   typescript: '5.9.3',
   vue: '3.5.45',
@@ -30,8 +32,6 @@ const TOOLS = {
   yjs: '13.6.33',
 };
 
-/** Milliseconds: hundreds of packages, on a machine that has other work to do. */
-const INSTALLING = 900_000;
 /** What Yjs says where there are two of it. */
 const TWO_COPIES = 'Yjs was already imported';
 
@@ -52,7 +52,7 @@ describe('the packages in projects of other tools', () => {
     writeFileSync(join(project, 'babel.config.json'), JSON.stringify(babel));
     const config = codeBlocks('docs/react-native.md').find(({ text }) => text.includes('resolver'));
     writeFileSync(join(project, 'native.config.js'), config?.text ?? '');
-  }, INSTALLING);
+  }, PATIENCE);
 
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -126,6 +126,12 @@ describe('the packages in projects of other tools', () => {
       MobX: used,
       Immer: used,
     });
+  });
+
+  test('[FRM-3] Svelte and Solid leave what they keep as it is', async () => {
+    const report = JSON.parse(await node('--conditions=browser', 'stores.mjs'));
+    const kept = 'true,true,true,true,true';
+    expect(report).toEqual({ createStore: kept, createMutable: kept, $state: kept });
   });
 
   test.each(['docs/react-native.md', 'docs/vue.md'])(
