@@ -4,17 +4,15 @@
  * language takes very long to read.
  *
  * What was read is kept while it is in the document. One turn reads for a moment only, and asks to
- * be called again for the rest. A block that took long makes all of its length plain from then on.
+ * be called again for the rest.
  */
 
-/** Letters of one block. Reading is quadratic in them at worst. */
-const LONGEST = 10_000;
-/** Letters that are always read: they take no time that anybody would notice. */
-const SHORTEST = 1_000;
+/** Letters of one block. Reading is quadratic in them at worst: some 75 ms for so many, 1.2 s for four times as many. */
+const LONGEST = 5_000;
+/** Letters of all blocks together: the colours of all are put together again with each key. */
+const MOST = 50_000;
 /** Milliseconds of one turn, after which no other block is begun. */
 const TURN = 50;
-/** Milliseconds for one block that are too many. */
-const TOO_LONG = 100;
 
 export interface CodeReaderParts<T> {
   isLanguage(name: string): boolean;
@@ -29,8 +27,8 @@ export interface CodeReaderParts<T> {
 
 export class CodeReader<T> {
   readonly #parts: CodeReaderParts<T>;
-  #longest = LONGEST;
   #spent = 0;
+  #letters = 0;
   #isWaiting = false;
   #isIncomplete = false;
   #kept = new Map<string, T>();
@@ -44,13 +42,17 @@ export class CodeReader<T> {
   /** @param language as the document has it, which may be anything */
   read(language: unknown, text: string): T {
     const { isLanguage, plain } = this.#parts;
-    if (typeof language !== 'string' || text.length > this.#longest || !isLanguage(language)) {
+    if (typeof language !== 'string' || text.length > LONGEST || !isLanguage(language)) {
       return plain(text);
     }
     this.#endTurnLater();
     const key = `${language}\n${text}`;
-    const tree = this.#used.get(key) ?? this.#kept.get(key) ?? this.#readNow(language, text);
+    const used = this.#used.get(key);
+    if (used !== undefined) return used;
+    if (this.#letters + text.length > MOST) return plain(text);
+    const tree = this.#kept.get(key) ?? this.#readNow(language, text);
     if (tree === undefined) return plain(text);
+    this.#letters += text.length;
     this.#used.set(key, tree);
     return tree;
   }
@@ -62,9 +64,7 @@ export class CodeReader<T> {
     }
     const before = this.#parts.now();
     const tree = this.#parts.read(language, text);
-    const took = this.#parts.now() - before;
-    this.#spent += took;
-    if (took > TOO_LONG) this.#longest = Math.max(SHORTEST, Math.floor(text.length / 2));
+    this.#spent += this.#parts.now() - before;
     return tree;
   }
 
@@ -78,6 +78,7 @@ export class CodeReader<T> {
       this.#isWaiting = false;
       this.#isIncomplete = false;
       this.#spent = 0;
+      this.#letters = 0;
       if (isIncomplete) this.#parts.again();
     });
   }
