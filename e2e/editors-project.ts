@@ -83,12 +83,15 @@ export class EditorsProject {
     });
   }
 
-  /** From then on the pages take the name of their user from the address. */
+  /** From then on the pages take the name of their user, and their token, from the address, and show their provider. */
   async build(): Promise<void> {
     for (const file of ['room.ts', 'lexical.tsx']) {
       const path = join(this.#project, 'src', file);
-      const name = "new URLSearchParams(location.search).get('name')!";
-      writeFileSync(path, readFileSync(path, 'utf8').replace("'Ada'", name));
+      const query = (name: string) => `new URLSearchParams(location.search).get('${name}') ?? ''`;
+      const text = readFileSync(path, 'utf8')
+        .replace("'Ada'", query('name'))
+        .replace("room: 'my-document'", `$&, token: ${query('token')}`);
+      writeFileSync(path, `${text}Object.assign(globalThis, { provider });\n`);
     }
     const pages = HEADINGS.map((heading) => heading.toLowerCase());
     await build({

@@ -1,18 +1,21 @@
 /** The client with the editors that docs/editors.md names, and the code that stands there. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { CowriteProvider } from '@cowrite/client';
+import { CowriteProvider, type CowriteProviderOptions } from '@cowrite/client';
+import { SignJWT } from 'jose';
 import type { Page } from 'playwright';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { WebSocket } from 'ws';
 import * as Y from 'yjs';
 import { EditorsProject, PAGE, VERSIONS } from './editors-project.js';
 import { Eve } from './eve.js';
-import { eventually, openBrowser, Server } from './fixtures.js';
+import { eventually, openBrowser, Server, temporaryFolder } from './fixtures.js';
 import { hostileTo } from './hostile-to.js';
 import { ROOT } from './packed.js';
+import { writeForAll } from './same-text.js';
 
 const ROOM = 'my-document';
+const AUTH_SECRET = 'a secret of more than thirty-two bytes';
 /** Milliseconds: a hundred megabytes, on a machine that has other work to do. */
 const INSTALLING = 900_000;
 
@@ -177,7 +180,9 @@ describe('the editors of docs/editors.md', () => {
         await show('one');
         await eventually(() => editor.names(ada)).toEqual(['Grace']);
         await eventually(() => editor.names(grace)).toEqual(['Ada']);
-        expect(peer.doc.store.clients.size).toBe(1);
+        // Beside Grace there is the first block of BlockNote, which is nobody's.
+        const writers = [...peer.doc.store.clients.keys()].filter((client) => client !== 1);
+        expect(writers).toHaveLength(1);
 
         await moveToStart(ada);
         await Promise.all([ada.keyboard.type('zero '), grace.keyboard.type(' two')]);
@@ -205,19 +210,87 @@ describe('the editors of docs/editors.md', () => {
           return (await linesOf(ada, editor)).join().includes('so ');
         }).toBe(false);
         await show(expect.stringMatching(/^(?!.*so ).*one two three four$/));
+        await eventually(async () => {
+          await ada.keyboard.press('ControlOrMeta+Shift+z');
+          return await linesOf(ada, editor);
+        }).toEqual(['zero and so one two three four']);
       },
     );
+
+    test('[EDT-6] two people who begin an empty BlockNote apart from each other lose nothing', async () => {
+      const blocknote = EDITORS.find(({ name }) => name === 'blocknote')!;
+      const servers = [await Server.start(project.built), await Server.start(project.built)];
+      const words = ['ours', 'theirs'];
+      const pages: Page[] = [];
+      for (const [place, server] of servers.entries()) {
+        const page = await open(server, blocknote, `Person ${place}`);
+        await page.keyboard.type(words[place]!);
+        pages.push(page);
+      }
+      // Somebody in both rooms: what each of them has comes to the other.
+      const { doc } = await enter(servers[0]!);
+      await enter(servers[1]!, { doc });
+      for (const page of pages) {
+        for (const word of words) {
+          await eventually(async () => (await linesOf(page, blocknote)).join()).toContain(word);
+        }
+      }
+    });
+
+    test('[EDT-7] who may only read sees the text in each of them, and cannot type', async () => {
+      const server = await Server.start(project.built, {
+        STORAGE_URL: `lmdb:${temporaryFolder()}`,
+        AUTH_SECRET,
+      });
+      const writer = await enter(server, { token: await tokenFor('write') });
+      writeForAll(writer.doc, 'hello');
+      await writer.whenSaved();
+      const reader = await tokenFor('read');
+      const browser = await openBrowser();
+      for (const editor of EDITORS) {
+        const page = await browser.newPage();
+        await page.goto(`${server.url}/${editor.name}.html?name=Eve&token=${reader}`);
+        await eventually(() => linesOf(page, editor)).toEqual(['hello']);
+        await page.locator(editor.place).first().click();
+        await page.evaluate(() => {
+          const { provider } = globalThis as unknown as { provider: CowriteProvider };
+          provider.doc.on('update', (_update, _origin, _doc, { local }) => {
+            if (local) document.title = 'has written';
+          });
+        });
+        await page.keyboard.type('x');
+        // Some editors write what was typed a little later.
+        await page.evaluate(() => new Promise(requestAnimationFrame));
+        expect(await page.title(), editor.name).not.toBe('has written');
+        expect(await linesOf(page, editor), editor.name).toEqual(['hello']);
+      }
+      expect(writer.doc.store.clients.size).toBe(1);
+    });
   });
 });
 
 /** Without an editor: sees what the others write, and their presence. */
-async function enter(server: Server): Promise<CowriteProvider> {
-  const socket = WebSocket as unknown as typeof globalThis.WebSocket;
-  const options = { url: `${server.url}/ws`, room: ROOM, WebSocket: socket };
-  const provider = new CowriteProvider(options);
+async function enter(
+  server: Server,
+  options: Partial<CowriteProviderOptions> = {},
+): Promise<CowriteProvider> {
+  const provider = new CowriteProvider({
+    url: `${server.url}/ws`,
+    room: ROOM,
+    WebSocket: WebSocket as unknown as typeof globalThis.WebSocket,
+    ...options,
+  });
   onTestFinished(() => provider.destroy());
   await provider.whenSynced();
   return provider;
+}
+
+async function tokenFor(access: string): Promise<string> {
+  return await new SignJWT({ rooms: { '*': access } })
+    .setProtectedHeader({ alg: 'HS256' })
+    .setSubject(access)
+    .setExpirationTime('1h')
+    .sign(new TextEncoder().encode(AUTH_SECRET));
 }
 
 /** In parts that one socket may show. The last state of the last part is an honest one, of Eve. */
