@@ -47,6 +47,10 @@ const COMPILER_OPTIONS = {
   jsx: 'react-jsx',
   types: ['node'],
   strict: true,
+  // As a new application of Vite's has it.
+  verbatimModuleSyntax: true,
+  erasableSyntaxOnly: true,
+  noUnusedParameters: true,
   // What is linked from elsewhere finds its own packages here, so that there is one Yjs.
   preserveSymlinks: true,
   skipLibCheck: true,
