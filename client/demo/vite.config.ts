@@ -46,8 +46,6 @@ export default defineConfig({
     dedupe: ['yjs', 'y-protocols', 'lib0', '@tiptap/core', '@tiptap/pm', '@tiptap/y-tiptap'],
   },
   build: {
-    // Tiptap, ProseMirror and Yjs make up nearly all of the editor's chunk; there is nothing to split.
-    chunkSizeWarningLimit: 600,
     // The first versions with both `light-dark()` and popovers, which the styles are written for.
     target: ['chrome125', 'edge125', 'firefox128', 'safari17.5'],
   },
