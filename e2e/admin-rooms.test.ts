@@ -42,13 +42,19 @@ async function rowsOf(page: Page): Promise<(string | null)[]> {
 }
 
 describe('administration of rooms', () => {
-  test('[ADMIN-8] shows what a document holds, as text and JSON, and nobody in it sees that', async () => {
-    const server = await governed();
+  test('[ADMIN-8] [ADMIN-15] shows what a document holds, as text and JSON, and nobody in it sees that; and where the application is', async () => {
+    const server = await governed({ DOCUMENT_URL: '/d/{room}' });
     const ada = await Tab.open(server, { name: 'Ada', room: 'minutes' });
     await ada.write('as agreed');
     await ada.status.getByText('Saved', { exact: true }).waitFor();
     const page = await quietPage();
     const room = await openRoom(page, server, 'minutes');
+    const link = room.getByRole('link', { name: 'Open in the application' });
+    await link.waitFor();
+    const attributes = await link.evaluate((a) =>
+      ['href', 'target', 'rel'].map((name) => a.getAttribute(name)),
+    );
+    expect(attributes).toEqual(['/d/minutes', '_blank', 'noopener noreferrer']);
     const button = room.getByRole('button', { name: 'Preview' });
     await button.click();
     const dialog = page.getByRole('dialog', { name: 'Preview of minutes' });

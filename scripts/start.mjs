@@ -12,13 +12,18 @@ const SAME_REQUEST_MS = 1000;
 main(async () => {
   await setup();
 
+  // A web app of one's own is elsewhere, and has addresses of its own.
+  const demo =
+    process.env.STATIC_DIR !== undefined
+      ? {}
+      : { STATIC_DIR: join(root, 'client/demo/dist'), DOCUMENT_URL: '/d/{room}' };
   const lifeline = new URL('./lifeline.mjs', import.meta.url).href;
   const server = spawn(
     process.execPath,
     ['--import', lifeline, join(root, 'server/dist/cli.js'), ...process.argv.slice(2)],
     {
       cwd: root,
-      env: { STATIC_DIR: join(root, 'client/demo/dist'), ...process.env },
+      env: { ...demo, ...process.env },
       stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
       // Out of the terminal's process group, or Ctrl-C would reach the server twice.
       detached: process.platform !== 'win32',

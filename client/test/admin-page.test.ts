@@ -125,12 +125,16 @@ describe('the administrator’s page', () => {
       pull(controller) {
         sent++;
         controller.enqueue(new Uint8Array(100));
+        if (sent === 50) controller.close();
       },
       cancel() {
         isCancelled = true;
       },
     });
-    await expect(receive(body, 1_000, () => undefined)).rejects.toThrow(NoBackup);
+    const receiving = receive(body, 1_000, () => undefined);
+    await expect(receiving).rejects.toThrow(
+      new NoBackup('it is larger than a browser should hold: use cowrite backup with --server'),
+    );
     expect([sent < 20, isCancelled]).toEqual([true, true]);
   });
 });

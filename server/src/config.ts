@@ -6,6 +6,7 @@ import type { AuthSettings } from './auth/authenticator.js';
 import { isLoopback } from './auth/origin.js';
 import { MIN_SECRET } from './auth/secret.js';
 import type { Rate } from './bucket.js';
+import { DOCUMENT_URL_FORM, isDocumentUrl } from './document-url.js';
 import type { Limits } from './limits.js';
 import { nearestNames } from './nearest.js';
 import { REDIS_FORM, readRedisUrl, shownUrl } from './service-url.js';
@@ -175,6 +176,7 @@ const schema = z.object({
   METRICS_PORT: z.coerce.number(PORT).int(PORT).min(0, PORT).max(65_535, PORT).optional(),
   METRICS_HOST: z.string().optional(),
   STATIC_DIR: z.string().optional(),
+  DOCUMENT_URL: z.string().refine(isDocumentUrl, DOCUMENT_URL_FORM).optional(),
 });
 
 /** What can be set. */
@@ -207,6 +209,8 @@ export interface Config {
   readonly metrics: { readonly port: number; readonly host?: string } | undefined;
   /** Folder of a built web app to serve at `/`. */
   readonly staticDir: string | undefined;
+  /** Where the application shows a document, with `{room}` in it. */
+  readonly documentUrl: string | undefined;
 }
 
 /** Whose values are told to nobody: a wrong address may hold a password anywhere. */
@@ -274,6 +278,7 @@ export function readConfig(
     logFormat: data.LOG_FORMAT,
     metrics: metricsOf(data),
     staticDir: data.STATIC_DIR,
+    documentUrl: data.DOCUMENT_URL,
   });
 }
 

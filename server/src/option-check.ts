@@ -18,6 +18,7 @@ const OPTIONS: Readonly<Record<keyof ServerOptions, true>> = {
   adminToken: true,
   metrics: true,
   staticDir: true,
+  documentUrl: true,
   hooks: true,
   limits: true,
   logger: true,

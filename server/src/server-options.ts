@@ -74,6 +74,11 @@ export interface ServerOptions {
   readonly metrics?: { readonly port: number; readonly host?: string };
   /** Folder of a built web app to serve at `/`. */
   readonly staticDir?: string;
+  /**
+   * Where the application shows a document, with `{room}` in it, such as `https://docs.example/d/{room}`:
+   * the administrator's page links to it.
+   */
+  readonly documentUrl?: string;
   readonly hooks?: Hooks;
   readonly limits?: Partial<Limits>;
   /** A pino logger, or a level for one that writes JSON to stdout. Default `'info'`. */

@@ -20,6 +20,7 @@ import { systemClock } from './clock.js';
 import { Workers } from './compact/workers.js';
 import { Cooldowns } from './cooldown.js';
 import { Crowd } from './crowd.js';
+import { DOCUMENT_URL_FORM, isDocumentUrl } from './document-url.js';
 import { Doors } from './doors.js';
 import { Ending } from './ending.js';
 import { Failover } from './failover.js';
@@ -87,6 +88,10 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     throw new RangeError(`adminToken has fewer than ${MIN_SECRET} bytes`);
   }
   const administrator = new Administrator(adminToken);
+  const { documentUrl } = options;
+  if (documentUrl !== undefined && !isDocumentUrl(documentUrl)) {
+    throw new TypeError(`documentUrl is not ${DOCUMENT_URL_FORM}`);
+  }
   const isOpen = options.auth === undefined && hooks.authenticate === undefined;
   const areUsersKnown = !isOpen && options.auth !== 'none';
   if (isOpen && !isLoopback(host)) {
@@ -252,6 +257,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     clock,
     presence: meeting?.presence,
     areUsersKnown,
+    documentUrl,
     administrator,
     maxUpdate: limits.maxMessageBytes,
     maxDocumentBytes: limits.maxDocumentBytes,

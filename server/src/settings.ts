@@ -55,6 +55,7 @@ const ABOUT: Readonly<Record<SettingName, string>> = {
   METRICS_HOST: 'where that port is; whoever reaches it can read the metrics',
   STATIC_DIR:
     'a folder of a built web app to serve at /; left out, 404 there. npm start sets the demo',
+  DOCUMENT_URL: 'where your application shows a document: the page at /admin links to it',
 };
 
 /** What those are that the schema leaves open, because it depends, or is their user's to say. */

@@ -9,6 +9,7 @@ import {
 } from '@cowrite/server';
 import { describe, expect, it } from 'vitest';
 import * as Y from 'yjs';
+import { readConfig } from '../src/config.js';
 import { call, governed, post } from './administrator.js';
 import { RawClient, typed } from './support.js';
 import { enter, presence, SECRET, token } from './visitors.js';
@@ -155,6 +156,41 @@ describe('[API] for the administrator’s page', () => {
     asked = 0;
     expect(await listed(server, 'limit=7')).toMatchObject([{ length: 7 }, 'room 00006', 7]);
     expect(asked).toBe(7);
+  });
+
+  it('[API-16] a room is told with where the application shows it, whatever it is called', async () => {
+    const server = await governed({ documentUrl: 'https://docs.example/d/{room}?from=admin' });
+    const room = `rooms/${encodeURIComponent('a/b?$&#ü')}`;
+    await call(server, room, post(typed('x')));
+    const address = 'https://docs.example/d/a%2Fb%3F%24%26%23%C3%BC?from=admin';
+    expect((await call(server, room))[1]).toMatchObject({ address });
+    await server.remove('a/b?$&#ü');
+    expect((await call(server, room))[1]).toMatchObject({ address: null });
+    const without = await governed();
+    await call(without, 'rooms/x', post(typed('x')));
+    expect((await call(without, 'rooms/x'))[1]).toMatchObject({ address: null });
+  });
+
+  it('[API-16] an address that leads elsewhere than to a page of one host is refused at the start', async () => {
+    for (const documentUrl of [
+      'https://docs.example/d/',
+      'https://{room}.example/d/',
+      'https://docs.example{room}/d',
+      'https://docs.example:{room}/d',
+      'javascript:alert(1)//{room}',
+      '//docs.example/{room}',
+      '/\\docs.example/{room}',
+      'd/{room}',
+      'https://ada:pw@docs.example/{room}',
+      '/d/{room}/{room}',
+      '{room}',
+    ]) {
+      await expect(governed({ documentUrl }), documentUrl).rejects.toThrow(TypeError);
+      expect(() => readConfig({ DOCUMENT_URL: documentUrl }), documentUrl).toThrow(
+        /^DOCUMENT_URL must be an address with \{room\} in it/,
+      );
+    }
+    expect(readConfig({ DOCUMENT_URL: '/d/{room}' }).documentUrl).toBe('/d/{room}');
   });
 
   it('[API-15] who is there is told by the server’s own word, and since when, also of those who show nobody', async () => {

@@ -4,6 +4,7 @@ import { shownName } from '../../../server/src/shown.js';
 import { h } from '../../demo/src/dom.js';
 import { icon } from '../../demo/src/icons.js';
 import { type Api, type DescribedRoom, Refused, reasonOf } from './api.js';
+import { base } from './base.js';
 import { confirm } from './dialog.js';
 import { download } from './download.js';
 import { type AdminIcon, adminIcon } from './icons.js';
@@ -116,6 +117,7 @@ export class RoomView {
     snapshot,
     quarantined,
     merge,
+    address,
   }: DescribedRoom): void {
     this.#readAt = new Date();
     this.#note.textContent = '';
@@ -164,11 +166,11 @@ export class RoomView {
         ),
       ),
     );
-    if (isDeleted !== this.#isDeleted) this.#showActions(isDeleted);
+    if (isDeleted !== this.#isDeleted) this.#showActions(isDeleted, address);
     this.#isDeleted = isDeleted;
   }
 
-  #showActions(isDeleted: boolean): void {
+  #showActions(isDeleted: boolean, address: string | null): void {
     const action = (name: AdminIcon, label: string, act: () => Promise<void>, kind = '') => {
       const button = h(
         'button',
@@ -192,6 +194,7 @@ export class RoomView {
     });
     this.#actions.replaceChildren(
       action('open', 'Preview', () => preview(this.#api, this.#room, this.#isOver)),
+      ...(address === null ? [] : [openLink(address)]),
       h(
         'div',
         { class: 'downloads', role: 'group', 'aria-label': 'Download the document' },
@@ -307,4 +310,19 @@ function troubleOf({
 function standOf({ seq, writtenAt }: { seq: number; writtenAt?: string }): string {
   if (writtenAt === undefined) return `up to entry ${seq.toLocaleString('en')}`;
   return ago(new Date(writtenAt), Date.now());
+}
+
+/** In the application, as its own user there: others see them. */
+function openLink(address: string): HTMLElement {
+  return h(
+    'a',
+    { class: 'button', href: hrefOf(address), target: '_blank', rel: 'noopener noreferrer' },
+    icon('open'),
+    'Open in the application',
+  );
+}
+
+/** The server does not know under which path a proxy shows its own pages. */
+function hrefOf(address: string): string {
+  return address.startsWith('/') ? base + address.slice(1) : address;
 }

@@ -13,6 +13,7 @@ import type { Form, Kind } from '../compact/forms.js';
 import { OverBudget, TooLargeToMerge } from '../compact/over-budget.js';
 import { unpack } from '../compact/packed.js';
 import type { Workers } from '../compact/workers.js';
+import { documentAddress } from '../document-url.js';
 import { RoomDeleted } from '../load.js';
 import type { Presence } from '../presence/presence.js';
 import { DocumentFull, StoreFull } from '../room.js';
@@ -51,6 +52,8 @@ export interface DocumentsOptions {
   readonly presence: Presence | undefined;
   /** Whether anybody is asked who they are. */
   readonly areUsersKnown: boolean;
+  /** Where the application shows a document, with `{room}` in it. */
+  readonly documentUrl: string | undefined;
 }
 
 /** Milliseconds within which what was written has to be on disk. */
@@ -77,12 +80,13 @@ export class Documents {
   }
 
   async describe(name: string): Promise<DescribedRoom> {
-    const { rooms, storage } = this.#options;
+    const { rooms, storage, documentUrl } = this.#options;
     const room = rooms.at(name);
     const { snapshot, tail, lastSeq, isDeleted } = await storage.load(name);
     if (lastSeq === 0 && room === undefined) throw neverWritten();
     return {
       room: name,
+      address: documentUrl === undefined || isDeleted ? null : documentAddress(documentUrl, name),
       isDeleted,
       seq: lastSeq,
       life: snapshot?.life ?? 0,
@@ -109,8 +113,8 @@ export class Documents {
 
   /** Everybody, on all instances. @throws {ApiError} */
   async present(name: string): Promise<{ people: PresentPerson[]; total: number }> {
-    const { rooms, presence, areUsersKnown } = this.#options;
-    return await presentIn(name, { room: rooms.at(name), presence, areUsersKnown });
+    const { rooms, presence, areUsersKnown, clock } = this.#options;
+    return await presentIn(name, { room: rooms.at(name), presence, areUsersKnown, clock });
   }
 
   /**

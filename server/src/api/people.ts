@@ -1,11 +1,15 @@
 /** Who is in a room, as JSON. */
 import type { AwarenessEntry } from '../awareness.js';
-import type { Presence } from '../presence/presence.js';
+import type { Clock } from '../clock.js';
+import type { PresentPerson as PersonThere, Presence } from '../presence/presence.js';
 import type { Room } from '../room.js';
 import { Session } from '../session.js';
-import { stored } from './errors.js';
+import { within } from '../within.js';
+import { ApiError } from './errors.js';
 import type { PresentPerson, ShownPerson } from './shapes.js';
 
+/** Milliseconds that the presence store has to say since when people at other instances are there. */
+const SINCE_MS = 1_000;
 /** People, and bytes of their states, in one answer. */
 const MAX_PEOPLE = 1_000;
 const MAX_BYTES = 4 * 1024 * 1024;
@@ -38,6 +42,7 @@ export interface PresentOptions {
   readonly presence: Presence | undefined;
   /** Whether anybody is asked who they are: then a state says it as the server has found it. */
   readonly areUsersKnown: boolean;
+  readonly clock: Clock;
 }
 
 /**
@@ -48,11 +53,11 @@ export interface PresentOptions {
  */
 export async function presentIn(
   name: string,
-  { room, presence, areUsersKnown }: PresentOptions,
+  { room, presence, areUsersKnown, clock }: PresentOptions,
 ): Promise<{ people: PresentPerson[]; total: number }> {
-  const listed = await listedElsewhere(name, room, presence);
-  const since = new Map(listed.map((person) => [person.client, person.since]));
-  const entries = room?.awareness.present() ?? listed;
+  const there = await listed(name, room, presence, clock);
+  const since = new Map(there.map((person) => [person.client, person.since]));
+  const entries = room?.awareness.present() ?? there;
   const people = peopleOf(entries).map(({ client, state }): PresentPerson => {
     const holder = room?.awareness.ownerOf(client);
     const session = holder instanceof Session ? holder : undefined;
@@ -82,14 +87,28 @@ export async function presentIn(
 }
 
 /** Of a room that is open here only since when they are there is missing without the presence store. */
-async function listedElsewhere(
+async function listed(
   name: string,
   room: Room | undefined,
   presence: Presence | undefined,
-) {
+  clock: Clock,
+): Promise<readonly PersonThere[]> {
   if (presence === undefined) return [];
   const asked = presence.list(name);
-  return room === undefined ? await stored(() => asked) : await asked.catch(() => []);
+  if (room !== undefined)
+    return (
+      (await within(
+        SINCE_MS,
+        clock,
+        asked.catch(() => []),
+      )) ?? []
+    );
+  try {
+    return await asked;
+  } catch (cause) {
+    const problem = 'who is at other servers is not known: Redis does not answer';
+    throw new ApiError('unavailable', problem, {}, { cause });
+  }
 }
 
 function dateOf(ms: number | undefined): string | null {

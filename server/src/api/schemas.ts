@@ -34,6 +34,9 @@ export const listed = z
 export const described = z
   .object({
     room: z.string(),
+    address: z.string().nullable().openapi({
+      description: 'where the application shows it, by DOCUMENT_URL; null where that is not set',
+    }),
     isDeleted: z.boolean(),
     seq: count.openapi({ description: 'the newest entry of its log' }),
     life: count.openapi({ description: 'the seq of its last deletion, revival or replacement' }),

@@ -18,6 +18,8 @@ export interface ListedRoom extends OpenHere {
 
 export interface DescribedRoom extends OpenHere {
   readonly room: string;
+  /** Where the application shows it; null where nobody has said that, and for a deleted one. */
+  readonly address: string | null;
   readonly isDeleted: boolean;
   readonly seq: number;
   /** The seq of the last removal or revival. */

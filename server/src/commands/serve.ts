@@ -56,6 +56,7 @@ async function serve(config: Config): Promise<undefined> {
     ...(config.metrics !== undefined && { metrics: config.metrics }),
     logger,
     ...(config.staticDir !== undefined && { staticDir: config.staticDir }),
+    ...(config.documentUrl !== undefined && { documentUrl: config.documentUrl }),
   });
   server.whenClosed.then(
     () => {
