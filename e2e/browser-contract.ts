@@ -109,11 +109,13 @@ export function browserContract(title: string, factory: EngineFactory): void {
       const ada = await DemoWindow.open(server, await openBrowser(), 'Ada');
       await ada.write('before');
       await saved(ada);
+      await ada.window.evaluate('(window.isTheSame = true)');
       await ada.window.goto(`${server.url}/`);
       await eventually(() => dora.people()).toEqual(['Dora']);
       await dora.write('meanwhile');
       await ada.window.back();
       await ada.isThere();
+      if (factory.keepsPages) expect(await ada.window.evaluate("'isTheSame' in window")).toBe(true);
       await eventually(() => ada.words()).toEqual(['before', 'meanwhile']);
       await eventually(() => dora.people()).toEqual(['Ada', 'Dora']);
       await ada.write(' after');

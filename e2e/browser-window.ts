@@ -30,6 +30,8 @@ export interface Engine {
 }
 
 export interface EngineFactory {
+  /** Whether a page of the demo that is left is kept as it is for "back", or else loaded again. */
+  readonly keepsPages: boolean;
   /** What this machine lacks, or undefined. */
   missing(): string | undefined;
   launch(): Promise<Engine>;

@@ -6,6 +6,8 @@ import type { BrowserWindow, Engine, EngineFactory, OtherBrowser } from './brows
 import { PATIENCE } from './fixtures.js';
 
 export const firefox: EngineFactory = {
+  // It keeps none with an open WebSocket, and none that holds a Web Lock.
+  keepsPages: false,
   missing: () => (findFirefox() === undefined ? 'there is no Firefox on this machine' : undefined),
   async launch() {
     const browser = await launch({

@@ -14,6 +14,7 @@ import type { BrowserWindow, Engine, EngineFactory, OtherBrowser } from './brows
 import { eventually, PATIENCE } from './fixtures.js';
 
 export const webkit: EngineFactory = {
+  keepsPages: true,
   missing() {
     if (findWebKitDriver() === undefined) return 'there is no WebKitWebDriver on this machine';
     if (findXvfb() === undefined) return 'there is no Xvfb on this machine';
