@@ -10,7 +10,7 @@ export type Which = keyof typeof TABS;
 
 const SORTS = {
   name: 'Room',
-  people: 'People',
+  people: 'Tabs',
   sockets: 'Sockets',
   updates: 'Updates',
   snapshot: 'Snapshot',

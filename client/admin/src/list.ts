@@ -201,7 +201,7 @@ export class RoomList {
     const spoken = [
       name,
       ...(isDeleted ? ['deleted'] : [count(seq, 'update')]),
-      ...(isOpen ? [count(people, 'person', 'people'), count(sessions, 'socket')] : []),
+      ...(isOpen ? [count(people, 'tab'), count(sessions, 'socket')] : []),
     ];
     row.setAttribute('aria-label', spoken.join(', '));
     row.replaceChildren(
@@ -217,7 +217,7 @@ export class RoomList {
         ),
         ...(isDeleted ? [h('span', { class: 'chip stop' }, 'deleted')] : []),
       ),
-      cell('people', isOpen ? String(people) : '–'),
+      cell('tabs', isOpen ? String(people) : '–'),
       cell('sockets', isOpen ? String(sessions) : '–'),
       cell('updates', isDeleted ? '–' : seq.toLocaleString('en')),
       cell('snapshot', isDeleted || snapshotBytes === 0 ? '–' : size(snapshotBytes)),

@@ -318,7 +318,7 @@ function openLink(address: string): HTMLElement {
     'a',
     { class: 'button', href: hrefOf(address), target: '_blank', rel: 'noopener noreferrer' },
     icon('open'),
-    'Open in the application',
+    'Open in the app',
   );
 }
 
