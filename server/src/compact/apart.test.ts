@@ -233,6 +233,13 @@ describe('[CMP] jobs in processes', { timeout: 600_000 }, () => {
   });
 });
 
+async function frameOf(value: unknown): Promise<Buffer> {
+  const stream = new PassThrough();
+  await writeFrame(stream, value);
+  stream.end();
+  return Buffer.concat(await stream.toArray());
+}
+
 describe('[CMP] values between processes', () => {
   const VALUE = {
     kind: 'x',
@@ -245,9 +252,7 @@ describe('[CMP] values between processes', () => {
   };
 
   it('[CMP-28] arrive as they left, however the pipe cuts them', async () => {
-    const whole = new PassThrough();
-    await writeFrame(whole, VALUE);
-    const bytes = whole.read() as Buffer;
+    const bytes = await frameOf(VALUE);
     for (const size of [1, 7, bytes.length]) {
       const cut = new PassThrough();
       const value = readFrame(cut);
@@ -257,9 +262,7 @@ describe('[CMP] values between processes', () => {
   });
 
   it('[CMP-28] one that does not arrive whole is none', async () => {
-    const whole = new PassThrough();
-    await writeFrame(whole, VALUE);
-    const bytes = whole.read() as Buffer;
+    const bytes = await frameOf(VALUE);
     for (const length of [0, 3, 20, bytes.length - 1]) {
       const cut = new PassThrough();
       cut.end(bytes.subarray(0, length));
