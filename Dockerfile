@@ -1,5 +1,5 @@
 # The server with the demo it serves; documents are kept in /data.
-FROM node:22-slim AS build
+FROM node:24-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
 COPY client/package.json client/
@@ -15,7 +15,7 @@ COPY server server
 RUN npm run build
 RUN npm ci --omit=dev --workspace=@cowrite/server --no-audit --no-fund
 
-FROM node:22-slim
+FROM node:24-slim
 WORKDIR /app
 COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules node_modules

@@ -1,6 +1,7 @@
 // `npm run nodes`: the unit tests of client and server under other versions of Node than this one,
-// which npm has for Linux. `npm run nodes -- 26` for some of them. They are installed into a temporary
-// folder, each by itself: all of them would be half a gigabyte.
+// which npm has for Linux. `npm run nodes -- 26` for some of them; `npm run nodes -- --quick` runs those
+// that need most of Node, and the command with them, as `.ci/run` does. They are installed into a
+// temporary folder, each by itself: all of them would be half a gigabyte.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,11 +10,25 @@ import { Failure, main, setup, step, tool } from './setup.mjs';
 /** The newest of each that npm had when this was written. */
 const VERSIONS = { 22: '22.23.5', 24: '24.22.3', 26: '26.12.1' };
 // Typedoc, Vite and the like are tried with this Node alone.
-const TESTS = [
-  '--project=client',
-  '--project=units',
-  '--exclude=client/test/api-reference.test.ts',
+const ALL = ['--project=client', '--project=units', '--exclude=client/test/api-reference.test.ts'];
+/** Sockets, timers, databases, native modules, processes that run out of memory or are killed. */
+const QUICK = [
+  'client/src/connection.test.ts',
+  'client/src/socket.test.ts',
+  'client/src/client.test.ts',
+  'client/src/offline.test.ts',
+  'client/src/offline-suspended.test.ts',
+  'server/src/compact/apart.test.ts',
+  'server/src/storage/lmdb.test.ts',
+  'server/src/storage/lock.test.ts',
+  'server/src/auth/tokens.test.ts',
+  'server/src/transport.test.ts',
+  'server/src/runtime.test.ts',
+  'server/test/kill.test.ts',
+  'server/test/start.test.ts',
 ];
+/** Of the command, under load. */
+const KILLS = '2';
 
 main(async () => {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
@@ -22,7 +37,8 @@ main(async () => {
     );
   }
   await setup();
-  const asked = process.argv.slice(2);
+  const isQuick = process.argv.includes('--quick');
+  const asked = process.argv.slice(2).filter((arg) => arg !== '--quick');
   for (const name of asked.length > 0 ? asked : Object.keys(VERSIONS)) {
     const version = VERSIONS[name];
     if (version === undefined) throw new Failure(`No Node ${name}: ${Object.keys(VERSIONS)}.`);
@@ -47,10 +63,15 @@ main(async () => {
       await step(
         `Tests under Node ${version}…`,
         join(bin, 'node'),
-        [tool('vitest/vitest.mjs'), 'run', ...TESTS],
+        [tool('vitest/vitest.mjs'), 'run', ...(isQuick ? QUICK : ALL)],
         {
           // What tests start by this name is this version, too.
-          env: { ...process.env, PATH: `${bin}:${process.env.PATH}`, COWRITE_BUILT: '1' },
+          env: {
+            ...process.env,
+            PATH: `${bin}:${process.env.PATH}`,
+            COWRITE_BUILT: '1',
+            ...(isQuick && { KILLS }),
+          },
         },
       );
       console.log(`They pass, in ${Math.round((performance.now() - began) / 1_000)} s.`);

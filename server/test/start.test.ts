@@ -1,7 +1,7 @@
 /** `npm start`, in whatever shell npm runs it. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -73,12 +73,22 @@ describe('[RUN] versions of Node', () => {
   it('[RUN-4] the image has one that is tried, everywhere', () => {
     const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
     const images = [...read('Dockerfile').matchAll(/^FROM node:(\d+)-slim\b/gm)];
-    expect(images.map(([, major]) => major)).toEqual(['22', '22']);
+    expect(images.map(([, major]) => major)).toEqual(['24', '24']);
     const tried = [...read('scripts/nodes.mjs').matchAll(/(\d+): '(\d+)\.\d+\.\d+'/g)];
     expect(tried.map(([, name, major]) => [name, major])).toEqual([
       ['22', '22'],
       ['24', '24'],
       ['26', '26'],
     ]);
+  });
+
+  it('[RUN-8] each is tried by what every change must pass, with tests that are there', () => {
+    expect(readFileSync(join(ROOT, '.ci/run'), 'utf8')).toMatch(
+      /^ {2}step nodes npm run nodes -- --quick$/m,
+    );
+    const nodes = readFileSync(join(ROOT, 'scripts/nodes.mjs'), 'utf8');
+    const tests = [...nodes.matchAll(/^ {2}'(\S+\.test\.ts)',$/gm)].map(([, path]) => path!);
+    expect(tests.length).toBeGreaterThan(10);
+    for (const path of tests) expect(existsSync(join(ROOT, path)), path).toBe(true);
   });
 });
