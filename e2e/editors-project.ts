@@ -27,7 +27,7 @@ export const VERSIONS = {
 };
 
 /** What they need beside that. */
-const PEERS = {
+export const PEERS = {
   '@lexical/rich-text': '0.52.0',
   '@types/react': '19.3.3',
   '@types/react-dom': '19.3.0',
@@ -45,7 +45,7 @@ const PEERS = {
 };
 
 /** The headings of the page whose code is a whole page, in lower case the names of the built ones. */
-const HEADINGS = ['ProseMirror', 'BlockNote', 'Quill', 'Monaco', 'Slate', 'Lexical'];
+export const HEADINGS = ['ProseMirror', 'BlockNote', 'Quill', 'Monaco', 'Slate', 'Lexical'];
 
 export class EditorsProject {
   readonly #folder = mkdtempSync(join(tmpdir(), 'cowrite-editors-'));

@@ -7,10 +7,11 @@ import type { Page } from 'playwright';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { WebSocket } from 'ws';
 import * as Y from 'yjs';
-import { EditorsProject, PAGE, VERSIONS } from './editors-project.js';
+import { EditorsProject, HEADINGS, PAGE, PEERS, VERSIONS } from './editors-project.js';
 import { Eve } from './eve.js';
 import { eventually, openBrowser, Server, temporaryFolder } from './fixtures.js';
 import { hostileTo } from './hostile-to.js';
+import { codeBlocks } from './markdown.js';
 import { ROOT } from './packed.js';
 import { writeForAll } from './same-text.js';
 
@@ -154,6 +155,16 @@ describe('the editors of docs/editors.md', () => {
     for (const [name, version] of Object.entries(VERSIONS)) {
       const row = rows.find((line) => line.includes(`\`${name}\``));
       expect(row, name).toContain(version);
+    }
+    const tried: Readonly<Record<string, string>> = { ...VERSIONS, ...PEERS };
+    for (const heading of HEADINGS) {
+      const [line] = codeBlocks(PAGE, `## ${heading}`);
+      const [client, yjs, ...packages] = line!.text
+        .replace(/^npm install (--legacy-peer-deps )?/, '')
+        .split(' ');
+      expect([client, yjs], heading).toEqual(['@cowrite/client', 'yjs@13']);
+      const names = packages.map((each) => each.slice(0, each.lastIndexOf('@')));
+      expect(packages, heading).toEqual(names.map((name) => `${name}@${tried[name]}`));
     }
     await project.check();
   });
