@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { connect } from 'node:net';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { ManualClock } from '../src/clock.js';
 import { readConfig } from '../src/config.js';
@@ -235,6 +235,46 @@ describe('[LIM] the crowd', () => {
     expect(await put(parts, body.length)).toMatch(/^HTTP\/1\.1 200 /);
     expect(await put(parts.slice(0, 3), body.length)).toMatch(/^HTTP\/1\.1 408 /);
     expect((await served(server, 'room')).getText('t').toString()).toBe('as good as a book');
+  });
+
+  it('[LIM-21] who is refused while a body is on its way is told so behind it, on a connection that stays', async () => {
+    const server = await governed();
+    const socket = connect(Number(new URL(server.url).port), '127.0.0.1');
+    onTestFinished(() => void socket.destroy());
+    let answer = '';
+    socket.setEncoding('latin1').on('data', (text: string) => {
+      answer += text;
+    });
+    const half = Buffer.alloc(300_000);
+    const name = 'x'.repeat(300);
+    for (const length of ['Content-Length: 600000', 'Transfer-Encoding: chunked']) {
+      answer = '';
+      const isChunked = length.startsWith('Transfer');
+      const send = (bytes: Buffer) =>
+        new Promise((resolve) => {
+          if (isChunked) socket.write(`${bytes.length.toString(16)}\r\n`);
+          socket.write(bytes);
+          socket.write(isChunked ? '\r\n' : '', resolve);
+        });
+      socket.write(`PUT /api/rooms/${name}/document HTTP/1.1\r\nHost: localhost\r\n`);
+      socket.write(`Authorization: Bearer ${ADMIN}\r\n${length}\r\n\r\n`);
+      await send(half);
+      // Others are answered long since.
+      for (let i = 0; i < 5; i++) expect((await fetch(`${server.url}/health/live`)).ok).toBe(true);
+      expect(answer).toBe('');
+      await send(half);
+      if (isChunked) socket.write('0\r\n\r\n');
+      await vi.waitUntil(() => answer.includes('bad-request'));
+      expect(answer).toMatch(/^HTTP\/1\.1 400 /);
+    }
+    answer = '';
+    socket.write('GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    await vi.waitUntil(() => answer.endsWith('ok\n'));
+    // Larger than any body may be: why wait?
+    answer = '';
+    socket.write(`PUT /api/rooms/room/document HTTP/1.1\r\nHost: localhost\r\n`);
+    socket.write(`Authorization: Bearer ${ADMIN}\r\nContent-Length: 6000000000\r\n\r\n`);
+    await vi.waitUntil(() => answer.includes('too-large'));
   });
 
   it('[LIM-5] a client about which nobody can decide is not kept waiting for ever', async () => {

@@ -18,6 +18,7 @@ import type { LimitName } from '../limits.js';
 import { checkRoomName } from '../room-name.js';
 import { within } from '../within.js';
 import { ApiError, type ErrorCode, namesOf, type RequestNames, STATUS } from './errors.js';
+import { readToEnd } from './unread-body.js';
 
 export type ApiContext = Context<{ Bindings: HttpBindings }>;
 
@@ -106,7 +107,11 @@ export class Router {
       scheme: 'bearer',
       description: 'ADMIN_TOKEN',
     });
-    this.app.onError((error, c) => answerError(error, c, options.onError));
+    this.app.onError(async (error, c) => {
+      // Of others not a byte more than need be.
+      if (this.#isAdministrator(c)) await readToEnd(c.req.raw, options.maxUpdate);
+      return answerError(error, c, options.onError);
+    });
   }
 
   /** A route without a body, or with one of JSON: whatever `Content-Type` says. */
@@ -185,6 +190,10 @@ export class Router {
       if (answer === undefined) throw new ApiError('unavailable', 'it took too long');
       return answer;
     });
+  }
+
+  #isAdministrator(c: ApiContext): boolean {
+    return this.#options.administrator.refusal(c.req.header('Authorization')) === undefined;
   }
 
   #checkToken(c: ApiContext): void {
