@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { EXPENSIVE, gc, type Item, item, text, uint, update } from '../../test/crafted.js';
+import { gc, type Item, item, text, uint, update } from '../../test/crafted.js';
 import { typedByTurns } from '../../test/large.js';
 import { OutOfMemory, runApart } from './apart.js';
 import { EndedEarly, readFrame, writeFrame } from './frames.js';
@@ -18,9 +18,14 @@ import { Workers } from './workers.js';
 const MB = 1024 * 1024;
 const hasProc = existsSync('/proc/self/stat');
 const NO_PROC = 'processes are found in /proc, which is not here';
-/** Half a minute of work. */
-const expensive = () => EXPENSIVE['192 KB of inserts at one position']!();
 const ENDLESS = { patience: 600_000, signal: new AbortController().signal };
+/** More inserts at one position, each by somebody else, than there is time for: the square of them is compared. */
+const MANY = 100_000;
+const expensive = () =>
+  Array.from({ length: MANY }, (_, i) => {
+    const structs = [item({ parent: '', kind: 4, content: text('a') })];
+    return update([{ client: 1_000_000 + i, clock: 0, structs }]);
+  });
 
 const compactionOf = (...updates: Uint8Array[]) => ({
   kind: 'compact' as const,
@@ -86,14 +91,13 @@ const WORST: Readonly<Record<string, () => Uint8Array[]>> = {
   'lists in lists': () => [chain(1, () => lists)],
 };
 
-/** State and parent, as /proc has them; undefined for one that is gone. */
-function statOf(pid: number | string): { state: string; parent: number } | undefined {
+/** State, parent and seconds of CPU, as /proc has them; undefined for one that is gone. */
+function statOf(
+  pid: number | string,
+): { state: string; parent: number; seconds: number } | undefined {
   try {
-    const [state, parent] = readFileSync(`/proc/${pid}/stat`, 'utf8')
-      .split(') ')
-      .at(-1)!
-      .split(' ');
-    return { state: state!, parent: Number(parent) };
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)!.split(' ');
+    return { state: fields[0]!, parent: Number(fields[1]), seconds: Number(fields[11]) / 100 };
   } catch {
     // It has ended meanwhile.
     return undefined;
@@ -182,13 +186,13 @@ describe('[CMP] jobs in processes', { timeout: 600_000 }, () => {
   }) => {
     skip(!hasProc, NO_PROC);
     const before = childrenOf(process.pid);
-    const read = async () => ({ snapshot: undefined, updates: [expensive()] });
-    const hasty = new Workers({ threads: 1, budget: 1, memory: 100 });
+    const read = async () => ({ snapshot: undefined, updates: expensive() });
+    const hasty = new Workers({ threads: 1, budget: 1, memory: 400 });
     hasty.patience = () => 1_000;
     onTestFinished(() => hasty.close());
     await expect(hasty.compact(read)).rejects.toThrow(OverBudget);
     expect(childrenOf(process.pid).filter((pid) => !before.includes(pid))).toEqual([]);
-    const patient = new Workers({ threads: 1, budget: 600_000, memory: 100 });
+    const patient = new Workers({ threads: 1, budget: 600_000, memory: 400 });
     const job = patient.compact(read);
     const ended = expect(job).rejects.toThrow('closed');
     await vi.waitFor(() => {
@@ -206,16 +210,18 @@ describe('[CMP] jobs in processes', { timeout: 600_000 }, () => {
     const folder = mkdtempSync(join(tmpdir(), 'cowrite-apart-'));
     onTestFinished(() => rmSync(folder, { recursive: true }));
     const file = join(folder, 'update');
-    writeFileSync(file, expensive());
+    writeFileSync(file, pack(expensive()).bytes);
     const apart = new URL('../../dist/compact/apart.js', import.meta.url).href;
     const program = `
       import { readFileSync } from 'node:fs';
       import { runApart } from ${JSON.stringify(apart)};
       const bytes = new Uint8Array(readFileSync(process.argv[1]));
-      const updates = { bytes, ends: Uint32Array.of(bytes.length) };
+      const size = bytes.length / ${MANY};
+      const ends = Uint32Array.from({ length: ${MANY} }, (_, i) => size * (i + 1));
+      const updates = { bytes, ends };
       const task = { kind: 'compact', snapshot: undefined, updates, heap: 1e12 };
       const { signal } = new AbortController();
-      await runApart(task, { heap: 2e8, patience: 1, signal });`;
+      await runApart(task, { heap: 5e8, patience: 1, signal });`;
     const server = spawn(process.execPath, ['--input-type=module', '-e', program, file], {
       env: { ...process.env, AUTH_SECRET: 'nobody else knows' },
       stdio: 'inherit',
@@ -227,6 +233,10 @@ describe('[CMP] jobs in processes', { timeout: 600_000 }, () => {
       return children;
     });
     expect(readFileSync(`/proc/${child}/environ`, 'utf8')).not.toContain('AUTH_SECRET');
+    // More than it takes to begin.
+    await vi.waitFor(() => {
+      expect(!isRunning(child!) || statOf(child!)!.seconds > 0.6).toBe(true);
+    });
     server.kill('SIGKILL');
     await ended;
     await vi.waitFor(() => expect(isRunning(child!)).toBe(false));
