@@ -1,7 +1,7 @@
 /** The demo as people use it: undo, what is pasted, who is here, links, and a phone. */
 import { readFile } from 'node:fs/promises';
 import { SignJWT } from 'jose';
-import type { Page } from 'playwright';
+import type { BrowserContext, Page } from 'playwright';
 import { expect, test } from 'vitest';
 import { eventually, openBrowser, Server, sharedServer, Tab } from './fixtures.js';
 
@@ -246,38 +246,64 @@ test('[DEMO-5] a token’s name is shown to its owner as it is to others, and ta
   await ada.page.getByRole('button', { name: 'Ada Žižek (you, another tab)' }).waitFor();
 });
 
+/** As this person, with what Yjs draws for its client id. */
+const as = (person: object, clientId: number) => async (page: Page) => {
+  await page.addInitScript(
+    ([kept, id]) => {
+      localStorage.setItem('cowrite:person', localStorage.getItem('cowrite:person') ?? kept);
+      const draw = crypto.getRandomValues.bind(crypto);
+      crypto.getRandomValues = (array) => {
+        draw(array);
+        if (array instanceof Uint32Array) array.fill(id);
+        return array;
+      };
+    },
+    [JSON.stringify(person), clientId] as const,
+  );
+};
+
 test('[DEMO-6] two tabs of one browser are one person, who leaves with the last of them', async () => {
   const server = await sharedServer();
   const browser = await openBrowser();
   const path = `${server.url}/d/two-tabs`;
-  const grace = await Tab.open(server, { name: 'Grace', room: 'two-tabs' });
-  const tabs: Page[] = [];
-  for (let tab = 0; tab < 2; tab++) {
-    const page = await browser.newPage();
+  const open = async (context: BrowserContext, person: object, clientId: number) => {
+    const page = await context.newPage();
+    await as(person, clientId)(page);
     await page.goto(path);
     await page.getByTestId('editor').waitFor();
-    tabs.push(page);
-  }
-  const [first, second] = tabs as [Page, Page];
+    return page;
+  };
+  const color = '#1a6fc4';
+  const deer = { name: 'Deer', color, id: 'deer', picked: false };
+  const ownColour = (page: Page) =>
+    page
+      .locator('.avatar[data-self="true"]')
+      .evaluate((own) => own.style.getPropertyValue('--peer'));
+  // One tab gives way to Grace, who has its colour, and Grace to the other: of one colour again.
+  const grace = await open(await openBrowser(), { ...deer, name: 'Grace', id: 'grace' }, 2_000);
+  const second = await open(browser, deer, 3_000);
+  await eventually(() => ownColour(second)).not.toBe(color);
+  const first = await open(browser, deer, 1_000);
   const shown = (page: Page) => page.getByTestId('people').getByTestId('person').count();
-  for (const page of [...tabs, grace.page]) await eventually(() => shown(page)).toBe(2);
+  for (const page of [first, second, grace]) await eventually(() => shown(page)).toBe(2);
   await first.getByRole('button', { name: /\(you\)/ }).click();
   await first.getByRole('button', { name: /\(you, another tab\)$/ }).waitFor();
-  const colours = () =>
-    Promise.all(
-      tabs.map((page) =>
-        page
-          .locator('.avatar[data-self="true"]')
-          .evaluate((own) => own.style.getPropertyValue('--peer')),
-      ),
-    );
-  await eventually(async () => new Set(await colours()).size).toBe(1);
+  const ownColours = () => Promise.all([grace, first, second].map(ownColour));
+  await eventually(async () => (await ownColours()).slice(1)).toEqual([color, color]);
+  await eventually(() => ownColour(grace)).not.toBe(color);
+  // What is chosen in one tab is so in the other.
+  await second.getByRole('button', { name: /\(you\)/ }).click();
+  await second.getByLabel('Rose').check();
+  await second.getByLabel('Your name').fill('Deft Deer');
+  const rose = '#c92f66';
+  await eventually(async () => (await ownColours()).slice(1)).toEqual([rose, rose]);
+  await first.getByRole('button', { name: 'Deft Deer (you): name and colour' }).waitFor();
   await second.close();
   await first.getByText('Nobody').waitFor({ state: 'hidden' });
   await first.getByRole('button', { name: /\(you, another tab\)$/ }).waitFor({ state: 'hidden' });
-  await eventually(() => shown(grace.page)).toBe(2);
+  await eventually(() => shown(grace)).toBe(2);
   await first.close();
-  await eventually(() => shown(grace.page)).toBe(1);
+  await eventually(() => shown(grace)).toBe(1);
 });
 
 test('[DEMO-7] without a server what is written is “Offline”, and saved when it is back', async () => {

@@ -73,6 +73,9 @@ export function textOn(color: string): '#ffffff' | '#10201b' {
   return luminance > 0.19 ? '#10201b' : '#ffffff';
 }
 
+/** Where the browser remembers its person. */
+const KEPT = 'cowrite:person';
+
 /** This person, in this tab. */
 export class Me {
   #person: Person;
@@ -145,14 +148,37 @@ export class Me {
     return true;
   }
 
+  /**
+   * Takes the colour of another tab of this person.
+   * @returns whether the colour changed.
+   */
+  adoptColour(color: string): boolean {
+    if (this.#picked || color === this.#person.color) return false;
+    this.#person = { ...this.#person, color };
+    return true;
+  }
+
+  /** Calls once another tab has named this person, or picked their colour. */
+  onChangedElsewhere(call: () => void): void {
+    if (!this.#kept) return;
+    addEventListener('storage', ({ key, newValue }) => {
+      if (key !== KEPT || newValue === null) return;
+      const { person, picked } = keptPerson();
+      if (person.id !== this.#person.id) return;
+      this.#person = picked ? person : { ...person, color: this.#person.color };
+      this.#picked = picked;
+      call();
+    });
+  }
+
   #keep(): void {
-    if (this.#kept) write('cowrite:person', { ...this.#person, picked: this.#picked });
+    if (this.#kept) write(KEPT, { ...this.#person, picked: this.#picked });
   }
 }
 
 /** Who this browser's person is; somebody new where it remembers nobody. */
 function keptPerson(): { readonly person: Person; readonly picked: boolean } {
-  const stored = read('cowrite:person');
+  const stored = read(KEPT);
   if (typeof stored === 'object' && stored !== null && 'name' in stored) {
     const person = personFrom(stored);
     if (person.id !== undefined) {
@@ -160,7 +186,7 @@ function keptPerson(): { readonly person: Person; readonly picked: boolean } {
     }
   }
   const person = { name: randomPersonName(), color: randomOf(COLOURS).value, id: randomId() };
-  write('cowrite:person', { ...person, picked: false });
+  write(KEPT, { ...person, picked: false });
   return { person, picked: false };
 }
 

@@ -106,20 +106,35 @@ export function presence(
   };
 
   awareness.on('change', () => {
-    const before = [...awareness.getStates()]
-      .filter(([clientId]) => clientId < awareness.clientID)
-      .map(([, state]) => personFrom(state.user))
-      .filter(({ id }) => id === undefined || id !== me.person.id);
-    const taken = new Set(before.map(({ color }) => color));
-    if (me.yieldColour(taken)) publish();
+    if (settleColour(awareness, me)) publish();
     show();
     following.follow();
   });
   narrow.addEventListener('change', show);
   following.onChange(show);
+  me.onChangedElsewhere(() => {
+    publish();
+    show();
+  });
   publish();
   show();
   return element;
+}
+
+/**
+ * Two people have two colours, and one person has one in all tabs: the tab with the lowest client
+ * id moves away from those before it, and the others follow it.
+ *
+ * @returns whether the colour changed
+ */
+function settleColour(awareness: Awareness, me: Me): boolean {
+  const before = [...awareness.getStates()]
+    .filter(([clientId, { user }]) => clientId < awareness.clientID && user !== undefined)
+    .sort(([a], [b]) => a - b)
+    .map(([, state]) => personFrom(state.user));
+  const first = before.find(({ id }) => id !== undefined && id === me.person.id);
+  if (first !== undefined) return me.adoptColour(first.color);
+  return me.yieldColour(new Set(before.map(({ color }) => color)));
 }
 
 /** Everyone who has said who they are, oneself first, then by client so that nobody jumps about. */
