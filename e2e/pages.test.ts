@@ -159,7 +159,7 @@ test('[E2E-14] a normal session leaves nothing in the console and no failed requ
   await eventually(() => grace.words()).toEqual(['Programme', 'The', 'quartet', 'plays']);
   await grace.write(' in the foyer');
   await grace.select('Shift+Home', 'The quartet plays in the foyer');
-  await grace.page.getByRole('button', { name: 'Bold' }).click();
+  await grace.page.getByRole('button', { name: 'Bold', exact: true }).click();
   await grace.page.keyboard.press('ControlOrMeta+k');
   await grace.page.getByLabel('Link address').fill('example.com');
   await grace.page.keyboard.press('Enter');

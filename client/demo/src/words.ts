@@ -1,6 +1,9 @@
-/** Random readable names, for documents and for people who have not said who they are. */
+/**
+ * Random readable names, for documents and for people who have not said who they are. None of the words
+ * is one of a button: “Bold Bear” beside “Bold” is hard to tell apart by ear.
+ */
 const ADJECTIVES =
-  'amber bold brave bright brisk calm clear clever coral cosy crisp curious deft eager early easy fair fleet fond frank fresh gentle glad golden grand green happy hazel honest indigo jolly keen kind light lively lucky lunar mellow merry misty neat noble olive open patient plain proud quick quiet rapid ready rosy round royal ruby sandy silver smart snowy solar steady still sunny swift tidy vivid warm wise'.split(
+  'amber brave bright brisk calm clear clever coral cosy crisp curious deft eager early easy fair fleet fond frank fresh gentle glad golden grand green happy hazel honest indigo jolly keen kind lively lucky lunar mellow merry misty neat noble olive patient plain proud quick quiet rapid ready rosy round royal ruby sandy silver smart snowy solar steady still sunny swift tidy vivid warm wise'.split(
     ' ',
   );
 const ANIMALS =
