@@ -102,10 +102,20 @@ const EDITORS: readonly Editor[] = [
   },
 ];
 
-async function open(server: Server, { name, place }: Editor, user: string): Promise<Page> {
+/**
+ * Clicks where one writes, once what was written before is shown: Lexical shows nobody the caret
+ * of who clicked into a page without text until that caret moves.
+ */
+async function open(
+  server: Server,
+  editor: Editor,
+  user: string,
+  lines: readonly string[] = [],
+): Promise<Page> {
   const page = await (await openBrowser()).newPage();
-  await page.goto(`${server.url}/${name}.html?name=${user}`);
-  await page.locator(place).first().click();
+  await page.goto(`${server.url}/${editor.name}.html?name=${user}`);
+  await eventually(() => linesOf(page, editor)).toEqual(lines);
+  await page.locator(editor.place).first().click();
   return page;
 }
 
@@ -182,7 +192,7 @@ describe('the editors of docs/editors.md', () => {
         // Who comes first makes the line that both write in, and never undoes it.
         const grace = await open(server, editor, 'Grace');
         await grace.keyboard.type('one');
-        const ada = await open(server, editor, 'Ada');
+        const ada = await open(server, editor, 'Ada', ['one']);
         const show = async (text: unknown) => {
           for (const page of [ada, grace]) {
             await eventually(() => linesOf(page, editor)).toEqual([text]);
