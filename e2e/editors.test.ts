@@ -192,6 +192,9 @@ describe('the editors of docs/editors.md', () => {
         // Who comes first makes the line that both write in, and never undoes it.
         const grace = await open(server, editor, 'Grace');
         await grace.keyboard.type('one');
+        // Beside Grace there is the first block of BlockNote, which is nobody's.
+        const writers = () => [...peer.doc.store.clients.keys()].filter((client) => client !== 1);
+        await eventually(async () => writers().length).toBe(1);
         const ada = await open(server, editor, 'Ada', ['one']);
         const show = async (text: unknown) => {
           for (const page of [ada, grace]) {
@@ -201,9 +204,7 @@ describe('the editors of docs/editors.md', () => {
         await show('one');
         await eventually(() => editor.names(ada)).toEqual(['Grace']);
         await eventually(() => editor.names(grace)).toEqual(['Ada']);
-        // Beside Grace there is the first block of BlockNote, which is nobody's.
-        const writers = [...peer.doc.store.clients.keys()].filter((client) => client !== 1);
-        expect(writers).toHaveLength(1);
+        expect(writers()).toHaveLength(1);
 
         await moveToStart(ada);
         await Promise.all([ada.keyboard.type('zero '), grace.keyboard.type(' two')]);
