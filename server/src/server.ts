@@ -166,7 +166,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     });
   const sharedStoreCheck = instances
     ? undefined
-    : new SharedStoreCheck({ storage, clock, logger, ttl: limits.presenceTtlMs });
+    : SharedStoreCheck.of({ storage, clock, logger, ttl: limits.presenceTtlMs });
   const dependencies: RoomDependencies = {
     storage,
     log,

@@ -3,6 +3,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { ManualClock } from './clock.js';
 import { SharedStoreCheck } from './shared-store-check.js';
 import { MemoryStorage } from './storage/memory.js';
+import type { Storage } from './storage/storage.js';
 
 /** Servers on one store, none of which meets the others. */
 function setUp() {
@@ -12,7 +13,7 @@ function setUp() {
     const lines: { level: number; msg: string; servers?: number }[] = [];
     const logger = pino({}, { write: (line) => void lines.push(JSON.parse(line)) });
     const storage = new MemoryStorage(store);
-    const check = new SharedStoreCheck({ storage, clock, logger, ttl: 60_000 });
+    const check = SharedStoreCheck.of({ storage, clock, logger, ttl: 60_000 })!;
     onTestFinished(() => check.close());
     return { check, lines, storage };
   };
@@ -59,5 +60,14 @@ describe('[RLY-20] servers on one store that have no Redis', () => {
     };
     await one.check.look();
     expect(one.lines).toEqual([]);
+  });
+
+  it('[RLY-20] a store that belongs to one process is not looked at, and has no timer', () => {
+    const clock = new ManualClock();
+    const logger = pino({ level: 'silent' });
+    const storage: Storage = new MemoryStorage();
+    const own = Object.create(storage, { heartbeat: { value: undefined } }) as Storage;
+    expect(SharedStoreCheck.of({ storage: own, clock, logger, ttl: 60_000 })).toBeUndefined();
+    expect(clock.pending).toBe(0);
   });
 });

@@ -13,8 +13,11 @@ import type { Storage } from './storage/storage.js';
 /** At how many looks in a row another must have gone on: longer than a deploy takes. */
 const LOOKS = 6;
 
+/** A store in which servers can note that they are there; one that belongs to a process has no others. */
+type MeetingStore = Storage & Required<Pick<Storage, 'heartbeat'>>;
+
 export interface SharedStoreCheckOptions {
-  readonly storage: Storage;
+  readonly storage: MeetingStore;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Milliseconds for which a note in the store counts; another is made after half of that. */
@@ -32,7 +35,15 @@ export class SharedStoreCheck {
   #isTold = false;
   #isLooking = false;
 
-  constructor(options: SharedStoreCheckOptions) {
+  /** @returns undefined, and no timer, where there is nothing to look at */
+  static of(
+    options: Omit<SharedStoreCheckOptions, 'storage'> & { readonly storage: Storage },
+  ): SharedStoreCheck | undefined {
+    const { storage } = options;
+    return canMeet(storage) ? new SharedStoreCheck({ ...options, storage }) : undefined;
+  }
+
+  private constructor(options: SharedStoreCheckOptions) {
     this.#options = options;
     this.#timer = options.clock.every(options.ttl / 2, () => void this.look());
   }
@@ -44,7 +55,7 @@ export class SharedStoreCheck {
   /** Never rejects: a store that does not answer is health's to tell. */
   async look(): Promise<void> {
     const { storage, ttl, logger } = this.#options;
-    if (storage.heartbeat === undefined || this.#isLooking) return;
+    if (this.#isLooking) return;
     this.#isLooking = true;
     const own = { instance: this.#instance, count: ++this.#count, isRelayed: false };
     try {
@@ -80,4 +91,8 @@ export class SharedStoreCheck {
       logger.info('no other server uses the same store any more');
     }
   }
+}
+
+function canMeet(storage: Storage): storage is MeetingStore {
+  return storage.heartbeat !== undefined;
 }
