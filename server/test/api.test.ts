@@ -1,5 +1,7 @@
 /** The HTTP API, over real sockets. */
 
+import type { ChildProcess } from 'node:child_process';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import {
@@ -9,10 +11,12 @@ import {
   MemoryStorage,
   PresenceHub,
 } from '@cowrite/server';
+import { pino } from 'pino';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import * as Y from 'yjs';
 import { ADMIN, call, eventsOf, governed, post, request } from './administrator.js';
 import { EXPENSIVE } from './crafted.js';
+import { typedByTurns } from './large.js';
 import { ROUTES } from './routes.js';
 import {
   gate,
@@ -411,6 +415,36 @@ describe('[API] rooms over HTTP', () => {
         { t: 'meanwhile' },
       ]);
     });
+  });
+
+  it('[API-8] a document whose process the kernel kills is answered 503 with why, and read the next time', async () => {
+    const lines: string[] = [];
+    const logger = pino({}, { write: (line) => void lines.push(line) });
+    const storage = new MemoryStorage();
+    const entries = [{ update: typedByTurns({ items: 40_000 }), author: 'ada' }];
+    await storage.append({ number: 1, appends: [{ room: 'room', entries }] });
+    const server = await governed({ storage, logger, limits: { workerMemoryMb: 200 } });
+    const kill = (message: unknown) => {
+      const { process } = message as { process: ChildProcess };
+      process.once('spawn', () => process.kill('SIGKILL'));
+    };
+    subscribe('child_process', kill);
+    onTestFinished(() => void unsubscribe('child_process', kill));
+    const read = () => request(server, 'rooms/room/document?form=text');
+    const killed = await read();
+    expect([killed.status, await killed.json()]).toEqual([
+      503,
+      {
+        error: {
+          code: 'unavailable',
+          message:
+            'the process that was at the document ended (it was killed, as the kernel does where memory is short): try again',
+        },
+      },
+    ]);
+    expect(lines.filter((line) => line.includes('ProcessEnded'))).toHaveLength(1);
+    unsubscribe('child_process', kill);
+    expect((await read()).status).toBe(200);
   });
 
   it('[API-9] what is sent is bounded, and how much is answered at once', async () => {

@@ -20,6 +20,12 @@ const FULL_TEXT = 80_000;
 /** Items with two references each. */
 const MANY = 510_000;
 
+/** A module by which a process kills each that it starts. */
+const KILLING = `data:text/javascript,${encodeURIComponent(`
+  import { subscribe } from 'node:diagnostics_channel';
+  subscribe('child_process', ({ process }) => process.once('spawn', () => process.kill('SIGKILL')));
+`)}`;
+
 function lengthIn(update: Uint8Array): number {
   const doc = new Y.Doc();
   Y.applyUpdate(doc, update);
@@ -184,6 +190,18 @@ describe('[CMP] a document that is too large', { timeout: 180_000 }, () => {
     const doc = new Y.Doc();
     Y.applyUpdate(doc, new Uint8Array(exported.bytes));
     expect(doc.getText('text').length).toBe(FULL_TEXT);
+    const shown = await cowrite(['export', 'large', '--format', 'text'], little);
+    expect(shown).toMatchObject({ code: 1, out: '' });
+    expect(shown.errors).toMatch(/^cowrite: the document is too large to merge here: .*\n$/);
+    // The kernel kills the process that is at it: nothing is known of the document then.
+    const killed = await cowrite(['check'], {
+      folder,
+      environment: { WORKER_MEMORY_MB: String(ENOUGH), NODE_OPTIONS: `--import=${KILLING}` },
+    });
+    expect(killed).toMatchObject({ code: 1, out: '' });
+    expect(killed.errors).toMatch(
+      /^cowrite: room "large" could not be looked at: .* it was killed, as the kernel does where memory is short\n$/,
+    );
   });
 
   it('[CMP-18] a document with more than a million references is imported as a whole', async () => {

@@ -8,6 +8,7 @@
 import type { ServerResponse } from 'node:http';
 import { CLOSE } from '@cowrite/client/protocol';
 import type { Clock } from '../clock.js';
+import { ProcessEnded } from '../compact/apart.js';
 import { SnapshotReplaced } from '../compact/compaction.js';
 import type { Form, Kind } from '../compact/forms.js';
 import { OverBudget, TooLargeToMerge } from '../compact/over-budget.js';
@@ -286,6 +287,11 @@ function asApiError(error: unknown): unknown {
   if (error instanceof DocumentFull) return new ApiError('document-too-large', message);
   if (error instanceof OverBudget || error instanceof TooLargeToMerge) {
     return new ApiError('over-budget', message);
+  }
+  if (error instanceof ProcessEnded) {
+    const text = `the process that was at the document ended (${error.how}): try again`;
+    // The log has what it said.
+    return new ApiError('unavailable', text, {}, { cause: error });
   }
   if (
     error instanceof StoreFull ||

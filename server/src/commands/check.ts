@@ -3,6 +3,7 @@
  * A repair is a compaction: what is damaged goes to the quarantine, the rest into a snapshot.
  */
 import { systemClock } from '../clock.js';
+import { ProcessEnded } from '../compact/apart.js';
 import { compactRoom } from '../compact/compaction.js';
 import { TooLargeToMerge } from '../compact/over-budget.js';
 import type { Workers } from '../compact/workers.js';
@@ -11,7 +12,7 @@ import { inJson } from '../shown.js';
 import { Snapshots } from '../snapshots.js';
 import { everyRoom, type RoomCopy, readRoom } from '../storage/copy.js';
 import { DamagedSnapshot, type MergeNote, type Storage } from '../storage/storage.js';
-import { command, EXIT } from '../terminal/command.js';
+import { command, EXIT, Failure } from '../terminal/command.js';
 import { withWorkers } from '../terminal/documents.js';
 import { prefixOf } from '../terminal/names.js';
 import { say } from '../terminal/output.js';
@@ -137,6 +138,9 @@ async function examine(store: Storage, name: string, workers: Workers): Promise<
     // The checksums match, and every update can be read; what they make together was not seen.
     if (error instanceof TooLargeToMerge)
       return { problems: [], remarks: [...remarks, error.message] };
+    if (error instanceof ProcessEnded) {
+      throw new Failure(`room ${inJson(name)} could not be looked at: ${error.message}`);
+    }
     throw error;
   }
 }
@@ -153,6 +157,7 @@ function remembered(note: MergeNote | undefined, life: number): string | undefin
  * Makes documents of it: of the snapshot, and of all together.
  *
  * @throws {TooLargeToMerge}
+ * @throws {ProcessEnded}
  */
 async function build(
   { snapshot, tail }: RoomCopy,
@@ -163,7 +168,7 @@ async function build(
   if (snapshot !== undefined) {
     const made = await workers
       .compact(async () => ({ snapshot: snapshot.update.slice(), updates: [] }))
-      .catch(unlessTooLarge);
+      .catch(unlessUnseen);
     if (made instanceof Error) return [`the snapshot does not load: ${made.message}`];
     const isAsDescribed =
       isEqual(made.stateVector, snapshot.stateVector) && isEqual(made.deletes, snapshot.deletes);
@@ -175,7 +180,7 @@ async function build(
   const updates = entries.map(({ update }) => update);
   const made = await workers
     .compact(async () => ({ snapshot: snapshot?.update, updates }))
-    .catch(unlessTooLarge);
+    .catch(unlessUnseen);
   if (made instanceof Error) return [...problems, `no document can be made: ${made.message}`];
   for (const { index, reason } of made.poisoned) {
     problems.push(`update ${entries[index]!.seq}: ${reason}`);
@@ -184,9 +189,9 @@ async function build(
   return problems;
 }
 
-/** @throws {TooLargeToMerge} */
-function unlessTooLarge(error: Error): Error {
-  if (error instanceof TooLargeToMerge) throw error;
+/** @throws {TooLargeToMerge} and {@link ProcessEnded}: what is in it is not to blame */
+function unlessUnseen(error: Error): Error {
+  if (error instanceof TooLargeToMerge || error instanceof ProcessEnded) throw error;
   return error;
 }
 

@@ -28,6 +28,18 @@ export class OutOfMemory extends Error {
   override readonly name = 'OutOfMemory';
 }
 
+/** It has ended before it had anything to say, such as because the kernel killed it. */
+export class ProcessEnded extends Error {
+  override readonly name = 'ProcessEnded';
+  /** In words, without what it wrote: that is in the message. */
+  readonly how: string;
+
+  constructor(how: string, said: string) {
+    super(`a process for a document ended: ${how}${said && ` ${said}`}`);
+    this.how = how;
+  }
+}
+
 /** A compiled file, also when this module is run from its source. */
 const ENTRY = fileURLToPath(new URL('../../dist/compact/apart-entry.js', import.meta.url));
 const MB = 1024 * 1024;
@@ -47,7 +59,8 @@ const ENDS: Readonly<Record<string, string>> = {
 /**
  * @param heap bytes
  * @param signal ends the process
- * @throws {OutOfMemory} or whatever the job threw
+ * @throws {OutOfMemory}
+ * @throws {ProcessEnded} or whatever the job threw
  */
 export async function runApart<T>(
   task: Task,
@@ -94,14 +107,16 @@ export async function runApart<T>(
 async function endOf(child: ChildProcess): Promise<Error> {
   const said = lastOf(child.stderr!);
   return await new Promise((resolve) => {
-    child.once('error', resolve);
+    child.once('error', ({ message }) => {
+      resolve(new ProcessEnded('it could not be started', message));
+    });
     child.once('close', (code, signal) => {
       const how = signal ?? `exit code ${code}`;
       const text = said();
       resolve(
         /out of memory/i.test(text)
           ? new OutOfMemory(`a process for a document ran out of memory (${how})`)
-          : new Error(`a process for a document ended: ${ENDS[how] ?? how} ${text.slice(-SHOWN)}`),
+          : new ProcessEnded(ENDS[how] ?? how, text.slice(-SHOWN)),
       );
     });
   });
