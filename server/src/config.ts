@@ -10,6 +10,7 @@ import { DOCUMENT_URL_FORM, isDocumentUrl } from './document-url.js';
 import type { Limits } from './limits.js';
 import { nearestNames } from './nearest.js';
 import { REDIS_FORM, readRedisUrl, shownUrl } from './service-url.js';
+import { HOST_FORM, hostOf, unitHint, valueProblem, withoutSpace } from './setting-values.js';
 import { isSharedStorageUrl, STORAGE_URL_FORMS, storageUrlProblem } from './storage/open.js';
 
 const LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
@@ -23,6 +24,10 @@ const SECRET = `at least ${MIN_SECRET} bytes`;
 const REDIS_FORMS = 'redis://<host>:<port> or rediss://<host>:<port>';
 const ORIGINS = 'origins such as https://app.example, with commas between them, or *';
 
+const host = z
+  .string()
+  .transform(hostOf)
+  .refine((name) => name !== undefined, HOST_FORM);
 const httpUrl = z
   .string()
   .refine((url) => /^https?:\/\/./.test(url) && URL.canParse(url) && !hasUser(url), HTTP_URL);
@@ -40,7 +45,7 @@ const origins = z
 const PROXIES = 'addresses, nets such as 10.0.0.0/8, or loopback, with commas between them';
 const proxies = z
   .string()
-  .transform((list) => list.split(',').map((entry) => entry.trim()))
+  .transform((list) => entriesOf(list))
   .refine(areProxies, PROXIES);
 const NUMBER = 'a whole number from 1 on';
 const COUNT = z.coerce.number(NUMBER).int(NUMBER).min(1, NUMBER).optional();
@@ -98,7 +103,7 @@ function hasUser(url: string): boolean {
 function areProxies(entries: readonly string[]): boolean {
   try {
     new TrustedProxies(entries);
-    return true;
+    return entries.length > 0;
   } catch {
     return false;
   }
@@ -106,7 +111,7 @@ function areProxies(entries: readonly string[]): boolean {
 
 const schema = z.object({
   PORT: z.coerce.number(PORT).int(PORT).min(0, PORT).max(65_535, PORT).default(8080),
-  HOST: z.string().default('127.0.0.1'),
+  HOST: host.default('127.0.0.1'),
   STORAGE_URL: z
     .string()
     .refine((url) => storageUrlProblem(url) === undefined, {
@@ -174,7 +179,7 @@ const schema = z.object({
   LOG_LEVEL: z.enum(LEVELS, `one of ${LEVELS.join(', ')}`).default('info'),
   LOG_FORMAT: z.enum(['json', 'pretty'], 'json or pretty').optional(),
   METRICS_PORT: z.coerce.number(PORT).int(PORT).min(0, PORT).max(65_535, PORT).optional(),
-  METRICS_HOST: z.string().optional(),
+  METRICS_HOST: host.optional(),
   STATIC_DIR: z.string().optional(),
   DOCUMENT_URL: z.string().refine(isDocumentUrl, DOCUMENT_URL_FORM).optional(),
 });
@@ -229,7 +234,7 @@ export class ConfigError extends Error {
 }
 
 /**
- * @param environment an empty value counts as not set
+ * @param environment an empty value, or one of white space, counts as not set
  * @param willListen false for a command that lets nobody in, wherever a server would
  * @throws {ConfigError}
  */
@@ -237,9 +242,7 @@ export function readConfig(
   environment: Readonly<Record<string, string | undefined>> = process.env,
   willListen = true,
 ): Config {
-  const set = Object.fromEntries(
-    Object.entries(environment).filter(([name, value]) => name in schema.shape && value !== ''),
-  );
+  const set = settingsIn(environment);
   const result = schema.safeParse(set);
   if (!result.success) {
     const issue = result.error.issues[0]!;
@@ -247,7 +250,9 @@ export function readConfig(
     if (name.endsWith('_PORT') && isServiceLink(set[name]!)) {
       throw new ConfigError(serviceLinkIn(name, set[name]!));
     }
-    throw new ConfigError(`${name} must be ${issue.message}, not ${shownValue(name, set[name]!)}`);
+    const value = set[name]!;
+    const shown = `${shownValue(name, value)}${unitHint(name, value)}`;
+    throw new ConfigError(`${name} must be ${issue.message}, not ${shown}`);
   }
   const { data } = result;
   if (data.REDIS_URL !== undefined && data.STORAGE_URL !== undefined) {
@@ -280,6 +285,21 @@ export function readConfig(
     staticDir: data.STATIC_DIR,
     documentUrl: data.DOCUMENT_URL,
   });
+}
+
+/** @throws {ConfigError} */
+function settingsIn(
+  environment: Readonly<Record<string, string | undefined>>,
+): Readonly<Record<string, string>> {
+  const set: Record<string, string> = {};
+  for (const [name, written = ''] of Object.entries(environment)) {
+    const value = name in schema.shape ? withoutSpace(name, written) : undefined;
+    if (value === undefined) continue;
+    const problem = valueProblem(name, written);
+    if (problem !== undefined) throw new ConfigError(problem);
+    set[name] = value;
+  }
+  return set;
 }
 
 /**

@@ -97,7 +97,7 @@ export function settingsPage(): string {
   return [
     '# Settings',
     '',
-    'In the environment. Made from the schema that reads them, by `npm run docs`; `cowrite serve --help` shows the same.',
+    'In the environment. White space around a value does not count, except that it is refused around `AUTH_SECRET`; quotes around a value are refused. Made from the schema that reads them, by `npm run docs`; `cowrite serve --help` shows the same.',
     '',
     '| setting | default | what it is | may be |',
     '|---|---|---|---|',

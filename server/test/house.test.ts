@@ -102,7 +102,7 @@ const FLOORS = [
     'service-url',
     'bucket',
   ],
-  ['update/', 'document-url', 'name', 'nearest', 'runtime', 'shown'],
+  ['update/', 'document-url', 'name', 'nearest', 'runtime', 'setting-values', 'shown'],
 ];
 
 interface Source {

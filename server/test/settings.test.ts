@@ -74,6 +74,95 @@ describe('[CFG] settings that are misspelt', () => {
   });
 });
 
+describe('[CFG] values as they are typed', () => {
+  const refused = (environment: Record<string, string>) => {
+    try {
+      readConfig(environment);
+    } catch (error) {
+      expect(error).toBeInstanceOf(ConfigError);
+      return (error as Error).message;
+    }
+    return 'taken';
+  };
+
+  it('[CFG-15] white space around one is no part of it, and nothing but white space is none', () => {
+    const { port, host, storageUrl, limits, trustedProxies, adminToken } = readConfig({
+      PORT: ' \t',
+      HOST: ' 127.0.0.1\n',
+      STORAGE_URL: 'lmdb:./data \n',
+      DRAIN_SECONDS: ' ',
+      MAX_UPDATE_RATE: '5:10\r\n',
+      TRUSTED_PROXIES: '10.0.0.0/8, loopback, ',
+      ADMIN_TOKEN: `${ADMIN}\n`,
+    });
+    expect([port, host, storageUrl]).toEqual([8080, '127.0.0.1', 'lmdb:./data']);
+    expect(limits).toEqual({ updatesPerSession: { perSecond: 5, burst: 10 } });
+    expect([trustedProxies, adminToken]).toEqual([['10.0.0.0/8', 'loopback'], ADMIN]);
+    for (const AUTH_SECRET of [`${SECRET}\n`, ` ${SECRET}`, ' '.repeat(40)]) {
+      const said = refused({ AUTH_SECRET });
+      expect(said).toMatch(/^AUTH_SECRET begins or ends with a space or a line break, .*leave it/);
+      expect(said).not.toContain(SECRET);
+    }
+    expect(refused({ TRUSTED_PROXIES: ' , ' })).toMatch(/^TRUSTED_PROXIES must be addresses/);
+  });
+
+  it('[CFG-15] quotes around one are refused, and a secret is not shown', () => {
+    for (const [name, value] of Object.entries({
+      ...{
+        PORT: '"8080"',
+        HOST: "'127.0.0.1'",
+        STORAGE_URL: '"memory:"',
+        AUTH_SECRET: `"${SECRET}"`,
+      },
+      ...{ ADMIN_TOKEN: `'${ADMIN}' `, AUTH: '"none"', STATIC_DIR: '"/tmp"', AUTH_ISSUER: '""' },
+    })) {
+      const said = refused({ [name]: value });
+      expect(said).toMatch(new RegExp(`^${name} stands in quotes, .*leave them out$`));
+      expect(said).not.toContain(value.trim().slice(1, -1) || '\0');
+    }
+    expect(refused({ AUTH_SECRET: `"${SECRET}` })).toBe('taken');
+  });
+
+  it('[CFG-16] a unit, and a host or folder that is none, are refused with what it may be', () => {
+    for (const [name, value, said] of [
+      ['MAX_MESSAGE_BYTES', '5MB', 'not "5MB" (it is in bytes, and the unit is left out)'],
+      ['HANDSHAKE_MS', '10 s', 'not "10 s" (it is in milliseconds, and the unit is left out)'],
+      ['DRAIN_SECONDS', '1m', 'not "1m" (it is in seconds, and the unit is left out)'],
+      ['WORKER_MEMORY_MB', '1GB', 'not "1GB" (it is in MB, and the unit is left out)'],
+      ['PORT', '8080a', 'not "8080a"'],
+      ['HOST', 'http://127.0.0.1', 'without a scheme and a port'],
+      ['HOST', '127.0.0.1:8080', 'without a scheme and a port'],
+      ['HOST', '*', '0.0.0.0 for all of this machine'],
+      ['METRICS_HOST', '[::1]:9090', 'without a scheme and a port'],
+      ['STORAGE_URL', 'lmdb:~/data', 'nothing replaces ~ or $ in it'],
+      ['STORAGE_URL', 'lmdb:$HOME/data', 'nothing replaces ~ or $ in it'],
+      ['STORAGE_URL', 'lmdb:"./data"', 'lmdb:<folder>, such as lmdb:./data'],
+      ['STORAGE_URL', 'lmdb://data', '// would lead to the root'],
+    ] as const) {
+      expect(refused({ [name]: value })).toMatch(new RegExp(`^${name} must be `));
+      expect(refused({ [name]: value })).toContain(said);
+    }
+    for (const [written, host] of Object.entries({ '[::1]': '::1', '::1': '::1' })) {
+      expect(readConfig({ HOST: written }).host).toBe(host);
+    }
+    for (const host of ['0.0.0.0', '::', 'fe80::1%eth0', 'web-1.example', '::ffff:10.0.0.1']) {
+      expect(readConfig({ HOST: host, AUTH: 'none' }).host).toBe(host);
+    }
+    for (const STORAGE_URL of ['lmdb:/var/lib/a', 'lmdb:///var/lib/a', 'lmdb:data', 'lmdb:C:\\a']) {
+      expect(readConfig({ STORAGE_URL }).storageUrl).toBe(STORAGE_URL);
+    }
+  });
+
+  it('[CFG-16] a STATIC_DIR that is no folder ends the server with 2', async () => {
+    const folder = temporaryFolder();
+    writeFileSync(join(folder, 'file'), '');
+    const environment = { STATIC_DIR: 'file', STORAGE_URL: 'memory:', PORT: '0' };
+    const { code, errors } = await cowrite(['serve'], { environment, folder });
+    expect(code).toBe(2);
+    expect(errors).toMatch(/^cowrite: STATIC_DIR must be a folder, and "file" is none, as seen/);
+  });
+});
+
 describe('[CMD] permissions of a token', () => {
   const environment = { AUTH_SECRET: SECRET };
   const argumentsFor = (...rooms: string[]) => [

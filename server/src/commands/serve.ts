@@ -1,5 +1,6 @@
 /** `cowrite serve`: the server. One line when it is ready, a drain on SIGINT and SIGTERM, the end on a second one. */
-import { type Config, misspeltSettings } from '../config.js';
+import { statSync } from 'node:fs';
+import { type Config, ConfigError, misspeltSettings } from '../config.js';
 import { createLogger } from '../logging.js';
 import { createServer } from '../server.js';
 import type { CowriteServer } from '../server-options.js';
@@ -24,6 +25,7 @@ ${settingsText()}`,
 });
 
 async function serve(config: Config): Promise<undefined> {
+  checkFolder(config.staticDir);
   const logger = await createLogger(config);
   for (const line of misspeltSettings()) logger.warn(line);
   let server: CowriteServer | undefined;
@@ -88,4 +90,14 @@ async function serve(config: Config): Promise<undefined> {
       'ALLOWED_ORIGINS=*: cookies of pages that are not named there are not passed to AUTH_URL, so these pages need tokens',
     );
   }
+}
+
+/** @throws {ConfigError} where every page would be a 404 */
+function checkFolder(staticDir: string | undefined): void {
+  if (staticDir === undefined || statSync(staticDir, { throwIfNoEntry: false })?.isDirectory()) {
+    return;
+  }
+  throw new ConfigError(
+    `STATIC_DIR must be a folder, and ${JSON.stringify(staticDir)} is none, as seen from ${process.cwd()}`,
+  );
 }

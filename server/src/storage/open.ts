@@ -39,10 +39,19 @@ interface Kind {
   open(url: string, options: StorageOptions): Promise<Storage>;
 }
 
+const LMDB_FORM =
+  'lmdb:<folder>, such as lmdb:./data or lmdb:/var/lib/cowrite; nothing replaces ~ or $ in it, and // would lead to the root';
+
+/** One of such a name would be made, somewhere. */
+function isFolder(text: string): boolean {
+  return !/^~|^["']|["']$|\$|^\/\/[^/]/.test(text);
+}
+
 const KINDS: readonly Kind[] = [
   {
     isShared: false,
     form: /^lmdb:./,
+    problem: (url) => (isFolder(url.slice('lmdb:'.length)) ? undefined : LMDB_FORM),
     async open(url, { allowNetworkFolder = false, ...events }) {
       const { LmdbStorage } = await import('./lmdb.js');
       return await LmdbStorage.open(url.slice('lmdb:'.length), {
