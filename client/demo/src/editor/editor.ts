@@ -20,7 +20,8 @@ import { linkCard } from './link-card.js';
 import type { Notice } from './notice.js';
 import { selectionMenu } from './selection-menu.js';
 import { slash } from './slash.js';
-import { tableMenu, tables } from './table.js';
+import { tableMenu } from './table.js';
+import { tables } from './tables.js';
 import { undoSteps } from './undo-steps.js';
 
 export interface EditorParts {

@@ -1,7 +1,6 @@
-/** Tables, and what can be done with the one that the caret is in. */
+/** What can be done with the table that the caret is in. */
 import type { ChainedCommands, Editor, Extension } from '@tiptap/core';
 import { BubbleMenu } from '@tiptap/extension-bubble-menu';
-import { TableKit } from '@tiptap/extension-table';
 import { TextSelection } from '@tiptap/pm/state';
 import { h } from '../dom.js';
 
@@ -14,12 +13,6 @@ const COMMANDS: readonly (readonly [string, (chain: ChainedCommands) => ChainedC
   ['Delete column', (chain) => chain.deleteColumn()],
   ['Delete table', (chain) => chain.deleteTable()],
 ];
-
-/**
- * A document whose table an editor does not know loses it there, so every editor knows tables from
- * the start.
- */
-export const tables = TableKit.configure({ table: { resizable: false, renderWrapper: true } });
 
 export function tableMenu(): Extension {
   let editor: Editor | undefined;
