@@ -18,9 +18,8 @@ const FORMS: readonly Form[] = [
     type: 'text/markdown',
     async make(editor) {
       // Few documents are ever downloaded, so what turns them into Markdown comes when one is.
-      const { MarkdownManager } = await import('@tiptap/markdown');
-      const { extensions } = editor.extensionManager;
-      return `${new MarkdownManager({ extensions }).serialize(editor.getJSON()).trim()}\n`;
+      const { toMarkdown } = await import('./markdown.js');
+      return toMarkdown(editor.extensionManager.extensions, editor.getJSON());
     },
   },
   {
