@@ -1,7 +1,9 @@
 /** The demo without a mouse, on a small screen, and in the dark. */
 import type { Locator, Page } from 'playwright';
 import { describe, expect, test } from 'vitest';
-import { eventually, openBrowser, Server, sharedServer, Tab } from './fixtures.js';
+import { openBrowser } from './browsers.js';
+import { eventually } from './eventually.js';
+import { Server, sharedServer, Tab } from './fixtures.js';
 
 const hasFocus = (element: Locator) => element.evaluate((node) => node === document.activeElement);
 

@@ -14,7 +14,8 @@ import {
   signIn,
   writeTo,
 } from './administrator.js';
-import { eventually, type Server, Tab, temporaryFolder } from './fixtures.js';
+import { eventually } from './eventually.js';
+import { type Server, Tab, temporaryFolder } from './fixtures.js';
 
 const AUTH_SECRET = 'a secret of more than thirty-two bytes';
 

@@ -15,7 +15,8 @@ import {
   signIn,
   widths,
 } from './administrator.js';
-import { eventually, Server, Tab, temporaryFolder } from './fixtures.js';
+import { eventually } from './eventually.js';
+import { Server, Tab, temporaryFolder } from './fixtures.js';
 
 const AUTH_SECRET = 'a secret of more than thirty-two bytes';
 

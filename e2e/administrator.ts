@@ -2,7 +2,8 @@
 import type { ConsoleMessage, Locator, Page } from 'playwright';
 import { expect, onTestFinished } from 'vitest';
 import * as Y from 'yjs';
-import { openBrowser, Server, temporaryFolder } from './fixtures.js';
+import { openBrowser } from './browsers.js';
+import { Server, temporaryFolder } from './fixtures.js';
 
 export const ADMIN_TOKEN = 'the-token-of-the-administrator,-long-enough';
 

@@ -6,7 +6,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type BrowserContext, chromium, errors, type Page } from 'playwright';
 import { expect, onTestFinished } from 'vitest';
-import { PATIENCE, temporaryFolder } from './fixtures.js';
+import { PATIENCE } from './eventually.js';
+import { temporaryFolder } from './fixtures.js';
 
 /** It takes a second on a machine that has too much to do. */
 const CONNECT_MS = 15_000;

@@ -5,8 +5,9 @@ import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
 import { freePort } from '../server/test/free-port.js';
+import { openBrowser } from './browsers.js';
 import { linesOf } from './codemirror-page.js';
-import { eventually, openBrowser } from './fixtures.js';
+import { eventually } from './eventually.js';
 import { codeBlocks } from './markdown.js';
 import { install, type Packed, type Published, ROOT, run } from './packed.js';
 

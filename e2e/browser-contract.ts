@@ -2,7 +2,8 @@
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Engine, EngineFactory, OtherBrowser } from './browser-window.js';
 import { DemoWindow } from './demo-window.js';
-import { eventually, roomOfTest, Server, sharedServer, Tab, Wire } from './fixtures.js';
+import { eventually } from './eventually.js';
+import { roomOfTest, Server, sharedServer, Tab, Wire } from './fixtures.js';
 import { NodeClient } from './node-client.js';
 import { pagesBefore } from './pages-before.js';
 

@@ -1,8 +1,9 @@
 /** The page with CodeMirror, built and opened. */
 import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright';
+import { openBrowser } from './browsers.js';
 import { buildPage as build } from './build-page.js';
-import { openBrowser, type Server } from './fixtures.js';
+import type { Server } from './fixtures.js';
 
 const SOURCE = fileURLToPath(new URL('./codemirror', import.meta.url));
 

@@ -2,7 +2,8 @@
 import type { Page } from 'playwright';
 import { expect, test } from 'vitest';
 import { buildPage, linesOf, openPage } from './codemirror-page.js';
-import { eventually, Server } from './fixtures.js';
+import { eventually } from './eventually.js';
+import { Server } from './fixtures.js';
 
 /** CodeMirror, too, hears of a moved caret a moment later; this looks where it is after that. */
 async function moveTo(page: Page, place: 'start' | 'end'): Promise<void> {

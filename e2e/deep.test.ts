@@ -1,6 +1,7 @@
 /** Blocks in blocks, deeper than anybody needs. */
 import { expect, test } from 'vitest';
-import { eventually, Server, Tab, temporaryFolder } from './fixtures.js';
+import { eventually } from './eventually.js';
+import { Server, Tab, temporaryFolder } from './fixtures.js';
 
 const LEVELS = 130;
 const TOKEN = 'the-token-of-the-administrator,-long-enough';

@@ -5,7 +5,9 @@ import decodeQR from 'qr/decode.js';
 import { expect, onTestFinished, test } from 'vitest';
 import { WebSocket } from 'ws';
 import * as Y from 'yjs';
-import { eventually, openBrowser, sharedServer, Tab } from './fixtures.js';
+import { openBrowser } from './browsers.js';
+import { eventually } from './eventually.js';
+import { sharedServer, Tab } from './fixtures.js';
 import { guarded, token } from './guarded.js';
 
 const hasFocus = (element: Locator) => element.evaluate((node) => node === document.activeElement);

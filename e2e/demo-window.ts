@@ -2,7 +2,8 @@
 import { expect, onTestFinished } from 'vitest';
 import type { BrowserWindow, OtherBrowser } from './browser-window.js';
 import { caretsIn, plainHtml, selectionIn, WAYS, wordsOf } from './demo-page.js';
-import { addressOf, eventually } from './fixtures.js';
+import { eventually } from './eventually.js';
+import { addressOf } from './fixtures.js';
 
 export class DemoWindow {
   readonly window: BrowserWindow;

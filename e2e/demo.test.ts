@@ -3,7 +3,9 @@ import { readFile } from 'node:fs/promises';
 import { SignJWT } from 'jose';
 import type { BrowserContext, Page } from 'playwright';
 import { expect, test } from 'vitest';
-import { eventually, openBrowser, Server, sharedServer, Tab } from './fixtures.js';
+import { openBrowser } from './browsers.js';
+import { eventually } from './eventually.js';
+import { Server, sharedServer, Tab } from './fixtures.js';
 
 const text = async (tab: Tab) => (await tab.html()).replace(/<[^>]*>/g, '').replace(/&nbsp;/g, ' ');
 

@@ -1,7 +1,9 @@
 /** Who may come in, as people see it. */
 import { describe, expect, test } from 'vitest';
 import { startNginxWith, untouchedNginx } from '../server/test/proxies.js';
-import { eventually, openBrowser, type Server, Tab } from './fixtures.js';
+import { openBrowser } from './browsers.js';
+import { eventually } from './eventually.js';
+import { type Server, Tab } from './fixtures.js';
 import { guarded, listen, token } from './guarded.js';
 
 describe('who may come in', () => {

@@ -3,7 +3,7 @@ import { type Browser, type KeyInput, launch, type Page } from 'puppeteer-core';
 import { onTestFinished } from 'vitest';
 import { findFirefox } from '../scripts/find-programs.mjs';
 import type { BrowserWindow, Engine, EngineFactory, OtherBrowser } from './browser-window.js';
-import { PATIENCE } from './fixtures.js';
+import { PATIENCE } from './eventually.js';
 
 export const firefox: EngineFactory = {
   // It keeps none with an open WebSocket, and none that holds a Web Lock.

@@ -1,10 +1,4 @@
-/**
- * What the browser tests share: one Chromium a file, the real command as a server of its own for each
- * test, and tabs.
- *
- * Nothing here waits for time to pass, only for something to become true, and not for ever. A test
- * that fails leaves a picture of each of its tabs. A script of a page that throws fails its test.
- */
+/** What the browser tests share: the real command as a server, a wire that is cut, tabs of the demo. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -13,60 +7,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Limits } from '@cowrite/server';
-import { type Browser, type BrowserContext, chromium, type Locator, type Page } from 'playwright';
-import { afterAll, expect, onTestFinished } from 'vitest';
-import { caretsIn, plainHtml, type Selected, selectionIn, WAYS, wordsOf } from './demo-page.js';
+import type { BrowserContext, Locator, Page } from 'playwright';
+import { afterAll, onTestFinished } from 'vitest';
+import { openBrowser, takeTab } from './browsers.js';
+import { enter, pressUntil } from './caret.js';
+import { caretsIn, plainHtml, WAYS, wordsOf } from './demo-page.js';
+import { eventually } from './eventually.js';
 
 const CLI = fileURLToPath(new URL('../server/dist/cli.js', import.meta.url));
 const INSTANCE = fileURLToPath(new URL('../server/test/instance.mjs', import.meta.url));
 const DEMO = fileURLToPath(new URL('../client/demo/dist', import.meta.url));
-
-/** Milliseconds until a click, a locator or a text is given up: not how long one may take. */
-export const PATIENCE = 120_000;
-
-const PLAYWRIGHTS = [
-  'AvoidUnnecessaryBeforeUnloadCheckSync',
-  'DestroyProfileOnBrowserClose',
-  'HttpsUpgrades',
-  'HttpsFirstBalancedModeAutoEnable',
-  'MediaRouter',
-  'PaintHolding',
-  'ThirdPartyStoragePartitioning',
-  'OptimizationHints',
-];
-const SUGGESTIONS = ['WebUIOmniboxPopup', 'WebUIOmniboxFullPopup', 'WebUIOmniboxAimPopup'];
-
-let launching: Promise<Browser> | undefined;
-
-afterAll(async () => {
-  await (await launching)?.close();
-});
-
-async function launch(): Promise<Browser> {
-  return await chromium.launch({
-    executablePath: process.env.CHROMIUM_PATH || (await findChromium()),
-    // Pages that are left are kept for "back", as people's browsers do it.
-    ignoreDefaultArgs: ['--disable-back-forward-cache'],
-    args: [
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-      '--no-first-run',
-      // The last such argument counts: Playwright's own, and suggestions under the address bar, for
-      // which each window would have a renderer that takes half a core while it begins.
-      `--disable-features=${[...PLAYWRIGHTS, ...SUGGESTIONS].join(',')}`,
-    ],
-  });
-}
-
-/** `npm test` has found one already, and says so in CHROMIUM_PATH. */
-async function findChromium(): Promise<string> {
-  const script = new URL('../scripts/chromium.mjs', import.meta.url).href;
-  const found: { chromium(): Promise<string> } = await import(/* @vite-ignore */ script);
-  return await found.chromium();
-}
 
 /** A folder of its own for the running test, removed when it ends. */
 export function temporaryFolder(): string {
@@ -74,10 +24,6 @@ export function temporaryFolder(): string {
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
-
-/** Looks again and again until `read` returns something that passes the matcher. */
-export const eventually = <T>(read: () => T | Promise<T>) =>
-  expect.poll(read, { timeout: PATIENCE, interval: 250 });
 
 /** The document that a tab opens unless its test names another. */
 const ROOM = 'minutes';
@@ -255,42 +201,6 @@ export class Wire {
   }
 }
 
-/** A browser of its own, with its own storage, so that only the server connects it to others. */
-export async function openBrowser(
-  options: Parameters<Browser['newContext']>[0] = {},
-): Promise<BrowserContext> {
-  launching ??= launch();
-  const context = await (await launching).newContext({
-    viewport: { width: 800, height: 600 },
-    reducedMotion: 'reduce',
-    ...options,
-  });
-  context.setDefaultTimeout(PATIENCE);
-  const thrown: Error[] = [];
-  context.on('weberror', (error) => thrown.push(error.error()));
-  onTestFinished(async ({ task }) => {
-    if (task.result?.state === 'fail') await photograph(context, task.name);
-    await context.close();
-    expect(thrown, 'exceptions that nothing caught in the pages').toEqual([]);
-  });
-  return context;
-}
-
-let pictures = 0;
-
-async function photograph(context: BrowserContext, name: string): Promise<void> {
-  for (const page of context.pages()) {
-    const subject = name.replace(/[^A-Za-z0-9]+/g, '-').slice(0, 60);
-    const path = join(tmpdir(), `cowrite-e2e-${subject}-${process.pid}-${++pictures}.png`);
-    // A picture is a help; a page that cannot give one must not hide why the test failed.
-    const failure = await page.screenshot({ path, timeout: 5_000 }).then(
-      () => undefined,
-      (error: unknown) => error,
-    );
-    console.error(failure === undefined ? `The tab ${page.url()}: ${path}` : String(failure));
-  }
-}
-
 /** The document that the running test opens if it names none. */
 export const roomOfTest = () => room;
 
@@ -337,7 +247,11 @@ export class Tab {
     server: { readonly url: string },
     { name = 'Ada', token, browser, prepare, ...options }: TabOptions = {},
   ): Promise<Tab> {
-    const page = await (browser ?? (await openBrowser())).newPage();
+    const isPlain = browser === undefined && prepare === undefined && token === undefined;
+    const page =
+      isPlain && server === (await sharing)
+        ? await takeTab(server.url)
+        : await (browser ?? (await openBrowser())).newPage();
     await prepare?.(page);
     await page.goto(addressOf(server, { ...options, name, token }));
     const tab = new Tab(page, name);
@@ -350,32 +264,20 @@ export class Tab {
     await this.page.evaluate(() => dispatchEvent(new Event('online')));
   }
 
-  /** Puts the caret at the document's end and types there; a `\n` is the Enter key. */
+  /** Puts the caret at the document's end and writes there, a line at a time; a `\n` is the Enter key. */
   async write(text: string): Promise<void> {
     await this.moveTo('end');
-    await this.page.keyboard.type(text);
+    await enter(this.page, text);
   }
 
   async moveTo(place: keyof typeof WAYS): Promise<void> {
     const { keys, isThere } = WAYS[place];
-    await this.#pressUntil(keys, isThere);
+    await pressUntil(this.editor, keys, isThere);
   }
 
   /** Selects from the caret to where the key leads, which is a text the test knows. */
   async select(key: string, text: string): Promise<void> {
-    await this.#pressUntil([key], ({ selected }) => selected === text);
-  }
-
-  /**
-   * ProseMirror hears of a moved caret a moment later, and puts the caret back when somebody else's
-   * change comes first. So this looks where it is after that moment, and may have to try again.
-   */
-  async #pressUntil(keys: readonly string[], holds: (at: Selected) => boolean): Promise<void> {
-    await eventually(async () => {
-      await this.editor.focus();
-      for (const key of keys) await this.page.keyboard.press(key);
-      return holds(await this.editor.evaluate(selectionIn));
-    }).toBe(true);
+    await pressUntil(this.editor, [key], ({ selected }) => selected === text);
   }
 
   /** The document as HTML, without what only this tab shows: carets, selections, placeholders. */

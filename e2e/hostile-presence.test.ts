@@ -3,10 +3,12 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
+import { openBrowser } from './browsers.js';
 import { buildPage } from './build-page.js';
 import { buildPage as buildCodeMirror, linesOf, openPage } from './codemirror-page.js';
 import { Eve, hostile } from './eve.js';
-import { eventually, openBrowser, Server, sharedServer, Tab, temporaryFolder } from './fixtures.js';
+import { eventually } from './eventually.js';
+import { Server, sharedServer, Tab, temporaryFolder } from './fixtures.js';
 
 const COMMAND = fileURLToPath(new URL('../server/bin/cowrite.js', import.meta.url));
 const VANILLA = fileURLToPath(new URL('../client/examples/vanilla', import.meta.url));

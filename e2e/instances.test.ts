@@ -6,7 +6,8 @@ import type { Limits } from '@cowrite/server';
 import { describe, expect, test } from 'vitest';
 import { startPostgres } from '../server/test/postgres-service.js';
 import { startRedis } from '../server/test/redis-service.js';
-import { converged, eventually, Server, Tab } from './fixtures.js';
+import { eventually } from './eventually.js';
+import { converged, Server, Tab } from './fixtures.js';
 import { addressOf, Landings, Nginx } from './nginx.js';
 import { Typist, twoWriters } from './typist.js';
 

@@ -3,7 +3,9 @@ import { CowriteProvider } from '@cowrite/client';
 import { expect, onTestFinished, test } from 'vitest';
 import { WebSocket } from 'ws';
 import * as Y from 'yjs';
-import { eventually, openBrowser, Server, sharedServer, Tab } from './fixtures.js';
+import { openBrowser } from './browsers.js';
+import { eventually } from './eventually.js';
+import { Server, sharedServer, Tab } from './fixtures.js';
 
 const UNSAFE = [
   'javascript:top.ran=1',

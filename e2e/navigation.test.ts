@@ -1,8 +1,10 @@
 /** A document that outlives the pages of its application: whoever opens it again is seen again. */
 import { fileURLToPath } from 'node:url';
 import { test } from 'vitest';
+import { openBrowser } from './browsers.js';
 import { buildPage } from './build-page.js';
-import { eventually, openBrowser, Server } from './fixtures.js';
+import { eventually } from './eventually.js';
+import { Server } from './fixtures.js';
 
 const SOURCE = fileURLToPath(new URL('./navigation', import.meta.url));
 

@@ -2,7 +2,9 @@
 import { fileURLToPath } from 'node:url';
 import type { Page } from 'playwright';
 import { describe, expect, test } from 'vitest';
-import { eventually, openBrowser, Server, Tab, temporaryFolder } from './fixtures.js';
+import { openBrowser } from './browsers.js';
+import { eventually } from './eventually.js';
+import { Server, Tab, temporaryFolder } from './fixtures.js';
 import { pagesBefore } from './pages-before.js';
 
 const DEMO = fileURLToPath(new URL('../client/demo/dist', import.meta.url));

@@ -5,7 +5,9 @@
 import { decodeMessage } from '@cowrite/client/protocol';
 import type { Page, WebSocket, WebSocketRoute } from 'playwright';
 import { describe, expect, test } from 'vitest';
-import { converged, eventually, openBrowser, Server, sharedServer, Tab, Wire } from './fixtures.js';
+import { openBrowser } from './browsers.js';
+import { eventually } from './eventually.js';
+import { converged, Server, sharedServer, Tab, Wire } from './fixtures.js';
 import { Typist, twoWriters } from './typist.js';
 
 describe('a killed server', () => {

@@ -1,7 +1,9 @@
 /** The pages around the editor: documents made, opened, shared; and a browser with nothing to complain of. */
 import type { ConsoleMessage, Page, Request, Response } from 'playwright';
 import { describe, expect, test } from 'vitest';
-import { eventually, openBrowser, type Server, sharedServer, Tab } from './fixtures.js';
+import { openBrowser } from './browsers.js';
+import { eventually } from './eventually.js';
+import { type Server, sharedServer, Tab } from './fixtures.js';
 
 async function openPage(server: Server, path: string, page?: Page): Promise<Page> {
   const opened = page ?? (await (await openBrowser()).newPage());

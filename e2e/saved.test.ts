@@ -2,7 +2,9 @@
 import { decodeMessage } from '@cowrite/client/protocol';
 import type { Page } from 'playwright';
 import { expect, test } from 'vitest';
-import { eventually, openBrowser, Server, sharedServer, Tab, temporaryFolder } from './fixtures.js';
+import { openBrowser } from './browsers.js';
+import { eventually } from './eventually.js';
+import { Server, sharedServer, Tab, temporaryFolder } from './fixtures.js';
 
 const MINUTE = 60_000;
 

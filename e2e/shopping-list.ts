@@ -1,7 +1,9 @@
 /** What every example of the client package has to do, whatever it is made with. */
 import type { Page } from 'playwright';
 import { expect } from 'vitest';
-import { eventually, openBrowser, Server, Wire } from './fixtures.js';
+import { openBrowser } from './browsers.js';
+import { eventually } from './eventually.js';
+import { Server, Wire } from './fixtures.js';
 
 /** @param built the folder of the built example */
 export async function writeListTogether(built: string): Promise<void> {

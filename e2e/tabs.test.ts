@@ -1,7 +1,9 @@
 /** The tabs of one browser: one socket for all, and what happens to it when its tab goes. */
 import type { Page } from 'playwright';
 import { describe, expect, test } from 'vitest';
-import { converged, eventually, openBrowser, Server, sharedServer, Tab, Wire } from './fixtures.js';
+import { openBrowser } from './browsers.js';
+import { eventually } from './eventually.js';
+import { converged, Server, sharedServer, Tab, Wire } from './fixtures.js';
 import { Typist } from './typist.js';
 import { WatchedWire } from './watched-wire.js';
 

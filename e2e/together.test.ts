@@ -1,6 +1,8 @@
 /** People in one document at once: what one of them does, the others see. */
 import { describe, expect, test } from 'vitest';
-import { converged, eventually, openBrowser, sharedServer, Tab } from './fixtures.js';
+import { openBrowser } from './browsers.js';
+import { eventually } from './eventually.js';
+import { converged, sharedServer, Tab } from './fixtures.js';
 
 describe('typing', () => {
   test('[E2E-1] two tabs type at once and end with the same text', async () => {

@@ -1,7 +1,8 @@
 /** What people see when their tokens end. They live long enough for a slow machine to come as far as their end. */
 import { describe, expect, test } from 'vitest';
 import { buildPage, linesOf, openPage } from './codemirror-page.js';
-import { eventually, Tab } from './fixtures.js';
+import { eventually } from './eventually.js';
+import { Tab } from './fixtures.js';
 import { endOf, guarded, listen, token } from './guarded.js';
 
 describe('the end of a token', () => {

@@ -1,6 +1,7 @@
 /** People who write while something happens to their servers. */
 import type { Page } from 'playwright';
-import { eventually, Tab } from './fixtures.js';
+import { eventually } from './eventually.js';
+import { Tab } from './fixtures.js';
 
 /**
  * Milliseconds from key to key, faster than anybody writes. Without it a few tabs take all of a

@@ -7,7 +7,11 @@ import { expect, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 import { freePort } from '../server/test/free-port.js';
 import { argumentsIn, CREATE_VITE, start } from './blank-app.js';
-import { eventually, openBrowser, Server } from './fixtures.js';
+import { openBrowser } from './browsers.js';
+import { pressUntil } from './caret.js';
+import { WAYS } from './demo-page.js';
+import { eventually } from './eventually.js';
+import { Server } from './fixtures.js';
 import { codeBlocks } from './markdown.js';
 import { ROOT, run } from './packed.js';
 
@@ -136,7 +140,7 @@ export async function writeTogether({ page, server }: Made): Promise<readonly st
   for (const tab of [ada, grace]) await eventually(() => saysSaved(tab)).toBe(true);
   await ada.keyboard.type('hello');
   await eventually(() => textIn(grace)).toBe('hello');
-  await grace.keyboard.press('ControlOrMeta+End');
+  await pressUntil(grace.locator('.tiptap'), WAYS.end.keys, WAYS.end.isThere);
   await grace.keyboard.type(', hello');
   await eventually(() => textIn(ada)).toBe('hello, hello');
 

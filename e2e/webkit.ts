@@ -11,7 +11,7 @@ import { onTestFinished } from 'vitest';
 import { findWebKitDriver, findXvfb } from '../scripts/find-programs.mjs';
 import { freePort } from '../server/test/free-port.js';
 import type { BrowserWindow, Engine, EngineFactory, OtherBrowser } from './browser-window.js';
-import { eventually, PATIENCE } from './fixtures.js';
+import { eventually, PATIENCE } from './eventually.js';
 
 export const webkit: EngineFactory = {
   keepsPages: true,
