@@ -25,6 +25,13 @@ import type { Crowd, CrowdLimit } from './crowd.js';
 import type { Order } from './instances.js';
 import type { LimitName } from './limits.js';
 import type { Refusal } from './measures.js';
+import {
+  lostToken,
+  lostUpgrade,
+  type Oddity,
+  otherProtocol,
+  strayHandshake,
+} from './odd-requests.js';
 import { RejectionLog } from './rejection-log.js';
 import type { Credentials } from './standing.js';
 import { dialectOf, type Upgrade, UpgradeRefused } from './transport.js';
@@ -100,6 +107,9 @@ const IN_ANY_ROOM: ReadonlySet<Refusal> = new Set([
 
 const PROXY_HINT =
   'if this is the address of a proxy, all who come through it count as one: set TRUSTED_PROXIES to it';
+const TRUSTED_HINT =
+  'this address is in TRUSTED_PROXIES, and says of no client whose requests these are: have it set X-Forwarded-For (nginx: proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for)';
+const AUTH_HINT = 'set AUTH_SECRET, AUTH_JWKS_URL or AUTH_URL, or AUTH=none to let everybody in';
 
 /** Seconds after which a place may be free again; it is known of none. Attempts are free sooner. */
 const RETRY_AFTER_S = 5;
@@ -169,11 +179,32 @@ export class Doors {
         address: isOfAddress ? ownerOf(address) : address,
         status,
         reason: message,
-        ...(isOfAddress && { explanation: { hint: PROXY_HINT } }),
+        ...(isOfAddress && { explanation: { hint: this.#hintAbout(address) } }),
         ...(explanation !== undefined && { explanation }),
       },
       names,
     );
+  }
+
+  #hintAbout(address: string): string {
+    return this.#options.proxies.has(address) ? TRUSTED_HINT : PROXY_HINT;
+  }
+
+  /** What arrived could not be read as a request. */
+  notHttp(remote: string | undefined, packet: Buffer | undefined): void {
+    this.#noteOddity(
+      clientAddress(remote, undefined, this.#options.proxies),
+      otherProtocol(packet),
+    );
+  }
+
+  /** A request over plain HTTP, which may have been for a WebSocket. */
+  noteStray(request: IncomingMessage): void {
+    this.#noteOddity(this.#addressOf(request), strayHandshake(request));
+  }
+
+  #noteOddity(address: string, oddity: Oddity | undefined): void {
+    if (oddity !== undefined) this.#rejections.add({ address, ...oddity }, {});
   }
 
   /** What was sent was too large to be read, so nobody knows more of it. */
@@ -185,6 +216,7 @@ export class Doors {
   /** More sockets of an address than it may have at all: they are closed unread. */
   tooManySockets(remote: string): void {
     const address = ownerOf(clientAddress(remote, undefined, this.#options.proxies));
+    // Those of proxies that are trusted are not counted.
     const explanation = { hint: PROXY_HINT };
     this.#rejections.add({ address, reason: 'too many sockets of this address', explanation }, {});
   }
@@ -206,6 +238,7 @@ export class Doors {
    */
   async ask(upgrade: Upgrade): Promise<void> {
     const address = this.#addressOf(upgrade.request);
+    this.#noteOddity(address, lostUpgrade(upgrade.request));
     this.#atDoor++;
     try {
       const { identity } = await this.#mayCome(upgrade, address);
@@ -253,14 +286,21 @@ export class Doors {
     }
     if (isOpen && !isLoopback(request.socket.remoteAddress ?? '')) {
       // On an application's server that others reach.
-      throw new UpgradeRefused(403, 'without authentication only this machine may connect', 'host');
+      throw new UpgradeRefused(
+        403,
+        'without authentication only this machine may connect',
+        'host',
+        {
+          explanation: { hint: AUTH_HINT },
+        },
+      );
     }
     if (isOpen && !isLocalHost(host)) {
       throw new UpgradeRefused(
         403,
         'without authentication this server goes by no name but localhost',
         'host',
-        { explanation: { host: shownOrigin(host ?? '') } },
+        { explanation: { host: shownOrigin(host ?? ''), hint: AUTH_HINT } },
       );
     }
     if (trust === 'any') dropAmbientCredentials(request);
@@ -301,8 +341,9 @@ export class Doors {
 
   async #identify(room: string, request: IncomingMessage): Promise<Known> {
     const { authenticator, patience, clock, onLimit } = this.#options;
+    let token: string | undefined;
     try {
-      const token = readToken(request.url ?? '', request.headers);
+      token = readToken(request.url ?? '', request.headers);
       const brought = { token, cookie: request.headers.cookie };
       const asked = this.#ask(room, () => authenticator.ask({ ...brought, room, request }));
       const answer = await within(patience, clock, asked);
@@ -321,7 +362,10 @@ export class Doors {
       return { identity, brought: authenticator.mayChange ? brought : undefined, from };
     } catch (error) {
       if (error instanceof AuthRefused) {
-        throw new UpgradeRefused(STATUS[error.kind], error.message, error.kind);
+        const isWithout = error.kind === 'unauthenticated' && token === undefined;
+        throw new UpgradeRefused(STATUS[error.kind], error.message, error.kind, {
+          explanation: isWithout ? lostToken(request.headers) : undefined,
+        });
       }
       throw error;
     }

@@ -30,6 +30,8 @@ export interface HttpOptions {
   readonly staticDir: string | undefined;
   /** What the page may do that sends this request. */
   trustIn(request: IncomingMessage): OriginTrust;
+  /** Told of each request: it may be one for a WebSocket that does not belong here. */
+  onRequest(request: IncomingMessage): void;
   /** What an upgrade of this request would be answered. */
   door(request: IncomingMessage): Promise<DoorAnswer>;
 }
@@ -60,6 +62,7 @@ export function httpApp(options: HttpOptions): Hono<{ Bindings: HttpBindings }> 
   // Whether all of a host and its subdomains speak TLS is for the proxy in front to say.
   const usualHeaders = secureHeaders({ strictTransportSecurity: false });
   app.use(async (c, next) => {
+    options.onRequest(c.env.incoming);
     // One or the other: of two, the one outside would have the last word. Where there is no
     // administrator, an application may have pages of its own at these paths.
     const isStrict = administrator.exists && /^\/(admin|api|metrics)(\/|$)/.test(c.req.path);

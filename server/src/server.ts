@@ -20,6 +20,7 @@ import { systemClock } from './clock.js';
 import { Workers } from './compact/workers.js';
 import { Cooldowns } from './cooldown.js';
 import { Crowd } from './crowd.js';
+import { CutOffs } from './cut-offs.js';
 import { DOCUMENT_URL_FORM, isDocumentUrl } from './document-url.js';
 import { Doors } from './doors.js';
 import { Ending } from './ending.js';
@@ -287,6 +288,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
       administrator,
       metrics,
       trustIn: (request) => doors.trustIn(request),
+      onRequest: (request) => doors.noteStray(request),
       door: (request) => transport.wouldAnswer(request, (upgrade) => doors.ask(upgrade)),
     }).fetch,
     // Probes that speak HTTP/1.0 name no host.
@@ -319,6 +321,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     },
   };
   const crowd = new Crowd(limits, clock);
+  const cutOffs = new CutOffs(logger);
   const rules: SessionRules = {
     identify: (room, { token, cookie }) => authenticator.ask({ room, token, cookie }),
     areUsersKnown,
@@ -362,9 +365,10 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
     }
     socket.once('close', () => crowd.closed(remoteAddress));
   });
-  http.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+  http.on('clientError', (error: NodeJS.ErrnoException & { rawPacket?: Buffer }, socket) => {
     if (error.code === REQUEST_TIMEOUT) onLimit('handshake');
     if (error.code === HEADER_OVERFLOW) doors.headersTooLong((socket as Socket).remoteAddress);
+    doors.notHttp((socket as Socket).remoteAddress, error.rawPacket);
     answerBadRequest(error, socket);
   });
   const transport: Transport = new Transport(
@@ -374,6 +378,7 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
       maxMessageBytes: limits.maxMessageBytes,
       heartbeat: limits.heartbeatMs,
       onTooLarge: () => onLimit('message-size'),
+      onCutOff: (address, silence) => cutOffs.note(address, silence),
       measures: measures.sockets,
     },
     http,

@@ -29,8 +29,10 @@ async function listening(): Promise<{
   opened: Promise<Connection>;
   socket: Promise<Socket>;
   clock: ManualClock;
+  cutOffs: readonly number[];
 }> {
   const clock = new ManualClock();
+  const cutOffs: number[] = [];
   const http = createServer();
   let open: (connection: Connection) => void = () => undefined;
   const opened = new Promise<Connection>((resolve) => {
@@ -43,6 +45,7 @@ async function listening(): Promise<{
       maxMessageBytes: 1_000,
       heartbeat: 15_000,
       onTooLarge: () => undefined,
+      onCutOff: (_, silence) => void cutOffs.push(silence),
       measures: new Measures().sockets,
     },
     http,
@@ -56,7 +59,7 @@ async function listening(): Promise<{
     await transport.close(0);
     http.close();
   });
-  return { port, opened, socket, clock };
+  return { port, opened, socket, clock, cutOffs };
 }
 
 /** A client, and the server's end of its socket. */
@@ -64,12 +67,13 @@ async function connected(): Promise<{
   client: WebSocket;
   connection: Connection;
   clock: ManualClock;
+  cutOffs: readonly number[];
 }> {
-  const { port, opened, clock } = await listening();
+  const { port, opened, clock, cutOffs } = await listening();
   const client = new WebSocket(`ws://127.0.0.1:${port}/ws/room`);
   onTestFinished(() => client.terminate());
   const [connection] = await Promise.all([opened, once(client, 'open')]);
-  return { client, connection, clock };
+  return { client, connection, clock, cutOffs };
 }
 
 interface Raw {
@@ -106,6 +110,31 @@ async function tooLarge(): Promise<Raw> {
   expect(answer).toEqual(Buffer.from([0x88, 2, 1009 >> 8, 1009 & 0xff]));
   return raw;
 }
+
+describe('[OPS] how a socket ends', () => {
+  it('[OPS-11] one that is cut off is told of with how long it was silent, and no other', async () => {
+    const far = await connected();
+    const closed = new Promise<void>((resolve) => {
+      far.connection.events = { ...DEAF, onClose: resolve };
+    });
+    far.clock.advance(5_000);
+    far.client.terminate();
+    await closed;
+    expect(far.cutOffs).toEqual([5_000]);
+    for (const end of [
+      ({ client }: { client: WebSocket }) => client.close(),
+      ({ connection }: { connection: Connection }) => connection.terminate('for a reason'),
+    ]) {
+      const other = await connected();
+      const gone = new Promise<void>((resolve) => {
+        other.connection.events = { ...DEAF, onClose: resolve };
+      });
+      end(other);
+      await gone;
+      expect(other.cutOffs).toEqual([]);
+    }
+  });
+});
 
 describe('[WIRE] frames on a socket', () => {
   it('[WIRE-1] a ping passes between the fragments of a message that waits, and never inside one', async () => {

@@ -27,6 +27,8 @@ export interface TransportOptions {
   /** A peer that is silent for twice as many milliseconds is cut off. */
   readonly heartbeat: number;
   readonly onTooLarge: () => void;
+  /** It has ended without a close frame, after as many milliseconds in which nothing was sent or heard. */
+  readonly onCutOff: (address: string | undefined, silence: number) => void;
   readonly measures: SocketMeasures;
   readonly logger: Logger;
 }
@@ -215,6 +217,7 @@ export class Connection {
     if (isTooLarge) this.#options.onTooLarge();
     const isFrame = code?.startsWith('WS_ERR_') === true;
     const closeCode = isTooLarge ? CLOSE.messageTooBig : isFrame ? NO_FRAME : CUT_OFF;
+    if (!isFrame) this.#noteCutOff();
     this.#end ??= { code: closeCode, reason: message };
     if (isTooLarge) this.events?.onTooLarge();
     if (isFrame) this.#linger();
@@ -278,11 +281,18 @@ export class Connection {
 
   closed(code: number, reason: Buffer): void {
     this.#all.delete(this);
+    if (code === CUT_OFF) this.#noteCutOff();
     this.#end ??= { code, reason: reason.toString() };
     this.#options.measures.closed(this.#end.code, this.#clock.now() - this.#openedAt);
     this.#closing?.cancel();
     this.#drop();
     this.events?.onClose();
+  }
+
+  #noteCutOff(): void {
+    if (this.#end !== undefined) return;
+    const silence = this.#clock.now() - Math.max(this.#lastHeard, this.#lastSent);
+    this.#options.onCutOff(this.#socket.remoteAddress, silence);
   }
 
   drained(): void {

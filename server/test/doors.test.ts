@@ -67,6 +67,7 @@ describe('[AUTH] every way in', () => {
       readiness: () => Promise.reject(new Error('nobody asks')),
       staticDir: folder,
       onError: () => undefined,
+      onRequest: () => undefined,
       api: api.app,
       administrator: new Administrator(SECRET),
       metrics: { contentType: 'text/plain', text: async () => '' },

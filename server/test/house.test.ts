@@ -51,7 +51,15 @@ const FLOORS = [
   ],
   ['metrics', 'measures'],
   ['limits'],
-  ['crowd', 'allowance', 'cooldown', 'rejection-log', 'untrusted-proxies'],
+  [
+    'crowd',
+    'allowance',
+    'cooldown',
+    'cut-offs',
+    'odd-requests',
+    'rejection-log',
+    'untrusted-proxies',
+  ],
   ['message-pieces', 'awareness-parts'],
   [
     'drain',

@@ -158,6 +158,47 @@ describe('[AUTH] behind a proxy', () => {
     expect(saying('not let in')).toEqual([]);
   });
 
+  it('[AUTH-36] that a trusted proxy names no client is said once, and so at the bounds of its address', async () => {
+    for (const headers of [
+      { 'X-Forwarded-For': 'unknown' },
+      { 'X-Forwarded-For': '203.0.113.1, ' },
+      { 'X-Real-IP': '203.0.113.1' },
+    ]) {
+      const { from, lines } = await open({ trustedProxies: ['loopback'] });
+      const [[name, value]] = Object.entries(headers) as [[string, string]];
+      for (let i = 0; i < 3; i++) await from(headers);
+      expect(lines.filter(({ level }) => level === 40)).toEqual([
+        expect.objectContaining({
+          address: '127.0.0.1',
+          header: name.toLowerCase(),
+          value: expect.stringContaining(value.trim()),
+          hint: expect.stringContaining('X-Forwarded-For $proxy_add_x_forwarded_for'),
+          msg: expect.stringMatching(/^a proxy in TRUSTED_PROXIES names no client .*one address$/),
+        }),
+      ]);
+    }
+    const { from, saying } = await open({
+      trustedProxies: ['loopback', '10.0.0.0/8'],
+      limits: { attemptsPerAddress: { perSecond: 1, burst: 1 } },
+    });
+    for (let i = 0; i < 3; i++) await from({ 'X-Forwarded-For': '10.0.0.7' });
+    expect(saying('not let in')).toEqual([
+      expect.objectContaining({ hint: expect.stringMatching(/^this address is in TRUSTED_PROX/) }),
+    ]);
+  });
+
+  it('[AUTH-34] a trusted proxy that passes Host on and says another one is told to say the same', async () => {
+    const { from, saying } = await open({ trustedProxies: ['loopback'] });
+    const headers = { Host: 'docs.example', Origin: PAGE, 'X-Forwarded-Host': 'inner' };
+    expect((await from(headers)).status).toBe(403);
+    expect(saying('not let in')).toEqual([
+      expect.objectContaining({
+        host: 'inner',
+        hint: expect.stringMatching(/says another one in X-Forwarded-Host, which counts/),
+      }),
+    ]);
+  });
+
   it('[AUTH-36] everybody behind one address who is too many is one line of log, of IPv6 by its net', async () => {
     const clock = new ManualClock();
     const { from, saying } = await open({

@@ -25,6 +25,8 @@ export function explainOrigin(
 ): Readonly<Record<string, string>> {
   const said = forwardedHost(headers);
   const isUnbelieved = said !== undefined && said !== host;
+  // What it says counts in the place of a Host that may well be right.
+  const isMisled = said !== undefined && said === host && isOfHost(origin, headers.host);
   return {
     origin: shownOrigin(origin),
     host: shownOrigin(host ?? ''),
@@ -32,7 +34,9 @@ export function explainOrigin(
     hint:
       isUnbelieved && isOfHost(origin, said)
         ? `a proxy says that the page is of this host: set TRUSTED_PROXIES=${plain(socket.remoteAddress ?? '')} to believe it`
-        : hintFor(origin),
+        : isMisled
+          ? `the proxy in front passes Host on, and says another one in X-Forwarded-Host, which counts: have it say the same (nginx: proxy_set_header X-Forwarded-Host $http_host)`
+          : hintFor(origin),
   };
 }
 
