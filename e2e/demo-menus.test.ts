@@ -229,6 +229,7 @@ test('[DEMO-16] the share dialog has the link, also as a QR code, and says what 
   expect(await scanned(dialog.getByRole('img', { name: 'QR code of the link' }))).toBe(link);
   await dialog.getByText('The link brings no access along').waitFor();
   await dialog.getByText('You can read and write.').waitFor();
+  await dialog.getByText('127.0.0.1 is this computer itself: the link opens here').waitFor();
   expect(await dialog.getByRole('radio').count()).toBe(0);
   await dialog.getByRole('button', { name: 'Copy' }).click();
   await dialog.getByRole('status').getByText('Copied').waitFor();

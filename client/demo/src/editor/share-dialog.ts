@@ -49,6 +49,7 @@ export function openShareDialog(parts: ShareParts): void {
     h('label', { for: field.id }, 'Link'),
     h('div', { class: 'share-row' }, field, copy),
     said,
+    ...onlyHere(),
     code,
     ...furtherLinks(parts),
   );
@@ -99,6 +100,14 @@ function choice(show: (withToken: boolean) => void): HTMLElement {
 function aboutLink({ token, provider }: ShareParts): string {
   if (token !== '') return 'This link opens the document for people who already have access to it.';
   return `The link brings no access along: the server decides what people may do with it. You can ${rights(provider)}.`;
+}
+
+/** An address that means another computer on each one, such as that of `npm start`. */
+function onlyHere(): HTMLElement[] {
+  const { hostname } = location;
+  if (!/^(localhost|.+\.localhost|127\.[\d.]+|\[::1\])$/.test(hostname)) return [];
+  const note = `${hostname} is this computer itself: the link opens here, and on no other device.`;
+  return [h('p', { class: 'field-note' }, note)];
 }
 
 /** What a token hands over is said in full, because it cannot be asked back for. */
