@@ -86,6 +86,24 @@ test('[DEMO-13] selected text has a menu beside it, for the mouse and for the ke
     const box = await menu.boundingBox();
     return box !== null && box.x >= 0 && box.x + box.width <= 320;
   }).toBe(true);
+
+  // Where the text has been scrolled to just under the bar, that does not lie over it.
+  await ada.moveTo('end');
+  await menu.waitFor({ state: 'hidden' });
+  const bar = page.locator('.doc-header');
+  const gap = await ada.editor.evaluate((editor) => {
+    editor.style.padding = '300px 0 2000px';
+    const line = editor.querySelector('p')!;
+    const barEnds = document.querySelector('.doc-header')!.getBoundingClientRect().bottom;
+    scrollBy(0, line.getBoundingClientRect().top - barEnds - 10);
+    return line.getBoundingClientRect().top - barEnds;
+  });
+  expect(gap).toBe(10);
+  await ada.select('Shift+ArrowLeft', '!');
+  await eventually(async () => {
+    const [above, box] = [await bar.boundingBox(), await menu.boundingBox()];
+    return above !== null && box !== null && box.y >= above.y + above.height;
+  }).toBe(true);
 });
 
 test('[DEMO-14] a slash offers what can be inserted, to the one who types it', async () => {

@@ -7,6 +7,7 @@ import { h } from '../dom.js';
 import { latePlugin } from './late-plugin.js';
 import { lazily } from './lazy.js';
 import type { Notice } from './notice.js';
+import { underBar } from './under-bar.js';
 
 const BLOCK = 'codeBlock';
 const MENU = 'codeMenu';
@@ -105,6 +106,7 @@ function languageMenu(select: HTMLSelectElement, fill: (editor: Editor) => void)
     options: {
       placement: 'top-end',
       offset: 6,
+      flip: underBar,
       shift: { padding: 8 },
       onShow: () => {
         element.removeAttribute('tabindex');

@@ -4,6 +4,7 @@ import { BubbleMenu } from '@tiptap/extension-bubble-menu';
 import { h } from '../dom.js';
 import { icon } from '../icons.js';
 import { safeAddress } from './addresses.js';
+import { underBar } from './under-bar.js';
 
 const NAME = 'linkCard';
 
@@ -89,7 +90,7 @@ export function linkCard(onEdit: () => void): Extension {
     element,
     pluginKey: NAME,
     updateDelay: 0,
-    options: { placement: 'top-start', offset: 6, shift: { padding: 8 } },
+    options: { placement: 'top-start', offset: 6, flip: underBar, shift: { padding: 8 } },
     shouldShow: ({ editor: shown, view, state }) => {
       editor = shown;
       const isHere = view.hasFocus() || element.contains(document.activeElement);

@@ -9,6 +9,7 @@ import { h } from '../dom.js';
 import { icon } from '../icons.js';
 import { ariaKeys, keysText } from '../platform.js';
 import { type Action, MARKS } from './actions.js';
+import { underBar } from './under-bar.js';
 
 const NAME = 'selectionMenu';
 
@@ -109,6 +110,7 @@ export function selectionMenu(onLink: () => void): Extension {
       // Above the text, a phone shows what it offers itself.
       placement: matchMedia('(pointer: coarse)').matches ? 'bottom' : 'top',
       offset: 8,
+      flip: underBar,
       shift: { padding: 8 },
       // The items are what the Tab key stops at, not what is around them.
       onShow: () => {

@@ -3,6 +3,7 @@ import type { ChainedCommands, Editor, Extension } from '@tiptap/core';
 import { BubbleMenu } from '@tiptap/extension-bubble-menu';
 import { TextSelection } from '@tiptap/pm/state';
 import { h } from '../dom.js';
+import { underBar } from './under-bar.js';
 
 const NAME = 'tableMenu';
 
@@ -34,7 +35,7 @@ export function tableMenu(): Extension {
     element,
     pluginKey: NAME,
     updateDelay: 0,
-    options: { placement: 'top-start', offset: 6, shift: { padding: 8 } },
+    options: { placement: 'top-start', offset: 6, flip: underBar, shift: { padding: 8 } },
     getReferencedVirtualElement: () => tableAt(editor) ?? null,
     shouldShow: ({ editor: shown, view, state: { selection } }) => {
       editor = shown;
