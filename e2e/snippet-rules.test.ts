@@ -44,3 +44,25 @@ test('[DOC-8] StarterKit is used without its undo, which breaks that of Collabor
     for (const call of calls) expect(call, page).toContain('undoRedo: false');
   }
 });
+
+/** With it the maker of an application asks nothing, also in a terminal. */
+const WITHOUT_QUESTIONS: Readonly<Record<string, string>> = {
+  'npm create vite@latest': '--no-interactive',
+  'npx create-next-app@latest': '--yes',
+  'npx create-react-router@latest': '--yes',
+  'npx @angular/cli@latest new': '--defaults',
+};
+
+test('[DOC-9] a page that makes an application asks nothing meanwhile, and says first where the packages are from', () => {
+  const made = BLOCKS.filter(({ text }) => /^(npm create |npx create-|npx \S+ new )/.test(text));
+  expect(made.length).toBeGreaterThan(8);
+  for (const { page, text } of made) {
+    const [line] = text.split('\n');
+    const maker = Object.keys(WITHOUT_QUESTIONS).find((each) => line!.startsWith(`${each} `));
+    expect(line!.split(' '), page).toContain(WITHOUT_QUESTIONS[maker!]);
+    // Who has it from npm has the package.
+    if (page.startsWith('client')) continue;
+    const before = readFileSync(join(ROOT, page), 'utf8').split(line!)[0];
+    expect(before, page).toMatch(/### Packages from a clone|#packages-from-a-clone/);
+  }
+});
