@@ -25,7 +25,7 @@ export interface CowriteClientOptions
     'room' | 'doc' | 'awareness' | 'generation' | 'connect' | 'browser'
   > {
   /** Milliseconds for which a provider that nobody uses is kept; 10,000 if left out, 0 allowed. */
-  readonly idleTime?: number;
+  readonly idleTime?: number | undefined;
 }
 
 /** The right to use a room's provider, until it is released. */
@@ -42,7 +42,7 @@ export interface OpenOptions {
    * Such as a subdocument. Stays the caller's: it is not destroyed when nobody uses the room any more.
    * Without it a document is made, or the one that the room has is shared.
    */
-  readonly doc?: Y.Doc;
+  readonly doc?: Y.Doc | undefined;
 }
 
 interface SharedRoom {

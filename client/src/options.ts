@@ -119,36 +119,36 @@ export interface CowriteProviderOptions {
   /** The room's name: any text but `.` and `..`. */
   readonly room: string;
   /** Stays the caller's. Without it the awareness's document is used, or a new one made. */
-  readonly doc?: Y.Doc;
+  readonly doc?: Y.Doc | undefined;
   /** Stays the caller's. Without it one is made, and destroyed together with the provider. */
-  readonly awareness?: Awareness;
+  readonly awareness?: Awareness | undefined;
   /** Whether to connect at once; true if left out. */
-  readonly connect?: boolean;
+  readonly connect?: boolean | undefined;
   /**
    * Who this is, for a server that asks. A function is called before each attempt to
    * connect; where it returns a JSON Web Token, also some time before that ends, and the
    * session goes on with the new one. It never stands in an address. Visible ASCII, at most
    * 16 KB: another is a `TypeError`, of a function the status `refused`.
    */
-  readonly token?: TokenSource;
+  readonly token?: TokenSource | undefined;
   /** What `generation` of the provider said when the application stored the document, if it did. */
-  readonly generation?: number | null;
+  readonly generation?: number | null | undefined;
   /** Subprotocols offered besides `cowrite.v1`; a function is called before each attempt. */
-  readonly protocols?: readonly string[] | (() => readonly string[]);
+  readonly protocols?: readonly string[] | (() => readonly string[]) | undefined;
   /** The address's query; a function is called before each attempt, so that it can hold a fresh token. */
-  readonly params?: Params | (() => Params);
+  readonly params?: Params | (() => Params) | undefined;
   /**
    * Whether a browser is to ask before it closes the page while something is unsaved, and not
    * in an offline copy either; true if left out. What nobody has received is gone with the page.
    */
-  readonly warnBeforeUnload?: boolean;
+  readonly warnBeforeUnload?: boolean | undefined;
   /**
    * Whether this browser keeps a copy of the document, which is there before the network is
    * and takes what is written without it; false if left out. It has to be known who
    * {@link user} is. `maxBytes`, 100 MB if left out, bounds all copies of the page's origin:
    * those that were not used for longest go first, but none that holds something unsaved.
    */
-  readonly offline?: boolean | { readonly maxBytes?: number };
+  readonly offline?: boolean | { readonly maxBytes?: number | undefined } | undefined;
   /**
    * Whether the tabs of one browser that have this room open share one socket, and each other's
    * edits also while there is none; true if left out. They do so in pages where it is known
@@ -156,33 +156,33 @@ export interface CowriteProviderOptions {
    * insecure page lacks; in all others each tab has a socket of its own. What a user may do
    * is for all of their tabs what the token of the one with the socket says.
    */
-  readonly tabs?: boolean;
+  readonly tabs?: boolean | undefined;
   /**
    * Who this is: any text that is another one for another user, such as an id. Tabs of
    * different users have nothing in common, nor do their offline copies. Left out, it is the `sub` of a `token` that is a
    * text, or nobody where there are no `token`, `params` and `protocols`; of anything else
    * it is not known who it is. Cookies tell a page nothing: say who it is where they decide.
    */
-  readonly user?: string;
+  readonly user?: string | undefined;
   /** The constructor to use; needed in Node 20, which has none of its own: pass that of `ws`. */
-  readonly WebSocket?: SocketConstructor;
+  readonly WebSocket?: SocketConstructor | undefined;
   /**
    * Names of the fields of awareness states that hold relative positions: `ranges`, with an
    * `anchor` and a `head`, are `cursor` and `selection` if left out, `points` are `anchor`, `head`,
    * `anchorPos` and `focusPos`. What stands there in a state of somebody else and is none is not handed over, because
    * editors throw at it. Give `{ ranges: [] }` if your application means something else by `cursor`.
    */
-  readonly positions?: Positions;
+  readonly positions?: Positions | undefined;
   /** Milliseconds between two sends of the own awareness state, from 0 to 10,000; 50 if left out. */
-  readonly awarenessInterval?: number;
+  readonly awarenessInterval?: number | undefined;
   /** What asks why a socket was refused; that of the platform if left out. For tests. */
-  readonly fetch?: Fetch;
+  readonly fetch?: Fetch | undefined;
   /** For tests. */
-  readonly clock?: Clock;
+  readonly clock?: Clock | undefined;
   /** @internal For tests. */
-  readonly browser?: TabsBrowser;
+  readonly browser?: TabsBrowser | undefined;
   /** For tests; returns numbers from 0 up to, not including, 1. */
-  readonly random?: () => number;
+  readonly random?: (() => number) | undefined;
 }
 
 export interface Settings {

@@ -58,6 +58,24 @@ function seenBy(other: Awareness, sockets: readonly FakeSocket[], { awareness }:
 const stateOf = (awareness: Awareness) => encodeAwarenessUpdate(awareness, [awareness.clientID]);
 
 describe('[CLI-8] options', () => {
+  test('[PKG-15] one that is undefined is left out, for TypeScript, too', () => {
+    // Of every name, so that an option that comes later is here as well.
+    const undefinedOnes: {
+      readonly [Name in keyof Omit<CowriteProviderOptions, 'url' | 'room'>]-?: undefined;
+    } = {
+      ...{ doc: undefined, awareness: undefined, connect: undefined, token: undefined },
+      ...{ generation: undefined, protocols: undefined, params: undefined, tabs: undefined },
+      ...{ warnBeforeUnload: undefined, offline: undefined, user: undefined, clock: undefined },
+      ...{ WebSocket: undefined, positions: undefined, awarenessInterval: undefined },
+      ...{ fetch: undefined, browser: undefined, random: undefined },
+    };
+    const network = new FakeNetwork();
+    vi.stubGlobal('WebSocket', network.WebSocket);
+    const provider = new CowriteProvider({ url: 'ws://host/ws', room: 'room', ...undefinedOnes });
+    providers.push(provider);
+    expect(provider.status).toBe('connecting');
+  });
+
   const make = (options: object) => () =>
     new CowriteProvider({
       url: 'ws://host/ws',

@@ -44,7 +44,7 @@ export interface CowriteRoomProps {
    * Waits only at first: a connection that is lost later hides nothing. If the server refuses
    * the connection, the children are shown; {@link useStatus} tells them.
    */
-  readonly suspend?: boolean;
+  readonly suspend?: boolean | undefined;
   readonly children?: ReactNode;
 }
 

@@ -13,9 +13,9 @@
 /** Names of the fields of a state that hold relative positions. */
 export interface Positions {
   /** Two of them, as `anchor` and `head`. Default `cursor` and `selection`. */
-  readonly ranges?: readonly string[];
+  readonly ranges?: readonly string[] | undefined;
   /** One of them. Default `anchor`, `head`, `anchorPos` and `focusPos`. */
-  readonly points?: readonly string[];
+  readonly points?: readonly string[] | undefined;
 }
 
 /** As the bindings for ProseMirror, CodeMirror, Monaco, Quill, Slate and Lexical name them. */

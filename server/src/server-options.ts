@@ -20,7 +20,7 @@ export interface Hooks {
    * token is as the client brought it. Throw {@link AuthRefused} to refuse. Whatever else
    * it throws, or an answer that is none, is logged, and the client tries again.
    */
-  authenticate?: AuthenticateHook;
+  authenticate?: AuthenticateHook | undefined;
   /** All entries of the room's log up to `seq` are on disk. Called often: once a commit and room. */
   onSaved?(about: { readonly room: string; readonly seq: number }): void;
   /** Updates of another instance have arrived, `lagMs` after it sent them by the clocks of both machines. */
@@ -35,58 +35,58 @@ export interface ServerOptions {
    * {@link path} there, and everything else is left to the application. It may listen already. Close
    * this server before that one.
    */
-  readonly server?: HttpServer;
+  readonly server?: HttpServer | undefined;
   /** Where rooms are on {@link server}: `<path>/<room>`. Default `/ws`. */
-  readonly path?: string;
+  readonly path?: string | undefined;
   /** 0 takes a free port. Default 8080. */
-  readonly port?: number;
+  readonly port?: number | undefined;
   /** Default 127.0.0.1: this machine only. Any other needs {@link auth}, or the hook `authenticate`. */
-  readonly host?: string;
+  readonly host?: string | undefined;
   /**
    * Who may come in. Left out, and without the hook `authenticate`, everybody on this
    * machine may do everything; `'none'` says that everybody else may, too.
    */
-  readonly auth?: AuthSettings;
+  readonly auth?: AuthSettings | undefined;
   /** Origins of pages that may connect besides those of this host, such as `https://app.example`; `*` for all. One that no page can be of is a `TypeError`. */
-  readonly allowedOrigins?: readonly string[];
+  readonly allowedOrigins?: readonly string[] | undefined;
   /** Proxies whose `X-Forwarded-For` and `X-Forwarded-Host` are believed: addresses, nets such as `10.0.0.0/8`, `loopback`. Default none. */
-  readonly trustedProxies?: readonly string[];
+  readonly trustedProxies?: readonly string[] | undefined;
   /** Whether others are shown those who may only read. Default true. */
-  readonly areReadersPresent?: boolean;
+  readonly areReadersPresent?: boolean | undefined;
   /**
    * `lmdb:<folder>`, `postgres://…`, `redis://…`, `memory:`, or an adapter, which the
    * server closes when it closes. Default `lmdb:./data`, or `redis` where that is an address.
    */
-  readonly storage?: string | Storage;
+  readonly storage?: string | Storage | undefined;
   /**
    * Whether an `lmdb:` folder may be on a network file system, or on one without file locks:
    * what was saved can be lost there. Default false.
    */
-  readonly allowNetworkFolder?: boolean;
+  readonly allowNetworkFolder?: boolean | undefined;
   /**
    * Where several instances meet: the address of a Redis, or adapters, which the
    * server closes when it closes. Needs a storage that instances can share.
    */
-  readonly redis?: string | { readonly relay: Relay; readonly presence: Presence };
+  readonly redis?: string | { readonly relay: Relay; readonly presence: Presence } | undefined;
   /** What `Authorization: Bearer` has to have for `/api` and `/metrics`; without it there are none. At least 32 bytes. */
-  readonly adminToken?: string;
+  readonly adminToken?: string | undefined;
   /** A port of their own for the metrics, without a token; 0 takes a free one. `host` is 127.0.0.1 if left out. */
-  readonly metrics?: { readonly port: number; readonly host?: string };
+  readonly metrics?: { readonly port: number; readonly host?: string | undefined } | undefined;
   /** Folder of a built web app to serve at `/`. */
-  readonly staticDir?: string;
+  readonly staticDir?: string | undefined;
   /**
    * Where the application shows a document, with `{room}` in it, such as `https://docs.example/d/{room}`:
    * the administrator's page links to it.
    */
-  readonly documentUrl?: string;
-  readonly hooks?: Hooks;
-  readonly limits?: Partial<Limits>;
+  readonly documentUrl?: string | undefined;
+  readonly hooks?: Hooks | undefined;
+  readonly limits?: { readonly [Name in keyof Limits]?: Limits[Name] | undefined } | undefined;
   /** A pino logger, or a level for one that writes JSON to stdout. Default `'info'`. */
-  readonly logger?: Logger | string;
+  readonly logger?: Logger | string | undefined;
   /** For tests. */
-  readonly clock?: Clock;
+  readonly clock?: Clock | undefined;
   /** From 0 to below 1, for jitter; for tests. */
-  readonly random?: () => number;
+  readonly random?: (() => number) | undefined;
 }
 
 export interface CowriteServer {

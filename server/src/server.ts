@@ -458,8 +458,8 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
       options.metrics &&
       metrics &&
       (await openMetricsPort({
-        host: '127.0.0.1',
-        ...options.metrics,
+        port: options.metrics.port,
+        host: options.metrics.host ?? '127.0.0.1',
         metrics,
         onError: (err) => logger.warn({ err }, 'the metrics could not be read'),
       }));
@@ -545,7 +545,7 @@ async function meetingOf(
 }
 
 /** One that is there and undefined is not set. */
-function limitsOf(set: Partial<Limits> = {}): Limits {
+function limitsOf(set: NonNullable<ServerOptions['limits']> = {}): Limits {
   const entries = Object.entries(set).filter(([, value]) => value !== undefined);
   return { ...DEFAULT_LIMITS, ...Object.fromEntries(entries) };
 }

@@ -211,5 +211,12 @@ describe('[RUN] on a server of the application', () => {
     expect(http.listenerCount('upgrade')).toBe(0);
     // One that is there and undefined is not set.
     await startServer({ nothing: undefined, limits: { no: undefined } } as ServerOptions);
+    const { metricsUrl } = await startServer({
+      limits: { maxConnections: undefined },
+      metrics: { port: 0, host: undefined },
+      hooks: { authenticate: async () => ({ access: 'write', user: undefined }) },
+      adminToken: undefined,
+    });
+    expect(new URL(metricsUrl!).hostname).toBe('127.0.0.1');
   });
 });

@@ -11,15 +11,15 @@ export interface User {
   /** Unique among the users of the application, and compared as it is. What it may be, `user-id.ts` says. */
   readonly id: string;
   /** As others are shown it. */
-  readonly name?: string;
+  readonly name?: string | undefined;
 }
 
 export interface Identity {
   /** Whoever has none is shown to others as they say themselves. */
-  readonly user?: User;
+  readonly user?: User | undefined;
   readonly access: Access;
   /** When this ends, unless it is renewed; left out for never. */
-  readonly expiresAt?: Date;
+  readonly expiresAt?: Date | undefined;
 }
 
 export function hasEnded({ expiresAt }: Identity, clock: Pick<Clock, 'date'>): boolean {
