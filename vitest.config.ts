@@ -24,6 +24,14 @@ const common = {
   server: { deps: { external: [/\/(client|server)\/dist\//] } },
 };
 
+/**
+ * Applications of other people's making, each installed from npm and built with its own tools, and
+ * other runtimes. `npm run test:applications` runs them.
+ */
+const APPLICATIONS = ['frameworks', 'next', 'editors', 'projects', 'runtimes'].map(
+  (name) => `e2e/${name}.test.ts`,
+);
+
 /** Files of browser tests take the longest; one that comes last would be waited for alone. */
 class BrowsersFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -45,7 +53,8 @@ export default defineConfig({
         test: { ...common, name: 'units', isolate: false, include: ['server/src/**/*.test.ts'] },
       },
       { test: { ...common, name: 'server', include: ['server/test/**/*.test.ts'] } },
-      { test: { ...common, name: 'e2e', include: ['e2e/**/*.test.ts'] } },
+      { test: { ...common, name: 'e2e', include: ['e2e/**/*.test.ts'], exclude: APPLICATIONS } },
+      { test: { ...common, name: 'applications', include: APPLICATIONS } },
     ],
   },
 });

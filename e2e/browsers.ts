@@ -29,18 +29,22 @@ const RENDERERS = [
   'SpareRendererForSitePerProcess',
 ];
 
-type ContextOptions = Parameters<Browser['newContext']>[0];
+interface BrowserOptions extends NonNullable<Parameters<Browser['newContext']>[0]> {
+  /** Pages that are left are kept for "back", as people's browsers do it: Chromium with its windows. */
+  readonly keepsPages?: boolean;
+}
 
-let launching: Promise<Browser> | undefined;
+/** Of Chromium with its windows, and of the one without, which takes two thirds of its time for a tab. */
+const launched = new Map<boolean, Promise<Browser>>();
 
 afterAll(async () => {
-  await (await launching)?.close();
+  for (const browser of launched.values()) await (await browser).close();
 });
 
-async function launch(): Promise<Browser> {
+async function launch(hasWindows: boolean): Promise<Browser> {
+  const whole = process.env.CHROMIUM_PATH || (await findChromium());
   return await chromium.launch({
-    executablePath: process.env.CHROMIUM_PATH || (await findChromium()),
-    // Pages that are left are kept for "back", as people's browsers do it.
+    executablePath: (!hasWindows && process.env.CHROMIUM_SHELL_PATH) || whole,
     ignoreDefaultArgs: ['--disable-back-forward-cache'],
     args: [
       '--no-sandbox',
@@ -62,9 +66,13 @@ async function findChromium(): Promise<string> {
   return await found.chromium();
 }
 
-async function newContext(options: ContextOptions): Promise<BrowserContext> {
-  launching ??= launch();
-  const context = await (await launching).newContext({
+async function newContext({
+  keepsPages = false,
+  ...options
+}: BrowserOptions): Promise<BrowserContext> {
+  const browser = launched.get(keepsPages) ?? launch(keepsPages);
+  launched.set(keepsPages, browser);
+  const context = await (await browser).newContext({
     viewport: { width: 800, height: 600 },
     reducedMotion: 'reduce',
     ...options,
@@ -74,7 +82,7 @@ async function newContext(options: ContextOptions): Promise<BrowserContext> {
 }
 
 /** A browser of its own, with its own storage, so that only the server connects it to others. */
-export async function openBrowser(options: ContextOptions = {}): Promise<BrowserContext> {
+export async function openBrowser(options: BrowserOptions = {}): Promise<BrowserContext> {
   const context = await newContext(options);
   guard(context, () => context.close());
   return context;

@@ -27,7 +27,7 @@ test('[DEMO-1] undo takes back a word, what came before a pause, or a paste, and
   const server = await sharedServer();
   const ada = await Tab.open(server, { prepare: withoutPauses });
   const undo = () => ada.page.keyboard.press('ControlOrMeta+z');
-  await ada.write('one two three');
+  await ada.type('one two three');
   await ada.page.clock.setFixedTime(1_700_000_010_000);
   await ada.page.keyboard.type('teen');
   await paste(ada, { 'text/plain': ' pasted words here' });

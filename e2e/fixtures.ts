@@ -270,6 +270,12 @@ export class Tab {
     await enter(this.page, text);
   }
 
+  /** The same, key by key. */
+  async type(text: string): Promise<void> {
+    await this.moveTo('end');
+    await this.page.keyboard.type(text);
+  }
+
   async moveTo(place: keyof typeof WAYS): Promise<void> {
     const { keys, isThere } = WAYS[place];
     await pressUntil(this.editor, keys, isThere);

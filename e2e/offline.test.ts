@@ -230,7 +230,7 @@ describe('offline', () => {
     await saved(ada);
     await kept(ada);
     await server.kill();
-    await ada.write(' offline');
+    await ada.type(' offline');
     await kept(ada);
     await damage(ada, 3);
     await ada.page.reload();

@@ -14,7 +14,8 @@ async function openPage(server: Server, path: string, page?: Page): Promise<Page
 describe('the first page', () => {
   test('[E2E-10] makes a document, and lists it afterwards under its first line', async () => {
     const server = await sharedServer();
-    const page = await openPage(server, '/');
+    const browser = await openBrowser({ keepsPages: true });
+    const page = await openPage(server, '/', await browser.newPage());
     await page.getByText('Documents you open in this browser are listed here.').waitFor();
     await page.getByRole('button', { name: 'New document' }).click();
     await page.waitForURL(/\/d\/[a-z]+-[a-z]+-\d{4}$/);

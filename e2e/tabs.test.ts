@@ -105,7 +105,7 @@ describe('one socket', () => {
     await server.kill();
     for (let tenth = 0; tenth < 6; tenth++) {
       for (const tab of tabs) {
-        await tab.write(` ${tab.name}${tenth}`);
+        await tab.type(` ${tab.name}${tenth}`);
         words.push(`${tab.name}${tenth}`);
         for (const other of tabs) await eventually(() => other.words()).toEqual(words);
       }
@@ -172,7 +172,9 @@ describe('the tab with the socket', () => {
   test('[E2E-24] is left and kept for "back": another takes over, and it comes back as one of them', async () => {
     const server = await sharedServer();
     const wire = await Wire.before(server);
-    const [ada, bob] = (await tabsOf(wire, 'Ada', 'Bob')) as [Tab, Tab];
+    const browser = await openBrowser({ keepsPages: true });
+    const ada = await Tab.open(wire, { name: 'Ada', browser });
+    const bob = await Tab.open(wire, { name: 'Bob', browser });
     const dora = await Tab.open(wire, { name: 'Dora' });
     await writeAll([ada, bob], '1');
     await ada.page.evaluate(() => Object.assign(window, { isTheSame: true }));
@@ -195,7 +197,8 @@ describe('the tab with the socket', () => {
   test('[E2E-24] a page alone comes back from where the browser keeps it, with its socket anew', async () => {
     const server = await sharedServer();
     const wire = await Wire.before(server);
-    const ada = await Tab.open(wire, { name: 'Ada' });
+    const browser = await openBrowser({ keepsPages: true });
+    const ada = await Tab.open(wire, { name: 'Ada', browser });
     const dora = await Tab.open(wire, { name: 'Dora' });
     await ada.write('before');
     await saved(ada);

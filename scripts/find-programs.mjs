@@ -43,6 +43,13 @@ export function findPromtool() {
   return findProgram('promtool', process.env.PROMTOOL_PATH);
 }
 
+/** The path of Chromium without windows: the one named in CHROMIUM_SHELL_PATH, or the first that is found. */
+export function findChromiumShell() {
+  const named = process.env.CHROMIUM_SHELL_PATH;
+  if (named) return findProgram('', named);
+  return findProgram('chromium-headless-shell') ?? findProgram('chrome-headless-shell');
+}
+
 /** The path of `firefox-esr`: the one named in FIREFOX_PATH, or the first that is found. */
 export function findFirefox() {
   return findProgram('firefox-esr', process.env.FIREFOX_PATH);

@@ -6,6 +6,7 @@
 import { existsSync } from 'node:fs';
 import {
   findCaddy,
+  findChromiumShell,
   findFirefox,
   findHaproxy,
   findNginx,
@@ -75,8 +76,17 @@ const PROGRAMS = [
   },
 ];
 
-/** Tests without them are skipped, and say so. */
+/** Tests without the others are skipped, and say so. */
 const BROWSERS = [
+  {
+    title: 'Chromium without windows',
+    variable: 'CHROMIUM_SHELL_PATH',
+    find: findChromiumShell,
+    package: 'chromium-headless-shell',
+    named: 'the path of chromium-headless-shell',
+    // Chromium with windows takes its place, and longer.
+    isOptional: true,
+  },
   {
     title: 'Firefox',
     variable: 'FIREFOX_PATH',

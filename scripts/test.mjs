@@ -1,5 +1,7 @@
 // `npm test`: set-up, browsers for the browser tests, a Postgres, a Redis, an nginx and a
-// HAProxy for those with servers, then Vitest with the arguments given.
+// HAProxy for those with servers, then Vitest with the arguments given. Without any path or project
+// among them it leaves out the applications of other people's making, which take as long as half of
+// all else: `npm run test:applications` runs these.
 // Owns the verdict. The last line is `N passed, N failed`; besides failed tests, these count as
 // failed: a file or suite that did not load, an unhandled error, an unfinished test, a test skipped
 // without a reason.
@@ -22,6 +24,7 @@ main(async () => {
 
   const { parseCLI, startVitest } = await import('vitest/node');
   const { filter, options } = parseCLI(['vitest', 'run', ...args]);
+  if (filter.length === 0) options.project ??= ['!applications'];
   // As Vitest's own command does: its `exclude` takes the place of the configuration's.
   const { exclude, ...rest } = options;
   const cliExclude = exclude === undefined ? undefined : [exclude].flat();
