@@ -9,6 +9,7 @@ import {
   readdirSync,
   readFileSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -543,6 +544,17 @@ describe('[CMD] check', () => {
     const ending = await check(folder);
     expect([ending.code, ending.out]).toEqual([0, '4 rooms: all is well\n']);
     expect((await check(folder, '--prefix', 'b', '--verbose')).out).toContain('"b": all is well');
+  });
+
+  it('[CMD-5] ends with 3 where the data file was damaged and what is whole was taken over, once', async () => {
+    const folder = await stored(async (store) => await write(store, 'a', ...typing('one')));
+    truncateSync(join(folder, 'data', 'data.mdb'), 100);
+    const ending = await check(folder);
+    expect(ending.code).toBe(3);
+    expect(ending.errors).toMatch(
+      /^cowrite: the store was damaged \(.*\): it lies in .* were kept/,
+    );
+    expect((await check(folder)).code).toBe(0);
   });
 
   it('[CMD-5] says what is damaged, by room, and ends with 3', async () => {

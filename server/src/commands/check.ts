@@ -46,12 +46,13 @@ room from a backup (cowrite restore --room <name> --replace).
 A document that is too large for the memory there is (WORKER_MEMORY_MB) is told of, and
 is no damage; so is one that the servers have found too large.
 
-It ends with 0 when all is well or was repaired, and with 3 when something is damaged.`,
+It ends with 0 when all is well or was repaired, and with 3 when something is damaged, or
+an lmdb's data file was and what is whole of it was taken over: rooms may be missing then.`,
   async run({ values, config }) {
     const { repair = false, verbose = false, json = false } = values;
     const prefix = prefixOf(values.prefix);
     const url = storageUrl(values.storage, config);
-    return await withExistingStore(url, config, (store) =>
+    return await withExistingStore(url, config, (store, wasSalvaged) =>
       withWorkers(config, async (workers) => {
         const bar = await progress('rooms', () => countRooms(store, prefix));
         const counts = { seen: 0, damaged: 0, repaired: 0, tooLarge: 0 };
@@ -72,7 +73,8 @@ It ends with 0 when all is well or was repaired, and with 3 when something is da
         }
         bar.end();
         if (!json) say(summaryOf(counts));
-        return counts.damaged > counts.repaired ? EXIT.damage : EXIT.ok;
+        // What was taken over was looked at; what is missing, only a backup has.
+        return wasSalvaged || counts.damaged > counts.repaired ? EXIT.damage : EXIT.ok;
       }),
     );
   },

@@ -6,12 +6,17 @@
  */
 import { closeSync, mkdirSync, openSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { FolderUnusable } from './file-system.js';
 
 export const PRIVATE_FILE = 0o600;
 export const PRIVATE_FOLDER = 0o700;
 const OTHERS = 0o077;
 
+/** @throws {FolderUnusable} where something else is in its place */
 export function makeFolder(folder: string): void {
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() === false) {
+    throw new FolderUnusable('it is a file, and a folder is expected');
+  }
   mkdirSync(folder, { recursive: true, mode: PRIVATE_FOLDER });
 }
 

@@ -1,11 +1,14 @@
 import {
   closeSync,
+  existsSync,
   linkSync,
   mkdtempSync,
   openSync,
+  renameSync,
   rmSync,
   statSync,
   truncateSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -230,6 +233,25 @@ framework.describe('[STO] a damaged data file', () => {
     expect([snapshot?.seq, tail.length, lastSeq]).toEqual([5, 35, 40]);
     expect((await storage.readSnapshot('a', 5))?.length).toBe(20_000);
     await storage.close();
+    await dispose();
+  });
+
+  it('[STO-86] whose data file is missing or empty beside its journal is refused, and taken once it is back', async () => {
+    const { folder, dispose } = temporary();
+    await filled(folder);
+    const file = join(folder, 'data.mdb');
+    renameSync(file, `${file}.elsewhere`);
+    const lost =
+      /^its data\.mdb, .* is missing or empty, and its journal is there: put the file back/;
+    await expect(LmdbStorage.open(folder)).rejects.toThrow(lost);
+    expect(existsSync(file)).toBe(false);
+    writeFileSync(file, '');
+    await expect(LmdbStorage.open(folder)).rejects.toThrow(lost);
+    renameSync(`${file}.elsewhere`, file);
+    const storage = await LmdbStorage.open(folder);
+    expect((await storage.load('a')).lastSeq).toBe(40);
+    await storage.close();
+    await expect(LmdbStorage.open(file)).rejects.toThrow('it is a file, and a folder is expected');
     await dispose();
   });
 });

@@ -14,17 +14,19 @@
  * whose index is broken is moved aside, and its records are taken over into a new one
  * (salvage.ts).
  */
+import { existsSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Clock } from '../clock.js';
 import { ascending, isReadable, type Run, readChunk } from './chunks.js';
-import { type FileSystem, fileSystemOf } from './file-system.js';
+import { type FileSystem, FolderUnusable, fileSystemOf } from './file-system.js';
 import { makeFolder, wideness } from './folder.js';
 import { drawGeneration } from './generation.js';
 import { type Full, Journal } from './journal.js';
-import { FILE_BYTES } from './journal-format.js';
+import { FILE_BYTES, pathOf } from './journal-format.js';
 import { type Left, readJournal } from './journal-left.js';
 import { byBytes, listPages, type Page } from './listing.js';
 import { type Salvage, salvageFolder } from './lmdb-salvage.js';
-import { Tree } from './lmdb-tree.js';
+import { DATA_FILE, Tree } from './lmdb-tree.js';
 import { FolderLock, type StorageLost } from './lock.js';
 import { encodeRecord, KIND, readRecords } from './record.js';
 import {
@@ -52,6 +54,20 @@ const SLICE = 500;
 /** Rooms that are listed in one turn of the loop; it takes a few milliseconds. */
 const LISTED = 100;
 const MAX_KNOWN = 100_000;
+
+/**
+ * The journal is made after the data file: where it is alone, the documents were there, and a new file
+ * would look as if there had been none.
+ *
+ * @throws {FolderUnusable}
+ */
+function checkWhole(folder: string): void {
+  const size = statSync(join(folder, DATA_FILE), { throwIfNoEntry: false })?.size ?? 0;
+  if (size > 0 || ![0, 1].some((place) => existsSync(pathOf(folder, place)))) return;
+  throw new FolderUnusable(
+    `its ${DATA_FILE}, which has the documents, is missing or empty, and its journal is there: put the file back, or restore a backup into a new folder`,
+  );
+}
 
 export interface LmdbOptions {
   /** Hears when the data file was damaged and what was found in it. */
@@ -112,6 +128,7 @@ export class LmdbStorage implements Storage {
   /**
    * @param folder is made where it does not exist
    * @throws {StorageInUse} when another process has it open
+   * @throws {FolderUnusable} when it cannot hold a store, or has lost a part of one
    */
   static async open(folder: string, options: LmdbOptions = {}): Promise<LmdbStorage> {
     const { onSalvage, onWarning, journalBytes = FILE_BYTES } = options;
@@ -125,6 +142,7 @@ export class LmdbStorage implements Storage {
     let tree: Tree | undefined;
     try {
       const salvage = await salvageFolder(folder);
+      checkWhole(folder);
       tree = new Tree(folder);
       if (salvage !== undefined) onSalvage?.(salvage);
       const left = readJournal(folder, tree.moved, journalBytes);

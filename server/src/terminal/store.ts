@@ -27,21 +27,25 @@ export function storageUrl(given: string | undefined, config: Config): string {
   throw new UsageError(`a store is ${problem.replace(' or memory:', '')}`);
 }
 
+/** @param use hears, too, whether the store was damaged when it was opened */
 export async function withStore<T>(
   url: string,
   { allowNetworkFolder }: Pick<Config, 'allowNetworkFolder'>,
-  use: (store: Storage) => Promise<T>,
+  use: (store: Storage, wasSalvaged: boolean) => Promise<T>,
 ): Promise<T> {
+  let wasSalvaged = false;
   const store = await openStorage(url, {
-    onSalvage: ({ damage, aside, records }) =>
+    onSalvage: ({ damage, aside, records }) => {
+      wasSalvaged = true;
       complain(
         `the store was damaged (${damage}): it lies in ${aside}, ${records} records were kept`,
-      ),
+      );
+    },
     onWarning: complain,
     allowNetworkFolder,
   });
   try {
-    return await use(store);
+    return await use(store, wasSalvaged);
   } finally {
     await store.close();
   }
@@ -51,7 +55,7 @@ export async function withStore<T>(
 export async function withExistingStore<T>(
   url: string,
   config: Pick<Config, 'allowNetworkFolder'>,
-  use: (store: Storage) => Promise<T>,
+  use: (store: Storage, wasSalvaged: boolean) => Promise<T>,
 ): Promise<T> {
   if (!isStoreThere(url)) throw new Failure(`there is no store at ${shownUrl(url)}`);
   return await withStore(url, config, use);
