@@ -5,6 +5,7 @@
  * address nothing is told but hosts, ports and the database.
  */
 import { readFileSync } from 'node:fs';
+import { shownName } from './shown.js';
 
 export type PemKind = 'CERTIFICATE' | 'PRIVATE KEY';
 
@@ -45,11 +46,24 @@ const UNTRUSTED = new Set([
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ]);
 
+interface TlsError extends NodeJS.ErrnoException {
+  readonly reason?: string;
+  readonly host?: string;
+  readonly cert?: { readonly subjectaltname?: string };
+}
+
+/** Characters of a certificate's names that are told. */
+const MAX_SHOWN = 200;
+
 /** In one line, why TLS failed; undefined for an error that is not TLS's. @param parameter that names authorities */
 export function tlsReason(error: Error, parameter: string): string | undefined {
-  const { code = '', reason } = error as NodeJS.ErrnoException & { readonly reason?: string };
+  const { code = '', reason, host, cert } = error as TlsError;
   if (UNTRUSTED.has(code)) {
     return `its certificate is not believed (${error.message}): name the authority's certificate with ${parameter}=<file> in the address, or for the whole process with NODE_EXTRA_CA_CERTS`;
+  }
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
+    const names = shownName((cert?.subjectaltname ?? 'none').slice(0, MAX_SHOWN));
+    return `${host} is not a name in its certificate, which has ${names}: have the address name the host as the certificate does`;
   }
   if (code === 'ERR_SSL_WRONG_VERSION_NUMBER') return 'what answers there does not speak TLS';
   // Of OpenSSL: the message has files and lines of its source.
