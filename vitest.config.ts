@@ -28,9 +28,15 @@ const common = {
  * Applications of other people's making, each installed from npm and built with its own tools, and
  * other runtimes. `npm run test:applications` runs them.
  */
-const APPLICATIONS = ['frameworks', 'next', 'editors', 'projects', 'runtimes'].map(
-  (name) => `e2e/${name}.test.ts`,
-);
+const APPLICATIONS = [
+  'frameworks',
+  'next',
+  'editors',
+  'projects',
+  'packages',
+  'clone',
+  'runtimes',
+].map((name) => `e2e/${name}.test.ts`);
 
 /** Files of browser tests take the longest; one that comes last would be waited for alone. */
 class BrowsersFirst extends BaseSequencer {
@@ -53,8 +59,17 @@ export default defineConfig({
         test: { ...common, name: 'units', isolate: false, include: ['server/src/**/*.test.ts'] },
       },
       { test: { ...common, name: 'server', include: ['server/test/**/*.test.ts'] } },
-      { test: { ...common, name: 'e2e', include: ['e2e/**/*.test.ts'], exclude: APPLICATIONS } },
-      { test: { ...common, name: 'applications', include: APPLICATIONS } },
+      // A worker's files share its browser, the server of those that do nothing to it, and tabs.
+      {
+        test: {
+          ...common,
+          name: 'e2e',
+          isolate: false,
+          include: ['e2e/**/*.test.ts'],
+          exclude: APPLICATIONS,
+        },
+      },
+      { test: { ...common, name: 'applications', isolate: false, include: APPLICATIONS } },
     ],
   },
 });

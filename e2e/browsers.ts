@@ -1,4 +1,4 @@
-/** The Chromium of a file of tests, and what a test opens in it. A script of a page that throws fails its test. */
+/** The Chromium of a worker's files, and what a test opens in it. A script of a page that throws fails its test. */
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import {
@@ -8,7 +8,7 @@ import {
   chromium,
   type Page,
 } from 'playwright';
-import { afterAll, expect, onTestFinished } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 import { PATIENCE } from './eventually.js';
 
 const PLAYWRIGHTS = [
@@ -37,7 +37,8 @@ interface BrowserOptions extends NonNullable<Parameters<Browser['newContext']>[0
 /** Of Chromium with its windows, and of the one without, which takes two thirds of its time for a tab. */
 const launched = new Map<boolean, Promise<Browser>>();
 
-afterAll(async () => {
+/** Vitest ends a worker so, when all of its files have run. */
+process.once('SIGTERM', async () => {
   for (const browser of launched.values()) await (await browser).close();
 });
 
@@ -46,6 +47,7 @@ async function launch(hasWindows: boolean): Promise<Browser> {
   return await chromium.launch({
     executablePath: (!hasWindows && process.env.CHROMIUM_SHELL_PATH) || whole,
     ignoreDefaultArgs: ['--disable-back-forward-cache'],
+    handleSIGTERM: false,
     args: [
       '--no-sandbox',
       '--disable-gpu',

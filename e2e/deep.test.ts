@@ -14,7 +14,7 @@ test('[E2E-33] 130 block quotes in each other are saved, and stay when the docum
     ADMIN_TOKEN: TOKEN,
   });
   const ada = await Tab.open(server, { name: 'Ada' });
-  await ada.write('> '.repeat(LEVELS));
+  await ada.type('> '.repeat(LEVELS));
   await ada.page.keyboard.type('at the bottom');
   await eventually(() => quotes(ada)).toBe(LEVELS);
   await eventually(() => ada.status.textContent()).toContain('Saved');

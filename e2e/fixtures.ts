@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Limits } from '@cowrite/server';
 import type { BrowserContext, Locator, Page } from 'playwright';
-import { afterAll, onTestFinished } from 'vitest';
+import { onTestFinished } from 'vitest';
 import { openBrowser, takeTab } from './browsers.js';
 import { enter, pressUntil } from './caret.js';
 import { caretsIn, plainHtml, WAYS, wordsOf } from './demo-page.js';
@@ -32,12 +32,13 @@ let rooms = 0;
 
 let sharing: Promise<Server> | undefined;
 
-afterAll(async () => {
-  await (await sharing)?.remove();
+/** Vitest ends a worker so, when all of its files have run, and half a second later for good. */
+process.once('SIGTERM', async () => {
+  (await sharing)?.remove();
 });
 
 /**
- * The server of the file's tests that neither stop nor set it. Each of them has a document of its
+ * The server of a worker's tests that neither stop nor set it. Each of them has a document of its
  * own there, which its tabs open if they name none.
  */
 export async function sharedServer(): Promise<Server> {
@@ -147,8 +148,9 @@ export class Server {
     await exited;
   }
 
-  async remove(): Promise<void> {
-    await this.kill();
+  /** At once, as far as this process has anything to do with it. */
+  remove(): void {
+    this.#child?.kill('SIGKILL');
     if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true });
   }
 }
