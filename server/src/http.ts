@@ -11,6 +11,7 @@ import { namesOf, type RequestNames } from './api/errors.js';
 import { strictHeaders } from './api/strict-headers.js';
 import type { OriginTrust } from './auth/origin.js';
 import type { Readiness } from './health.js';
+import { isAdministrators, meansAnother } from './request-path.js';
 import { addStaticFiles } from './static-files.js';
 import { offersWebSocket } from './upgrade-offers.js';
 
@@ -65,8 +66,17 @@ export function httpApp(options: HttpOptions): Hono<{ Bindings: HttpBindings }> 
     options.onRequest(c.env.incoming);
     // One or the other: of two, the one outside would have the last word. Where there is no
     // administrator, an application may have pages of its own at these paths.
-    const isStrict = administrator.exists && /^\/(admin|api|metrics)(\/|$)/.test(c.req.path);
+    const isStrict = administrator.exists && isAdministrators(c.req.path);
     return await (isStrict ? strictHeaders : usualHeaders)(c, next);
+  });
+  app.use(async (c, next) => {
+    const { url = '' } = c.env.incoming;
+    if (!meansAnother(url, c.req.path)) return await next();
+    const message = 'the path has a step in it, . or .., or hides where it leads';
+    c.header('Cache-Control', 'no-store');
+    return isAdministrators(c.req.path)
+      ? c.json({ error: { code: 'bad-request', message } }, 400)
+      : c.text(`${message}\n`, 400);
   });
   // Such as a body that is not sent to its end: nobody is there to be answered.
   app.onError((error, c) => {

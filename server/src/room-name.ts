@@ -3,6 +3,7 @@
  * and NFC-normalised, so that one name typed on two keyboards is one room.
  */
 import { nameProblem } from './name.js';
+import { fromRoot } from './request-path.js';
 
 const PREFIX = '/ws/';
 const MAX_BYTES = 256;
@@ -13,7 +14,7 @@ export type RoomName =
 
 /** @param url as {@link readRoomName} takes it */
 export function isRoomPath(url: string): boolean {
-  return pathOf(url).startsWith(PREFIX);
+  return fromRoot(url).startsWith(PREFIX);
 }
 
 /**
@@ -22,13 +23,8 @@ export function isRoomPath(url: string): boolean {
  * @returns the same room's here; undefined for what is not of a room
  */
 export function movedRoomPath(url: string, path: string): string | undefined {
-  const at = pathOf(url);
+  const at = fromRoot(url);
   return at.startsWith(`${path}/`) ? PREFIX + at.slice(path.length + 1) : undefined;
-}
-
-/** A request line may name the server, too (RFC 9112, 3.2.2). */
-function pathOf(url: string): string {
-  return url.startsWith('/') ? url : url.replace(/^https?:\/\/[^/?#]*/i, '');
 }
 
 /**
@@ -37,7 +33,7 @@ function pathOf(url: string): string {
  */
 export function readRoomName(url: string): RoomName | undefined {
   if (!isRoomPath(url)) return undefined;
-  const [path] = pathOf(url).split('?', 1) as [string];
+  const [path] = fromRoot(url).split('?', 1) as [string];
   try {
     return checkRoomName(decodeURIComponent(path.slice(PREFIX.length)));
   } catch {

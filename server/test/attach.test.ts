@@ -73,6 +73,16 @@ describe('[RUN] on a server of the application', () => {
     expect(asked.headers.get('access-control-allow-origin')).toBe(url);
   });
 
+  it('[RUN-5] [ROOM-6] the path of rooms leads to nothing else of Cowrite’s', async () => {
+    const { http, url } = await application(answering);
+    await startServer({ server: http, path: '/my/rooms', adminToken: ADMIN });
+    const authorization = `Authorization: Bearer ${ADMIN}`;
+    for (const path of ['/my/rooms/../api/rooms', '/my/rooms/%2e%2e/metrics', '/my/rooms/..']) {
+      const asked = `GET ${path} HTTP/1.1\r\nHost: x\r\n${authorization}\r\nConnection: close\r\n\r\n`;
+      expect(await say(url, asked), path).toMatch(/^HTTP\/1.1 400 /);
+    }
+  });
+
   it('[RUN-5] at another path, before the application listens, and with a listener that it adds later', async () => {
     const http = createServer();
     const server = await startServer({ server: http, path: '/my/rooms' });

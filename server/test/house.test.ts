@@ -110,7 +110,16 @@ const FLOORS = [
     'service-url',
     'bucket',
   ],
-  ['update/', 'document-url', 'name', 'nearest', 'runtime', 'setting-values', 'shown'],
+  [
+    'update/',
+    'document-url',
+    'name',
+    'nearest',
+    'request-path',
+    'runtime',
+    'setting-values',
+    'shown',
+  ],
 ];
 
 interface Source {

@@ -208,6 +208,36 @@ describe('[ROOM-4] names of rooms', () => {
     expect(listed.rooms.map(({ room }) => room).sort()).toEqual([...rooms].sort());
   });
 
+  it('[ROOM-6] a path leads to nothing that it does not name as it was sent', async () => {
+    const staticDir = temporaryFolder();
+    writeFileSync(join(staticDir, 'index.html'), 'the page');
+    const server = await governed({ staticDir });
+    const hidden = [
+      '/ws/../api/rooms',
+      '/ws/%2e%2E/api/backup',
+      '/ws/..',
+      '/api/./rooms',
+      '/api/../metrics',
+      '/%61pi/rooms',
+      '/%6Detrics',
+      '/adm%69n',
+      '/d/../index.html',
+    ];
+    for (const path of hidden) expect(await raw(server, 'GET', path), path).toBe(400);
+    expect(await raw(server, 'POST', '/ws/../api/drain')).toBe(400);
+    const usual = [
+      '/api/rooms',
+      '/metrics',
+      '/admin',
+      '/d/a..b',
+      '/d/a%2f..%2fb',
+      '/...',
+      '/%64/x',
+    ];
+    for (const path of usual) expect(await raw(server, 'GET', path), path).toBe(200);
+    expect(await raw(server, 'GET', '/ws/a%2f..%2fb')).not.toBe(400);
+  });
+
   it('[ROOM-4] [CMD-22] that no room can have are left out of a restore and a migration, and told', async () => {
     const wrong = ['.', 'a\nb', '\u001b[31mred', 'e\u0301', 'x*', 'y'.repeat(300)];
     const right = ['minutes', '\u202egnp.txt'];

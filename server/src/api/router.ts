@@ -15,6 +15,7 @@ import type { Administrator } from '../administrator.js';
 import { userIdProblem } from '../auth/user-id.js';
 import type { Clock } from '../clock.js';
 import type { LimitName } from '../limits.js';
+import { fromRoot } from '../request-path.js';
 import { checkRoomName } from '../room-name.js';
 import { within } from '../within.js';
 import { ApiError, type ErrorCode, namesOf, type RequestNames, STATUS } from './errors.js';
@@ -298,9 +299,6 @@ function roomOf(c: ApiContext): string {
   return roomNamed(partOf(c));
 }
 
-/** A segment that a URL takes for a step; and a backslash, which it takes for a slash. */
-const STEP = /\\|\/(?:\.|%2e){1,2}(?:\/|$)/i;
-
 function userOf(c: ApiContext): string {
   const id = partOf(c);
   const problem = userIdProblem(id);
@@ -308,13 +306,9 @@ function userOf(c: ApiContext): string {
   return id;
 }
 
-/**
- * What follows `/api/rooms/` or `/api/users/`. Strictly, where Hono would take a wrong encoding as
- * it stands; and as it was sent: what a URL takes for a step (`%2e`, too) would lead to another name.
- */
+/** What follows `/api/rooms/` or `/api/users/`. Strictly, where Hono would take a wrong encoding as it stands. */
 function partOf(c: ApiContext): string {
-  const [path = ''] = (c.env.incoming.url ?? '').replace(/^\w+:\/\/[^/?#]*/, '').split(/[?#]/);
-  if (STEP.test(path)) throw new ApiError('bad-request', 'the path has a step in it, . or ..');
+  const [path = ''] = fromRoot(c.env.incoming.url ?? '').split(/[?#]/);
   try {
     return decodeURIComponent(path.split('/')[3] ?? '');
   } catch {
