@@ -70,13 +70,20 @@ export function listenForUpgrades(
     response.once('close', () => responses.delete(response));
   };
   const onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    if (accept(request, socket, head)) return;
-    // Until the server has it again nobody else would hear of its errors.
+    const take = () => {
+      if (!accept(request, socket, head)) handBack(server, request, socket, head);
+    };
+    const earlier = [...(unanswered.get(socket) ?? [])];
+    if (earlier.length === 0) {
+      take();
+      return;
+    }
+    // Until somebody has the socket nobody else would hear of its errors.
     const onError = () => socket.destroy();
     socket.on('error', onError);
-    whenAll([...(unanswered.get(socket) ?? [])], () => {
+    whenAll(earlier, () => {
       socket.off('error', onError);
-      if (!socket.destroyed) handBack(server, request, socket, head);
+      if (!socket.destroyed) take();
     });
   };
   server.prependListener('request', onRequest);
@@ -97,7 +104,6 @@ function isIgnored(request: IncomingMessage): boolean {
 
 function whenAll(responses: readonly ServerResponse[], call: () => void): void {
   let left = responses.length;
-  if (left === 0) call();
   for (const response of responses) {
     response.once('close', () => {
       if (--left === 0) call();

@@ -216,12 +216,18 @@ describe('[ROOM-5] offers to go on in another protocol', () => {
       if (!isKnown(socket)) sockets++;
     });
     const offers: string[] = [];
+    let isSlowAnswered = false;
+    opened.then(() => {
+      isSlowAnswered = true;
+    });
     listenForUpgrades(http, ({ url }) => {
+      // Also one that somebody takes, such as a WebSocket, comes behind the answers before it.
+      expect(isSlowAnswered).toBe(true);
       offers.push(url!);
-      // Once the one that overtakes would have been answered.
-      setImmediate(open);
       return false;
     });
+    // Once the one that overtakes would have been answered.
+    http.on('upgrade', () => setImmediate(open));
     await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
     onTestFinished(() => {
       http.closeAllConnections();
