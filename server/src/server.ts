@@ -27,6 +27,7 @@ import { Ending } from './ending.js';
 import { Failover } from './failover.js';
 import { Health } from './health.js';
 import { httpApp } from './http.js';
+import { inTurn } from './in-turn.js';
 import { Instances } from './instances.js';
 import { DEFAULT_LIMITS, type LimitName, type Limits } from './limits.js';
 import { RoomDeleted } from './load.js';
@@ -305,10 +306,10 @@ export async function createServer(options: ServerOptions = {}): Promise<Cowrite
       // A proxy that keeps its own longer sends a request on one that is just being closed: 502.
       keepAliveTimeout: limits.keepAliveMs,
     },
-    (request, response) => {
+    inTurn((request, response) => {
       watchArrival(request, arrival);
       void listener(request, response);
-    },
+    }),
   );
   const arrival: ArrivalOptions = {
     clock,

@@ -370,21 +370,27 @@ describe('[API] rooms over HTTP', () => {
     const get = (path: string) =>
       `GET /api/${path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${ADMIN}\r\n\r\n`;
 
-    // Two in a row, of which the first has not been answered yet.
+    // Behind each that is not answered yet another one waits.
     const { asked, held } = holdLoads(storage);
-    const socket = await open(get('rooms/room').repeat(2));
+    const sockets = [
+      await open(get('rooms/room').repeat(2)),
+      await open(get('rooms/room').repeat(2)),
+    ];
     await asked.opened;
     await expect.poll(busy).toBe(true);
-    socket.destroy();
+    for (const socket of sockets) socket.destroy();
     await expect.poll(busy).toBe(false);
     held.open();
 
     const large = typed('x'.repeat(8_000_000));
     expect((await call(server, 'rooms/large', post(large)))[0]).toBe(201);
-    const reader = await open(get('rooms/large/document').repeat(2));
+    const readers = [
+      await open(get('rooms/large/document')),
+      await open(get('rooms/large/document')),
+    ];
     await expect.poll(busy).toBe(true);
     await expect.poll(busy).toBe(false);
-    reader.destroy();
+    for (const reader of readers) reader.destroy();
   });
 
   it('[API-4] a store that does not answer is no fault of this server', async () => {

@@ -1,7 +1,14 @@
 /** A built web app that is served: what a browser may keep of it, and from which path it is found. */
-import { mkdirSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { governed } from './administrator.js';
 import { startServer, temporaryFolder } from './support.js';
 
@@ -12,6 +19,15 @@ function write(folder: string, files: Readonly<Record<string, string | Uint8Arra
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, content);
     utimesSync(path, 1, 1);
+  }
+}
+
+/** Of one that is closed meanwhile, nothing. */
+function readlinkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return '';
   }
 }
 
@@ -81,6 +97,23 @@ describe('[HTTP] the files of a web app', () => {
     expect((await fetch(`${empty}/d/room`)).status).toBe(404);
   });
 
+  it('[HTTP-3] a file that the browser has does not stay open', async () => {
+    const staticDir = temporaryFolder();
+    write(staticDir, { 'big.js': 'x'.repeat(1_000_000) });
+    const { url } = await startServer({ staticDir });
+    const { headers } = await fetch(`${url}/big.js`);
+    const known = { 'If-None-Match': headers.get('ETag')! };
+    for (let i = 0; i < 20; i++) {
+      expect((await fetch(`${url}/big.js`, { headers: known })).status).toBe(304);
+    }
+    // Only Linux tells which files a process has open.
+    const open = () =>
+      (existsSync('/proc/self/fd') ? readdirSync('/proc/self/fd') : [])
+        .map((fd) => readlinkOf(`/proc/self/fd/${fd}`))
+        .filter((path) => path.startsWith(staticDir));
+    await vi.waitFor(() => expect(open()).toEqual([]), { timeout: 60_000 });
+  });
+
   it('[HTTP-3] so it is with the pages of the administrator', async () => {
     const { url } = await governed();
     for (const path of ['/admin', '/api/docs', '/admin/theme-boot.js']) {
@@ -112,6 +145,9 @@ describe('[HTTP] the files of a web app', () => {
     ] as const) {
       expect(await (await fetch(url + path)).text(), path).toBe(page(to));
     }
+    // Each makes the page longer.
+    expect((await fetch(`${url}/d${'/a'.repeat(299)}/`)).status).toBe(200);
+    expect((await fetch(`${url}/d${'/a'.repeat(300)}/`)).status).toBe(404);
   });
 
   it('[HTTP-4] the description of the API says where the server is, wherever it is shown', async () => {
