@@ -66,3 +66,26 @@ test('[DOC-9] a page that makes an application asks nothing meanwhile, and says 
     expect(before, page).toMatch(/### Packages from a clone|#packages-from-a-clone/);
   }
 });
+
+test('[DOC-10] the import map of a page without a bundler names what is imported, and nothing else', () => {
+  const page = codeBlocks('docs/without-a-bundler.md').find(({ language }) => language === 'html')!;
+  const [, map] = /<script type="importmap">(.*?)<\/script>/s.exec(page.text)!;
+  const { imports }: { imports: Readonly<Record<string, string>> } = JSON.parse(map!);
+  const missing = new Set<string>();
+  const met = new Set(['@cowrite/client', 'yjs']);
+  const files = new Set([...met].map((name) => join(ROOT, imports[name]!)));
+  // A set also visits what is added meanwhile.
+  for (const file of files) {
+    const code = readFileSync(file, 'utf8').replace(/\/\*.*?\*\//gs, '');
+    for (const [, name] of code.matchAll(/(?:\bfrom|\bimport)\s*\(?\s*['"]([^'"]+)['"]/g)) {
+      if (name!.startsWith('.')) files.add(join(file, '..', name!));
+      else if (imports[name!] === undefined) missing.add(name!);
+      else {
+        met.add(name!);
+        files.add(join(ROOT, imports[name!]!));
+      }
+    }
+  }
+  expect([...missing]).toEqual([]);
+  expect([...met].sort()).toEqual(Object.keys(imports).sort());
+});
