@@ -111,7 +111,11 @@ export function httpApp(options: HttpOptions): Hono<{ Bindings: HttpBindings }> 
     if (c.req.header('Origin') === undefined) return await next();
     const trust = trustIn(c.env.incoming);
     if (trust !== 'named') c.header(CREDENTIALS_HEADER, 'ignored');
-    return await corsFor[trust](c, next);
+    const answer = await corsFor[trust](c, next);
+    const isAboutOrigin = c.req.method === 'OPTIONS' || c.res.status === 403;
+    // That a store is full, for instance, is for pages to know that may connect.
+    if (trust === 'none' && !isAboutOrigin) c.res.headers.delete('Access-Control-Allow-Origin');
+    return answer;
   });
   app.get('/ws/*', async (c) => {
     const { status, message, retryAfter } = await door(c.env.incoming);

@@ -391,6 +391,11 @@ describe('[API] rooms over HTTP', () => {
     await expect.poll(busy).toBe(true);
     await expect.poll(busy).toBe(false);
     for (const reader of readers) reader.destroy();
+
+    // Nor is a backup begun that nobody will read.
+    const read = vi.spyOn(storage, 'rooms');
+    const { status } = await request(server, 'backup', { method: 'HEAD' });
+    expect([status, read.mock.calls]).toEqual([200, []]);
   });
 
   it('[API-4] a store that does not answer is no fault of this server', async () => {

@@ -32,8 +32,13 @@ async function open(options: ServerOptions = {}) {
 }
 
 /** As a page asks why; `fetch` of Node names its own host. */
-async function ask(server: CowriteServer, headers: Record<string, string>, method = 'GET') {
-  const asked = request(`${server.url}/ws/r`, { method, headers });
+async function ask(
+  server: CowriteServer,
+  headers: Record<string, string>,
+  method = 'GET',
+  room = 'r',
+) {
+  const asked = request(`${server.url}/ws/${room}`, { method, headers });
   asked.end();
   const [answer] = (await once(asked, 'response')) as [IncomingMessage];
   let text = '';
@@ -121,6 +126,9 @@ describe('[AUTH] behind a proxy', () => {
       'cowrite-credentials': 'ignored',
     });
     expect(far.headers).not.toHaveProperty('access-control-allow-credentials');
+    // What is refused for another reason, such as a store that is full, it cannot read.
+    const { status, headers } = await ask(server, { Origin: PAGE, Host }, 'GET', 'a*');
+    expect([status, headers['access-control-allow-origin']]).toEqual([400, undefined]);
     const asked = { Origin: PAGE, Host, 'Access-Control-Request-Headers': 'authorization' };
     const preflight = await ask(server, asked, 'OPTIONS');
     expect(preflight.headers).toMatchObject({

@@ -42,8 +42,10 @@ export function trustIn(
  * of those, anybody can make one.
  */
 export function isOfHost(origin: string, host: string | undefined): boolean {
-  if (host === undefined || !URL.canParse(origin)) return false;
-  const page = new URL(origin);
+  // A browser says no more than a scheme, a host and a port.
+  const said = normalOrigin(origin);
+  if (host === undefined || said === undefined || !URL.canParse(said)) return false;
+  const page = new URL(said);
   if (!WEB.test(page.protocol)) return false;
   // The port that goes without saying depends on the page's scheme, not on the proxy's.
   const address = `${page.protocol}//${asText(host)}`;
