@@ -339,6 +339,13 @@ run('[CFG] TLS to a Redis', () => {
     expect(readRedisUrl('rediss://one/1?cacert=%2Fa%20b')?.parameters.get('cacert')).toBe('/a b');
   });
 
+  it('[CFG-13] so is an address without TLS of a server that has it', async () => {
+    const { url } = await secured('no');
+    expect(await message(open(url.replace('rediss:', 'redis:')))).toMatch(
+      /^no connection to Redis: .+; where it speaks TLS, its address is rediss:\/\/…$/,
+    );
+  });
+
   it('[CFG-13] where something answers without TLS it is said', async () => {
     const web = createHttpServer().listen(0, '127.0.0.1');
     await once(web, 'listening');

@@ -92,7 +92,8 @@ export class RedisStorage implements Storage {
       const failure = await firstAttempt(redis, options.timeout ?? DEFAULT_TIMEOUT_MS);
       if (failure instanceof UnusableRedis) throw failure;
       if (failure !== undefined) {
-        throw new UnusableRedis(`no connection to Redis: ${reasonOf(failure)}`, { cause: failure });
+        const reason = `${reasonOf(failure)}${tlsHint(url, failure)}`;
+        throw new UnusableRedis(`no connection to Redis: ${reason}`, { cause: failure });
       }
       const weakness = await examine(redis, storage.#prefix);
       if (weakness !== undefined) options.onWarning?.(weakness);
@@ -424,4 +425,10 @@ export class RedisStorage implements Storage {
   #snapshotKey(seq: number, room: string): string {
     return `${this.#prefix}snapshot:${seq}:${room}`;
   }
+}
+
+/** A server that speaks TLS closes a connection without it, and says nothing that is readable. */
+function tlsHint(url: string, { code, message }: NodeJS.ErrnoException): string {
+  const isCut = code === 'ECONNRESET' || code === 'EPIPE' || /closed|protocol/i.test(message);
+  return isCut && /^\s*redis:/.test(url) ? '; where it speaks TLS, its address is rediss://…' : '';
 }
