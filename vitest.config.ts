@@ -38,12 +38,14 @@ const APPLICATIONS = [
   'runtimes',
 ].map((name) => `e2e/${name}.test.ts`);
 
-/** Files of browser tests take the longest; one that comes last would be waited for alone. */
-class BrowsersFirst extends BaseSequencer {
+/** Those with files that take long come first: the last one of all would be waited for alone. */
+const FIRST = ['applications', 'e2e', 'units'];
+
+class LongFilesFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const isLong = ({ project }: TestSpecification) => project.name === 'e2e';
     const sorted = await super.sort(files);
-    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
+    const rank = ({ project }: TestSpecification) => [...FIRST, project.name].indexOf(project.name);
+    return sorted.toSorted((one, other) => rank(one) - rank(other));
   }
 }
 
@@ -51,7 +53,7 @@ export default defineConfig({
   test: {
     globalSetup: './scripts/vitest-setup.mjs',
     pool: 'forks',
-    sequence: { sequencer: BrowsersFirst },
+    sequence: { sequencer: LongFilesFirst },
     projects: [
       { test: { ...common, name: 'client', include: ['client/{src,test}/**/*.test.ts'] } },
       // Tests of single modules: a process loads the modules once for all of its files.

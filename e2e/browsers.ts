@@ -141,8 +141,8 @@ class KeptTab {
     const { page } = this;
     if (this.#isMarked || page.isClosed() || page.context().pages().length > 1) return false;
     if (new URL(page.url()).origin !== origin) return false;
-    await page.evaluate(() => sessionStorage.clear());
     await page.goto(`${origin}/health/live`);
+    await page.evaluate(() => sessionStorage.clear());
     const everything = { origin, storageTypes: 'all' };
     await this.#devTools.send('Storage.clearDataForOrigin', everything);
     await this.#devTools.send('Page.resetNavigationHistory');
