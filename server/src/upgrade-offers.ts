@@ -82,8 +82,10 @@ export function listenForUpgrades(
     const onError = () => socket.destroy();
     socket.on('error', onError);
     whenAll(earlier, () => {
+      // Of one that has just failed, the error is still to be told.
+      if (socket.destroyed) return;
       socket.off('error', onError);
-      if (!socket.destroyed) take();
+      take();
     });
   };
   server.prependListener('request', onRequest);

@@ -240,4 +240,19 @@ describe('[ROOM-5] offers to go on in another protocol', () => {
     expect(answers.map(({ body }) => body)).toEqual(['/slow', '/a', '/b', '/c']);
     expect([offers, sockets]).toEqual([['/a', '/b'], 1]);
   });
+
+  it('[ROOM-5] a socket that fails while an offer waits ends alone', async () => {
+    const http = createServer(UPGRADES, (request, response) => {
+      response.once('close', () => request.socket.destroy(new Error('reset')));
+      http.once('upgrade', () => response.end());
+    });
+    listenForUpgrades(http, () => {
+      throw new Error('nobody is there any more');
+    });
+    await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void http.close());
+    const { port } = http.address() as AddressInfo;
+    // It would end the process.
+    await say(`http://127.0.0.1:${port}`, request('GET /slow') + request('GET /a', H2C), 2);
+  });
 });
