@@ -36,7 +36,7 @@ export interface PostgresService {
 }
 
 export interface PostgresServiceOptions {
-  /** Registers what ends the service: with the running test unless told otherwise, `afterAll` outside of tests. */
+  /** Registers what ends the service: with the running test unless told otherwise, `afterAll` outside of tests and hooks. */
   readonly until?: (stop: () => Promise<void>) => void;
   /** Server settings, such as `fsync: 'off'`. */
   readonly settings?: Readonly<Record<string, string>>;

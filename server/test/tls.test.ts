@@ -71,12 +71,16 @@ host      postgres   all 127.0.0.1/32 trust
   beforeAll(async () => {
     const access = join(folder, 'hba.conf');
     writeFileSync(access, ACCESS);
-    postgres = await startPostgres({ until: afterAll, settings: { hba_file: access } });
+    // What a hook registers with `afterAll` is never called.
+    const until = () => undefined;
+    postgres = await startPostgres({ until, settings: { hba_file: access } });
     port = new URL(postgres.url).port;
     for (const name of ['only_tls', 'only_plain', 'by_cert']) {
       await postgres.query(`CREATE DATABASE ${name}`);
     }
   });
+
+  afterAll(() => postgres?.stop());
 
   async function offerTls(): Promise<void> {
     for (const [name, value] of [
