@@ -26,6 +26,7 @@ import type { Order } from './instances.js';
 import type { LimitName } from './limits.js';
 import type { Refusal } from './measures.js';
 import {
+  brokenHandshake,
   lostToken,
   lostUpgrade,
   type Oddity,
@@ -154,6 +155,7 @@ export class Doors {
   async admit(upgrade: Upgrade): Promise<Admitted> {
     const { request, room, id, proxyId } = upgrade;
     const address = this.#addressOf(request);
+    this.#noteOddity(address, brokenHandshake(request));
     const isRetrying = !dialectOf(request).acknowledges;
     const key = isRetrying ? clientKey(room, address, request) : undefined;
     this.#atDoor++;

@@ -35,6 +35,19 @@ export function lostUpgrade(request: IncomingMessage): Oddity | undefined {
   };
 }
 
+/** A request to become a WebSocket that something on the way has taken a header from: it is answered 400. */
+export function brokenHandshake({ headers }: IncomingMessage): Oddity | undefined {
+  const missing = ['Sec-WebSocket-Key', 'Sec-WebSocket-Version'].filter(
+    (name) => headers[name.toLowerCase()] === undefined,
+  );
+  if (missing.length === 0) return undefined;
+  return {
+    status: 400,
+    reason: `a WebSocket was asked for without ${missing.join(' and ')}`,
+    explanation: { hint: 'have the proxy in front pass on what begins with Sec-WebSocket-' },
+  };
+}
+
 /** A WebSocket at a path where no room is. */
 export function strayHandshake(request: IncomingMessage): Oddity | undefined {
   const [path = ''] = (request.url ?? '').split('?', 1);

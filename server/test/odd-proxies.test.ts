@@ -44,6 +44,7 @@ describe('[AUTH] behind a proxy that is set up wrong', () => {
         location /cowrite/ { ${upgrade} ${to}; }
         location /ws/ { ${upgrade} ${to}/; }
         location /bare/ { ${upgrade} proxy_set_header Sec-WebSocket-Protocol ""; ${to}/; }
+        location /keyless/ { ${upgrade} proxy_set_header Sec-WebSocket-Key ""; ${to}/; }
         location /tls/ { ${upgrade} proxy_pass https://${local(server.port)}/; }
       }`,
       server.port,
@@ -78,6 +79,13 @@ describe('[AUTH] behind a proxy that is set up wrong', () => {
       expect.objectContaining({
         reason: 'there is no token',
         hint: expect.stringContaining('Sec-WebSocket-Protocol'),
+      }),
+    ]);
+    expect(await through(nginx, '../keyless/ws/room')).toEqual([
+      400,
+      expect.objectContaining({
+        ...{ status: 400, reason: 'a WebSocket was asked for without Sec-WebSocket-Key' },
+        hint: expect.stringContaining('Sec-WebSocket-'),
       }),
     ]);
     expect(await through(nginx, '../tls/ws/room')).toEqual([
