@@ -382,6 +382,12 @@ test('[DEMO-18] the editor comes beside the document, and what is seldom used wh
   await page.keyboard.type(' /');
   await page.getByRole('listbox', { name: 'Insert' }).waitFor();
   expect(await part('/code-colours-')).toEqual([]);
+  await page.keyboard.press('Escape');
+  await page.route('**/markdown-*.js', (route) => route.abort());
+  await page.getByRole('button', { name: 'Download' }).click();
+  const forms = page.getByRole('dialog', { name: 'Download as' });
+  await forms.getByRole('button', { name: 'Markdown' }).click();
+  await page.getByRole('status').getByText('What makes Markdown could not be loaded').waitFor();
 
   const late = await (await openBrowser()).newPage();
   await late.route('**/open-*.js', (route) => route.abort());

@@ -3,25 +3,31 @@ import type { Editor } from '@tiptap/core';
 import { h } from '../dom.js';
 import { icon } from '../icons.js';
 import { popover } from '../popover.js';
+import { lazily } from './lazy.js';
+import type { Notice } from './notice.js';
 
 interface Form {
   readonly label: string;
   readonly ending: string;
   readonly type: string;
-  make(editor: Editor, title: string): string | Promise<string>;
+  /** @returns undefined, once people know, where it cannot be made now */
+  make(editor: Editor, title: string): string | Promise<string | undefined>;
 }
 
-const FORMS: readonly Form[] = [
-  {
+/** Few documents are ever downloaded, so what turns them into Markdown comes when one is. */
+function markdown(notice: Notice): Form {
+  const load = lazily('What makes Markdown', notice, () => import('./markdown.js'));
+  return {
     label: 'Markdown',
     ending: 'md',
     type: 'text/markdown',
     async make(editor) {
-      // Few documents are ever downloaded, so what turns them into Markdown comes when one is.
-      const { toMarkdown } = await import('./markdown.js');
-      return toMarkdown(editor.extensionManager.extensions, editor.getJSON());
+      return (await load())?.toMarkdown(editor.extensionManager.extensions, editor.getJSON());
     },
-  },
+  };
+}
+
+const FORMS: readonly Form[] = [
   {
     label: 'HTML',
     ending: 'html',
@@ -45,7 +51,7 @@ export interface Download {
   attach(editor: Editor, title: () => string): void;
 }
 
-export function download(): Download {
+export function download(notice: Notice): Download {
   const button = h(
     'button',
     {
@@ -64,11 +70,12 @@ export function download(): Download {
     element: h('div', { class: 'download' }, button, panel),
     attach(editor, title) {
       button.disabled = false;
-      const items = FORMS.map((form) => {
+      const items = [markdown(notice), ...FORMS].map((form) => {
         const item = h('button', { type: 'button', class: 'menu-item' }, form.label);
         item.addEventListener('click', async () => {
           panel.hidePopover();
           const text = await form.make(editor, title());
+          if (text === undefined) return;
           save(new Blob([text], { type: form.type }), `${fileName(title())}.${form.ending}`);
         });
         return item;

@@ -7,6 +7,7 @@
 import type { Editor } from '@tiptap/core';
 import { h } from '../dom.js';
 import { pictureAt } from './addresses.js';
+import { lazily } from './lazy.js';
 import type { Notice } from './notice.js';
 
 /** Letters of an address, which are some 200 KB of picture: larger ones are made smaller first. */
@@ -14,10 +15,12 @@ const LARGEST = 270_000;
 
 export class ImageFiles {
   readonly #notice: Notice;
+  readonly #load: () => Promise<typeof import('./shrink-image.js') | undefined>;
   #editor: Editor | undefined;
 
   constructor(notice: Notice) {
     this.#notice = notice;
+    this.#load = lazily('What takes images over', notice, () => import('./shrink-image.js'));
   }
 
   attach(editor: Editor): void {
@@ -75,10 +78,12 @@ export class ImageFiles {
   async #insert(files: readonly File[], at?: number): Promise<void> {
     const editor = this.#editor;
     if (!editor?.isEditable) return;
-    const { shrinkImage } = await import('./shrink-image.js');
+    const part = await this.#load();
+    if (part === undefined) return;
     const images = [];
     for (const file of files) {
-      const src = file.type.startsWith('image/') ? await shrinkImage(file, LARGEST) : undefined;
+      const isImage = file.type.startsWith('image/');
+      const src = isImage ? await part.shrinkImage(file, LARGEST) : undefined;
       const alt = file.name.replace(/\.[^.]*$/, '');
       if (src !== undefined) images.push({ type: 'image', attrs: { src, alt } });
     }
@@ -91,9 +96,9 @@ export class ImageFiles {
   }
 
   async #pasteSmaller(page: Document, large: readonly HTMLImageElement[]): Promise<void> {
-    const { shrinkImage } = await import('./shrink-image.js');
+    const part = await this.#load();
     for (const image of large) {
-      const smaller = await shrinkImage(blobOf(image.src), LARGEST);
+      const smaller = await part?.shrinkImage(blobOf(image.src), LARGEST);
       // Without an address it is one of the lost.
       if (smaller === undefined) image.setAttribute('src', '');
       else image.setAttribute('src', smaller);

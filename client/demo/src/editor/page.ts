@@ -47,7 +47,7 @@ export function documentPage(
   const outage = new Outage(provider);
   const said = { provider, integrity, outage, hasToken: token !== '', hasCopy: offline };
   const notice = new Notice();
-  const files = download();
+  const files = download(notice);
   const header = h('header', { class: 'doc-header' });
   const following = new Following(carets, () => header.getBoundingClientRect());
   const share = shareButton({ room, token, provider, notice });
