@@ -101,3 +101,34 @@ test('[DEMO-31] what is usual is written as it is', () => {
   list.content.push({ type: 'listItem', content: [paragraph(text('a'))] });
   expect(written(list)).toBe('3. a\n');
 });
+
+test('[DEMO-31] what looks like Markdown in a text is read again as that text', () => {
+  const heading = { type: 'heading', attrs: { level: 2 }, content: [text('1. one')] };
+  expect(marked.parse(written(heading), { async: false })).toBe('<h2>1. one</h2>\n');
+  for (const said of [
+    '# a',
+    '- a',
+    '+ a',
+    '* a',
+    '1. a',
+    '23) a',
+    '---',
+    '===',
+    '~~~',
+    '#',
+    '    a',
+  ]) {
+    const shown = said.trim();
+    for (const content of [[text(said)], [text('b'), { type: 'hardBreak' }, text(said)]]) {
+      const page = marked.parse(written(paragraph(text('c')), paragraph(...content)), {
+        async: false,
+      });
+      const lines = content.length === 1 ? shown : `b<br>${shown}`;
+      expect(page, said).toBe(`<p>c</p>\n<p>${lines}</p>\n`);
+    }
+  }
+  const cell = marked.parse(written(table(paragraph(text('a | b')))), { async: false });
+  expect(cell).toContain('<td>a | b</td>');
+  expect(written(paragraph(text('a-b #c 1. | d')))).toBe('a-b #c 1. | d\n');
+  expect(written(paragraph(text('# a', { type: 'code' })))).toBe('`# a`\n');
+});

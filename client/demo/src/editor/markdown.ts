@@ -22,13 +22,22 @@ export function toMarkdown(extensions: readonly AnyExtension[], document: JSONCo
           : extension,
       ),
   });
-  return `${manager.serialize(harmless(document, false)).trim()}\n`;
+  const written = manager.serialize(harmless(document, false)).replaceAll(ESCAPE, '\\');
+  return `${written.trim()}\n`;
 }
+
+/** A backslash that Tiptap does not escape in its turn: a letter that no text has a meaning for. */
+const ESCAPE = '\uE000';
 
 /** @param isInTable where all of a cell is one line, which ends at a `|` also within code */
 function harmless(node: JSONContent, isInTable: boolean): JSONContent {
   const { type, attrs = {}, text, content, marks } = node;
-  const inner = content?.map((child) => harmless(child, isInTable || type === 'table'));
+  const isCode = type === 'codeBlock' && !isInTable;
+  const inner = content?.map((child, index) => {
+    const isStart = index === 0 || content[index - 1]?.type === 'hardBreak';
+    const plain = isCode ? child : asText(child, isStart, isInTable);
+    return harmless(plain, isInTable || type === 'table');
+  });
   const whole = { ...node, ...(inner !== undefined && { content: inner }) };
   switch (type) {
     case 'text':
@@ -50,6 +59,24 @@ function harmless(node: JSONContent, isInTable: boolean): JSONContent {
       return whole;
   }
 }
+
+/** What Markdown takes for more than text at the start of a line, and in a table anywhere. */
+function asText(node: JSONContent, isStart: boolean, isInTable: boolean): JSONContent {
+  const { type, text = '', marks = [] } = node;
+  if (type !== 'text') return node;
+  const isCode = marks.flatMap((mark) => safeMark(mark, text, isInTable)).some(isCodeMark);
+  let said = text.replaceAll(ESCAPE, '');
+  if (isStart && !isCode) {
+    said = said
+      .trimStart()
+      .replace(/^[#+=-]/, `${ESCAPE}$&`)
+      .replace(/^(\d{1,9})([.)])/, `$1${ESCAPE}$2`);
+  }
+  if (isInTable) said = said.replaceAll('|', `${ESCAPE}|`);
+  return { ...node, text: said };
+}
+
+const isCodeMark = ({ type }: Mark) => type === 'code';
 
 type Mark = NonNullable<JSONContent['marks']>[number];
 
