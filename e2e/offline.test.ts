@@ -180,8 +180,11 @@ describe('offline', () => {
     await ada.page.reload();
     await ada.editor.waitFor();
     await saved(ada);
+    // By this it is certain that Grace has what came before, which she cannot see.
+    await ada.write('!');
+    await eventually(() => grace.words()).toEqual(['one', 'two', 'three!']);
     await grace.moveTo('end');
-    for (const _ of ' three') await grace.page.keyboard.press('Backspace');
+    for (const _ of ' three!') await grace.page.keyboard.press('Backspace');
     await grace.write(' four');
     await eventually(() => ada.words()).toEqual(['one', 'two', 'four']);
     await ada.write(' five');
