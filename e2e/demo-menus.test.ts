@@ -147,6 +147,8 @@ test('[DEMO-14] a slash offers what can be inserted, to the one who types it', a
   expect(await grace.words()).toEqual(['either/or', '/', 'Name']);
   await grace.write('/');
   await grace.page.getByRole('listbox').waitFor();
+  await eventually(() => ada.words()).toEqual(['either/or', '/', 'Name', '/']);
+  expect(await page.getByRole('listbox').count()).toBe(0);
   await grace.page.keyboard.press('Escape');
   await grace.page.keyboard.press('Backspace');
   await eventually(() => ada.words()).toEqual(['either/or', '/', 'Name']);
