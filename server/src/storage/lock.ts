@@ -74,6 +74,8 @@ const datasync = promisify(fdatasync);
 
 export class FolderLock {
   readonly #folder: string;
+  readonly #lockPath: string;
+  readonly #ownerPath: string;
   readonly #options: LockOptions;
   readonly #isNetwork: boolean;
   readonly #lock: number;
@@ -95,6 +97,8 @@ export class FolderLock {
 
   private constructor(folder: string, lock: number, isNetwork: boolean, options: LockOptions) {
     this.#folder = folder;
+    this.#lockPath = join(folder, LOCK_FILE);
+    this.#ownerPath = join(folder, OWNER_FILE);
     this.#options = options;
     this.#isNetwork = isNetwork;
     this.#lock = lock;
@@ -103,7 +107,7 @@ export class FolderLock {
     const record = recordOf(this.#owner, 0);
     this.#head = record.subarray(0, record.indexOf(this.#owner.id) + this.#owner.id.length);
     this.#seen = Buffer.alloc(this.#head.length);
-    this.#record = openSync(join(folder, OWNER_FILE), OPEN, PRIVATE_FILE);
+    this.#record = openSync(this.#ownerPath, OPEN, PRIVATE_FILE);
     this.#recordId = fstatSync(this.#record, { bigint: true });
     writeSync(this.#record, record, 0, record.length, 0);
     // Whatever an earlier owner wrote, it may have been longer.
@@ -181,22 +185,21 @@ export class FolderLock {
 
   /** @returns what has taken the place of what is this process's, or undefined */
   #replacedBy(): string | undefined {
-    const path = join(this.#folder, LOCK_FILE);
-    const lock = statSync(path, { bigint: true });
+    const lock = statSync(this.#lockPath, { bigint: true });
     if (this.#isNetwork) this.#openAgain();
     else {
-      const record = statSync(join(this.#folder, OWNER_FILE), { bigint: true });
-      if (!isSame(lock, this.#lockId)) return `another file is in the place of ${path}`;
+      const record = statSync(this.#ownerPath, { bigint: true });
+      if (!isSame(lock, this.#lockId)) return `another file is in the place of ${this.#lockPath}`;
       if (!isSame(record, this.#recordId)) return 'another file is in the place of its record';
     }
     const length = readSync(this.#record, this.#seen, 0, this.#seen.length, 0);
     if (length === this.#head.length && this.#seen.equals(this.#head)) return undefined;
-    return nameOf(readFileSync(join(this.#folder, OWNER_FILE)));
+    return nameOf(readFileSync(this.#ownerPath));
   }
 
   /** A network's file system promises what others wrote only to who opens a file after that. */
   #openAgain(): void {
-    const record = openSync(join(this.#folder, OWNER_FILE), constants.O_RDWR);
+    const record = openSync(this.#ownerPath, constants.O_RDWR);
     closeSync(this.#record);
     this.#record = record;
   }
@@ -267,7 +270,7 @@ export class FolderLock {
     await this.#beating;
     const isOwn = this.#lost === undefined && this.#isStillOwn();
     closeSync(this.#record);
-    if (isOwn) rmSync(join(this.#folder, OWNER_FILE), { force: true });
+    if (isOwn) rmSync(this.#ownerPath, { force: true });
     closeSync(this.#lock);
   }
 
