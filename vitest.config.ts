@@ -55,7 +55,7 @@ export default defineConfig({
     pool: 'forks',
     sequence: { sequencer: LongFilesFirst },
     projects: [
-      { test: { ...common, name: 'client', isolate: false, include: ['client/{src,test}/**/*.test.ts'] } },
+      { test: { ...common, name: 'client', include: ['client/{src,test}/**/*.test.ts'] } },
       // Tests of single modules: a process loads the modules once for all of its files.
       {
         test: { ...common, name: 'units', isolate: false, include: ['server/src/**/*.test.ts'] },
