@@ -1,7 +1,7 @@
 /** Slow readers, dead peers, floods of edits: what others notice of them, which is nothing. */
 import { connect } from 'node:net';
 import { MemoryStorage } from '@cowrite/server';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import * as Y from 'yjs';
 import { ManualClock, type Timer } from '../src/clock.js';
 import { PATIENT, RawClient, startServer, synced, untilDoc, yWebsocket } from './support.js';
@@ -181,7 +181,12 @@ describe('[CMP] compaction beside a reader that is behind', () => {
     await stopsReading(server.url, 'room');
     const peer = yWebsocket(server, 'room');
     await synced(peer);
-    while (sizes.length < 5) await writeMuch(writer, peer, 50, 20_000);
+    // Twice as much is reason enough, each time.
+    for (let times = 25; times <= 400; times *= 2) {
+      const before = sizes.length;
+      await writeMuch(writer, peer, times, 20_000);
+      await vi.waitFor(() => expect(sizes.length).toBeGreaterThan(before));
+    }
     for (let i = 1; i < sizes.length; i++) {
       expect(sizes[i]! / sizes[i - 1]!, `of ${sizes}`).toBeGreaterThan(1.2);
     }

@@ -33,25 +33,25 @@ import { Address, Ledger, same, tapped, turn, union } from './ledger.js';
 import { Dice } from './seeded.js';
 import { socketUrl, startProcess, temporaryFolder, untilDoc, yWebsocket } from './support.js';
 
-const ROUNDS = Number(process.env.ROUNDS ?? 10_000);
+const TIMES = Number(process.env.TIMES ?? 10_000);
 /** Moves of the clock and the store in which what must happen has happened. */
 const MAX_MOVES = 2_000;
 /** A name is used for this many rounds, so that its document stays small. */
 const ROUNDS_A_NAME = 100;
 
 describe('[FLT-5] the last one leaves while another joins', () => {
-  it(`[FLT-5] ${ROUNDS} times: one live room, nothing lost`, async () => {
+  it(`[FLT-5] ${TIMES} times: one live room, nothing lost`, async () => {
     const dice = Dice.announced('[FLT-5]');
     const world = new World(dice);
-    for (let from = 0; from < ROUNDS; from += ROUNDS_A_NAME) {
-      await world.comeAndGo(`room ${from}`, Math.min(ROUNDS_A_NAME, ROUNDS - from));
+    for (let from = 0; from < TIMES; from += ROUNDS_A_NAME) {
+      await world.comeAndGo(`room ${from}`, Math.min(ROUNDS_A_NAME, TIMES - from));
     }
     console.log(
-      `[FLT-5] ${ROUNDS} rounds: ${world.storage.loads} loads, ${world.storage.compactions} compactions, ` +
+      `[FLT-5] ${TIMES} rounds: ${world.storage.loads} loads, ${world.storage.compactions} compactions, ` +
         `${world.storage.appends} commits`,
     );
-    expect(world.storage.loads).toBeGreaterThan(ROUNDS / 100);
-    expect(world.storage.loads).toBeLessThan(ROUNDS);
+    expect(world.storage.loads).toBeGreaterThan(TIMES / 100);
+    expect(world.storage.loads).toBeLessThan(TIMES);
   });
 });
 

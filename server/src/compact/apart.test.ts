@@ -232,6 +232,10 @@ describe('[CMP] jobs in processes', { timeout: 600_000 }, () => {
       expect(children).toHaveLength(1);
       return children;
     });
+    // Until it has begun its own program, it is a copy of the one that starts it.
+    await vi.waitFor(() => {
+      expect(readFileSync(`/proc/${child}/cmdline`, 'utf8')).toContain('apart-entry');
+    });
     expect(readFileSync(`/proc/${child}/environ`, 'utf8')).not.toContain('AUTH_SECRET');
     // More than it takes to begin.
     await vi.waitFor(() => {

@@ -332,6 +332,9 @@ export class Workers {
       maxThreads: threads,
       idleTimeout: IDLE_MS,
       niceIncrement: NICE,
+      // A thread that waits for work with `Atomics.wait` cannot always be ended under Node 22: the
+      // server's end would wait for it for ever.
+      atomics: 'disabled',
       resourceLimits: { maxOldGenerationSizeMb: Math.ceil(heap / MB) },
     });
     // A worker that dies of its heap after its job was given up for its budget: nobody waits for

@@ -75,8 +75,9 @@ describe('[STO] postgres with a standby', () => {
   });
 
   it('[STO-68] what a synchronous standby has to confirm is not reported before, also by a retry', async () => {
-    const storage = await open(primary.url, { deadlineMs: 700 });
-    await storage.append(batch(1));
+    // A slow machine may need longer than the deadline; the same batch is written once.
+    const storage = await vi.waitFor(() => open(primary.url, { deadlineMs: 700 }));
+    await vi.waitFor(() => storage.append(batch(1)));
     const sql = postgres(primary.url, { max: 1, onnotice: () => undefined });
     onTestFinished(async () => {
       await sql.unsafe(`ALTER SYSTEM RESET synchronous_standby_names`);

@@ -220,7 +220,9 @@ describe('[STO] postgres', () => {
 
   it('[STO-25] a storage that is closed while Postgres is frozen ends', async () => {
     const frozen = await startPostgres();
-    const storage = await PostgresStorage.open(await database(frozen), { deadlineMs: 300 });
+    const url = await database(frozen);
+    // A slow machine may need longer than the deadline.
+    const storage = await vi.waitFor(() => PostgresStorage.open(url, { deadlineMs: 300 }));
     frozen.pause();
     const pending = outcome(storage.load('a'));
     await storage.close();
