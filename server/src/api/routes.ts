@@ -1,6 +1,5 @@
 /** The HTTP API, route by route. */
 import { Readable } from 'node:stream';
-import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import { z } from '@hono/zod-openapi';
 import { userId } from '../auth/user-id.js';
 import { FORMS, KINDS } from '../compact/forms.js';
@@ -290,7 +289,7 @@ export function addRoutes(router: Router, options: RoutesOptions): void {
         watchers--;
       });
       await documents.watch(room, outgoing, heartbeat);
-      return RESPONSE_ALREADY_SENT;
+      return alreadySent();
     },
   });
 
@@ -377,6 +376,17 @@ export function addRoutes(router: Router, options: RoutesOptions): void {
       return c.body(stream, 200, headers);
     },
   });
+}
+
+/**
+ * For the listener of @hono/node-server: this is answered already. As it comes from `Response` it may be
+ * of that package's own class, which takes the global's place with the first listener in the process,
+ * and is sent without a look at its headers. Once it is read it is one of the platform's.
+ */
+function alreadySent(): Response {
+  const response = new Response(null, { headers: { 'x-hono-already-sent': 'true' } });
+  void response.body;
+  return response;
 }
 
 function told({ sessions, isEverywhere }: Ended): { sessions: number } {
