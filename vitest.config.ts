@@ -60,7 +60,9 @@ export default defineConfig({
       {
         test: { ...common, name: 'units', isolate: false, include: ['server/src/**/*.test.ts'] },
       },
-      { test: { ...common, name: 'server', isolate: false, include: ['server/test/**/*.test.ts'] } },
+      {
+        test: { ...common, name: 'server', isolate: false, include: ['server/test/**/*.test.ts'] },
+      },
       // A worker's files share its browser, the server of those that do nothing to it, and tabs.
       {
         test: {

@@ -1,6 +1,6 @@
 // `npm run nodes`: the tests of client and server under other versions of Node than this one, which npm
-// has for Linux. `npm run nodes -- 26` for some of them. `npm run nodes -- --third` runs a third of the
-// files under each version, another one each day, as `.ci/run` does, so that in three days every file has
+// has for Linux. `npm run nodes -- 26` for some of them. `npm run nodes -- --fifth` runs a fifth of the
+// files under each version, another one each day, as `.ci/run` does, so that in five days every file has
 // run under every version. The versions are installed into a temporary folder, each by itself: all of
 // them would be half a gigabyte.
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -18,7 +18,7 @@ const TESTS = [
     (file) => `--exclude=${file}.test.ts`,
   ),
 ];
-const PARTS = 3;
+const PARTS = 5;
 /** What repeats itself at random does so less often: it is the version that is tried. */
 const FEWER = { KILLS: '2', MUTANTS: '500', ROUNDS: '2', TIMES: '1000' };
 const MS_OF_A_DAY = 24 * 60 * 60 * 1_000;
@@ -31,14 +31,14 @@ main(async () => {
   }
   await setup();
   Object.assign(process.env, await programs(), { COWRITE_BUILT: '1' });
-  const isThird = process.argv.includes('--third');
-  const asked = process.argv.slice(2).filter((arg) => arg !== '--third');
+  const isFifth = process.argv.includes('--fifth');
+  const asked = process.argv.slice(2).filter((arg) => arg !== '--fifth');
   const names = asked.length > 0 ? asked : Object.keys(VERSIONS);
   const day = Math.floor(Date.now() / MS_OF_A_DAY);
   for (const [index, name] of names.entries()) {
     const version = VERSIONS[name];
     if (version === undefined) throw new Failure(`No Node ${name}: ${Object.keys(VERSIONS)}.`);
-    const part = isThird ? `${((day + index) % PARTS) + 1}/${PARTS}` : '1/1';
+    const part = isFifth ? `${((day + index) % PARTS) + 1}/${PARTS}` : '1/1';
     const folder = mkdtempSync(join(tmpdir(), 'cowrite-node-'));
     try {
       const quiet = [

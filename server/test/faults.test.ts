@@ -289,7 +289,7 @@ describe.each(['Postgres', 'Redis'])(
           while (!isOver) {
             edit(dice.pick(people), dice);
             edits++;
-            await pause(2);
+            await pause(6);
           }
         })();
         await faults[name]!(world);

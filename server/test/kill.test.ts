@@ -18,7 +18,7 @@ import { Address, Ledger, same, tapped, turn, union } from './ledger.js';
 import { Dice } from './seeded.js';
 import { type ServerProcess, served, startProcess, temporaryFolder, untilDoc } from './support.js';
 
-const KILLS = Number(process.env.KILLS ?? 12);
+const KILLS = Number(process.env.KILLS ?? 6);
 const ROOMS = 4;
 const WRITERS = 3;
 /** Turns of the loop in which a moment to kill must have come. */

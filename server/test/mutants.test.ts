@@ -38,7 +38,7 @@ import {
   untilDoc,
 } from './support.js';
 
-const MUTANTS = Number(process.env.MUTANTS ?? 4_000);
+const MUTANTS = Number(process.env.MUTANTS ?? 2_500);
 /** In one log of the pure test. */
 const PER_LOG = 25;
 /** In one room of the server. */
